@@ -1,0 +1,2 @@
+//! The `updraft` command.
+fn main() {}
