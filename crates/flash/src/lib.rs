@@ -1,1 +1,21 @@
-//! Stub.
+//! Flash as a bootloader sees it: devices with a geometry, areas on them, and streamed writes.
+//!
+//! ```text
+//! Device     one chip: sectors, write size, erased value, kind      (a driver, or a model)
+//! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
+//! FlashMap   what the bootloader and the DFU library work on: area id + offset in the area
+//! Stream     append-only writer that erases as it goes
+//! ```
+//! No policy, no allocation. Offsets and lengths are in bytes; every access is checked against the
+//! area's bounds before a device sees it.
+#![no_std]
+
+mod area;
+mod device;
+mod slot;
+mod stream;
+
+pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
+pub use device::{Device, Error, Fault, FlashError, Geometry, Kind, Sector, SectorRun};
+pub use slot::SlotSource;
+pub use stream::{Stream, StreamError};

@@ -1,0 +1,216 @@
+//! Areas: named parts of devices, and the flash map that gives access to them.
+
+use core::fmt;
+use core::marker::PhantomData;
+
+use crate::{Device, Error, Fault, FlashError, Geometry, Kind, Sector};
+
+/// The number of an area. Which number means what is the board's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AreaId(pub u8);
+
+impl fmt::Display for AreaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A row of an area table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaEntry {
+    /// Its id.
+    pub id: AreaId,
+    /// Index of its device.
+    pub device: usize,
+    /// Where it begins on the device.
+    pub offset: u32,
+    /// Its size in bytes.
+    pub size: u32,
+}
+
+/// What has to be known of an area to lay data out on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaInfo {
+    /// Its size in bytes.
+    pub size: u32,
+    /// Bytes that a write has to be a multiple of.
+    pub write_size: u32,
+    /// What erased bytes read as.
+    pub erased: u8,
+    /// The physics of its device.
+    pub kind: Kind,
+}
+
+/// Access to flash by area. Offsets count from the start of the area.
+pub trait FlashMap {
+    /// Why an access failed.
+    type Error: FlashError;
+
+    /// What area `id` is like; `None` if there is no such area.
+    fn info(&self, id: AreaId) -> Option<AreaInfo>;
+
+    /// The sector that contains `offset`, in offsets of the area; `None` behind its end.
+    ///
+    /// A sector that the area only shares at either end is cut to the area's bounds.
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector>;
+
+    /// Fills `buf` from `offset` on.
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error>;
+
+    /// Programs `data` at `offset`; both have to be multiples of the write size.
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error>;
+
+    /// Erases `len` bytes from `offset` on, whole sectors.
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error>;
+}
+
+impl<M: FlashMap> FlashMap for &mut M {
+    type Error = M::Error;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        (**self).info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        (**self).sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error> {
+        (**self).read(id, offset, buf)
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
+        (**self).write(id, offset, data)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error> {
+        (**self).erase(id, offset, len)
+    }
+}
+
+/// Devices and a table of areas on them.
+///
+/// `Ds` is anything that gives a slice of devices `D` (an array, a `Vec`, a borrowed slice), `T`
+/// the same for the table.
+#[derive(Clone, Debug)]
+pub struct Areas<D, Ds, T> {
+    devices: Ds,
+    table: T,
+    device: PhantomData<D>,
+}
+
+impl<D, Ds, T> Areas<D, Ds, T>
+where
+    D: Device,
+    Ds: AsRef<[D]> + AsMut<[D]>,
+    T: AsRef<[AreaEntry]>,
+{
+    /// A flash map of `devices` with the areas of `table`. Of ids that occur twice the first counts.
+    pub fn new(devices: Ds, table: T) -> Self {
+        Self { devices, table, device: PhantomData }
+    }
+
+    /// The devices.
+    pub fn devices(&self) -> &[D] {
+        self.devices.as_ref()
+    }
+
+    /// The devices, for what only their owner may do.
+    pub fn devices_mut(&mut self) -> &mut [D] {
+        self.devices.as_mut()
+    }
+
+    /// The area table.
+    pub fn table(&self) -> &[AreaEntry] {
+        self.table.as_ref()
+    }
+
+    fn entry(&self, id: AreaId) -> Option<AreaEntry> {
+        self.table().iter().find(|entry| entry.id == id).copied()
+    }
+
+    fn geometry(&self, entry: &AreaEntry) -> Option<Geometry<'_>> {
+        Some(self.devices().get(entry.device)?.geometry())
+    }
+
+    /// The device and the device address behind an access, if it stays inside its area and is a
+    /// multiple of `unit` in offset and length.
+    fn locate(
+        &mut self,
+        id: AreaId,
+        offset: u32,
+        len: usize,
+        unit: Unit,
+    ) -> Result<(&mut D, u32), Error<D::Error>> {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let refused = |fault| Error::Refused { fault, area: id.0, offset, len };
+        let entry = self.entry(id).ok_or(refused(Fault::NoArea))?;
+        let end = offset.checked_add(len).filter(|end| *end <= entry.size);
+        let end = end.ok_or(refused(Fault::OutOfBounds))?;
+        let address = entry.offset.checked_add(offset).ok_or(refused(Fault::OutOfBounds))?;
+        let aligned = match unit {
+            Unit::Byte => true,
+            Unit::Write => {
+                let size = self.geometry(&entry).map_or(1, |geometry| geometry.write_size.max(1));
+                address.is_multiple_of(size) && len.is_multiple_of(size)
+            }
+            Unit::Sector => {
+                let edge = |at| {
+                    at == entry.size
+                        || self.sector_at(id, at).is_some_and(|sector| sector.offset == at)
+                };
+                edge(offset) && edge(end)
+            }
+        };
+        if !aligned {
+            return Err(refused(Fault::Misaligned));
+        }
+        let device = self.devices.as_mut().get_mut(entry.device).ok_or(refused(Fault::NoArea))?;
+        Ok((device, address))
+    }
+}
+
+/// What an access has to be a multiple of.
+enum Unit {
+    Byte,
+    Write,
+    Sector,
+}
+
+impl<D, Ds, T> FlashMap for Areas<D, Ds, T>
+where
+    D: Device,
+    Ds: AsRef<[D]> + AsMut<[D]>,
+    T: AsRef<[AreaEntry]>,
+{
+    type Error = Error<D::Error>;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        let entry = self.entry(id)?;
+        let Geometry { kind, write_size, erased, .. } = self.geometry(&entry)?;
+        Some(AreaInfo { size: entry.size, write_size, erased, kind })
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        let entry = self.entry(id).filter(|entry| offset < entry.size)?;
+        let sector = self.geometry(&entry)?.sector_at(entry.offset.checked_add(offset)?)?;
+        let start = sector.offset.saturating_sub(entry.offset);
+        let end = sector.end().checked_sub(entry.offset)?.min(entry.size);
+        Some(Sector { offset: start, size: end.checked_sub(start)? })
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error> {
+        let (device, address) = self.locate(id, offset, buf.len(), Unit::Byte)?;
+        device.read(address, buf).map_err(Error::Device)
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
+        let (device, address) = self.locate(id, offset, data.len(), Unit::Write)?;
+        device.write(address, data).map_err(Error::Device)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error> {
+        let (device, address) = self.locate(id, offset, len as usize, Unit::Sector)?;
+        device.erase(address, len).map_err(Error::Device)
+    }
+}

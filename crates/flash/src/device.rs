@@ -1,0 +1,167 @@
+//! One flash device: what it is made of, and the three things that can be done with it.
+
+use core::fmt;
+
+/// The physics of a device: what a write may do to a cell that was written before, and what a
+/// power cut in the middle of an operation leaves behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// NOR flash: sectors erase to the erased value, programming moves bits one way only, and a
+    /// cell may be programmed again as long as it moves no bit back.
+    #[default]
+    Nor,
+}
+
+/// `count` sectors of `size` bytes each, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SectorRun {
+    /// Number of sectors.
+    pub count: u32,
+    /// Bytes of each.
+    pub size: u32,
+}
+
+/// The smallest unit that can be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sector {
+    /// Where it begins, in bytes from the start of the device or area that was asked.
+    pub offset: u32,
+    /// Its size in bytes.
+    pub size: u32,
+}
+
+impl Sector {
+    /// First offset behind the sector.
+    pub fn end(&self) -> u32 {
+        self.offset.saturating_add(self.size)
+    }
+}
+
+/// What a device is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry<'a> {
+    /// Its physics.
+    pub kind: Kind,
+    /// Bytes that one write has to be a multiple of, in length and offset.
+    pub write_size: u32,
+    /// What erased bytes read as: 0xff or 0x00.
+    pub erased: u8,
+    /// Its sectors in address order.
+    pub sectors: &'a [SectorRun],
+}
+
+impl Geometry<'_> {
+    /// Bytes of the whole device; `None` past 4 GiB.
+    pub fn size(&self) -> Option<u32> {
+        self.sectors
+            .iter()
+            .try_fold(0u32, |sum, run| sum.checked_add(run.count.checked_mul(run.size)?))
+    }
+
+    /// The sector that contains `offset`; `None` behind the end of the device.
+    pub fn sector_at(&self, offset: u32) -> Option<Sector> {
+        let mut start = 0u32;
+        for run in self.sectors {
+            let len = run.count.checked_mul(run.size)?;
+            if offset.checked_sub(start)? < len {
+                let index = (offset - start).checked_div(run.size)?;
+                return Some(Sector { offset: start + index * run.size, size: run.size });
+            }
+            start = start.checked_add(len)?;
+        }
+        None
+    }
+}
+
+/// A flash device: a driver on a chip, a model on the desk.
+pub trait Device {
+    /// What the driver reports beyond [`Fault`].
+    type Error: fmt::Debug;
+
+    /// What the device is made of.
+    fn geometry(&self) -> Geometry<'_>;
+
+    /// Fills `buf` from `address` on.
+    fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Self::Error>;
+
+    /// Programs `data` at `address`; both are multiples of the write size.
+    fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Self::Error>;
+
+    /// Erases `len` bytes from `address` on; both lie on sector boundaries.
+    fn erase(&mut self, address: u32, len: u32) -> Result<(), Self::Error>;
+}
+
+/// Why an access did not take place, as far as every device has it in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// There is no area with that id.
+    NoArea,
+    /// The access passes the end of its area.
+    OutOfBounds,
+    /// Offset or length are not multiples of what the device writes or erases at once.
+    Misaligned,
+    /// The cells cannot be read: an uncorrectable ECC fault. Erasing them makes them readable.
+    Unreadable,
+    /// The device refused or failed.
+    Device,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoArea => "the flash map has no such area",
+            Self::OutOfBounds => "the access passes the end of the area",
+            Self::Misaligned => "offset or length are not aligned to the device",
+            Self::Unreadable => "the cells cannot be read",
+            Self::Device => "the flash device failed",
+        })
+    }
+}
+
+/// An error that can tell which [`Fault`] it is.
+pub trait FlashError: fmt::Debug + fmt::Display {
+    /// The kind of failure.
+    fn fault(&self) -> Fault;
+}
+
+/// The error of a flash map over devices that fail with `E`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error<E> {
+    /// The access was not passed on to the device.
+    Refused {
+        /// Why.
+        fault: Fault,
+        /// Id of the area.
+        area: u8,
+        /// Offset in the area.
+        offset: u32,
+        /// Length in bytes.
+        len: u32,
+    },
+    /// The device failed.
+    Device(E),
+}
+
+impl<E: fmt::Debug> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { fault, area, offset, len } => {
+                write!(f, "{fault} (area {area}, offset {offset:#x}, {len} bytes)")
+            }
+            Self::Device(error) => write!(f, "the flash device failed: {error:?}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for Error<E> {}
+
+impl<E: fmt::Debug> FlashError for Error<E> {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Refused { fault, .. } => *fault,
+            Self::Device(_) => Fault::Device,
+        }
+    }
+}

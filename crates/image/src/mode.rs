@@ -1,0 +1,110 @@
+//! Upgrade modes and the largest image that each leaves room for.
+
+use core::fmt;
+
+use crate::trailer::{TrailerLayout, align_up};
+
+/// How a bootloader brings a new image to where it runs. The numbers are those of MCUboot's shared
+/// data and of SMP's bootloader information.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum UpgradeMode {
+    /// One slot; no upgrade by the bootloader.
+    SingleSlot = 0,
+    /// Swap through a scratch area.
+    SwapScratch = 1,
+    /// Copy over the primary slot; no way back.
+    OverwriteOnly = 2,
+    /// Swap by moving the primary image up one sector.
+    SwapMove = 3,
+    /// Run from either slot, the higher version.
+    DirectXip = 4,
+    /// The same with revert.
+    DirectXipRevert = 5,
+    /// Copy to RAM and run there.
+    RamLoad = 6,
+    /// A small loader image fetches updates.
+    FirmwareLoader = 7,
+    /// One slot, copied to RAM.
+    SingleSlotRamLoad = 8,
+    /// Swap with the update one sector up in the secondary slot.
+    SwapOffset = 9,
+}
+
+impl UpgradeMode {
+    /// Every mode.
+    pub const ALL: [Self; 10] = [
+        Self::SingleSlot,
+        Self::SwapScratch,
+        Self::OverwriteOnly,
+        Self::SwapMove,
+        Self::DirectXip,
+        Self::DirectXipRevert,
+        Self::RamLoad,
+        Self::FirmwareLoader,
+        Self::SingleSlotRamLoad,
+        Self::SwapOffset,
+    ];
+
+    /// The name used in board files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SingleSlot => "single-slot",
+            Self::SwapScratch => "swap-scratch",
+            Self::OverwriteOnly => "overwrite-only",
+            Self::SwapMove => "swap-move",
+            Self::DirectXip => "direct-xip",
+            Self::DirectXipRevert => "direct-xip-revert",
+            Self::RamLoad => "ram-load",
+            Self::FirmwareLoader => "firmware-loader",
+            Self::SingleSlotRamLoad => "single-slot-ram-load",
+            Self::SwapOffset => "swap-offset",
+        }
+    }
+
+    /// Whether the old image is kept in the secondary slot, so that a test can be reverted.
+    pub const fn swaps(self) -> bool {
+        matches!(self, Self::SwapScratch | Self::SwapMove | Self::SwapOffset)
+    }
+
+    /// Swap status records per sector in the trailer.
+    pub const fn status_states(self) -> u32 {
+        match self {
+            Self::SingleSlot | Self::FirmwareLoader | Self::SingleSlotRamLoad => 0,
+            Self::SwapOffset => 2,
+            _ => 3,
+        }
+    }
+}
+
+impl fmt::Display for UpgradeMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The largest image (header, body and all TLVs, in bytes) that a pair of slots takes.
+///
+/// Source: the sizes that MCUboot's `boot_max_image_size` family computes, mode by mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxSize;
+
+impl MaxSize {
+    /// For modes that keep the image clear of the trailer only.
+    pub fn below_trailer(mode: UpgradeMode, trailer: &TrailerLayout) -> u32 {
+        match mode.status_states() {
+            0 => trailer.status(),
+            _ => trailer.swap_info(),
+        }
+    }
+
+    /// For swap-move: one spare sector in the primary slot, and the trailers in whole sectors.
+    /// `sector` and the slot sizes are in bytes. `None` if nothing is left.
+    pub fn swap_move(primary: u32, secondary: u32, sector: u32, trailer_size: u32) -> Option<u32> {
+        let trailer = align_up(trailer_size, sector)?;
+        let in_primary = primary.checked_sub(trailer)?.checked_sub(sector)?;
+        let in_secondary = secondary.checked_sub(trailer)?;
+        Some(in_primary.min(in_secondary)).filter(|size| *size > 0)
+    }
+}

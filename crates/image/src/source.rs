@@ -1,0 +1,54 @@
+//! Where an image is read from.
+
+use core::fmt;
+
+/// A readable run of bytes that begins with an image header: a slot in flash, or a file in memory.
+pub trait Source {
+    /// Why a read failed.
+    type Error;
+
+    /// How many bytes can be read.
+    fn size(&self) -> u32;
+
+    /// Fills `buf` with the bytes from `offset` on.
+    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error>;
+}
+
+/// A read past the end of a slice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfRange {
+    /// Offset of the read.
+    pub offset: u32,
+    /// Length of the read.
+    pub len: usize,
+    /// Size of the slice.
+    pub size: usize,
+}
+
+impl fmt::Display for OutOfRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} bytes at offset {} are past the end ({} bytes)",
+            self.len, self.offset, self.size
+        )
+    }
+}
+
+impl core::error::Error for OutOfRange {}
+
+impl Source for &[u8] {
+    type Error = OutOfRange;
+
+    fn size(&self) -> u32 {
+        u32::try_from(self.len()).unwrap_or(u32::MAX)
+    }
+
+    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), OutOfRange> {
+        let out_of_range = OutOfRange { offset, len: buf.len(), size: self.len() };
+        let start = usize::try_from(offset).map_err(|_| out_of_range)?;
+        let end = start.checked_add(buf.len()).ok_or(out_of_range)?;
+        buf.copy_from_slice(self.get(start..end).ok_or(out_of_range)?);
+        Ok(())
+    }
+}

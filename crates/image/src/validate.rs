@@ -1,0 +1,443 @@
+//! Whether an image may be booted: MCUboot's validation, rule by rule.
+//!
+//! Source: MCUboot `docs/design.md`, "Integrity check", and `boot/bootutil/src/image_validate.c`.
+
+use core::fmt;
+
+use crate::{
+    Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme, Source, TlvArea,
+    TlvEntry, TlvError, TlvKind, TlvType, Verifier,
+};
+
+/// Bytes read at a time.
+const PIECE: usize = 256;
+/// The longest payload that validation reads: an ECDSA signature, or a whole public key.
+const LONGEST: usize = 128;
+
+/// Whether to accept exactly what the original accepts, or to be safer where it is too trusting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strictness {
+    /// Exactly the original's verdicts and flash operations.
+    Imitate,
+    /// Refuses, in addition: a key hash that is only the beginning of a key's hash; a header size
+    /// below 32; a protected TLV that reaches out of its area; a security counter outside the
+    /// protected area; a second image hash or signature in which not every one is right.
+    #[default]
+    Strict,
+}
+
+/// What a signature covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Signed {
+    /// The image hash.
+    #[default]
+    Hash,
+    /// The image itself (Ed25519 only), marked by a SIG_PURE TLV. The hash TLV is not looked at.
+    Image,
+}
+
+/// The ids of a board. An image made for another one is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct BoardIds {
+    /// Vendor id: what a UUID_VID TLV has to say.
+    pub vendor: [u8; 16],
+    /// Class id: what a UUID_CID TLV has to say.
+    pub class: [u8; 16],
+}
+
+/// What a bootloader asks of an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// The hash algorithm that the bootloader was built for.
+    pub hash: HashKind,
+    /// What signatures cover.
+    pub signed: Signed,
+    /// Safer than the original, or not.
+    pub strictness: Strictness,
+    /// Encryption and compression flags that this bootloader can deal with.
+    pub supported: Flags,
+    /// Largest image with its TLVs, in bytes; 0 for no bound but the slot.
+    pub max_size: u32,
+    /// Only types with a meaning to the bootloader may stand in the unprotected area.
+    pub allow_list: bool,
+    /// Lowest security counter accepted; `None`: counters are not looked at.
+    pub security_counter: Option<u32>,
+    /// The board; ids that an image carries have to be these. `None`: not looked at.
+    pub board: Option<BoardIds>,
+}
+
+/// An image that may be booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validated {
+    /// Its hash.
+    pub hash: Digest,
+    /// Its size in bytes, TLVs included.
+    pub size: u32,
+    /// Its security counter, if the rules ask for one.
+    pub security_counter: Option<u32>,
+    /// Which key signed it; `None` if none had to.
+    pub key: Option<usize>,
+}
+
+/// Why an image may not be booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal<E> {
+    /// The header is not acceptable.
+    Header(HeaderError),
+    /// The TLVs cannot be walked.
+    Tlv(TlvError<E>),
+    /// The image with its TLVs is larger than the slots can exchange.
+    TooLarge {
+        /// Size in bytes, TLVs included.
+        size: u32,
+        /// Largest size that this mode and these slots allow.
+        max: u32,
+    },
+    /// No hash TLV of the algorithm in use.
+    NoHash {
+        /// The algorithm that the bootloader expects.
+        expected: HashKind,
+    },
+    /// The content is not what the hash TLV says: damaged or altered.
+    Hash {
+        /// What the content hashes to.
+        computed: Digest,
+    },
+    /// A TLV has a length that its type does not allow.
+    TlvLength {
+        /// The TLV.
+        entry: TlvEntry,
+    },
+    /// A TLV stands in the unprotected area and may not.
+    NotAllowed {
+        /// The TLV.
+        entry: TlvEntry,
+    },
+    /// Not signed with any key of this device.
+    NoSignature {
+        /// Whether a key hash was there that belongs to none of the device's keys.
+        unknown_key: bool,
+    },
+    /// The signature is wrong.
+    Signature {
+        /// Number of the key that it claims to be from.
+        key: usize,
+    },
+    /// Not marked as signed over the image itself, where that is required.
+    NotPure,
+    /// The security counter is missing.
+    NoSecurityCounter,
+    /// The security counter is lower than what this device has run.
+    SecurityCounter {
+        /// The image's.
+        found: u32,
+        /// The lowest that the device accepts.
+        minimum: u32,
+    },
+    /// Made for another board or by another vendor.
+    OtherBoard {
+        /// UUID_VID or UUID_CID.
+        kind: TlvType,
+        /// The id in the image.
+        found: [u8; 16],
+        /// The device's id.
+        expected: [u8; 16],
+    },
+    /// The source failed.
+    Read(E),
+}
+
+impl<E> From<TlvError<E>> for Refusal<E> {
+    fn from(error: TlvError<E>) -> Self {
+        match error {
+            TlvError::Read(error) => Self::Read(error),
+            TlvError::Header(error) => Self::Header(error),
+            error => Self::Tlv(error),
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for Refusal<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(error) => error.fmt(f),
+            Self::Tlv(error) => error.fmt(f),
+            Self::TooLarge { size, max } => {
+                write!(f, "the image takes {size} bytes, the slots can exchange {max}")
+            }
+            Self::NoHash { expected } => write!(f, "no {} TLV", expected.tlv()),
+            Self::Hash { computed } => {
+                write!(f, "the content is damaged: it hashes to {computed}, not to its hash TLV")
+            }
+            Self::TlvLength { entry } => {
+                write!(f, "a {} TLV cannot have {} bytes", entry.kind, entry.len)
+            }
+            Self::NotAllowed { entry } => {
+                write!(f, "a {} TLV may not stand outside the protected area", entry.kind)
+            }
+            Self::NoSignature { unknown_key: true } => {
+                f.write_str("signed with a key that this device does not trust")
+            }
+            Self::NoSignature { unknown_key: false } => f.write_str("not signed"),
+            Self::Signature { key } => write!(f, "the signature is not valid for key {key}"),
+            Self::NotPure => f.write_str("the signature does not cover the image itself"),
+            Self::NoSecurityCounter => f.write_str("no security counter"),
+            Self::SecurityCounter { found, minimum } => {
+                write!(f, "security counter {found} is below {minimum}")
+            }
+            Self::OtherBoard { kind, found, expected } => {
+                write!(f, "made for another board: {kind} ")?;
+                found.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+                f.write_str(", this is ")?;
+                expected.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::Read(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for Refusal<E> {}
+
+/// Hashes what the image hash covers: header, body and protected TLVs.
+pub fn image_hash<S: Source>(
+    source: &mut S,
+    header: &Header,
+    kind: HashKind,
+) -> Result<Digest, Refusal<S::Error>> {
+    let mut hasher = Hasher::new(kind);
+    feed(source, header, |bytes| hasher.update(bytes))?;
+    Ok(hasher.finish())
+}
+
+fn feed<S: Source>(
+    source: &mut S,
+    header: &Header,
+    mut sink: impl FnMut(&[u8]),
+) -> Result<(), Refusal<S::Error>> {
+    let len = header.hashed_len().map_err(Refusal::Header)?;
+    let mut piece = [0; PIECE];
+    let mut at = 0;
+    while at < len {
+        let n = (len - at).min(PIECE as u32);
+        let Some(piece) = piece.get_mut(..n as usize) else {
+            break;
+        };
+        source.read(at, piece).map_err(Refusal::Read)?;
+        sink(piece);
+        at += n;
+    }
+    Ok(())
+}
+
+/// Checks the image in `source`, whose header is `header`, against `rules` and the keys of
+/// `verifier`. Nothing that the image claims is trusted before the whole walk has ended well.
+pub fn validate<S: Source, V: Verifier>(
+    source: &mut S,
+    header: &Header,
+    rules: &Rules,
+    verifier: &mut V,
+) -> Result<Validated, Refusal<S::Error>> {
+    let strict = rules.strictness == Strictness::Strict;
+    header.check(source.size(), rules.supported).map_err(Refusal::Header)?;
+    if strict && usize::from(header.hdr_size) < Header::SIZE {
+        let hdr_size = header.hdr_size;
+        return Err(Refusal::Header(HeaderError::HeaderSize { hdr_size }));
+    }
+    let hash = image_hash(source, header, rules.hash)?;
+    let area = TlvArea::open(source, header)?;
+    if rules.max_size != 0 && area.end() > rules.max_size {
+        return Err(Refusal::TooLarge { size: area.end(), max: rules.max_size });
+    }
+    let mut walk = Walk { header, rules, strict, hash, seen: Seen::default(), key: None };
+    let mut tlvs = if strict { area.iter_bounded() } else { area.iter() };
+    while let Some(entry) = tlvs.next(source)? {
+        walk.entry(source, verifier, &entry)?;
+    }
+    walk.conclude(verifier.demands_signature(), area.end())
+}
+
+/// A payload of at most [`LONGEST`] bytes.
+struct Payload {
+    buf: [u8; LONGEST],
+    len: usize,
+}
+
+impl Payload {
+    fn read<S: Source>(source: &mut S, entry: &TlvEntry) -> Result<Self, Refusal<S::Error>> {
+        let mut payload = Self { buf: [0; LONGEST], len: entry.len.into() };
+        match entry.payload(source, &mut payload.buf).map_err(Refusal::Read)? {
+            Some(_) => Ok(payload),
+            None => Err(Refusal::TlvLength { entry: *entry }),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buf.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// What the walk over the TLVs has found so far.
+#[derive(Default)]
+struct Seen {
+    hash: bool,
+    pure: bool,
+    unknown_key: bool,
+    /// The key of the last signature, and whether it was right.
+    signature: Option<(usize, bool)>,
+    security_counter: Option<u32>,
+}
+
+struct Walk<'a> {
+    header: &'a Header,
+    rules: &'a Rules,
+    strict: bool,
+    hash: Digest,
+    seen: Seen,
+    /// The key that the next signature is to be checked with.
+    key: Option<usize>,
+}
+
+impl Walk<'_> {
+    fn entry<S: Source, V: Verifier>(
+        &mut self,
+        source: &mut S,
+        verifier: &mut V,
+        entry: &TlvEntry,
+    ) -> Result<(), Refusal<S::Error>> {
+        let pure = self.rules.signed == Signed::Image;
+        let unprotected = entry.area == TlvKind::Unprotected;
+        if self.rules.allow_list && unprotected && !entry.kind.is_allowed_unprotected(pure) {
+            return Err(Refusal::NotAllowed { entry: *entry });
+        }
+        let length = || Refusal::TlvLength { entry: *entry };
+        match entry.kind {
+            kind if kind == self.rules.hash.tlv() && !pure => {
+                if usize::from(entry.len) != self.rules.hash.size() {
+                    return Err(length());
+                }
+                if Payload::read(source, entry)?.bytes() != self.hash.as_bytes() {
+                    return Err(Refusal::Hash { computed: self.hash });
+                }
+                self.seen.hash = true;
+            }
+            TlvType::KEYHASH => {
+                if usize::from(entry.len) > self.rules.hash.size() {
+                    return Err(length());
+                }
+                self.key = self.find_key(verifier, Payload::read(source, entry)?.bytes());
+                self.seen.unknown_key |= self.key.is_none();
+            }
+            TlvType::SIG_PURE if pure => {
+                if entry.len != 1 {
+                    return Err(length());
+                }
+                self.seen.pure = Payload::read(source, entry)?.bytes() == [1];
+            }
+            TlvType::SEC_CNT if self.rules.security_counter.is_some() => {
+                if self.strict && unprotected {
+                    return Err(Refusal::NotAllowed { entry: *entry });
+                }
+                let bytes =
+                    Payload::read(source, entry)?.bytes().try_into().map_err(|_| length())?;
+                self.counter(u32::from_le_bytes(bytes))?;
+            }
+            TlvType::UUID_VID | TlvType::UUID_CID => {
+                if let Some(board) = self.rules.board {
+                    let expected = match entry.kind {
+                        TlvType::UUID_VID => board.vendor,
+                        _ => board.class,
+                    };
+                    let found: [u8; 16] =
+                        Payload::read(source, entry)?.bytes().try_into().map_err(|_| length())?;
+                    if found != expected {
+                        return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
+                    }
+                }
+            }
+            kind => {
+                let key = self.key.and_then(|key| Some((key, verifier.key(key)?.scheme())));
+                if let Some((key, scheme)) = key.filter(|(_, scheme)| scheme.tlv() == kind) {
+                    if !scheme.accepts_len(entry.len.into()) {
+                        return Err(length());
+                    }
+                    let signature = Payload::read(source, entry)?;
+                    self.signature(source, verifier, key, scheme, signature.bytes())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The key whose hash the payload gives. The original compares only as many bytes as there
+    /// are, so that an empty key hash names the first key.
+    fn find_key<V: Verifier>(&self, verifier: &V, payload: &[u8]) -> Option<usize> {
+        if self.strict && payload.len() != self.rules.hash.size() {
+            return None;
+        }
+        (0..)
+            .map_while(|index| verifier.key_hash(index, self.rules.hash))
+            .position(|hash| hash.as_bytes().starts_with(payload))
+    }
+
+    /// The original keeps the verdict of the last signature; strictly, a wrong one is the end.
+    fn signature<S: Source, V: Verifier>(
+        &mut self,
+        source: &mut S,
+        verifier: &mut V,
+        key: usize,
+        scheme: Scheme,
+        signature: &[u8],
+    ) -> Result<(), Refusal<S::Error>> {
+        let good = match self.rules.signed {
+            Signed::Hash => verifier.verify(key, &self.hash, signature),
+            Signed::Image if scheme != Scheme::Ed25519 => false,
+            Signed::Image => {
+                let check = signature.try_into().ok().and_then(|s| verifier.verify_pure(key, s));
+                match check {
+                    Some(mut check) => {
+                        feed(source, self.header, |bytes| check.update(bytes))?;
+                        check.finish()
+                    }
+                    None => false,
+                }
+            }
+        };
+        if self.strict && !good {
+            return Err(Refusal::Signature { key });
+        }
+        self.seen.signature = Some((key, good));
+        self.key = None;
+        Ok(())
+    }
+
+    fn counter<E>(&mut self, found: u32) -> Result<(), Refusal<E>> {
+        let minimum = self.rules.security_counter.unwrap_or(0);
+        if found < minimum {
+            return Err(Refusal::SecurityCounter { found, minimum });
+        }
+        self.seen.security_counter = Some(found);
+        Ok(())
+    }
+
+    fn conclude<E>(self, demands_signature: bool, size: u32) -> Result<Validated, Refusal<E>> {
+        let Seen { hash, pure, unknown_key, signature, security_counter } = self.seen;
+        match self.rules.signed {
+            Signed::Hash if !hash => {
+                return Err(Refusal::NoHash { expected: self.rules.hash });
+            }
+            Signed::Image if !pure => return Err(Refusal::NotPure),
+            _ => {}
+        }
+        let key = match signature {
+            _ if !demands_signature => None,
+            Some((key, true)) => Some(key),
+            Some((key, false)) => return Err(Refusal::Signature { key }),
+            None => return Err(Refusal::NoSignature { unknown_key }),
+        };
+        if self.rules.security_counter.is_some() && security_counter.is_none() {
+            return Err(Refusal::NoSecurityCounter);
+        }
+        Ok(Validated { hash: self.hash, size, security_counter, key })
+    }
+}

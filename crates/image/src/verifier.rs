@@ -1,0 +1,245 @@
+//! Who checks signatures: the seam between the format and the cryptography.
+
+use crate::{Digest, HashKind, PublicKey};
+
+/// Checks signatures against a ring of public keys.
+///
+/// A chip may implement it with a hardware engine, a simulator by remembering verdicts that it has
+/// seen; [`Software`] does it in Rust, and [`HashOnly`] is for bootloaders without keys.
+pub trait Verifier {
+    /// The running check of a signature over the image itself.
+    type Pure: PureCheck;
+
+    /// Whether images must be signed at all. Without, an intact hash is enough.
+    fn demands_signature(&self) -> bool;
+
+    /// Key number `index`, or `None` past the last.
+    fn key(&self, index: usize) -> Option<PublicKey<'_>>;
+
+    /// The KEYHASH of key number `index` for images hashed with `kind`.
+    fn key_hash(&self, index: usize, kind: HashKind) -> Option<Digest> {
+        Some(self.key(index)?.hash(kind))
+    }
+
+    /// Whether `signature` is key number `index`'s over `digest`.
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool;
+
+    /// Begins the check of `signature`, made by key number `index` over the image itself; `None`
+    /// if the key cannot sign that way or the signature is malformed.
+    fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure>;
+}
+
+/// A signature check that is fed the image piece by piece.
+pub trait PureCheck {
+    /// Takes in more of the image.
+    fn update(&mut self, bytes: &[u8]);
+    /// Whether the signature covers what was taken in.
+    fn finish(self) -> bool;
+}
+
+/// A check that never succeeds; for verifiers that have none.
+#[derive(Clone, Copy, Debug)]
+pub enum NoPureCheck {}
+
+impl PureCheck for NoPureCheck {
+    fn update(&mut self, _: &[u8]) {
+        match *self {}
+    }
+
+    fn finish(self) -> bool {
+        match self {}
+    }
+}
+
+/// The verifier of a bootloader that was built without keys: the hash has to match, and anybody
+/// can make an image.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HashOnly;
+
+impl Verifier for HashOnly {
+    type Pure = NoPureCheck;
+
+    fn demands_signature(&self) -> bool {
+        false
+    }
+
+    fn key(&self, _: usize) -> Option<PublicKey<'_>> {
+        None
+    }
+
+    fn verify(&mut self, _: usize, _: &Digest, _: &[u8]) -> bool {
+        false
+    }
+
+    fn verify_pure(&mut self, _: usize, _: &[u8; 64]) -> Option<NoPureCheck> {
+        None
+    }
+}
+
+/// Checks signatures in software against the embedded keys.
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+#[derive(Clone, Copy)]
+pub struct Software<'k> {
+    keys: &'k [PublicKey<'k>],
+}
+
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+impl<'k> Software<'k> {
+    /// A verifier that trusts `keys`, and nothing if there are none.
+    pub fn new(keys: &'k [PublicKey<'k>]) -> Self {
+        Self { keys }
+    }
+}
+
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+impl core::fmt::Debug for Software<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Software").field("keys", &self.keys).finish()
+    }
+}
+
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+impl Verifier for Software<'_> {
+    #[cfg(feature = "sig-ed25519")]
+    type Pure = ed25519::Check;
+    #[cfg(not(feature = "sig-ed25519"))]
+    type Pure = NoPureCheck;
+
+    fn demands_signature(&self) -> bool {
+        true
+    }
+
+    fn key(&self, index: usize) -> Option<PublicKey<'_>> {
+        self.keys.get(index).copied()
+    }
+
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+        use crate::Scheme;
+        let Some(key) = self.keys.get(index) else {
+            return false;
+        };
+        match key.scheme() {
+            #[cfg(feature = "sig-ecdsa-p256")]
+            Scheme::EcdsaP256 => p256::verify(key.raw(), digest, signature),
+            #[cfg(feature = "sig-ed25519")]
+            Scheme::Ed25519 => ed25519::verify(key.raw(), digest.as_bytes(), signature),
+            #[allow(unreachable_patterns, reason = "only when one scheme is left out")]
+            _ => false,
+        }
+    }
+
+    #[cfg(feature = "sig-ed25519")]
+    fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure> {
+        let key = self.keys.get(index).filter(|key| key.scheme() == crate::Scheme::Ed25519)?;
+        ed25519::Check::begin(key.raw(), signature)
+    }
+
+    #[cfg(not(feature = "sig-ed25519"))]
+    fn verify_pure(&mut self, _: usize, _: &[u8; 64]) -> Option<Self::Pure> {
+        None
+    }
+}
+
+#[cfg(feature = "sig-ed25519")]
+mod ed25519 {
+    //! Ed25519 (RFC 8032). MCUboot signs the image hash as the message, or the image itself.
+
+    use ed25519_compact::{PublicKey, Signature, VerifyingState};
+
+    pub fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        let Ok(key) = PublicKey::from_slice(key) else {
+            return false;
+        };
+        let Ok(signature) = Signature::from_slice(signature) else {
+            return false;
+        };
+        key.verify(message, &signature).is_ok()
+    }
+
+    /// A check over a message that is too long to be held.
+    #[derive(Clone)]
+    pub struct Check(VerifyingState);
+
+    impl Check {
+        pub(super) fn begin(key: &[u8], signature: &[u8; 64]) -> Option<Self> {
+            let key = PublicKey::from_slice(key).ok()?;
+            key.verify_incremental(&Signature::new(*signature)).ok().map(Self)
+        }
+    }
+
+    impl super::PureCheck for Check {
+        fn update(&mut self, bytes: &[u8]) {
+            self.0.absorb(bytes);
+        }
+
+        fn finish(self) -> bool {
+            self.0.verify().is_ok()
+        }
+    }
+
+    impl core::fmt::Debug for Check {
+        fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+            f.write_str("Check")
+        }
+    }
+}
+
+#[cfg(feature = "sig-ecdsa-p256")]
+mod p256 {
+    //! ECDSA over P-256, signature `SEQUENCE { INTEGER r, INTEGER s }` in DER.
+    //!
+    //! What follows the sequence is ignored: older imgtools pad the signature with zeros to 72
+    //! bytes. High `s` is accepted, as the format has no rule against it.
+
+    use crate::{Digest, HashKind};
+    use p256::ecdsa::signature::hazmat::PrehashVerifier;
+    use p256::ecdsa::{Signature, VerifyingKey};
+
+    pub fn verify(key: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+        if digest.kind() != HashKind::Sha256 {
+            return false;
+        }
+        let Ok(key) = VerifyingKey::from_sec1_bytes(key) else {
+            return false;
+        };
+        let Some((r, s)) = parse(signature) else {
+            return false;
+        };
+        let Ok(signature) = Signature::from_scalars(r, s) else {
+            return false;
+        };
+        key.verify_prehash(digest.as_bytes(), &signature).is_ok()
+    }
+
+    fn parse(der: &[u8]) -> Option<([u8; 32], [u8; 32])> {
+        let (inside, _) = element(der, 0x30)?;
+        let (r, rest) = element(inside, 0x02)?;
+        let (s, _) = element(rest, 0x02)?;
+        Some((scalar(r)?, scalar(s)?))
+    }
+
+    /// One DER element of type `tag` with a length below 128, or below 256 in the long form.
+    fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+        let (&[found, len], rest) = der.split_first_chunk()?;
+        if found != tag {
+            return None;
+        }
+        match len {
+            0..=0x7f => rest.split_at_checked(len.into()),
+            0x81 => {
+                let (len, rest) = rest.split_first()?;
+                rest.split_at_checked((*len).into())
+            }
+            _ => None,
+        }
+    }
+
+    fn scalar(integer: &[u8]) -> Option<[u8; 32]> {
+        let zeros = integer.iter().take_while(|byte| **byte == 0).count();
+        let digits = integer.get(zeros..)?;
+        let mut out = [0; 32];
+        let start = out.len().checked_sub(digits.len())?;
+        out.get_mut(start..)?.copy_from_slice(digits);
+        Some(out)
+    }
+}
