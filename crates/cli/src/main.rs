@@ -1,2 +1,53 @@
-//! The `updraft` command.
-fn main() {}
+//! The `updraft` command: wiring only. One file per subcommand in `commands`; what a command does
+//! is in the library crates.
+
+mod commands;
+mod output;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Output;
+
+/// Firmware updates for microcontrollers, from the build to a running, confirmed chip.
+#[derive(Parser)]
+#[command(name = "updraft", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    /// Print results as JSON, one object on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the boards, or draw one's flash map.
+    Boards(commands::boards::Args),
+    /// Make keys, and print them in the forms that bootloaders embed.
+    Key(commands::key::Args),
+    /// Sign, verify and inspect images.
+    Image(commands::image::Args),
+    /// Print a completion script for a shell.
+    Completions(commands::completions::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Output::new(cli.json, cli.quiet);
+    let result = match cli.command {
+        Command::Boards(args) => commands::boards::run(args, &out),
+        Command::Key(args) => commands::key::run(args, &out),
+        Command::Image(args) => commands::image::run(args, &out),
+        Command::Completions(args) => commands::completions::run::<Cli>(args, &out),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::fail(&out, &error),
+    }
+}

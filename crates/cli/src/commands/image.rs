@@ -1,0 +1,12 @@
+//! `updraft image`.
+
+use crate::output::Output;
+
+/// Options of `updraft image`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_: Args, _: &Output) -> anyhow::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! `updraft key`.
+
+use crate::output::Output;
+
+/// Options of `updraft key`.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(_: Args, _: &Output) -> anyhow::Result<()> {
+    Ok(())
+}

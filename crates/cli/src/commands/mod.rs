@@ -1,0 +1,6 @@
+//! One file per subcommand: its options, and the calls that carry it out.
+
+pub mod boards;
+pub mod completions;
+pub mod image;
+pub mod key;
