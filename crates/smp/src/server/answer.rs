@@ -1,0 +1,191 @@
+//! Answers: an indefinite map of the handler's keys, or an error.
+
+use minicbor::Encoder;
+use minicbor::encode::write::{Cursor, EndOfSlice};
+
+use crate::{GroupError, Header, Malformed, Rc, Version};
+
+/// The answer under construction: a CBOR map of indefinite length, as the servers of the field
+/// emit it. Every method fails with `rc` 7 when the buffer is full.
+pub struct Answer<'a> {
+    cbor: Encoder<Cursor<&'a mut [u8]>>,
+}
+
+type Written<T = ()> = Result<T, Failure>;
+
+impl<'a> Answer<'a> {
+    pub(super) fn begin(buffer: &'a mut [u8]) -> Written<Self> {
+        let mut cursor = Cursor::new(buffer);
+        cursor.set_position(Header::SIZE);
+        let mut cbor = Encoder::new(cursor);
+        cbor.begin_map()?;
+        Ok(Self { cbor })
+    }
+
+    /// Closes the map and puts the header in front; returns the bytes of the whole message.
+    pub(super) fn finish(mut self, request: &Header) -> Written<usize> {
+        self.cbor.end()?;
+        let cursor = self.cbor.into_writer();
+        seal(request, cursor.position(), cursor.into_inner()).ok_or(Rc::MESSAGE_SIZE.into())
+    }
+
+    /// `key: text`.
+    pub fn str(&mut self, key: &str, text: &str) -> Written {
+        Ok(self.cbor.str(key)?.str(text)?.ok()?)
+    }
+
+    /// `key: text`, the text given in pieces.
+    pub fn str_of<'t>(
+        &mut self,
+        key: &str,
+        parts: impl Iterator<Item = &'t str> + Clone,
+    ) -> Written {
+        let len = parts.clone().map(str::len).sum::<usize>();
+        self.cbor.str(key)?.str_len(u64::try_from(len).unwrap_or(u64::MAX))?;
+        for part in parts {
+            minicbor::encode::Write::write_all(self.cbor.writer_mut(), part.as_bytes())
+                .map_err(|_| Rc::MESSAGE_SIZE)?;
+        }
+        Ok(())
+    }
+
+    /// `key: bytes`.
+    pub fn bytes(&mut self, key: &str, bytes: &[u8]) -> Written {
+        Ok(self.cbor.str(key)?.bytes(bytes)?.ok()?)
+    }
+
+    /// `key: number`.
+    pub fn u32(&mut self, key: &str, number: u32) -> Written {
+        Ok(self.cbor.str(key)?.u32(number)?.ok()?)
+    }
+
+    /// `key: number`, which may be negative.
+    pub fn i32(&mut self, key: &str, number: i32) -> Written {
+        Ok(self.cbor.str(key)?.i32(number)?.ok()?)
+    }
+
+    /// `key: true` or `key: false`.
+    pub fn bool(&mut self, key: &str, value: bool) -> Written {
+        Ok(self.cbor.str(key)?.bool(value)?.ok()?)
+    }
+
+    /// `key:` and a list; close it with [`end`](Self::end).
+    pub fn begin_list(&mut self, key: &str) -> Written {
+        Ok(self.cbor.str(key)?.begin_array()?.ok()?)
+    }
+
+    /// `key:` and a map; close it with [`end`](Self::end).
+    pub fn begin_map(&mut self, key: &str) -> Written {
+        Ok(self.cbor.str(key)?.begin_map()?.ok()?)
+    }
+
+    /// A map as the next item of a list; close it with [`end`](Self::end).
+    pub fn begin_item(&mut self) -> Written {
+        Ok(self.cbor.begin_map()?.ok()?)
+    }
+
+    /// Closes the list or map that was opened last.
+    pub fn end(&mut self) -> Written {
+        Ok(self.cbor.end()?.ok()?)
+    }
+}
+
+/// Writes the header before the payload that ends at `end`; `None` if the message is longer than
+/// the header can say.
+fn seal(request: &Header, end: usize, message: &mut [u8]) -> Option<usize> {
+    let length = u16::try_from(end.checked_sub(Header::SIZE)?).ok()?;
+    message.get_mut(..Header::SIZE)?.copy_from_slice(&request.answer(length).emit());
+    Some(end)
+}
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    cause: Cause,
+    reason: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Plain(Rc),
+    Group(GroupError),
+}
+
+impl Failure {
+    /// The same failure with a short text for version 1 clients (`rsn`). A text that is already
+    /// there stays.
+    pub fn because(self, reason: Option<&'static str>) -> Self {
+        Self { reason: self.reason.or(reason), ..self }
+    }
+
+    /// Whether this is an error of the protocol layer, which ends the processing of a packet.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self.cause, Cause::Plain(_))
+    }
+
+    /// Writes the error message; returns its bytes, or 0 if the buffer does not hold it.
+    pub(super) fn emit(&self, request: &Header, verbose: bool, buffer: &mut [u8]) -> usize {
+        let reason = self.reason.filter(|_| verbose);
+        let written = match (self.write(request, reason, buffer), reason) {
+            (Err(_), Some(_)) => self.write(request, None, buffer),
+            (written, _) => written,
+        };
+        written.unwrap_or(0)
+    }
+
+    fn write(&self, request: &Header, reason: Option<&str>, buffer: &mut [u8]) -> Written<usize> {
+        let mut answer = Answer::begin(buffer)?;
+        let rc = match self.cause {
+            Cause::Plain(rc) => rc,
+            Cause::Group(error) if request.version() == Some(Version::V1) => error.v1,
+            Cause::Group(error) => {
+                answer.begin_map("err")?;
+                answer.u32("group", error.group.into())?;
+                answer.u32("rc", error.rc)?;
+                answer.end()?;
+                return answer.finish(request);
+            }
+        };
+        answer.u32("rc", rc.0)?;
+        if let Some(reason) = reason {
+            answer.str("rsn", reason)?;
+        }
+        answer.finish(request)
+    }
+}
+
+impl From<Rc> for Failure {
+    fn from(rc: Rc) -> Self {
+        Self { cause: Cause::Plain(rc), reason: None }
+    }
+}
+
+impl From<GroupError> for Failure {
+    fn from(error: GroupError) -> Self {
+        Self { cause: Cause::Group(error), reason: None }
+    }
+}
+
+impl From<crate::OsError> for Failure {
+    fn from(error: crate::OsError) -> Self {
+        GroupError::from(error).into()
+    }
+}
+
+impl From<crate::ImageError> for Failure {
+    fn from(error: crate::ImageError) -> Self {
+        GroupError::from(error).into()
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(_: Malformed) -> Self {
+        Rc::INVALID.into()
+    }
+}
+
+impl From<minicbor::encode::Error<EndOfSlice>> for Failure {
+    fn from(_: minicbor::encode::Error<EndOfSlice>) -> Self {
+        Rc::MESSAGE_SIZE.into()
+    }
+}

@@ -1,0 +1,141 @@
+//! The server: takes packets, answers the requests in them one by one.
+//!
+//! ```text
+//! packet ─▶ Server::packet ─▶ Packet ─ answer_next(groups, buffer) ─▶ Step { message, reset }
+//!                                        │
+//!                                        └─ (Os, Image, …): the groups that the device has
+//! ```
+//!
+//! A packet may hold several requests back to back; each is answered with a message of its own,
+//! in order, by one worker. Requests are not remembered: a repeated request is executed again,
+//! which uploads survive because every chunk carries its offset.
+
+mod answer;
+mod groups;
+mod image;
+mod os;
+
+pub use answer::{Answer, Failure};
+pub use groups::{Group, Groups, Request};
+pub use image::{
+    ConfirmOthers, ImageGroup, Incoming, Kind, NextBoot, Policy, Refused, SlotImage, Slots, Trial,
+};
+pub use os::{BootloaderInfo, Buffers, InfoField, Os, OsGroup};
+
+use crate::{Header, Op, Rc, Version};
+
+/// The reset that a request asked for. Carry it out once its answer has left, a quarter of a
+/// second later by custom, so that the client gets the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Where to go: 0 boots normally, 1 enters the bootloader (serial recovery).
+    pub boot_mode: u32,
+    /// Whether the client insisted.
+    pub force: bool,
+}
+
+/// How to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Whether version 1 requests are served; if not they get `rc` 12.
+    pub version_1: bool,
+    /// Whether version 1 errors carry a short text (`rsn`) where there is one.
+    pub verbose: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { version_1: true, verbose: true }
+    }
+}
+
+/// What one request led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of the answer at the start of the buffer. 0 if even an error does not fit.
+    pub len: usize,
+    /// A reset to carry out after the answer has been sent.
+    pub reset: Option<Reset>,
+}
+
+impl Server {
+    /// The requests of a packet.
+    pub fn packet<'p>(&self, packet: &'p [u8]) -> Packet<'p> {
+        Packet { server: *self, rest: packet }
+    }
+
+    /// Answers every request of `packet`, each built in `buffer` and handed to `send`. The reset
+    /// that comes back, if any, is due after the last answer has left.
+    ///
+    /// `buffer` must not be smaller than what the operating-system group reports as buffer size.
+    pub fn handle(
+        &self,
+        packet: &[u8],
+        groups: &mut impl Groups,
+        buffer: &mut [u8],
+        mut send: impl FnMut(&[u8]),
+    ) -> Option<Reset> {
+        let mut reset = None;
+        let mut packet = self.packet(packet);
+        while let Some(step) = packet.answer_next(groups, buffer) {
+            if let Some(message) = buffer.get(..step.len).filter(|message| !message.is_empty()) {
+                send(message);
+            }
+            reset = reset.or(step.reset);
+        }
+        reset
+    }
+}
+
+/// The requests of a packet that are still to be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'p> {
+    server: Server,
+    rest: &'p [u8],
+}
+
+impl Packet<'_> {
+    /// Answers the next request. `None` when the packet is used up: fewer bytes than a header are
+    /// dropped silently, and nothing behind a request that failed with a plain `rc` is looked at.
+    pub fn answer_next(&mut self, groups: &mut impl Groups, buffer: &mut [u8]) -> Option<Step> {
+        let Ok((header, rest)) = Header::parse(self.rest) else {
+            self.rest = &[];
+            return None;
+        };
+        let (outcome, rest) = match rest.split_at_checked(header.length.into()) {
+            Some((payload, rest)) => (self.check(&header).map(|()| payload), rest),
+            None => (Err(Rc::CORRUPT.into()), &[][..]),
+        };
+        self.rest = rest;
+
+        let mut reset = None;
+        let outcome = outcome.and_then(|payload| {
+            let mut answer = Answer::begin(buffer)?;
+            reset = groups.handle(&Request { header, payload }, &mut answer)?;
+            answer.finish(&header)
+        });
+        let len = match outcome {
+            Ok(len) => len,
+            Err(failure) => {
+                reset = None;
+                if failure.is_plain() {
+                    self.rest = &[];
+                }
+                failure.emit(&header, self.server.verbose, buffer)
+            }
+        };
+        Some(Step { len, reset })
+    }
+
+    /// The checks before any group sees the request, in the order that servers make them.
+    fn check(&self, header: &Header) -> Result<(), Failure> {
+        if !matches!(header.op, Op::Read | Op::Write) {
+            return Err(Rc::NOT_SUPPORTED.into());
+        }
+        match header.version() {
+            None => Err(Rc::TOO_NEW.into()),
+            Some(Version::V1) if !self.server.version_1 => Err(Rc::TOO_OLD.into()),
+            Some(_) => Ok(()),
+        }
+    }
+}

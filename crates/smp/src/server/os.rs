@@ -1,0 +1,211 @@
+//! Group 0, the operating system: echo, reset, buffer parameters, information.
+//!
+//! Source: Zephyr documentation, "Default / OS Management Group".
+
+use super::{Answer, Failure, Group, Request, Reset};
+use crate::{Op, OsError, Rc, os};
+
+/// The server's message buffers, as clients are told them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffers {
+    /// Bytes of the largest message, header included.
+    pub size: u32,
+    /// How many there are, for requests and answers together.
+    pub count: u32,
+}
+
+/// What the bootloader tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootloaderInfo<'a> {
+    /// Its name; `MCUboot` for everything that boots this image format the same way.
+    pub name: &'a str,
+    /// Number of its upgrade mode (`updraft_image::UpgradeMode`); -1 if it is not known.
+    pub mode: i32,
+    /// Whether it refuses to go back to an older version.
+    pub no_downgrade: bool,
+}
+
+/// A piece of system information, in the order of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InfoField {
+    /// `s`: name of the kernel.
+    Kernel,
+    /// `n`: name of this device on its network.
+    Node,
+    /// `r`: release of the kernel, such as a commit.
+    Release,
+    /// `v`: version of the kernel.
+    Version,
+    /// `b`: date and time of the build.
+    Build,
+    /// `m`: machine, which is the architecture.
+    Machine,
+    /// `p`: processor.
+    Processor,
+    /// `i`: hardware platform, which is the board.
+    Platform,
+    /// `o`: operating system.
+    OperatingSystem,
+}
+
+impl InfoField {
+    /// Every field, in the order of the output.
+    pub const ALL: [Self; 9] = [
+        Self::Kernel,
+        Self::Node,
+        Self::Release,
+        Self::Version,
+        Self::Build,
+        Self::Machine,
+        Self::Processor,
+        Self::Platform,
+        Self::OperatingSystem,
+    ];
+
+    /// The format letter.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Kernel => 's',
+            Self::Node => 'n',
+            Self::Release => 'r',
+            Self::Version => 'v',
+            Self::Build => 'b',
+            Self::Machine => 'm',
+            Self::Processor => 'p',
+            Self::Platform => 'i',
+            Self::OperatingSystem => 'o',
+        }
+    }
+}
+
+/// The platform behind the group.
+pub trait Os {
+    /// The server's buffers. The size is a promise: requests up to it are accepted, and answers
+    /// never exceed it.
+    fn buffers(&self) -> Buffers;
+
+    /// A piece of system information. `None` for one that this platform does not have; its letter
+    /// is then unknown, save for the node name, which is `unknown`.
+    fn info(&self, field: InfoField) -> Option<&str>;
+
+    /// The bootloader, if it is known.
+    fn bootloader(&self) -> Option<BootloaderInfo<'_>> {
+        None
+    }
+
+    /// Whether the device may be reset now. Refusing tells the client to try again later or to
+    /// insist, which is `force`.
+    fn may_reset(&mut self, force: bool) -> bool {
+        let _ = force;
+        true
+    }
+}
+
+/// The operating-system group over a platform.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsGroup<O>(pub O);
+
+impl<O: Os> Group for OsGroup<O> {
+    const ID: u16 = crate::group::OS;
+
+    fn handle(
+        &mut self,
+        request: &Request<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<Option<Reset>, Failure> {
+        match request.command() {
+            (os::ECHO, _) => echo(request, answer)?,
+            (os::RESET, Op::Write) => return self.reset(request).map(Some),
+            (os::PARAMS, Op::Read) => {
+                let buffers = self.0.buffers();
+                answer.u32("buf_size", buffers.size)?;
+                answer.u32("buf_count", buffers.count)?;
+            }
+            (os::INFO, Op::Read) => self.info(request, answer)?,
+            (os::BOOTLOADER_INFO, Op::Read) => self.bootloader_info(request, answer)?,
+            _ => return Err(Rc::NOT_SUPPORTED.into()),
+        }
+        Ok(None)
+    }
+}
+
+fn echo(request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    let mut text = None;
+    request.fields(|key, value| match key {
+        "d" => value.str(&mut text),
+        _ => Ok(()),
+    })?;
+    answer.str("r", text.unwrap_or_default())
+}
+
+impl<O: Os> OsGroup<O> {
+    /// Arguments that cannot be read do not keep a device from being reset: it may be the last
+    /// command that still gets through.
+    fn reset(&mut self, request: &Request<'_>) -> Result<Reset, Failure> {
+        let (mut force, mut boot_mode) = (None, None);
+        let _ = request.fields(|key, value| match key {
+            "force" => value.flag(&mut force),
+            "boot_mode" => value.u32(&mut boot_mode),
+            _ => Ok(()),
+        });
+        let force = force.unwrap_or(false);
+        if !self.0.may_reset(force) {
+            return Err(Rc::BUSY.into());
+        }
+        Ok(Reset { boot_mode: boot_mode.unwrap_or(0), force })
+    }
+
+    fn info(&self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+        let mut format = None;
+        request.fields(|key, value| match key {
+            "format" => value.str(&mut format),
+            _ => Ok(()),
+        })?;
+        let format = format.filter(|format| !format.is_empty()).unwrap_or("s");
+        let known = |letter| {
+            letter == 'a'
+                || InfoField::ALL
+                    .into_iter()
+                    .any(|field| field.letter() == letter && self.text(field).is_some())
+        };
+        if !format.chars().all(known) {
+            return Err(OsError::InvalidFormat.into());
+        }
+        let pieces = InfoField::ALL
+            .into_iter()
+            .filter(|field| format.contains(['a', field.letter()]))
+            .filter_map(|field| self.text(field))
+            .enumerate()
+            .flat_map(|(n, text)| [if n == 0 { "" } else { " " }, text]);
+        answer.str_of("output", pieces)
+    }
+
+    fn text(&self, field: InfoField) -> Option<&str> {
+        let missing = (field == InfoField::Node).then_some("unknown");
+        self.0.info(field).or(missing)
+    }
+
+    fn bootloader_info(
+        &self,
+        request: &Request<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Failure> {
+        let info = self.0.bootloader().ok_or(Rc::NOT_SUPPORTED)?;
+        let mut query = None;
+        request.fields(|key, value| match key {
+            "query" => value.str(&mut query),
+            _ => Ok(()),
+        })?;
+        match query {
+            None => answer.str("bootloader", info.name),
+            Some("mode") => {
+                answer.i32("mode", info.mode)?;
+                if info.no_downgrade {
+                    answer.bool("no-downgrade", true)?;
+                }
+                Ok(())
+            }
+            Some(_) => Err(OsError::QueryYieldsNoAnswer.into()),
+        }
+    }
+}
