@@ -5,6 +5,7 @@
 //! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
 //! FlashMap   what the bootloader and the DFU library work on: area id + offset in the area
 //! Stream     append-only writer that erases as it goes
+//! Trailer    a slot's trailer, field by field
 //! ```
 //! No policy, no allocation. Offsets and lengths are in bytes; every access is checked against the
 //! area's bounds before a device sees it.
@@ -14,8 +15,10 @@ mod area;
 mod device;
 mod slot;
 mod stream;
+mod trailer;
 
 pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
 pub use device::{Device, Error, Fault, FlashError, Geometry, Kind, Sector, SectorRun};
 pub use slot::SlotSource;
 pub use stream::{Stream, StreamError};
+pub use trailer::TrailerAccess;

@@ -1,0 +1,151 @@
+//! The trailer of a slot in flash: reading it, and writing its fields one by one.
+//!
+//! Mechanism only. Every field lies in its own cell of the largest write alignment, so that each
+//! is one write; what may be written when, and in which order, is for the bootloader and for the
+//! DFU library to say. Layout and encoding: [`TrailerLayout`].
+
+use updraft_image::{
+    Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState, align_up, magic_bytes,
+};
+
+use crate::{AreaId, FlashMap};
+
+/// The longest cell that is written at once.
+const LONGEST_CELL: usize = 32;
+const MAGIC_SIZE: usize = 16;
+
+/// Access to the trailer of one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrailerAccess {
+    area: AreaId,
+    layout: TrailerLayout,
+}
+
+impl TrailerAccess {
+    /// The trailer laid out as `layout` in `area`.
+    pub const fn new(area: AreaId, layout: TrailerLayout) -> Self {
+        Self { area, layout }
+    }
+
+    /// The slot's area.
+    pub const fn area(&self) -> AreaId {
+        self.area
+    }
+
+    /// Where its fields are.
+    pub const fn layout(&self) -> &TrailerLayout {
+        &self.layout
+    }
+
+    /// Reads the four fields that decide over the next boot.
+    pub fn read<M: FlashMap>(&self, map: &mut M) -> Result<TrailerState, M::Error> {
+        let erased = erased_value(map, self.area);
+        let mut magic = [0; MAGIC_SIZE];
+        map.read(self.area, self.layout.magic(), &mut magic)?;
+        let mut byte = |offset| {
+            let mut byte = [0];
+            map.read(self.area, offset, &mut byte)?;
+            Ok(byte[0])
+        };
+        Ok(TrailerState {
+            magic: Magic::decode(&magic, self.layout.max_align(), erased),
+            swap_info: SwapInfo::decode(byte(self.layout.swap_info())?, erased),
+            copy_done: Flag::decode(byte(self.layout.copy_done())?, erased),
+            image_ok: Flag::decode(byte(self.layout.image_ok())?, erased),
+        })
+    }
+
+    /// Reads how many bytes the recorded swap exchanges.
+    pub fn read_swap_size<M: FlashMap>(&self, map: &mut M) -> Result<u32, M::Error> {
+        let mut bytes = [0; 4];
+        map.read(self.area, self.layout.swap_size(), &mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    /// Writes the magic: from now on the other fields count.
+    pub fn write_magic<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let mut cell = [erased_value(map, self.area); LONGEST_CELL];
+        let offset = self.layout.magic_cell();
+        // The layout puts the magic at the end of its cell, which is 16 or 32 bytes long.
+        let len = (self.layout.slot_size().saturating_sub(offset) as usize).min(LONGEST_CELL);
+        let cell = cell.get_mut(..len).unwrap_or_default();
+        if let Some(end) = cell.last_chunk_mut::<MAGIC_SIZE>() {
+            *end = magic_bytes(self.layout.max_align());
+        }
+        map.write(self.area, offset, cell)
+    }
+
+    /// Writes the flag that the image is confirmed.
+    pub fn write_image_ok<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.write_cell(map, self.layout.image_ok(), &[Flag::SET])
+    }
+
+    /// Writes the flag that the swap has ended.
+    pub fn write_copy_done<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.write_cell(map, self.layout.copy_done(), &[Flag::SET])
+    }
+
+    /// Writes which swap this is; a slot without one is left erased.
+    pub fn write_swap_info<M: FlashMap>(
+        &self,
+        map: &mut M,
+        info: SwapInfo,
+    ) -> Result<(), M::Error> {
+        if info.swap_type == SwapType::None {
+            return Ok(());
+        }
+        self.write_cell(map, self.layout.swap_info(), &[info.encode()])
+    }
+
+    /// Writes how many bytes the swap exchanges.
+    pub fn write_swap_size<M: FlashMap>(&self, map: &mut M, size: u32) -> Result<(), M::Error> {
+        self.write_cell(map, self.layout.swap_size(), &size.to_le_bytes())
+    }
+
+    /// Erases the sectors that hold the trailer, the last one first: the magic goes before
+    /// anything that it vouches for.
+    pub fn erase<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        erase_backwards(map, self.area, self.layout.status())
+    }
+
+    /// Erases the sectors that hold the fields which decide over the next boot, the last one
+    /// first, and not those that hold status records only.
+    pub fn erase_fields<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        erase_backwards(map, self.area, self.layout.swap_info())
+    }
+
+    /// Writes `value` and pads it with the erased value to the device's write size.
+    pub fn write_cell<M: FlashMap>(
+        &self,
+        map: &mut M,
+        offset: u32,
+        value: &[u8],
+    ) -> Result<(), M::Error> {
+        let write_size = map.info(self.area).map_or(1, |info| info.write_size);
+        let len = u32::try_from(value.len()).ok().and_then(|len| align_up(len, write_size));
+        let mut cell = [erased_value(map, self.area); LONGEST_CELL];
+        for (to, from) in cell.iter_mut().zip(value) {
+            *to = *from;
+        }
+        let len = len.map_or(LONGEST_CELL, |len| len as usize).min(LONGEST_CELL);
+        map.write(self.area, offset, cell.get(..len).unwrap_or_default())
+    }
+}
+
+/// A missing area reads as 0xff here and is refused by the access that follows.
+fn erased_value<M: FlashMap>(map: &M, area: AreaId) -> u8 {
+    map.info(area).map_or(0xff, |info| info.erased)
+}
+
+/// Erases sector by sector from the end of `area` down to the one that contains `start`.
+fn erase_backwards<M: FlashMap>(map: &mut M, area: AreaId, start: u32) -> Result<(), M::Error> {
+    let mut end = map.info(area).map_or(0, |info| info.size);
+    while end > start {
+        let Some(sector) = map.sector_at(area, end - 1) else {
+            break;
+        };
+        map.erase(area, sector.offset, sector.size)?;
+        end = sector.offset;
+    }
+    Ok(())
+}
