@@ -1,1 +1,271 @@
-//! Stub.
+//! Boards: one TOML file that the bootloader, the signer, the simulator and the server all read,
+//! so that they cannot disagree.
+//!
+//! ```text
+//! boards/NAME.toml ─ parse ─▶ BoardFile ─ check ─▶ Board ─▶ devices and area table   flash map
+//!                                                       ├─▶ trailer, largest image   slots
+//!                                                       ├─▶ Signing                  signer
+//!                                                       └─▶ Rules                    verifier
+//! ```
+//! A [`Board`] has passed every check: areas lie within their devices and apart from each other,
+//! slots hold their trailers and suit the upgrade mode, and an image of some size fits. What a
+//! file may contain is in [`schema`] and in `boards/README.md`.
+
+mod capacity;
+mod check;
+mod error;
+mod names;
+pub mod schema;
+mod signing;
+mod slots;
+mod text;
+
+use std::fs;
+use std::path::Path;
+
+use updraft_flash::{AreaEntry, AreaId, SectorRun};
+use updraft_image::{BoardIds, TrailerLayout, UpgradeMode};
+use uuid::Uuid;
+
+pub use capacity::{Capacity, UpgradeCost};
+pub use error::{LoadError, Problem};
+pub use names::built_in;
+pub use schema::{
+    Active, Boot, Button, Console, ConsoleKind, Core, DowngradePrevention, FlashDevice,
+    ImageDefaults, Led, Ram, Role, Signature, Watchdog,
+};
+pub use signing::Signing;
+pub use text::bytes;
+
+use error::Locator;
+use schema::BoardFile;
+
+/// An area of a board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Its number: bootloader 0, image 0 primary 1 and secondary 2, scratch 3, image n ≥ 1
+    /// primary 2n + 2 and secondary 2n + 3, all others from 16 on in the order of the file.
+    pub id: AreaId,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Which image it belongs to; 0 for areas that belong to none.
+    pub image: u8,
+    /// Index of its device in [`Board::flash`].
+    pub device: usize,
+    /// Where it begins on the device, in bytes.
+    pub offset: u32,
+    /// Its size in bytes.
+    pub size: u32,
+    /// Where it is mapped into memory, if its device is.
+    pub address: Option<u32>,
+    /// Its index in the file.
+    row: usize,
+}
+
+impl Area {
+    /// First offset behind it on its device.
+    pub fn end(&self) -> u32 {
+        self.offset + self.size
+    }
+}
+
+/// A board that has passed every check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Board {
+    file: BoardFile,
+    areas: Vec<Area>,
+    ids: Option<(Uuid, Option<Uuid>)>,
+}
+
+impl Board {
+    /// The board of that name, or in the file of that name: anything with a path separator or the
+    /// ending `.toml` is a file.
+    pub fn load(name_or_path: &str) -> Result<Self, LoadError> {
+        if !name_or_path.ends_with(".toml") && !name_or_path.contains(['/', '\\']) {
+            let (file, text) = names::find(name_or_path)?;
+            return Self::parse(text, &file);
+        }
+        let path = Path::new(name_or_path);
+        let text = fs::read_to_string(path)
+            .map_err(|source| LoadError::Read { path: path.into(), source })?;
+        Self::parse(&text, name_or_path)
+    }
+
+    /// The board that `text` describes. `file` is what errors call it.
+    pub fn parse(text: &str, file: &str) -> Result<Self, LoadError> {
+        let locator = Locator::new(text);
+        let refused = |problems| LoadError::Refused { file: file.into(), problems };
+        let parsed = toml::from_str(text).map_err(|error| refused(vec![locator.parser(&error)]))?;
+        check::check(parsed).map_err(|found| {
+            let problems = found.0.into_iter().map(|(key, message)| locator.at_key(&key, message));
+            refused(problems.collect())
+        })
+    }
+
+    /// The board as a file, with every default written out.
+    pub fn to_toml(&self) -> String {
+        // The schema has neither maps with keys other than strings nor values out of TOML's range.
+        toml::to_string(&self.file).unwrap_or_default()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.file.name
+    }
+
+    /// One line about it.
+    pub fn description(&self) -> &str {
+        &self.file.description
+    }
+
+    /// What its file says, unresolved.
+    pub fn file(&self) -> &BoardFile {
+        &self.file
+    }
+
+    /// The ids that images for it carry and that it accepts; `None` without vendor or class.
+    pub fn ids(&self) -> Option<BoardIds> {
+        let (vendor, class) = self.ids?;
+        Some(BoardIds { vendor: vendor.into_bytes(), class: class?.into_bytes() })
+    }
+
+    /// Its processors; the first runs the bootloader.
+    pub fn cores(&self) -> &[Core] {
+        &self.file.core
+    }
+
+    /// Its RAM regions.
+    pub fn ram(&self) -> &[Ram] {
+        &self.file.ram
+    }
+
+    /// Its flash devices.
+    pub fn flash(&self) -> &[FlashDevice] {
+        &self.file.flash
+    }
+
+    /// Its areas, in the order of the file.
+    pub fn areas(&self) -> &[Area] {
+        &self.areas
+    }
+
+    /// What its bootloader is built for.
+    pub fn boot(&self) -> &Boot {
+        &self.file.boot
+    }
+
+    /// How its bootloader brings a new image to where it runs.
+    pub fn mode(&self) -> UpgradeMode {
+        self.file.boot.mode
+    }
+
+    /// How its images are made.
+    pub fn image_defaults(&self) -> &ImageDefaults {
+        &self.file.image
+    }
+
+    /// Its console.
+    pub fn console(&self) -> Option<&Console> {
+        self.file.console.as_ref()
+    }
+
+    /// Its lights.
+    pub fn leds(&self) -> &[Led] {
+        &self.file.led
+    }
+
+    /// Its buttons.
+    pub fn buttons(&self) -> &[Button] {
+        &self.file.button
+    }
+
+    /// Its watchdog.
+    pub fn watchdog(&self) -> Option<&Watchdog> {
+        self.file.watchdog.as_ref()
+    }
+
+    /// The rows of its flash map; device indexes are those of [`Self::flash`].
+    pub fn area_table(&self) -> Vec<AreaEntry> {
+        let entry = |area: &Area| AreaEntry {
+            id: area.id,
+            device: area.device,
+            offset: area.offset,
+            size: area.size,
+        };
+        self.areas.iter().map(entry).collect()
+    }
+
+    /// The first area with `role`; of slots, that of image 0.
+    pub fn area(&self, role: Role) -> Option<&Area> {
+        let mut areas = self.areas.iter().filter(|area| area.role == role);
+        if role.is_per_image() { areas.find(|area| area.image == 0) } else { areas.next() }
+    }
+
+    /// The area that is called `name`.
+    pub fn area_named(&self, name: &str) -> Option<&Area> {
+        self.areas.iter().find(|area| area.name == name)
+    }
+
+    /// The area of image number `image` with `role`: a slot or its factory image.
+    pub fn slot(&self, image: u8, role: Role) -> Option<&Area> {
+        self.areas.iter().find(|area| area.role == role && area.image == image)
+    }
+
+    /// How many images are updated independently.
+    pub fn images(&self) -> u8 {
+        let slots = self.areas.iter().filter(|area| area.role.is_slot());
+        slots.map(|area| area.image + 1).max().unwrap_or(0)
+    }
+
+    /// The device that `area` lies on.
+    pub fn device(&self, area: &Area) -> &FlashDevice {
+        &self.file.flash[area.device]
+    }
+
+    /// The sectors of `area` in address order.
+    pub fn sectors(&self, area: &Area) -> Vec<SectorRun> {
+        slots::runs(&self.device(area).sectors, area.offset, area.size)
+    }
+
+    /// The trailer of a slot or of the scratch area; `None` for all others.
+    ///
+    /// The records of both slots of a pair have the write size of the primary's device, as that
+    /// is where they are written.
+    pub fn trailer(&self, area: &Area) -> Option<TrailerLayout> {
+        let Boot { mode, max_sectors, max_align, .. } = self.file.boot;
+        let sectors = match area.role {
+            Role::Primary | Role::Secondary => max_sectors,
+            // The scratch area holds the records of one round.
+            Role::Scratch => 1,
+            _ => return None,
+        };
+        let write = self.status_write_size(area);
+        TrailerLayout::new(area.size, mode, sectors, write, max_align)
+    }
+
+    /// Bytes of one status record in the trailer of `area`.
+    fn status_write_size(&self, area: &Area) -> u32 {
+        let image = if area.role.is_slot() { area.image } else { 0 };
+        self.device(self.slot(image, Role::Primary).unwrap_or(area)).write_size
+    }
+
+    /// Whether the mode works with a secondary slot.
+    fn has_secondary(&self) -> bool {
+        !matches!(self.mode(), UpgradeMode::SingleSlot | UpgradeMode::SingleSlotRamLoad)
+    }
+
+    /// Whether images run where they lie in flash.
+    fn runs_from_flash(&self) -> bool {
+        !matches!(self.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+    }
+
+    /// Whether the secondary slot's image is run in place too.
+    fn runs_secondary(&self) -> bool {
+        matches!(
+            self.mode(),
+            UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::FirmwareLoader
+        )
+    }
+}

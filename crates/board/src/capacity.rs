@@ -1,0 +1,200 @@
+//! The largest image that a pair of slots takes, and what an upgrade costs.
+
+use std::time::Duration;
+
+use updraft_flash::SectorRun;
+use updraft_image::{MaxSize, TrailerLayout, UpgradeMode, align_up};
+
+use crate::schema::Role;
+use crate::slots::{count, covering, uniform};
+use crate::{Area, Board};
+
+/// The largest image of a slot pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes of the largest image, header and all TLVs included. 0 if nothing is left.
+    pub max_image: u32,
+    /// How that comes about, e.g. `min(64 − 1 − 1, 64 − 1) sectors × 4096 = 253952`.
+    pub working: String,
+}
+
+/// What the bootloader does to the flash in one upgrade, without a power cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeCost {
+    /// Sectors erased.
+    pub erases: u32,
+    /// How the erases come about, e.g. `3 × 62 + 1 + 1`.
+    pub working: String,
+    /// Image bytes written.
+    pub written: u64,
+    /// How long erasing and writing take; `None` where the board file gives no timings.
+    pub time: Option<Duration>,
+}
+
+/// One image's slots as the arithmetic needs them.
+struct Slots<'b> {
+    board: &'b Board,
+    primary: &'b Area,
+    secondary: Option<&'b Area>,
+    trailer: TrailerLayout,
+    first: Vec<SectorRun>,
+    second: Vec<SectorRun>,
+}
+
+impl<'b> Slots<'b> {
+    fn new(board: &'b Board, image: u8) -> Option<Self> {
+        let primary = board.slot(image, Role::Primary)?;
+        let secondary = board.slot(image, Role::Secondary).filter(|_| board.has_secondary());
+        Some(Self {
+            board,
+            primary,
+            secondary,
+            trailer: board.trailer(primary)?,
+            first: board.sectors(primary),
+            second: secondary.map(|area| board.sectors(area)).unwrap_or_default(),
+        })
+    }
+
+    fn capacity(&self) -> Option<Capacity> {
+        match self.board.mode() {
+            UpgradeMode::SwapMove => self.whole_sectors(&self.first, &self.second, "primary"),
+            UpgradeMode::SwapOffset => self.whole_sectors(&self.second, &self.first, "secondary"),
+            UpgradeMode::SwapScratch => self.scratch(),
+            mode => Some(self.below_trailer(mode)),
+        }
+    }
+
+    /// The slot in `spare` gives up one more sector than its trailer, the other only its trailer.
+    fn whole_sectors(
+        &self,
+        spare: &[SectorRun],
+        other: &[SectorRun],
+        spare_name: &str,
+    ) -> Option<Capacity> {
+        let sector = uniform(spare)?;
+        let (more, less) = (count(spare), count(other));
+        let trailer = self.trailer.size();
+        let max_image = MaxSize::swap_move(
+            more.checked_mul(sector)?,
+            less.checked_mul(sector)?,
+            sector,
+            trailer,
+        )?;
+        let in_trailer = align_up(trailer, sector)? / sector;
+        let working = format!(
+            "min({more} − 1 − {in_trailer}, {less} − {in_trailer}) sectors × {sector} = \
+             {max_image}: one spare sector in the {spare_name} slot, a trailer of {trailer} bytes \
+             in {in_trailer}"
+        );
+        Some(Capacity { max_image, working })
+    }
+
+    /// The slot without its trailer, and without what makes the last chunk fit beside the
+    /// trailer of the scratch area.
+    fn scratch(&self) -> Option<Capacity> {
+        let (slot, trailer) = (self.primary.size, self.trailer.size());
+        let scratch = self.board.trailer(self.board.area(Role::Scratch)?)?.size();
+        let below = slot.checked_sub(trailer)?;
+        // The sector of either slot in which the trailer begins, the larger of the two.
+        let first_ends = [&self.first, &self.second].map(|runs| covering(runs, below + 1).1);
+        let in_first = first_ends[0].max(first_ends[1]).saturating_sub(below);
+        let padding = scratch.saturating_sub(in_first);
+        let max_image = below.checked_sub(padding)?;
+        let mut working = format!("slot {slot} − trailer {trailer}");
+        if padding > 0 {
+            working += &format!(" − {padding} for the scratch area's trailer");
+        }
+        working += &format!(" = {max_image}");
+        Some(Capacity { max_image, working })
+    }
+
+    fn below_trailer(&self, mode: UpgradeMode) -> Capacity {
+        let smaller = self
+            .secondary
+            .filter(|secondary| secondary.size < self.primary.size)
+            .and_then(|secondary| self.board.trailer(secondary))
+            .unwrap_or(self.trailer);
+        let max_image = MaxSize::below_trailer(mode, &smaller);
+        let slot = smaller.slot_size();
+        let working = format!("slot {slot} − trailer fields {} = {max_image}", slot - max_image);
+        match (mode, &self.board.boot().ram_load) {
+            (UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad, Some(ram))
+                if ram.size < max_image =>
+            {
+                Capacity { max_image: ram.size, working: format!("RAM region = {}", ram.size) }
+            }
+            _ => Capacity { max_image, working },
+        }
+    }
+
+    fn cost(&self, size: u32) -> Option<UpgradeCost> {
+        let secondary = self.secondary?;
+        let in_trailer = |runs: &[SectorRun]| {
+            let slot: u32 = runs.iter().map(|run| run.count * run.size).sum();
+            count(runs) - covering(runs, slot.saturating_sub(self.trailer.size())).0
+        };
+        let (n, _) = covering(&self.first, size);
+        let (m, _) = covering(&self.second, size);
+        let (t, u) = (in_trailer(&self.first), in_trailer(&self.second));
+        let image = u64::from(size);
+        // Per area: sectors erased and bytes written.
+        let (work, working) = match self.board.mode() {
+            UpgradeMode::OverwriteOnly => {
+                (vec![(self.primary, n + t, image), (secondary, 2, 0)], format!("{n} + {t} + 2"))
+            }
+            UpgradeMode::SwapMove => (
+                vec![(self.primary, 2 * n + t, 2 * image), (secondary, m + u, image)],
+                format!("3 × {n} + {t} + {u}"),
+            ),
+            UpgradeMode::SwapOffset => (
+                vec![(self.primary, n + t, image), (secondary, m + u, image)],
+                format!("2 × {n} + {t} + {u}"),
+            ),
+            UpgradeMode::SwapScratch => {
+                let scratch = self.board.area(Role::Scratch)?;
+                let rounds = size.div_ceil(scratch.size.max(1)) + 1;
+                let sectors = count(&self.board.sectors(scratch));
+                (
+                    vec![
+                        (self.primary, n + t, image),
+                        (secondary, m + u, image),
+                        (scratch, rounds * sectors, image),
+                    ],
+                    format!("{n} + {m} + {rounds} × {sectors} of scratch + {t} + {u}"),
+                )
+            }
+            _ => return None,
+        };
+        let mut time = Some(0u64);
+        for (area, erases, bytes) in &work {
+            let device = self.board.device(area);
+            let known = device.erase_us != 0 && device.write_us != 0;
+            let writes = bytes.div_ceil(device.write_size.into());
+            let spent = u64::from(*erases) * u64::from(device.erase_us)
+                + writes * u64::from(device.write_us);
+            time = time.filter(|_| known).map(|time| time + spent);
+        }
+        Some(UpgradeCost {
+            erases: work.iter().map(|(_, erases, _)| erases).sum(),
+            working,
+            written: work.iter().map(|(_, _, bytes)| bytes).sum(),
+            time: time.map(Duration::from_micros),
+        })
+    }
+}
+
+impl Board {
+    /// The largest image of image number `image`, and how it comes about.
+    pub fn capacity(&self, image: u8) -> Capacity {
+        Slots::new(self, image).and_then(|slots| slots.capacity()).unwrap_or_else(|| Capacity {
+            max_image: 0,
+            working: "trailer and spare sectors take the whole slot".into(),
+        })
+    }
+
+    /// What upgrading image number `image` costs when both images are `size` bytes long. `None`
+    /// for modes in which the bootloader moves nothing.
+    pub fn upgrade_cost(&self, image: u8, size: u32) -> Option<UpgradeCost> {
+        Slots::new(self, image)?.cost(size.min(self.capacity(image).max_image))
+    }
+}

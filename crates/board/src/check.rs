@@ -1,0 +1,410 @@
+//! What a board file has to fulfil before anybody may work with it. Every refusal shows its
+//! arithmetic.
+
+use updraft_flash::{AreaId, Kind};
+use updraft_image::{HashKind, TrailerLayout, UpgradeMode};
+use uuid::Uuid;
+
+use crate::schema::{BoardFile, FlashDevice, Role, Signature};
+use crate::text::{Named as _, bytes};
+use crate::{Area, Board, slots};
+
+/// Largest `max_sectors`: what a swap can count in 16 bits.
+const MOST_SECTORS: u32 = 0xffff;
+/// Images that area ids are reserved for.
+pub(crate) const MOST_IMAGES: u8 = 7;
+/// The first id of areas without a reserved one.
+const FIRST_OTHER: u8 = 16;
+
+/// Problems found so far: the key and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Findings(pub(crate) Vec<(String, String)>);
+
+impl Findings {
+    pub(crate) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push((key.into(), message.into()));
+    }
+
+    fn then<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+/// The id of an area by its role; `None` for roles that are numbered from 16 on.
+///
+/// MCUboot's classic numbers: bootloader 0, slots of image 0 1 and 2, scratch 3, slots of image n
+/// 2n + 2 and 2n + 3.
+const fn reserved_id(role: Role, image: u8) -> Option<u8> {
+    match (role, image) {
+        (Role::Bootloader, _) => Some(0),
+        (Role::Primary, 0) => Some(1),
+        (Role::Secondary, 0) => Some(2),
+        (Role::Scratch, _) => Some(3),
+        (Role::Primary, image) => Some(2 * image + 2),
+        (Role::Secondary, image) => Some(2 * image + 3),
+        _ => None,
+    }
+}
+
+/// Turns a file into a board. Checks run from the devices upwards; a later group only runs when
+/// the earlier ones found nothing, so that one mistake is not reported many times.
+pub(crate) fn check(file: BoardFile) -> Result<Board, Findings> {
+    let ids = basics(&file)?;
+    devices(&file)?;
+    let areas = areas(&file)?;
+    let board = Board { file, areas, ids };
+    boot(&board)?;
+    slots::check(&board)?;
+    image(&board)?;
+    Ok(board)
+}
+
+fn basics(file: &BoardFile) -> Result<Option<(Uuid, Option<Uuid>)>, Findings> {
+    let mut found = Findings::default();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if file.name.is_empty() || !file.name.chars().all(plain) {
+        found.add(
+            "name",
+            format!("\"{}\" is no board name: use a-z, 0-9, \"-\" and \"_\"", file.name),
+        );
+    }
+    if file.core.is_empty() {
+        found.add("core", "a board needs at least one [[core]]");
+    }
+    for (index, core) in file.core.iter().enumerate() {
+        if !core.vector_align.is_power_of_two() || core.vector_align < 4 {
+            found.add(
+                format!("core[{index}].vector_align"),
+                format!("{:#x} is no power of two from 4 on", core.vector_align),
+            );
+        }
+    }
+    for (index, ram) in file.ram.iter().enumerate() {
+        if ram.size == 0 || u64::from(ram.base) + u64::from(ram.size) > 1 << 32 {
+            found.add(
+                format!("ram[{index}]"),
+                format!("{:#x} + {:#x} bytes is no region below 4 GiB", ram.base, ram.size),
+            );
+        }
+    }
+    // imgtool's rule: vendor names live in the DNS namespace, class names in the vendor's.
+    let id = |text: &str, space: &Uuid| {
+        Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(space, text.as_bytes()))
+    };
+    let vendor = file.vendor.as_deref().map(|text| id(text, &Uuid::NAMESPACE_DNS));
+    if vendor.is_none() && file.class.is_some() {
+        found.add("class", "a class id is made from the vendor's id: add `vendor`");
+    }
+    let class = vendor.and_then(|vendor| Some(id(file.class.as_deref()?, &vendor)));
+    found.then(vendor.map(|vendor| (vendor, class)))
+}
+
+fn devices(file: &BoardFile) -> Result<(), Findings> {
+    let mut found = Findings::default();
+    if file.flash.is_empty() {
+        found.add("flash", "a board needs at least one [[flash]]");
+    }
+    for (index, device) in file.flash.iter().enumerate() {
+        let key = |name: &str| format!("flash[{index}].{name}");
+        let name = &device.name;
+        if file.flash[..index].iter().any(|other| other.name == *name) {
+            found.add(key("name"), format!("a second flash device \"{name}\""));
+        }
+        if ![0xff, 0x00].contains(&device.erased) {
+            let erased = device.erased;
+            found.add(key("erased"), format!("flash erases to 0xff or 0x00, not {erased:#04x}"));
+        }
+        if !device.write_size.is_power_of_two() {
+            let write = device.write_size;
+            found.add(key("write_size"), format!("{write} is no power of two"));
+        }
+        sectors(device, &key("sectors"), &mut found);
+        for id in &device.jedec {
+            if id.len() != 6 || !id.chars().all(|c| c.is_ascii_hexdigit()) {
+                found.add(key("jedec"), format!("\"{id}\" is no JEDEC id of six hex digits"));
+            }
+        }
+    }
+    found.then(())
+}
+
+fn sectors(device: &FlashDevice, key: &str, found: &mut Findings) {
+    let mut size = 0u64;
+    if device.sectors.is_empty() {
+        found.add(key, format!("flash \"{}\" has no sectors", device.name));
+    }
+    for (index, run) in device.sectors.iter().enumerate() {
+        let key = format!("{key}[{index}]");
+        if run.size == 0 || run.count == 0 {
+            let (count, size) = (run.count, run.size);
+            found.add(key, format!("{count} sectors of {size} bytes are nothing"));
+        } else if device.write_size != 0 && !run.size.is_multiple_of(device.write_size) {
+            let (sector, write) = (run.size, device.write_size);
+            let over = sector % write;
+            found.add(
+                key,
+                format!("a sector of {sector} bytes is no multiple of the {write}-byte write size: {over} over"),
+            );
+        }
+        size += u64::from(run.size) * u64::from(run.count);
+    }
+    let end = u64::from(device.base.unwrap_or(0)) + size;
+    if size >= 1 << 32 || end > 1 << 32 {
+        found.add(
+            key,
+            format!("flash \"{}\" of {size:#x} bytes ends at {end:#x}, past 4 GiB", device.name),
+        );
+    }
+}
+
+fn areas(file: &BoardFile) -> Result<Vec<Area>, Findings> {
+    let mut found = Findings::default();
+    let mut areas: Vec<Area> = Vec::new();
+    let mut next = FIRST_OTHER;
+    for (index, row) in file.area.iter().enumerate() {
+        let key = |name: &str| format!("area[{index}].{name}");
+        let Some(device) = file.flash.iter().position(|device| device.name == row.flash) else {
+            let names: Vec<_> = file.flash.iter().map(|device| device.name.as_str()).collect();
+            found.add(
+                key("flash"),
+                format!("there is no flash \"{}\"; there are: {}", row.flash, names.join(", ")),
+            );
+            continue;
+        };
+        if file.area[..index].iter().any(|other| other.name == row.name) {
+            found.add(key("name"), format!("a second area \"{}\"", row.name));
+        }
+        let image = row.image.unwrap_or(0);
+        if row.image.is_some() && !row.role.is_per_image() {
+            found.add(key("image"), format!("a {} area belongs to no image", row.role.name()));
+        }
+        if image >= MOST_IMAGES {
+            found.add(key("image"), format!("image {image} is above {}", MOST_IMAGES - 1));
+            continue;
+        }
+        let id = match reserved_id(row.role, image) {
+            Some(id) => {
+                if let Some(other) = areas.iter().find(|other| other.id == AreaId(id)) {
+                    let (role, other) = (row.role.name(), &other.name);
+                    found.add(
+                        key("role"),
+                        format!("\"{}\" is a second {role} area beside \"{other}\"", row.name),
+                    );
+                }
+                id
+            }
+            None => {
+                next = next.saturating_add(1);
+                next - 1
+            }
+        };
+        let device_row = &file.flash[device];
+        if bounds(device_row, row.offset, row.size, &row.name, index, &mut found) {
+            let address = device_row.base.map(|base| base + row.offset);
+            areas.push(Area {
+                id: AreaId(id),
+                name: row.name.clone(),
+                role: row.role,
+                image,
+                device,
+                offset: row.offset,
+                size: row.size,
+                address,
+                row: index,
+            });
+        }
+    }
+    if next == u8::MAX {
+        found.add("area", format!("more than {} areas", u8::MAX - FIRST_OTHER - 1));
+    }
+    overlaps(file, &areas, &mut found);
+    found.then(areas)
+}
+
+/// Whether an area lies within its device, on sector boundaries.
+fn bounds(
+    device: &FlashDevice,
+    offset: u32,
+    size: u32,
+    name: &str,
+    index: usize,
+    found: &mut Findings,
+) -> bool {
+    let key = |name: &str| format!("area[{index}].{name}");
+    let (flash, limit) = (&device.name, u64::from(device.size()));
+    let end = u64::from(offset) + u64::from(size);
+    if size == 0 {
+        found.add(key("size"), format!("\"{name}\" is empty"));
+        return false;
+    }
+    if end > limit {
+        found.add(
+            key("size"),
+            format!(
+                "\"{name}\" ends at {end:#x} ({offset:#x} + {size:#x}), {:#x} bytes past the end \
+                 of flash \"{flash}\" at {limit:#x}",
+                end - limit
+            ),
+        );
+        return false;
+    }
+    let mut good = true;
+    for (at, which) in [(offset, "offset"), (end as u32, "size")] {
+        // The end of the device is a boundary too.
+        let Some(sector) = device.geometry().sector_at(at) else { continue };
+        if sector.offset != at {
+            let verb = if which == "offset" { "begins" } else { "ends" };
+            found.add(
+                key(which),
+                format!(
+                    "\"{name}\" {verb} at {at:#x}, inside the {}-byte sector from {:#x} to {:#x}: \
+                     {:#x} bytes behind its start; erasing the one part would erase the other",
+                    sector.size,
+                    sector.offset,
+                    sector.end(),
+                    at - sector.offset
+                ),
+            );
+            good = false;
+        }
+    }
+    good
+}
+
+fn overlaps(file: &BoardFile, areas: &[Area], found: &mut Findings) {
+    for (index, area) in areas.iter().enumerate() {
+        for other in &areas[..index] {
+            let start = area.offset.max(other.offset);
+            let end = area.end().min(other.end());
+            if area.device == other.device && start < end {
+                found.add(
+                    format!("area[{}].offset", area.row),
+                    format!(
+                        "\"{}\" ({:#x} to {:#x}) and \"{}\" ({:#x} to {:#x}) overlap by {:#x} \
+                         bytes on flash \"{}\"",
+                        area.name,
+                        area.offset,
+                        area.end(),
+                        other.name,
+                        other.offset,
+                        other.end(),
+                        end - start,
+                        file.flash[area.device].name
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Whether a mode keeps its promises on flash of a kind, whatever moment power goes.
+const fn is_safe(mode: UpgradeMode, kind: Kind) -> bool {
+    match (mode, kind) {
+        // A cell of NOR flash takes the status records and flags of every mode one after another.
+        (_, Kind::Nor) => true,
+        _ => false,
+    }
+}
+
+fn boot(board: &Board) -> Result<(), Findings> {
+    let mut found = Findings::default();
+    let boot = &board.file.boot;
+    if !TrailerLayout::MAX_ALIGNS.contains(&boot.max_align) {
+        found.add("boot.max_align", format!("{} is none of 8, 16, 32", boot.max_align));
+    }
+    if boot.max_sectors == 0 || boot.max_sectors > MOST_SECTORS {
+        found.add("boot.max_sectors", format!("{} is not in 1..={MOST_SECTORS}", boot.max_sectors));
+    }
+    match boot.signature {
+        Signature::EcdsaP256 if boot.hash != HashKind::Sha256 => {
+            let hash = boot.hash.word();
+            found.add("boot.hash", format!("ecdsa-p256 signs sha256 hashes, not {hash}"));
+        }
+        Signature::None | Signature::EcdsaP256 if boot.pure => {
+            found.add("boot.pure", "only ed25519 can sign the image itself");
+        }
+        _ => {}
+    }
+    if matches!(boot.mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
+        match &boot.ram_load {
+            None => found
+                .add("boot.ram_load", format!("{} needs `ram_load = {{ base, size }}`", boot.mode)),
+            Some(region) => {
+                let end = u64::from(region.base) + u64::from(region.size);
+                let inside = |ram: &&crate::Ram| {
+                    ram.base <= region.base && end <= u64::from(ram.base) + u64::from(ram.size)
+                };
+                if region.size == 0 || !board.file.ram.iter().any(|ram| inside(&ram)) {
+                    found.add(
+                        "boot.ram_load",
+                        format!("{:#x} to {end:#x} lies in no [[ram]] region", region.base),
+                    );
+                }
+            }
+        }
+    }
+    for area in board.areas.iter().filter(|area| area.role.is_slot() || area.role == Role::Scratch)
+    {
+        let device = &board.file.flash[area.device];
+        if !is_safe(boot.mode, device.kind) {
+            found.add(
+                "boot.mode",
+                format!(
+                    "{} is not safe against power cuts on {} flash, where \"{}\" lies",
+                    boot.mode,
+                    device.kind.word(),
+                    area.name
+                ),
+            );
+        }
+    }
+    found.then(())
+}
+
+fn image(board: &Board) -> Result<(), Findings> {
+    let mut found = Findings::default();
+    let header = board.file.image.header_size;
+    let key = "image.header_size";
+    if header < 32 {
+        found.add(key, format!("{header} bytes are {} too few for the header of 32", 32 - header));
+    }
+    if header > u32::from(u16::MAX) {
+        found.add(key, format!("{header:#x} does not fit the header's 16-bit field"));
+    }
+    if !header.is_multiple_of(4) {
+        found.add(key, format!("{header} is no multiple of 4: {} over", header % 4));
+    }
+    for image in 0..board.images() {
+        let capacity = board.capacity(image);
+        if capacity.max_image <= header {
+            found.add(
+                key,
+                format!(
+                    "the header of {header} bytes leaves nothing of image {image}'s largest size, \
+                     {}: {}",
+                    bytes(capacity.max_image),
+                    capacity.working
+                ),
+            );
+        }
+        let Some(primary) = board.slot(image, Role::Primary) else { continue };
+        let Some(address) = primary.address.filter(|_| board.runs_from_flash()) else { continue };
+        let align = board.file.core.iter().map(|core| core.vector_align).max().unwrap_or(4);
+        let vectors = u64::from(address) + u64::from(header);
+        let over = vectors % u64::from(align);
+        if over != 0 {
+            found.add(
+                key,
+                format!(
+                    "the body of image {image} begins at {vectors:#x} ({address:#x} + {header:#x}), \
+                     {over:#x} past a multiple of the {align:#x} that its vector table needs"
+                ),
+            );
+        }
+    }
+    if board.file.image.confirm && !board.file.image.pad {
+        found
+            .add("image.confirm", "only padded images have a trailer to confirm: add `pad = true`");
+    }
+    found.then(())
+}

@@ -1,0 +1,466 @@
+//! The keys of a board file. `boards/README.md` shows them with an example.
+//!
+//! Sizes, offsets and addresses are bytes, as integers (`4096`, `0x1000`) or strings (`"4K"`,
+//! `"0x1000"`). Keys that are not listed here are refused.
+
+use serde::{Deserialize, Serialize};
+use updraft_flash::{Geometry, Kind, SectorRun};
+use updraft_image::{HashKind, Scheme, UpgradeMode};
+
+use crate::text::{named, size, size_option};
+
+/// A whole board file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardFile {
+    /// The name that commands take: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Vendor name or UUID. A name stands for UUIDv5(DNS namespace, name), as with imgtool.
+    pub vendor: Option<String>,
+    /// Device class, a name or UUID. A name stands for UUIDv5(vendor id, name).
+    pub class: Option<String>,
+    /// `[boot]`: what the bootloader is built for.
+    pub boot: Boot,
+    /// `[image]`: how images are made.
+    #[serde(default)]
+    pub image: ImageDefaults,
+    /// `[console]`: where text and SMP frames go.
+    pub console: Option<Console>,
+    /// `[watchdog]`.
+    pub watchdog: Option<Watchdog>,
+    /// `[[core]]`: processors; the first runs the bootloader.
+    pub core: Vec<Core>,
+    /// `[[ram]]`: RAM regions.
+    #[serde(default)]
+    pub ram: Vec<Ram>,
+    /// `[[flash]]`: flash devices.
+    pub flash: Vec<FlashDevice>,
+    /// `[[area]]`: parts of the devices.
+    pub area: Vec<AreaRow>,
+    /// `[[led]]`.
+    #[serde(default)]
+    pub led: Vec<Led>,
+    /// `[[button]]`.
+    #[serde(default)]
+    pub button: Vec<Button>,
+}
+
+/// `[[core]]`: a processor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Core {
+    /// What it is called, e.g. `app`.
+    pub name: String,
+    /// Its architecture, e.g. `cortex-m4f`.
+    pub arch: String,
+    /// Target triple that its firmware is compiled for.
+    pub target: String,
+    /// Clock in MHz.
+    pub mhz: u32,
+    /// Alignment of its vector table in bytes, a power of two; the body of an image in the
+    /// primary slot has to begin on a multiple of it. Default 4: no requirement.
+    #[serde(default = "Core::any_alignment", with = "size")]
+    pub vector_align: u32,
+}
+
+impl Core {
+    fn any_alignment() -> u32 {
+        4
+    }
+}
+
+/// `[[ram]]`: a RAM region.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ram {
+    /// First address.
+    #[serde(with = "size")]
+    pub base: u32,
+    /// Size in bytes.
+    #[serde(with = "size")]
+    pub size: u32,
+}
+
+/// `[[flash]]`: a flash device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlashDevice {
+    /// What areas call it.
+    pub name: String,
+    /// Its physics: `nor`.
+    #[serde(default, with = "named")]
+    pub kind: Kind,
+    /// Where it is mapped into memory; left out for a device that code cannot run from.
+    #[serde(default, with = "size_option", skip_serializing_if = "Option::is_none")]
+    pub base: Option<u32>,
+    /// What erased bytes read as: `0xff` (default) or `0x00`.
+    #[serde(default = "FlashDevice::ones")]
+    pub erased: u8,
+    /// Bytes that a write has to be a multiple of; a power of two.
+    #[serde(with = "size")]
+    pub write_size: u32,
+    /// Runs of equal sectors in address order: `[{ size = "4K", count = 128 }]`.
+    #[serde(with = "runs")]
+    pub sectors: Vec<SectorRun>,
+    /// Microseconds to erase one sector; 0 (default): not known.
+    #[serde(default)]
+    pub erase_us: u32,
+    /// Microseconds to write `write_size` bytes; 0 (default): not known.
+    #[serde(default)]
+    pub write_us: u32,
+    /// JEDEC ids to accept, six hexadecimal digits each; none for flash inside the chip.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jedec: Vec<String>,
+    /// The bus of an external device, e.g. `spi1`.
+    pub bus: Option<String>,
+    /// The chip select pin of an external device.
+    pub select: Option<String>,
+}
+
+impl FlashDevice {
+    fn ones() -> u8 {
+        0xff
+    }
+
+    /// Its geometry.
+    pub fn geometry(&self) -> Geometry<'_> {
+        Geometry {
+            kind: self.kind,
+            write_size: self.write_size,
+            erased: self.erased,
+            sectors: &self.sectors,
+        }
+    }
+
+    /// Its size in bytes; 0 past 4 GiB, which the loader refuses.
+    pub fn size(&self) -> u32 {
+        self.geometry().size().unwrap_or(0)
+    }
+}
+
+/// What an area is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The bootloader.
+    Bootloader,
+    /// The slot that an image runs from.
+    Primary,
+    /// The slot that its update is written to.
+    Secondary,
+    /// The area that swap-scratch exchanges through.
+    Scratch,
+    /// A known good image to go back to.
+    Factory,
+    /// Swap status outside the slots.
+    Status,
+    /// The application's data.
+    Storage,
+    /// Anything that must not be touched.
+    Reserved,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 8] = [
+        Self::Bootloader,
+        Self::Primary,
+        Self::Secondary,
+        Self::Scratch,
+        Self::Factory,
+        Self::Status,
+        Self::Storage,
+        Self::Reserved,
+    ];
+
+    /// The name used in board files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bootloader => "bootloader",
+            Self::Primary => "primary",
+            Self::Secondary => "secondary",
+            Self::Scratch => "scratch",
+            Self::Factory => "factory",
+            Self::Status => "status",
+            Self::Storage => "storage",
+            Self::Reserved => "reserved",
+        }
+    }
+
+    /// Whether a bootloader swaps or boots images there.
+    pub const fn is_slot(self) -> bool {
+        matches!(self, Self::Primary | Self::Secondary)
+    }
+
+    /// Whether it belongs to one image.
+    pub const fn is_per_image(self) -> bool {
+        matches!(self, Self::Primary | Self::Secondary | Self::Factory)
+    }
+}
+
+/// `[[area]]`: a part of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AreaRow {
+    /// What it is called; unique on the board.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Which image it belongs to, from 0 (default) on: primary, secondary and factory areas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<u8>,
+    /// The device that it lies on.
+    pub flash: String,
+    /// Where it begins on the device.
+    #[serde(with = "size")]
+    pub offset: u32,
+    /// Its size in bytes.
+    #[serde(with = "size")]
+    pub size: u32,
+}
+
+/// Which updates a bootloader refuses as a step back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DowngradePrevention {
+    /// None.
+    #[default]
+    None,
+    /// Those with a lower version.
+    Version,
+    /// Those with a lower security counter.
+    SecurityCounter,
+}
+
+/// How images have to be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signature {
+    /// Not at all: anybody's image boots.
+    None,
+    /// ECDSA over P-256.
+    EcdsaP256,
+    /// Ed25519.
+    #[default]
+    Ed25519,
+}
+
+impl Signature {
+    /// The name used in board files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// The scheme, if there is one.
+    pub const fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::None => None,
+            Self::EcdsaP256 => Some(Scheme::EcdsaP256),
+            Self::Ed25519 => Some(Scheme::Ed25519),
+        }
+    }
+}
+
+/// `[boot]`: what the bootloader is built for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boot {
+    /// The upgrade mode.
+    #[serde(with = "named")]
+    pub mode: UpgradeMode,
+    /// Sectors per slot that the swap status has records for. Default 128. With the mode and the
+    /// alignment it decides how large trailers are: signer, application and bootloader have to
+    /// agree on it.
+    #[serde(default = "Boot::usual_sectors")]
+    pub max_sectors: u32,
+    /// Spacing of the trailer's fields: 8 (default), 16 or 32 bytes.
+    #[serde(default = "Boot::usual_align", with = "size")]
+    pub max_align: u32,
+    /// Whether the image in the primary slot is validated at every boot. Default true.
+    #[serde(default = "Boot::yes")]
+    pub validate_primary: bool,
+    /// Which steps back are refused. Default none.
+    #[serde(default)]
+    pub downgrade_prevention: DowngradePrevention,
+    /// Whether an empty primary slot is filled from a valid secondary one. Default false.
+    #[serde(default)]
+    pub bootstrap: bool,
+    /// The image hash: `sha256` (default), `sha384` or `sha512`.
+    #[serde(default, with = "named")]
+    pub hash: HashKind,
+    /// The signature scheme. Default `ed25519`.
+    #[serde(default)]
+    pub signature: Signature,
+    /// Whether signatures cover the image itself instead of its hash (Ed25519 only). Default
+    /// false.
+    #[serde(default)]
+    pub pure: bool,
+    /// Whether to be safer than the original where it is too trusting. Default true.
+    #[serde(default = "Boot::yes")]
+    pub strict: bool,
+    /// Whether only TLVs that mean something to the bootloader may stand in the unprotected area.
+    /// Default false.
+    #[serde(default)]
+    pub tlv_allow_list: bool,
+    /// `[boot.ram_load]`: where RAM-load modes may put images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_load: Option<Ram>,
+}
+
+impl Boot {
+    fn usual_sectors() -> u32 {
+        128
+    }
+
+    fn usual_align() -> u32 {
+        8
+    }
+
+    fn yes() -> bool {
+        true
+    }
+}
+
+/// `[image]`: how images are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageDefaults {
+    /// Offset of the body from the start of the image. Default 0x200.
+    #[serde(with = "size")]
+    pub header_size: u32,
+    /// Whether the signer puts the header in front of the binary (true, default), or the binary
+    /// already begins with room for it.
+    pub pad_header: bool,
+    /// Whether signed images are padded to the slot, with the trailer's magic. Default false.
+    pub pad: bool,
+    /// Whether padded images are also marked as confirmed. Default false.
+    pub confirm: bool,
+}
+
+impl Default for ImageDefaults {
+    fn default() -> Self {
+        Self { header_size: 0x200, pad_header: true, pad: false, confirm: false }
+    }
+}
+
+/// What carries the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsoleKind {
+    /// A serial port.
+    Uart,
+    /// A serial port over USB.
+    UsbCdc,
+    /// A buffer that a debug probe reads.
+    Rtt,
+    /// Debugger calls.
+    Semihosting,
+}
+
+/// `[console]`: where text and SMP frames go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// What carries it.
+    pub kind: ConsoleKind,
+    /// The peripheral, e.g. `uart0`.
+    pub device: Option<String>,
+    /// Bits per second. Default 115200.
+    #[serde(default = "Console::usual_baud")]
+    pub baud: u32,
+    /// Transmit pin.
+    pub tx: Option<String>,
+    /// Receive pin.
+    pub rx: Option<String>,
+}
+
+impl Console {
+    fn usual_baud() -> u32 {
+        115_200
+    }
+}
+
+/// The level of a pin that means "on" or "pressed".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Active {
+    /// Supply.
+    #[default]
+    High,
+    /// Ground.
+    Low,
+}
+
+/// `[[led]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Led {
+    /// What it is called.
+    pub name: String,
+    /// Its pin, as the chip's manual calls it.
+    pub pin: String,
+    /// The level that lights it. Default high.
+    #[serde(default)]
+    pub active: Active,
+    /// Its colour.
+    pub color: Option<String>,
+}
+
+/// `[[button]]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Button {
+    /// What it is called.
+    pub name: String,
+    /// Its pin, as the chip's manual calls it.
+    pub pin: String,
+    /// The level when pressed. Default high.
+    #[serde(default)]
+    pub active: Active,
+    /// A pin that has to be driven high for the button to work.
+    pub enable: Option<String>,
+}
+
+/// `[watchdog]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watchdog {
+    /// Milliseconds without a feed until it resets the chip.
+    pub timeout_ms: u32,
+    /// Whether the bootloader starts it, so that an image that hangs is reverted. Default false.
+    #[serde(default)]
+    pub started_by_bootloader: bool,
+}
+
+/// Sector runs as tables with `size` and `count`.
+mod runs {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use updraft_flash::SectorRun;
+
+    use crate::text::size;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Run {
+        #[serde(with = "size")]
+        size: u32,
+        count: u32,
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<SectorRun>, D::Error> {
+        let runs = Vec::<Run>::deserialize(from)?;
+        Ok(runs.into_iter().map(|Run { size, count }| SectorRun { count, size }).collect())
+    }
+
+    pub(super) fn serialize<S: Serializer>(runs: &[SectorRun], to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(runs.iter().map(|run| Run { size: run.size, count: run.count }))
+    }
+}

@@ -1,0 +1,287 @@
+//! Whether the slots of a board suit its upgrade mode.
+//!
+//! Source of the rules: MCUboot `docs/design.md`, "Image slots" and the swap sections, and the
+//! `boot_slots_compatible` functions of its strategies.
+
+use updraft_flash::SectorRun;
+use updraft_image::{TrailerLayout, UpgradeMode};
+
+use crate::check::Findings;
+use crate::schema::Role;
+use crate::{Area, Board};
+
+/// The runs of sectors that make up `size` bytes from `offset` on; both lie on boundaries.
+pub(crate) fn runs(device: &[SectorRun], offset: u32, size: u32) -> Vec<SectorRun> {
+    let end = u64::from(offset) + u64::from(size);
+    let mut start = 0u64;
+    let mut runs = Vec::new();
+    for run in device {
+        let len = u64::from(run.size) * u64::from(run.count);
+        let from = start.max(offset.into());
+        let to = (start + len).min(end);
+        if from < to {
+            let count = (to - from) / u64::from(run.size);
+            runs.push(SectorRun { count: count as u32, size: run.size });
+        }
+        start += len;
+    }
+    runs
+}
+
+/// Number of sectors in `runs`.
+pub(crate) fn count(runs: &[SectorRun]) -> u32 {
+    runs.iter().map(|run| run.count).sum()
+}
+
+/// The size that all sectors have.
+pub(crate) fn uniform(runs: &[SectorRun]) -> Option<u32> {
+    let first = runs.first()?.size;
+    runs.iter().all(|run| run.size == first).then_some(first)
+}
+
+/// How many sectors from the start on hold `bytes`, and where the last of them ends.
+pub(crate) fn covering(runs: &[SectorRun], bytes: u32) -> (u32, u32) {
+    let (mut sectors, mut end) = (0, 0);
+    for run in runs {
+        let left = bytes.saturating_sub(end);
+        let need = left.div_ceil(run.size).min(run.count);
+        sectors += need;
+        end += need * run.size;
+    }
+    (sectors, end)
+}
+
+fn describe(runs: &[SectorRun]) -> String {
+    let runs: Vec<_> = runs.iter().map(|run| format!("{} × {}", run.count, run.size)).collect();
+    runs.join(" + ")
+}
+
+pub(crate) fn check(board: &Board) -> Result<(), Findings> {
+    let mut found = Findings::default();
+    for image in 0..board.images().max(1) {
+        let needed = if board.has_secondary() {
+            &[Role::Primary, Role::Secondary][..]
+        } else {
+            &[Role::Primary]
+        };
+        for role in needed {
+            match board.slot(image, *role) {
+                Some(area) => slot(board, area, &mut found),
+                None => found.add(
+                    "area",
+                    format!(
+                        "{} needs a {} area for image {image}, there is none",
+                        board.mode(),
+                        role.name()
+                    ),
+                ),
+            }
+        }
+    }
+    if board.mode() == UpgradeMode::SwapScratch {
+        match board.area(Role::Scratch) {
+            Some(scratch) => slot(board, scratch, &mut found),
+            None => found.add("area", "swap-scratch needs a scratch area, there is none"),
+        }
+    }
+    if found.0.is_empty() {
+        for image in 0..board.images() {
+            pair(board, image, &mut found);
+        }
+    }
+    if found.0.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// What holds for one slot, or the scratch area, by itself.
+fn slot(board: &Board, area: &Area, found: &mut Findings) {
+    let boot = board.boot();
+    let (name, write) = (&area.name, board.device(area).write_size);
+    let key = format!("area[{}]", area.row);
+    if write > boot.max_align {
+        found.add(
+            "boot.max_align",
+            format!(
+                "\"{name}\" is written {write} bytes at a time, more than the {} that trailer \
+                 fields are apart",
+                boot.max_align
+            ),
+        );
+    }
+    let scratch = area.role == Role::Scratch;
+    let sectors = count(&board.sectors(area));
+    if !scratch && board.has_secondary() && sectors > boot.max_sectors {
+        found.add(
+            "boot.max_sectors",
+            format!(
+                "\"{name}\" has {sectors} sectors ({}), {} more than the {} that the swap status \
+                 has records for",
+                describe(&board.sectors(area)),
+                sectors - boot.max_sectors,
+                boot.max_sectors
+            ),
+        );
+    }
+    if board.trailer(area).is_none() {
+        let records = if scratch { 1 } else { u64::from(boot.max_sectors) };
+        let states = u64::from(boot.mode.status_states());
+        let status = records * states * u64::from(board.status_write_size(area));
+        let info = TrailerLayout::new(u32::MAX, boot.mode, 0, 1, boot.max_align)
+            .map_or(0, |layout| u64::from(layout.size()));
+        found.add(
+            format!("{key}.size"),
+            format!(
+                "the trailer of \"{name}\" takes {records} sectors × {states} records × {} bytes \
+                 + {info} = {} bytes, the area has {}",
+                board.status_write_size(area),
+                status + info,
+                area.size
+            ),
+        );
+    }
+    let executed = board.runs_from_flash()
+        && (area.role == Role::Primary || (area.role == Role::Secondary && board.runs_secondary()));
+    if executed && area.address.is_none() {
+        found.add(
+            format!("{key}.flash"),
+            format!(
+                "{} runs code from \"{name}\", but flash \"{}\" is not mapped: it has no `base`",
+                boot.mode,
+                board.device(area).name
+            ),
+        );
+    }
+}
+
+/// What holds for the slots of an image together.
+fn pair(board: &Board, image: u8, found: &mut Findings) {
+    let (Some(primary), Some(secondary)) =
+        (board.slot(image, Role::Primary), board.slot(image, Role::Secondary))
+    else {
+        return;
+    };
+    let key = format!("area[{}].size", secondary.row);
+    let (first, second) = (board.sectors(primary), board.sectors(secondary));
+    let names = format!("\"{}\" and \"{}\"", primary.name, secondary.name);
+    match board.mode() {
+        mode @ (UpgradeMode::SwapMove | UpgradeMode::SwapOffset) => {
+            let (one, two) = (uniform(&first), uniform(&second));
+            if one.is_none() || one != two {
+                found.add(
+                    key,
+                    format!(
+                        "{mode} needs sectors of one size in {names}: {} against {}",
+                        describe(&first),
+                        describe(&second)
+                    ),
+                );
+                return;
+            }
+            let (primary, secondary) = (count(&first), count(&second));
+            let (more, less, rule) = match mode {
+                UpgradeMode::SwapMove => (primary, secondary, "primary = secondary (+ 1)"),
+                _ => (secondary, primary, "secondary = primary (+ 1)"),
+            };
+            if more != less && Some(more) != less.checked_add(1) {
+                found.add(
+                    key,
+                    format!(
+                        "{mode} needs as many sectors in both slots, or one for the spare sector \
+                         more: {rule}; {names} have {primary} and {secondary}"
+                    ),
+                );
+            }
+        }
+        UpgradeMode::SwapScratch | UpgradeMode::OverwriteOnly => {
+            if primary.size != secondary.size {
+                found.add(
+                    key,
+                    format!(
+                        "{} needs slots of one size; {names} have {:#x} and {:#x} bytes, {:#x} \
+                         apart",
+                        board.mode(),
+                        primary.size,
+                        secondary.size,
+                        primary.size.abs_diff(secondary.size)
+                    ),
+                );
+                return;
+            }
+            chunks(board, &key, &names, (&first, &second), found);
+        }
+        _ => {}
+    }
+}
+
+/// Where sectors differ, several of one slot have to make up exactly one of the other; and
+/// each such chunk passes through the scratch area.
+fn chunks(
+    board: &Board,
+    key: &str,
+    names: &str,
+    (first, second): (&[SectorRun], &[SectorRun]),
+    found: &mut Findings,
+) {
+    let scratch = board
+        .area(Role::Scratch)
+        .filter(|_| board.mode() == UpgradeMode::SwapScratch)
+        .inspect(|scratch| {
+            let status = board.device(scratch).write_size;
+            for area in board.areas().iter().filter(|area| area.role == Role::Primary) {
+                let write = board.device(area).write_size;
+                if status > write {
+                    found.add(
+                        format!("area[{}].flash", scratch.row),
+                        format!(
+                            "status records would be {status} bytes apart as on \"{}\", but \
+                             \"{}\" has room for records of {write} bytes",
+                            scratch.name, area.name
+                        ),
+                    );
+                }
+            }
+        });
+    let each = |runs: &[SectorRun]| {
+        let sizes: Vec<_> = runs.to_vec();
+        sizes.into_iter().flat_map(|run| std::iter::repeat_n(run.size, run.count as usize))
+    };
+    let (mut first, mut second) = (each(first), each(second));
+    let mut start = 0;
+    while let (Some(one), Some(two)) = (first.next(), second.next()) {
+        let (mut one_end, mut two_end) = (one, two);
+        let (mut ones, mut twos) = (1u32, 1u32);
+        while one_end != two_end {
+            let (end, sectors, from) = if one_end < two_end {
+                (&mut one_end, &mut ones, first.next())
+            } else {
+                (&mut two_end, &mut twos, second.next())
+            };
+            let Some(size) = from else { return };
+            *end += size;
+            *sectors += 1;
+        }
+        if ones > 1 && twos > 1 {
+            found.add(
+                key,
+                format!(
+                    "the sectors of {names} do not meet: at {start:#x}, {ones} sectors of the one \
+                     and {twos} of the other make up {one_end:#x} bytes, one of them has to be 1"
+                ),
+            );
+            return;
+        }
+        if let Some(scratch) = scratch.filter(|scratch| one_end > scratch.size) {
+            found.add(
+                format!("area[{}].size", scratch.row),
+                format!(
+                    "{names} are exchanged {one_end:#x} bytes at a time at {start:#x}, \"{}\" has \
+                     {:#x}: {:#x} too few",
+                    scratch.name,
+                    scratch.size,
+                    one_end - scratch.size
+                ),
+            );
+            return;
+        }
+        start += one_end;
+    }
+}
