@@ -1,0 +1,213 @@
+//! Asking for an upgrade and confirming one: Zephyr's MCUboot API, by trailer.
+
+use updraft_flash::{AreaId, FlashMap, SlotSource, TrailerAccess};
+use updraft_image::{
+    Flag, Header, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags, TrailerLayout,
+    TrailerState, UpgradeMode, Validated, Verifier, validate,
+};
+
+use crate::DfuError;
+
+/// How the slots of one image are laid out, as the board's bootloader sees them.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Number of the image, 0 where there is only one.
+    pub image: u8,
+    /// The primary slot, which the application runs from.
+    pub primary: AreaId,
+    /// The secondary slot, which takes updates.
+    pub secondary: AreaId,
+    /// The bootloader's upgrade mode.
+    pub mode: UpgradeMode,
+    /// Sectors that the bootloader's trailer has room for.
+    pub max_sectors: u32,
+    /// The largest write alignment that the bootloader was built for.
+    pub max_align: u32,
+    /// What the bootloader asks of an image.
+    pub rules: Rules,
+}
+
+/// What an image is asked to be booted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Once, and reverted at the boot after unless it was confirmed.
+    Test,
+    /// For good.
+    Permanent,
+}
+
+/// What a request led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requested {
+    /// The bootloader will find the request.
+    Marked(Validated),
+    /// One was pending already. It was left as it is, also if it is of the other kind.
+    Already(SwapType),
+}
+
+/// The update state of one image.
+#[derive(Clone, Copy, Debug)]
+pub struct Dfu {
+    config: Config,
+    primary: TrailerAccess,
+    secondary: TrailerAccess,
+}
+
+impl Dfu {
+    /// Checks that both slots exist and hold a trailer.
+    pub fn new<M: FlashMap>(map: &M, config: Config) -> Result<Self, DfuError<M::Error>> {
+        let trailer = |area| {
+            let info = map.info(area)?;
+            let Config { mode, max_sectors, max_align, .. } = config;
+            let layout =
+                TrailerLayout::new(info.size, mode, max_sectors, info.write_size, max_align)?;
+            Some(TrailerAccess::new(area, layout))
+        };
+        let trailer = |area| trailer(area).ok_or(DfuError::NoSlot { area });
+        Ok(Self {
+            config,
+            primary: trailer(config.primary)?,
+            secondary: trailer(config.secondary)?,
+        })
+    }
+
+    /// How the slots are laid out.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The trailer of the secondary slot.
+    pub fn secondary_trailer(&self) -> &TrailerAccess {
+        &self.secondary
+    }
+
+    /// The trailers of both slots as the bootloader decides them; an unreadable secondary slot
+    /// counts as erased.
+    fn trailers<M: FlashMap>(
+        &self,
+        map: &mut M,
+    ) -> Result<(TrailerState, TrailerState), DfuError<M::Error>> {
+        let primary = self.primary.read(map).map_err(DfuError::Flash)?;
+        let secondary = self.secondary.read(map).unwrap_or(TrailerState::UNSET);
+        Ok(match self.config.rules.strictness {
+            Strictness::Imitate => (primary, secondary),
+            Strictness::Strict => (
+                primary.decide_torn_flags(TornFlags::CountAsSet),
+                secondary.decide_torn_flags(TornFlags::CountAsUnset),
+            ),
+        })
+    }
+
+    /// What the next boot will do.
+    pub fn swap_type<M: FlashMap>(&self, map: &mut M) -> Result<SwapType, DfuError<M::Error>> {
+        let (primary, secondary) = self.trailers(map)?;
+        Ok(TrailerState::swap_type(&primary, &secondary))
+    }
+
+    /// Verifies the image in the secondary slot as the bootloader will.
+    pub fn verify<M: FlashMap, V: Verifier>(
+        &self,
+        map: &mut M,
+        verifier: &mut V,
+    ) -> Result<Validated, DfuError<M::Error>> {
+        let mut slot = SlotSource::new(map, self.config.secondary);
+        let mut bytes = [0; Header::SIZE];
+        slot.read(0, &mut bytes).map_err(DfuError::Flash)?;
+        let header = Header::parse(&bytes).map_err(DfuError::NoImage)?;
+        validate(&mut slot, &header, &self.config.rules, verifier).map_err(DfuError::Refused)
+    }
+
+    /// Verifies the image in the secondary slot and asks the bootloader to boot it.
+    ///
+    /// The magic is written first, `image_ok` and the swap type after it: a power cut in between
+    /// leaves a test, which can be reverted.
+    pub fn request_upgrade<M: FlashMap, V: Verifier>(
+        &self,
+        map: &mut M,
+        verifier: &mut V,
+        upgrade: Upgrade,
+    ) -> Result<Requested, DfuError<M::Error>> {
+        let validated = self.verify(map, verifier)?;
+        let (primary, secondary) = self.trailers(map)?;
+        match secondary.magic {
+            Magic::Good => {
+                return Ok(Requested::Already(TrailerState::swap_type(&primary, &secondary)));
+            }
+            Magic::Unset if secondary == TrailerState::UNSET => {}
+            // A torn request, or leftovers of another one. The trailer may be cleared if the
+            // image ends before the sectors that would go with it.
+            _ => {
+                let start = self.secondary.layout().status();
+                let sector = map.sector_at(self.config.secondary, start);
+                let sector = sector.ok_or(DfuError::NoSlot { area: self.config.secondary })?;
+                if validated.size > sector.offset {
+                    return Err(DfuError::BadTrailer { area: self.config.secondary });
+                }
+                self.secondary.erase(map).map_err(DfuError::Flash)?;
+            }
+        }
+        let swap_type = match upgrade {
+            Upgrade::Test => SwapType::Test,
+            Upgrade::Permanent => SwapType::Permanent,
+        };
+        self.secondary.write_magic(map).map_err(DfuError::Flash)?;
+        if upgrade == Upgrade::Permanent {
+            self.secondary.write_image_ok(map).map_err(DfuError::Flash)?;
+        }
+        let info = SwapInfo { swap_type, image: self.config.image };
+        self.secondary.write_swap_info(map, info).map_err(DfuError::Flash)?;
+        Ok(Requested::Marked(validated))
+    }
+
+    /// Whether the running image stays at the next boot. An image that was programmed without a
+    /// trailer counts as confirmed.
+    pub fn is_confirmed<M: FlashMap>(&self, map: &mut M) -> Result<bool, DfuError<M::Error>> {
+        let (primary, _) = self.trailers(map)?;
+        Ok(primary.magic == Magic::Unset || primary.image_ok == Flag::Set)
+    }
+
+    /// Confirms the running image. Doing so again changes nothing; a confirmation that a power
+    /// cut tore is completed.
+    pub fn confirm<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
+        let primary = self.primary.read(map).map_err(DfuError::Flash)?;
+        match (primary.magic, primary.image_ok) {
+            (Magic::Unset, _) | (Magic::Good, Flag::Set) => Ok(()),
+            (Magic::Good, _) => self.primary.write_image_ok(map).map_err(DfuError::Flash),
+            (Magic::Bad, _) => Err(DfuError::BadTrailer { area: self.config.primary }),
+        }
+    }
+
+    /// Erases the secondary slot, the trailer first, so that a power cut leaves no request that
+    /// points at half an image. A blank slot is left as it is.
+    pub fn erase_secondary<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
+        let area = self.config.secondary;
+        let size = map.info(area).ok_or(DfuError::NoSlot { area })?.size;
+        if is_blank(map, area, size)? {
+            return Ok(());
+        }
+        self.secondary.erase(map).map_err(DfuError::Flash)?;
+        let trailer = self.secondary.layout().status();
+        let mut at = 0;
+        while let Some(sector) = map.sector_at(area, at).filter(|sector| sector.end() <= trailer) {
+            map.erase(area, sector.offset, sector.size).map_err(DfuError::Flash)?;
+            at = sector.end();
+        }
+        Ok(())
+    }
+}
+
+fn is_blank<M: FlashMap>(map: &mut M, area: AreaId, size: u32) -> Result<bool, DfuError<M::Error>> {
+    let erased = map.info(area).ok_or(DfuError::NoSlot { area })?.erased;
+    let mut piece = [0; 128];
+    let mut at = 0;
+    while at < size {
+        let n = (size - at).min(piece.len() as u32);
+        let piece = piece.get_mut(..n as usize).unwrap_or_default();
+        map.read(area, at, piece).map_err(DfuError::Flash)?;
+        if piece.iter().any(|byte| *byte != erased) {
+            return Ok(false);
+        }
+        at += n;
+    }
+    Ok(true)
+}
