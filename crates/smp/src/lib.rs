@@ -11,12 +11,14 @@
 //!
 //! * [`server`]: dispatch by group; the operating-system group (0) over the [`server::Os`] trait;
 //!   the image group (1) over the [`server::Slots`] trait, with the update policy.
+//! * [`client`]: one request with retries, typed requests and answers, and the windowed upload.
 //!
 //! Format sources: Zephyr's "SMP Protocol Specification" and the group pages beside it, and the
 //! answers of real servers recorded in `vectors/smp`.
 #![no_std]
 
 mod cbor;
+pub mod client;
 mod error;
 mod header;
 pub mod server;

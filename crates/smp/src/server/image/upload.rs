@@ -24,8 +24,8 @@ pub(super) enum Session {
     Idle,
     /// Chunks are coming in.
     Open(Open),
-    /// The last chunk was taken. Remembered so that a client that lost the last answer and
-    /// repeats the chunk is answered again, instead of being sent back to the start.
+    /// The last chunk was taken. Remembered so that a client that lost the last answers and
+    /// repeats its chunks is led to the end again, instead of being sent back to the start.
     Ended { off: u32, len: u32, digest: u32, matched: Option<bool> },
 }
 
@@ -165,6 +165,7 @@ impl<S: Slots> ImageGroup<S> {
             {
                 Ok(Progress { off: len, matched })
             }
+            Session::Ended { off: last, .. } if off < last => Ok(Progress::at(last)),
             Session::Idle | Session::Ended { .. } => Ok(Progress::at(0)),
         }
     }

@@ -1,0 +1,65 @@
+//! How large a message may be and how many may be outstanding.
+
+/// The buffers that a server reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Params {
+    /// Bytes of the largest message that it buffers, header included.
+    pub buf_size: u32,
+    /// How many of them it has, for requests and answers together.
+    pub buf_count: u32,
+}
+
+/// The kind of link, which has limits of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// One datagram a message; no fragments below it.
+    Udp,
+    /// Console lines. The server decodes length, message and CRC into its buffer, so a message
+    /// has to stay 4 bytes below it.
+    Console,
+    /// Bytes without framing.
+    RawSerial,
+    /// Bluetooth LE notifications and writes; the server puts fragments together.
+    Ble {
+        /// ATT MTU in bytes.
+        mtu: u16,
+    },
+}
+
+/// What a client may send at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the largest message, header included.
+    pub frame: usize,
+    /// How many requests may be unanswered.
+    pub window: usize,
+}
+
+impl Limits {
+    /// A message in one Ethernet frame, under IPv4 and UDP headers. A server's own socket buffer
+    /// is often no larger, whatever `buf_size` says.
+    pub const UDP_FRAME: usize = 1472;
+
+    /// The limits of a link to a server that reported `params`, or that knows no such command.
+    ///
+    /// The answers need buffers out of the same pool, so of n buffers at most n - 1 are filled
+    /// with requests.
+    pub fn of(link: Link, params: Option<Params>) -> Self {
+        let Some(params) = params else {
+            let frame = match link {
+                Link::Udp => 1024,
+                Link::Console | Link::RawSerial => 182,
+                Link::Ble { mtu } => usize::from(mtu).saturating_sub(3),
+            };
+            return Self { frame, window: 1 };
+        };
+        let size = usize::try_from(params.buf_size).unwrap_or(usize::MAX);
+        let frame = match link {
+            Link::Udp => size.min(Self::UDP_FRAME),
+            Link::Console => size.saturating_sub(4),
+            Link::RawSerial | Link::Ble { .. } => size,
+        };
+        let window = usize::try_from(params.buf_count).unwrap_or(usize::MAX);
+        Self { frame, window: window.saturating_sub(1).max(1) }
+    }
+}

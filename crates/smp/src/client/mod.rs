@@ -1,0 +1,26 @@
+//! The client: typed requests and answers, one request with retries, and the upload.
+//!
+//! ```text
+//! Requests ─ message ─▶ Exchange ─▶ link ─▶ … ─▶ Exchange ─▶ Answer ─▶ typed contents
+//! Upload   ─ many messages, a window of them outstanding ─▶ link ─▶ … ─▶ Upload
+//! ```
+//!
+//! Times are given as a [`Duration`](core::time::Duration) since any fixed moment, the same one
+//! for every call.
+
+mod answer;
+mod chunk;
+mod exchange;
+mod image;
+mod limits;
+mod os;
+mod request;
+mod upload;
+
+pub use answer::{Answer, AnswerError, Code, Reason, Refusal};
+pub use exchange::{Exchange, Patience, Poll};
+pub use image::{ImageEntry, SlotEntry, UploadReply};
+pub use limits::{Limits, Link, Params};
+pub use os::BootloaderReply;
+pub use request::{BufferTooSmall, Requests};
+pub use upload::{Outcome, Progress, Status, Upload, UploadError, UploadOptions};

@@ -1,0 +1,606 @@
+//! The upload: a window of chunks under way, and the server's word on where to go on.
+//!
+//! ```text
+//!          off > 0                     off = len
+//! First ───────────────▶ Streaming ───────────────▶ Done
+//!   ▲                      │   │ ▲
+//!   │ session lost or taken│   └─┘ a chunk lost: go back to the wanted offset
+//!   └──────────────────────┘
+//! ```
+//!
+//! The first chunk goes alone and waits long, since the server may erase the slot before it
+//! answers. The server's answer says where to go on, which is past the first chunk when an earlier
+//! upload is resumed. Then as many chunks are under way as the server has buffers for. A server
+//! drops a chunk that is not at the wanted offset and answers with that offset, so one loss makes
+//! a burst of equal answers. The first of them makes the client go back; the chunks sent before
+//! that are *stale* from then on, and their answers only ever move the acknowledged offset
+//! forward. A lost answer needs nothing: later ones say more.
+//!
+//! An answer below what was known to be acknowledged when its chunk was sent means that the
+//! session is gone (the device was reset) or another's (a second client). Then the first chunk is
+//! sent again with all its fields, and the server decides what is left to send.
+
+use core::fmt;
+use core::time::Duration;
+
+use super::{Answer, AnswerError, Limits, Patience, Refusal, UploadReply, chunk};
+use crate::{Malformed, Op, Rc, Version, group, image};
+
+use super::answer::Code;
+
+/// How to upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadOptions {
+    /// Protocol version to speak.
+    pub version: Version,
+    /// Sequence number of the first request.
+    pub sequence: u8,
+    /// Number of the image; `None` leaves it to the server.
+    pub image: Option<u32>,
+    /// SHA-256 of the whole file. Lets an upload be resumed, and servers check what they stored.
+    pub sha256: Option<[u8; 32]>,
+    /// Have the server refuse the image unless it is newer than the running one.
+    pub upgrade: bool,
+    /// Size and number of messages under way. At most [`Upload::WINDOW_MAX`] are.
+    pub limits: Limits,
+    /// Patience with the first chunk.
+    pub first: Patience,
+    /// Patience with the other chunks. The wait shortens to four round trips once those are known.
+    pub chunk: Patience,
+}
+
+impl UploadOptions {
+    /// The usual options for a link with `limits`.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            version: Version::V2,
+            sequence: 0,
+            image: None,
+            sha256: None,
+            upgrade: false,
+            limits,
+            first: Patience {
+                timeout: Duration::from_secs(30),
+                longest: Duration::from_secs(60),
+                retries: 2,
+            },
+            chunk: Patience {
+                timeout: Duration::from_millis(2500),
+                longest: Duration::from_secs(10),
+                retries: 5,
+            },
+        }
+    }
+
+    /// The same with the file's hash. The first chunk is then repeated sooner: a server that
+    /// already has it answers a copy at once instead of erasing again.
+    pub fn with_sha256(self, sha256: [u8; 32]) -> Self {
+        let first = Patience { timeout: Duration::from_secs(4), retries: 4, ..self.first };
+        Self { sha256: Some(sha256), first, ..self }
+    }
+}
+
+/// How far an upload is, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Sent at least once, in this run.
+    pub sent: u32,
+    /// Acknowledged by the server.
+    pub acked: u32,
+    /// Of the whole file.
+    pub total: u32,
+    /// Sent again after a loss.
+    pub resent: u64,
+    /// Chunks that may be under way now.
+    pub window: usize,
+}
+
+/// How an upload ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether the server read the bytes back and found the announced hash.
+    pub verified: bool,
+    /// Whether the server had them all before, so that none was written.
+    pub already_there: bool,
+}
+
+/// How an upload ended badly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UploadError {
+    /// The server refused a chunk.
+    Refused(Refusal),
+    /// No answer, however often the chunk was repeated.
+    NoAnswer {
+        /// Offset of the chunk.
+        off: u32,
+        /// How often it was sent.
+        sends: u32,
+    },
+    /// The server stored all bytes, but they do not have the announced hash.
+    HashMismatch,
+    /// The server wants an offset behind the end of the file.
+    PastEnd {
+        /// The offset.
+        off: u32,
+        /// Bytes of the file.
+        len: u32,
+    },
+    /// The server lost the upload again and again.
+    Unsettled {
+        /// How often.
+        times: u32,
+    },
+    /// Messages are too small for the first chunk.
+    FrameTooSmall {
+        /// Bytes of image data that the first chunk can carry.
+        room: usize,
+    },
+    /// The file is too large for the protocol, or empty.
+    BadLength,
+    /// An answer that is not one.
+    Malformed(Malformed),
+}
+
+impl fmt::Display for UploadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::NoAnswer { off, sends } => write!(
+                f,
+                "no answer to the chunk at byte {off}, sent {sends} times: check the link, or use \
+                 smaller messages"
+            ),
+            Self::HashMismatch => f.write_str(
+                "the bytes that the device stored do not have the file's hash: upload again, and \
+                 make sure that no other client uploads at the same time",
+            ),
+            Self::PastEnd { off, len } => {
+                write!(f, "the device asks for byte {off} of a file of {len} bytes")
+            }
+            Self::Unsettled { times } => write!(
+                f,
+                "the device lost the upload {times} times: it resets, or another client uploads \
+                 at the same time"
+            ),
+            Self::FrameTooSmall { room } => write!(
+                f,
+                "messages are too small: the first chunk could carry {room} bytes, less than an \
+                 image header"
+            ),
+            Self::BadLength => f.write_str("the file is empty or larger than 4 GiB"),
+            Self::Malformed(malformed) => {
+                write!(f, "the device's answer makes no sense: {malformed}")
+            }
+        }
+    }
+}
+
+impl core::error::Error for UploadError {}
+
+/// Where an upload stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Under way.
+    Running,
+    /// The server has the whole file.
+    Done(Outcome),
+    /// Given up.
+    Failed(UploadError),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// The first chunk: `sends` copies are out, the next is due at `due`.
+    First {
+        sequence: u8,
+        sends: u32,
+        due: Duration,
+    },
+    Streaming,
+    Over(Result<Outcome, UploadError>),
+}
+
+/// A chunk that was sent and not answered.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    sequence: u8,
+    off: u32,
+    end: u32,
+    at: Duration,
+    /// What was acknowledged when it was sent.
+    acked_then: u32,
+    /// Sent before the last step back.
+    stale: bool,
+}
+
+/// An upload under way.
+#[derive(Clone, Debug)]
+pub struct Upload<'i> {
+    data: &'i [u8],
+    len: u32,
+    options: UploadOptions,
+    phase: Phase,
+    sequence: u8,
+    /// First byte that the server has not acknowledged.
+    acked: u32,
+    /// Next byte to send.
+    next: u32,
+    /// End of what was sent in this session.
+    high: u32,
+    sent: [Option<Sent>; Upload::MEMORY],
+    window: usize,
+    /// Chunks accepted since the window last changed.
+    credit: usize,
+    round_trip: Option<Duration>,
+    /// Timeouts in a row.
+    failures: u32,
+    restarts: u32,
+    /// Chunk ends are rounded down to this, once the server took less than a whole chunk.
+    align: u32,
+    resent: u64,
+    furthest: u32,
+    /// Steps back since the server last took something.
+    steps_back: u32,
+    /// The last refusal that only asked for another try.
+    busy: Option<Refusal>,
+}
+
+impl<'i> Upload<'i> {
+    /// Most chunks that are ever under way.
+    pub const WINDOW_MAX: usize = 16;
+    /// Chunks that are remembered, stale ones included.
+    const MEMORY: usize = 2 * Self::WINDOW_MAX;
+    /// How often a session may be lost.
+    const RESTARTS: u32 = 8;
+    /// Shortest wait for an answer.
+    const SHORTEST_WAIT: Duration = Duration::from_millis(250);
+    /// How often the server may ask for the same offset again and again.
+    const STEPS_BACK: u32 = 200;
+    /// Coarsest rounding of chunk ends.
+    const ALIGN_MAX: u32 = 64;
+
+    /// An upload of a whole file.
+    pub fn new(data: &'i [u8], options: UploadOptions) -> Result<Self, UploadError> {
+        let len = u32::try_from(data.len()).map_err(|_| UploadError::BadLength)?;
+        if len == 0 {
+            return Err(UploadError::BadLength);
+        }
+        let room = chunk::capacity(&options, 0, len);
+        if room < data.len().min(updraft_image::Header::SIZE) {
+            return Err(UploadError::FrameTooSmall { room });
+        }
+        let sequence = options.sequence;
+        Ok(Self {
+            data,
+            len,
+            options,
+            phase: Phase::First { sequence, sends: 0, due: Duration::ZERO },
+            sequence: sequence.wrapping_add(1),
+            acked: 0,
+            next: 0,
+            high: 0,
+            sent: [None; Upload::MEMORY],
+            window: options.limits.window.clamp(1, Self::WINDOW_MAX),
+            credit: 0,
+            round_trip: None,
+            failures: 0,
+            restarts: 0,
+            align: 1,
+            resent: 0,
+            furthest: 0,
+            steps_back: 0,
+            busy: None,
+        })
+    }
+
+    /// Where the upload stands.
+    pub fn status(&self) -> Status {
+        match self.phase {
+            Phase::Over(Ok(outcome)) => Status::Done(outcome),
+            Phase::Over(Err(error)) => Status::Failed(error),
+            Phase::First { .. } | Phase::Streaming => Status::Running,
+        }
+    }
+
+    /// How far the upload is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            sent: self.furthest,
+            acked: self.acked,
+            total: self.len,
+            resent: self.resent,
+            window: self.window,
+        }
+    }
+
+    /// The next sequence number, for requests after the upload.
+    pub fn sequence(&self) -> u8 {
+        self.sequence
+    }
+
+    /// When to call [`poll_transmit`](Self::poll_transmit) again if no packet comes before.
+    /// `None` once the upload is over.
+    pub fn deadline(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::First { due, .. } => Some(due),
+            Phase::Streaming if self.may_send() => Some(Duration::ZERO),
+            Phase::Streaming => self.live().map(|sent| self.due(sent)).min(),
+            Phase::Over(_) => None,
+        }
+    }
+
+    /// Builds the next message to send in `buffer`, which must hold
+    /// [`Limits::frame`](super::Limits::frame) bytes. Call it until it returns `None`, then wait
+    /// for a packet or the deadline.
+    pub fn poll_transmit(&mut self, now: Duration, buffer: &mut [u8]) -> Option<usize> {
+        match self.phase {
+            Phase::First { sequence, sends, due } => {
+                if sends > 0 && now < due {
+                    return None;
+                }
+                if sends > self.options.first.retries {
+                    return self.give_up(UploadError::NoAnswer { off: 0, sends });
+                }
+                let due = now.saturating_add(self.options.first.wait(sends + 1));
+                self.phase = Phase::First { sequence, sends: sends + 1, due };
+                self.write(sequence, 0, buffer).map(|(len, _)| len)
+            }
+            Phase::Streaming => {
+                if self.live().any(|sent| self.due(sent) <= now) {
+                    self.timed_out()?;
+                }
+                if !self.may_send() {
+                    return None;
+                }
+                let (sequence, off) = (self.sequence, self.next);
+                self.sequence = sequence.wrapping_add(1);
+                let (len, end) = self.write(sequence, off, buffer)?;
+                self.next = end;
+                let acked_then = self.acked;
+                self.remember(Sent { sequence, off, end, at: now, acked_then, stale: false });
+                Some(len)
+            }
+            Phase::Over(_) => None,
+        }
+    }
+
+    /// Takes a packet. Returns whether it was an answer to this upload; anything else is left to
+    /// others.
+    pub fn handle(&mut self, packet: &[u8], now: Duration) -> bool {
+        let Some(answer) = Answer::parse(packet) else { return false };
+        let header = answer.header;
+        let command = (header.op, header.group, header.id);
+        if command != (Op::WriteResponse, group::IMAGE, image::UPLOAD) {
+            return false;
+        }
+        match self.phase {
+            Phase::First { sequence, sends, .. } if sends > 0 && header.sequence == sequence => {
+                match answer.upload() {
+                    Ok(reply) => self.begun(reply),
+                    Err(error) => self.refused(error),
+                }
+                true
+            }
+            Phase::Streaming => {
+                let place = self
+                    .sent
+                    .iter_mut()
+                    .find(|place| place.is_some_and(|sent| sent.sequence == header.sequence));
+                let Some(place) = place else { return false };
+                match answer.upload() {
+                    Ok(reply) => {
+                        if let Some(sent) = place.take() {
+                            self.answered(sent, reply, now);
+                        }
+                    }
+                    Err(error) => self.refused(error),
+                }
+                true
+            }
+            Phase::First { .. } | Phase::Over(_) => false,
+        }
+    }
+
+    /// The answer to the first chunk: the server's offset decides where to go on.
+    fn begun(&mut self, reply: UploadReply) {
+        let UploadReply { off, matched } = reply;
+        if off > self.len {
+            self.over(Err(UploadError::PastEnd { off, len: self.len }));
+        } else if off == self.len {
+            let already_there = self.furthest < self.len;
+            self.done(matched, already_there);
+        } else if off > 0 {
+            self.acked = off;
+            self.next = off;
+            self.high = self.high.max(off);
+            self.furthest = self.furthest.max(off);
+            self.failures = 0;
+            self.busy = None;
+            self.phase = Phase::Streaming;
+        }
+        // An answer of 0 took nothing. The next copy goes out when it is due.
+    }
+
+    fn answered(&mut self, sent: Sent, reply: UploadReply, now: Duration) {
+        let UploadReply { off, matched } = reply;
+        if off > self.len {
+            return self.over(Err(UploadError::PastEnd { off, len: self.len }));
+        }
+        if !sent.stale {
+            let sample = now.saturating_sub(sent.at);
+            let smooth = self.round_trip.map_or(sample, |old| (old * 7 + sample) / 8);
+            self.round_trip = Some(smooth);
+        }
+        let session_lost = !sent.stale && off < sent.acked_then;
+        if session_lost || off > self.high {
+            return self.restart();
+        }
+        if off > self.acked {
+            self.advance(off);
+        }
+        if off == self.len {
+            return self.done(matched, false);
+        }
+        if sent.stale {
+            return;
+        }
+        if off >= sent.end {
+            return self.grow();
+        }
+        if off > sent.off {
+            // Taken in part, by a server that writes whole flash words only.
+            let taken = off - sent.off;
+            self.align = (1 << taken.trailing_zeros().min(31)).min(Self::ALIGN_MAX);
+        } else {
+            self.shrink(self.window - 1 - self.window / 4);
+        }
+        self.go_back();
+    }
+
+    /// A server that is busy or out of buffers took nothing, like one that did not answer: the
+    /// chunk goes out again when its time is up. Every other refusal is final.
+    fn refused(&mut self, error: AnswerError) {
+        match error {
+            AnswerError::Malformed(malformed) => self.over(Err(UploadError::Malformed(malformed))),
+            AnswerError::Refused(refusal) => match refusal.code {
+                Code::Generic(Rc::BUSY | Rc::NO_MEMORY) => self.busy = Some(refusal),
+                _ => self.over(Err(UploadError::Refused(refusal))),
+            },
+        }
+    }
+
+    /// The oldest chunk was not answered in time. `None` if that was once too often.
+    fn timed_out(&mut self) -> Option<()> {
+        self.failures += 1;
+        if self.failures > self.options.chunk.retries {
+            let error = UploadError::NoAnswer { off: self.acked, sends: self.failures };
+            return self.give_up(error);
+        }
+        self.shrink(self.window / 2);
+        self.go_back();
+        matches!(self.phase, Phase::Streaming).then_some(())
+    }
+
+    /// Sends everything from the acknowledged offset on again.
+    fn go_back(&mut self) {
+        for sent in self.sent.iter_mut().flatten() {
+            sent.stale = true;
+        }
+        self.next = self.acked;
+        self.steps_back += 1;
+        if self.steps_back > Self::STEPS_BACK {
+            self.over(Err(UploadError::Unsettled { times: self.steps_back }));
+        }
+    }
+
+    fn restart(&mut self) {
+        self.restarts += 1;
+        if self.restarts > Self::RESTARTS {
+            return self.over(Err(UploadError::Unsettled { times: self.restarts }));
+        }
+        self.phase = Phase::First { sequence: self.sequence, sends: 0, due: Duration::ZERO };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.sent = [None; Upload::MEMORY];
+        (self.acked, self.next, self.high) = (0, 0, 0);
+    }
+
+    /// Everything up to `off` has arrived.
+    fn advance(&mut self, off: u32) {
+        self.acked = off;
+        self.next = self.next.max(off);
+        self.failures = 0;
+        self.steps_back = 0;
+        self.busy = None;
+        for place in &mut self.sent {
+            if place.is_some_and(|sent| sent.end <= off) {
+                *place = None;
+            }
+        }
+    }
+
+    fn grow(&mut self) {
+        self.credit += 1;
+        if self.credit >= self.window {
+            let most = self.options.limits.window.clamp(1, Self::WINDOW_MAX);
+            self.window = (self.window + 1).min(most);
+            self.credit = 0;
+        }
+    }
+
+    fn shrink(&mut self, window: usize) {
+        self.window = window.max(1);
+        self.credit = 0;
+    }
+
+    fn done(&mut self, matched: Option<bool>, already_there: bool) {
+        self.acked = self.len;
+        self.over(match matched {
+            Some(false) if self.options.sha256.is_some() => Err(UploadError::HashMismatch),
+            _ => Ok(Outcome { verified: matched == Some(true), already_there }),
+        });
+    }
+
+    fn over(&mut self, result: Result<Outcome, UploadError>) {
+        self.phase = Phase::Over(result);
+    }
+
+    /// Ends an upload that got no further; a server that kept saying why is quoted.
+    fn give_up<T>(&mut self, error: UploadError) -> Option<T> {
+        self.over(Err(self.busy.map_or(error, UploadError::Refused)));
+        None
+    }
+
+    /// Chunks that count against the window.
+    fn live(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.iter().flatten().filter(|sent| !sent.stale)
+    }
+
+    fn may_send(&self) -> bool {
+        self.next < self.len && self.live().count() < self.window
+    }
+
+    /// When a chunk counts as lost. The last one is given more time: the server may read
+    /// everything back and hash it before it answers.
+    fn due(&self, sent: &Sent) -> Duration {
+        let Patience { timeout, longest, .. } = self.options.chunk;
+        let usual = match self.round_trip {
+            Some(round_trip) => (round_trip * 4).clamp(Self::SHORTEST_WAIT.min(timeout), timeout),
+            None => timeout,
+        };
+        let usual = if sent.end == self.len { timeout * 2 } else { usual };
+        let wait = usual.saturating_mul(1 << self.failures.min(16)).min(longest.max(timeout));
+        sent.at.saturating_add(wait)
+    }
+
+    fn remember(&mut self, sent: Sent) {
+        let oldest_stale = |place: &&mut Option<Sent>| match place {
+            None => (0, Duration::ZERO),
+            Some(old) if old.stale => (1, old.at),
+            Some(old) => (2, old.at),
+        };
+        if let Some(place) = self.sent.iter_mut().min_by_key(oldest_stale) {
+            *place = Some(sent);
+        }
+    }
+
+    /// Builds the chunk at `off`; returns its message's length and the offset behind it.
+    fn write(&mut self, sequence: u8, off: u32, buffer: &mut [u8]) -> Option<(usize, u32)> {
+        let room = u32::try_from(chunk::capacity(&self.options, off, self.len)).ok()?;
+        let mut end = off.saturating_add(room).min(self.len);
+        let excess = end % self.align;
+        if end < self.len && end - excess > off {
+            end -= excess;
+        }
+        let data = self.data.get(usize::try_from(off).ok()?..usize::try_from(end).ok()?)?;
+        match chunk::write(&self.options, sequence, (off, self.len), data, buffer) {
+            Ok(len) => {
+                self.resent += u64::from(self.furthest.min(end).saturating_sub(off));
+                self.furthest = self.furthest.max(end);
+                self.high = self.high.max(end);
+                Some((len, end))
+            }
+            Err(_) => self.give_up(UploadError::FrameTooSmall { room: 0 }),
+        }
+    }
+}
