@@ -4,6 +4,7 @@
 mod commands;
 mod output;
 mod report;
+mod smp;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ enum Command {
     Key(commands::key::Args),
     /// Sign, verify and inspect images.
     Image(commands::image::Args),
+    /// Talk to a device over SMP (MCUmgr).
+    Smp(commands::smp::Args),
     /// Print a completion script for a shell.
     Completions(commands::completions::Args),
 }
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Boards(args) => commands::boards::run(args, &out),
         Command::Key(args) => commands::key::run(args, &out),
         Command::Image(args) => commands::image::run(args, &out),
+        Command::Smp(args) => commands::smp::run(args, &out),
         Command::Completions(args) => commands::completions::run::<Cli>(args, &out),
     };
     match result {

@@ -106,9 +106,9 @@ pub fn styled(style: Style, text: impl Display) -> String {
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
-        1024..1_048_576 if bytes % 1024 == 0 => format!("{} KiB", bytes / 1024),
+        1024..1_048_576 if bytes.is_multiple_of(1024) => format!("{} KiB", bytes / 1024),
         1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ if bytes % 1_048_576 == 0 => format!("{} MiB", bytes / 1_048_576),
+        _ if bytes.is_multiple_of(1_048_576) => format!("{} MiB", bytes / 1_048_576),
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }

@@ -4,3 +4,4 @@ pub mod boards;
 pub mod completions;
 pub mod image;
 pub mod key;
+pub mod smp;

@@ -1,0 +1,353 @@
+//! `updraft smp`: talk to a device.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Subcommand;
+use serde::Serialize;
+use serde_json::json;
+use updraft_smp::client::Patience;
+
+use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
+use crate::report::Hint;
+use crate::smp::{Finding, ImageState, Preflight, Session, Udp, Uploading};
+
+/// Options of `updraft smp`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  updraft smp --udp 192.0.2.7 os echo hello
+  updraft smp --udp 192.0.2.7 image upload app-1.1.0.bin
+  updraft smp --udp 192.0.2.7 image test app-1.1.0.bin
+  updraft smp --udp 192.0.2.7 os reset
+  updraft smp --udp 192.0.2.7 image confirm")]
+pub struct Args {
+    /// The device: host or address, with a port unless it is 1337.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    udp: String,
+    /// Seconds to wait for an answer before the request is repeated.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    timeout: f64,
+    /// How often a request is repeated.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    retries: u32,
+    #[command(subcommand)]
+    group: Group,
+}
+
+#[derive(Subcommand)]
+enum Group {
+    /// Operating system: echo, reset, buffers, information.
+    #[command(subcommand)]
+    Os(Os),
+    /// Images: list, upload, test, confirm, erase.
+    #[command(subcommand)]
+    Image(Image),
+}
+
+#[derive(Subcommand)]
+enum Os {
+    /// Have the device say a text again.
+    Echo {
+        /// The text.
+        text: String,
+    },
+    /// Reset the device.
+    Reset {
+        /// Do it even if the device says that it is busy.
+        #[arg(long)]
+        force: bool,
+        /// Where to: 0 boots normally, 1 stays in the bootloader.
+        #[arg(long, value_name = "N")]
+        boot_mode: Option<u8>,
+    },
+    /// The device's message buffers.
+    Params,
+    /// What the application says of itself.
+    Info {
+        /// Which parts: s kernel, n node, r release, v version, b build, m machine, p processor,
+        /// i board, o system, a all.
+        #[arg(default_value = "a")]
+        format: String,
+    },
+    /// What the bootloader says of itself.
+    Bootloader,
+}
+
+#[derive(Subcommand)]
+enum Image {
+    /// The images in the device's slots, and what boots next.
+    #[command(visible_alias = "state")]
+    List,
+    /// Upload an image to the slot that does not run.
+    Upload {
+        /// A signed image.
+        file: PathBuf,
+        /// Number of the image, for devices with several.
+        #[arg(long, value_name = "N")]
+        image: Option<u32>,
+        /// Have the device refuse it unless it is newer than what runs.
+        #[arg(long)]
+        upgrade: bool,
+        /// Most requests under way; by default as many as the device has buffers for.
+        #[arg(long, value_name = "N")]
+        window: Option<usize>,
+        /// Upload even if the device runs this image or holds it already.
+        #[arg(long)]
+        again: bool,
+    },
+    /// Boot an image once, on trial, at the next reset.
+    Test {
+        /// Image hash (or its beginning) or image file.
+        image: String,
+    },
+    /// Keep the running image, or boot another one for good at the next reset.
+    Confirm {
+        /// Image hash (or its beginning) or image file; without one, the running image.
+        image: Option<String>,
+    },
+    /// Erase the slot that does not run, or the one named.
+    Erase {
+        /// Absolute slot number: 2n + 1 is the secondary slot of image n.
+        #[arg(long, value_name = "N")]
+        slot: Option<u8>,
+    },
+    /// Sizes of the slots.
+    Slots,
+}
+
+/// Carries the command out.
+pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
+    let timeout = Duration::try_from_secs_f64(args.timeout)
+        .ok()
+        .filter(|timeout| !timeout.is_zero())
+        .ok_or_else(|| anyhow!("{} seconds is no time-out", args.timeout))
+        .usage("--timeout takes seconds above 0, such as 2.5")?;
+    let patience = Patience { timeout, longest: timeout * 4, retries: args.retries };
+    let mut session = Session::new(Udp::connect(&args.udp)?, patience);
+    match args.group {
+        Group::Os(command) => os(&mut session, command, out),
+        Group::Image(command) => image(&mut session, command, out),
+    }
+}
+
+fn os(session: &mut Session<Udp>, command: Os, out: &Output) -> anyhow::Result<()> {
+    match command {
+        Os::Echo { text } => {
+            let answer = session.echo(&text)?;
+            out.result(&json!({ "echo": answer }), |w| writeln!(w, "{answer}"))
+        }
+        Os::Reset { force, boot_mode } => {
+            session.reset(force, boot_mode)?;
+            out.result(&json!({ "reset": true }), |w| writeln!(w, "the device resets"))
+        }
+        Os::Params => {
+            let params = session.params()?;
+            let value = params.map(|p| json!({ "buf_size": p.buf_size, "buf_count": p.buf_count }));
+            out.result(&value, |w| match params {
+                Some(p) => writeln!(w, "{} buffers of {} bytes", p.buf_count, p.buf_size),
+                None => writeln!(w, "the device does not tell"),
+            })
+        }
+        Os::Info { format } => {
+            let answer = session.info(&format)?;
+            out.result(&json!({ "info": answer }), |w| writeln!(w, "{answer}"))
+        }
+        Os::Bootloader => {
+            let bootloader = session.bootloader()?;
+            out.result(&bootloader, |w| {
+                let Some(found) = &bootloader else {
+                    return writeln!(w, "the device does not tell");
+                };
+                let name = found.name.as_deref().unwrap_or("unnamed");
+                let mode = updraft_image::UpgradeMode::ALL
+                    .into_iter()
+                    .find(|mode| Some(*mode as i32) == found.mode)
+                    .map_or_else(|| format!("mode {:?}", found.mode), |mode| mode.to_string());
+                let downgrade = if found.no_downgrade { ", refuses older versions" } else { "" };
+                writeln!(w, "{name}, {mode}{downgrade}")
+            })
+        }
+    }
+}
+
+fn image(session: &mut Session<Udp>, command: Image, out: &Output) -> anyhow::Result<()> {
+    match command {
+        Image::List => {
+            let images = session.images()?;
+            out.result(&json!({ "images": images }), |w| write!(w, "{}", table(&images)))
+        }
+        Image::Upload { file, image, upgrade, window, again } => {
+            upload(session, &file, Uploading { image, upgrade, window }, again, out)
+        }
+        Image::Test { image } => {
+            let hash = named(session, &image)?;
+            let images = session.test(&hash)?;
+            out.result(&json!({ "images": images }), |w| write!(w, "{}", table(&images)))
+        }
+        Image::Confirm { image } => {
+            let hash = image.map(|image| named(session, &image)).transpose()?;
+            let images = session.confirm(hash.as_deref())?;
+            out.result(&json!({ "images": images }), |w| write!(w, "{}", table(&images)))
+        }
+        Image::Erase { slot } => {
+            session.erase(slot)?;
+            out.result(&json!({ "erased": true }), |w| writeln!(w, "erased"))
+        }
+        Image::Slots => {
+            let slots = session.slots()?;
+            out.result(&json!({ "slots": slots }), |w| {
+                let Some(slots) = &slots else {
+                    return writeln!(w, "the device does not tell");
+                };
+                for slot in slots {
+                    let bytes = slot.size.map_or("closed".into(), |bytes| size(bytes.into()));
+                    let limit = slot
+                        .max_image_size
+                        .map(|limit| format!(", images up to {}", size(limit.into())))
+                        .unwrap_or_default();
+                    writeln!(w, "image {} slot {}: {bytes}{limit}", slot.image, slot.slot)?;
+                }
+                Ok(())
+            })
+        }
+    }
+}
+
+/// The result of an upload, for programs.
+#[derive(Serialize)]
+struct Uploaded {
+    version: String,
+    hash: String,
+    bytes: usize,
+    sent: bool,
+    verified: bool,
+    seconds: f64,
+}
+
+fn upload(
+    session: &mut Session<Udp>,
+    path: &Path,
+    uploading: Uploading,
+    again: bool,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let file = read(path)?;
+    let preflight = Preflight::of(&file).with_context(|| format!("{}", path.display()))?;
+    let images = session.images()?;
+    let slots = session.slots()?;
+    let platform = session.platform()?;
+    let finding = preflight.check(&images, slots.as_deref(), platform.as_deref())?;
+    let mut result = Uploaded {
+        version: preflight.version.to_string(),
+        hash: preflight.hash.to_string(),
+        bytes: file.len(),
+        sent: false,
+        verified: false,
+        seconds: 0.0,
+    };
+    if !again && finding != Finding::Clear {
+        return out.result(&result, |w| match finding {
+            Finding::Running => writeln!(w, "the device runs this image already: nothing sent"),
+            _ => writeln!(w, "the image is on the device already: nothing sent"),
+        });
+    }
+    let started = std::time::Instant::now();
+    let bar = out.progress(file.len() as u64, "uploading");
+    let outcome = session.upload(&file, uploading, |progress| {
+        bar.set_position(progress.acked.into());
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    let seconds = started.elapsed().as_secs_f64();
+    result =
+        Uploaded { sent: !outcome.already_there, verified: outcome.verified, seconds, ..result };
+    out.result(&result, |w| {
+        let rate = size((file.len() as f64 / seconds.max(1e-6)) as u64);
+        let verified = if outcome.verified { ", hash verified by the device" } else { "" };
+        writeln!(w, "{} in {seconds:.2} s ({rate}/s){verified}", size(file.len() as u64))?;
+        writeln!(w, "hash {}", preflight.hash)
+    })
+}
+
+/// The hash of the image that `text` names: a file, or the beginning of a hash on the device.
+fn named(session: &mut Session<Udp>, text: &str) -> anyhow::Result<Vec<u8>> {
+    let path = Path::new(text);
+    if path.is_file() {
+        return Ok(Preflight::of(&read(path)?)?.hash.as_bytes().to_vec());
+    }
+    let images = session.images()?;
+    let beginning = text.to_ascii_lowercase();
+    let mut hashes: Vec<&String> = images
+        .iter()
+        .filter_map(|image| image.hash.as_ref())
+        .filter(|hash| hash.starts_with(&beginning))
+        .collect();
+    hashes.dedup();
+    match hashes.as_slice() {
+        [hash] if !beginning.is_empty() => unhex(hash),
+        [] => Err(anyhow!("no image on the device has a hash that begins with {text}"))
+            .hint("updraft smp … image list shows the hashes; a file works as well"),
+        _ => Err(anyhow!("{text} fits several images")).hint("give more of the hash"),
+    }
+}
+
+fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair)?;
+            u8::from_str_radix(pair, 16).with_context(|| format!("{text} is no hexadecimal number"))
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// The image list as a table.
+pub fn table(images: &[ImageState]) -> String {
+    let mut text =
+        format!("{}\n", styled(HEADING, "image slot version            hash             state"));
+    for image in images {
+        let mut state = Vec::new();
+        let flags = [
+            (image.active, "active", GOOD),
+            (image.confirmed, "confirmed", GOOD),
+            (image.pending && !image.permanent, "pending (test)", WARN),
+            (image.pending && image.permanent, "pending (permanent)", WARN),
+            (!image.bootable, "not bootable", WARN),
+        ];
+        for (_, name, style) in flags.into_iter().filter(|(set, ..)| *set) {
+            state.push(styled(style, name));
+        }
+        if state.is_empty() {
+            state.push(styled(DIM, "-"));
+        }
+        let hash = image.hash.as_deref().unwrap_or("-");
+        let short = hash.get(..16).unwrap_or(hash);
+        text += &format!(
+            "{:>5} {:>4} {:<18} {short:<16} {}\n",
+            image.image,
+            image.slot,
+            image.version,
+            state.join(", ")
+        );
+    }
+    if images.is_empty() {
+        text += &styled(DIM, "no images\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_read_as_hexadecimal() {
+        assert_eq!(unhex("007fff").unwrap(), [0, 0x7f, 0xff]);
+        assert!(unhex("0g").is_err());
+    }
+}

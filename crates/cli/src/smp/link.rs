@@ -1,0 +1,94 @@
+//! Links: what carries messages to a device.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
+
+use anyhow::Context;
+use updraft_smp::client;
+
+use crate::report::Hint;
+
+/// The port that SMP over UDP uses.
+pub const UDP_PORT: u16 = 1337;
+
+/// Carries whole messages.
+pub trait Link {
+    /// What kind of link it is, for the limits of messages.
+    fn kind(&self) -> client::Link;
+
+    /// Sends a message. A device that is away is no error: nothing will come back.
+    fn send(&mut self, message: &[u8]) -> anyhow::Result<()>;
+
+    /// Waits for a packet until `timeout` has passed. `None`: nothing came.
+    fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>>;
+}
+
+/// SMP over UDP: a datagram holds a message.
+#[derive(Debug)]
+pub struct Udp {
+    socket: UdpSocket,
+    buffer: Vec<u8>,
+}
+
+impl Udp {
+    /// A link to `target`: a host or address, with or without a port.
+    pub fn connect(target: &str) -> anyhow::Result<Self> {
+        let peer = resolve(target)?;
+        let any: SocketAddr = match peer {
+            SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+            SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+        };
+        let socket = UdpSocket::bind(any).context("no UDP socket could be opened")?;
+        socket.connect(peer).with_context(|| format!("{peer} cannot be reached"))?;
+        Ok(Self { socket, buffer: vec![0; 65536] })
+    }
+}
+
+fn resolve(target: &str) -> anyhow::Result<SocketAddr> {
+    let with_port = target.to_socket_addrs().ok().and_then(|mut found| found.next());
+    let bare = || {
+        let host = target.trim_start_matches('[').trim_end_matches(']');
+        (host, UDP_PORT).to_socket_addrs()
+    };
+    match with_port {
+        Some(peer) => Ok(peer),
+        None => bare()
+            .with_context(|| format!("{target} is no address and no host that can be found"))
+            .usage("--udp HOST, --udp HOST:PORT or --udp [IPV6]:PORT")?
+            .next()
+            .with_context(|| format!("{target} has no address")),
+    }
+}
+
+impl Link for Udp {
+    fn kind(&self) -> client::Link {
+        client::Link::Udp
+    }
+
+    fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
+        match self.socket.send(message) {
+            Ok(_) => Ok(()),
+            // What the last datagram met: nobody listens (yet). The device may be starting.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            Err(error) => Err(error).context("the message could not be sent"),
+        }
+    }
+
+    fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>> {
+        // A time-out of zero would mean to wait for ever.
+        self.socket.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
+        match self.socket.recv(&mut self.buffer) {
+            Ok(len) => Ok(self.buffer.get(..len)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Ok(None)
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                // The refusal came at once; wait, or the caller would spin.
+                std::thread::sleep(timeout.min(Duration::from_millis(50)));
+                Ok(None)
+            }
+            Err(error) => Err(error).context("the link failed"),
+        }
+    }
+}

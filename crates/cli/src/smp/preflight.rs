@@ -1,0 +1,138 @@
+//! What can be known of an upload before a byte is sent: the cause and the remedy, while both are
+//! still cheap.
+
+use anyhow::{Context, anyhow};
+use updraft_board::Board;
+use updraft_image::{
+    Digest, HashKind, Header, Rules, Source, TlvArea, TlvType, Version, image_hash,
+};
+
+use super::session::{ImageState, SlotFact, hex};
+use crate::report::Hint;
+
+/// A file that is to be uploaded.
+#[derive(Clone, Debug)]
+pub struct Preflight {
+    /// Its version.
+    pub version: Version,
+    /// The hash that its TLV gives, which is what devices list.
+    pub hash: Digest,
+    /// Bytes of the image, TLVs included; more bytes in the file are padding.
+    pub size: u32,
+    /// Bytes of the file.
+    pub len: usize,
+    class: Option<[u8; 16]>,
+}
+
+/// What an upload would meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Nothing is in the way.
+    Clear,
+    /// The device runs this very image.
+    Running,
+    /// The image is in the other slot already.
+    Uploaded,
+}
+
+impl Preflight {
+    /// Reads what the file says of itself, and checks that it is undamaged.
+    pub fn of(file: &[u8]) -> anyhow::Result<Self> {
+        let header = Header::parse(file)
+            .context("the file is no signed image")
+            .hint("sign it first: updraft image sign --board BOARD --key KEY APP.bin IMAGE.bin")?;
+        let mut source = file;
+        let damaged = "is it cut short? sign it again, or copy it again from where it was signed";
+        header.check(u32::MAX, Rules::default().supported).hint(
+            "encrypted and compressed images cannot be uploaded with this version of updraft",
+        )?;
+        let tlvs = TlvArea::open(&mut source, &header).hint(damaged)?;
+        let mut found = None;
+        let mut class = None;
+        let mut entries = tlvs.iter();
+        while let Some(entry) = entries.next(&mut source).hint(damaged)? {
+            let mut buffer = [0; 64];
+            let payload = entry.payload(&mut source, &mut buffer)?.unwrap_or_default();
+            if let Some(kind) = HashKind::from_tlv(entry.kind) {
+                found = Digest::from_slice(kind, payload);
+            } else if entry.kind == TlvType::UUID_CID {
+                class = payload.try_into().ok();
+            }
+        }
+        let hash = found.context("the image has no hash TLV").hint(damaged)?;
+        let computed = image_hash(&mut source, &header, hash.kind()).hint(damaged)?;
+        if computed != hash {
+            return Err(anyhow!(
+                "the file is damaged: it hashes to {computed}, its TLV says {hash}"
+            ))
+            .hint(damaged);
+        }
+        let size = tlvs.end();
+        if size > source.size() {
+            return Err(anyhow!("the file ends before its TLVs do")).hint(damaged);
+        }
+        Ok(Self { version: header.version, hash, size, len: file.len(), class })
+    }
+
+    /// Compares the file with what the device said of itself.
+    pub fn check(
+        &self,
+        images: &[ImageState],
+        slots: Option<&[SlotFact]>,
+        platform: Option<&str>,
+    ) -> anyhow::Result<Finding> {
+        self.check_board(platform)?;
+        self.check_size(slots)?;
+        let hash = hex(self.hash.as_bytes());
+        let holds = |image: &&ImageState| image.hash.as_deref() == Some(&hash);
+        let running = images.iter().find(|image| image.active);
+        if running.as_ref().is_some_and(holds) {
+            return Ok(Finding::Running);
+        }
+        if let Some(running) = running.filter(|running| !running.confirmed) {
+            return Err(anyhow!("the device runs {} on trial", running.version)).hint(
+                "confirm it (updraft smp … image confirm) or reset the device, which goes back to \
+                 the image before; the other slot is needed for that",
+            );
+        }
+        match images.iter().find(holds) {
+            Some(_) => Ok(Finding::Uploaded),
+            None => Ok(Finding::Clear),
+        }
+    }
+
+    /// The class id in the image against that of the board that the device says it is.
+    fn check_board(&self, platform: Option<&str>) -> anyhow::Result<()> {
+        let board = platform.and_then(|name| Board::load(name).ok());
+        let ids = board.as_ref().and_then(Board::ids);
+        let (Some(board), Some(ids), Some(class)) = (board, ids, self.class) else { return Ok(()) };
+        if ids.class == class {
+            return Ok(());
+        }
+        let made_for = updraft_board::built_in()
+            .filter_map(|name| Board::load(name).ok())
+            .find(|other| other.ids().is_some_and(|ids| ids.class == class))
+            .map_or_else(|| format!("class {}", hex(&class)), |other| other.name().to_owned());
+        let name = board.name();
+        Err(anyhow!("wrong board: the image was made for {made_for}, the device is a {name}"))
+            .hint(format!("sign it with --board {name}"))
+    }
+
+    fn check_size(&self, slots: Option<&[SlotFact]>) -> anyhow::Result<()> {
+        let target = slots.unwrap_or_default().iter().find(|slot| slot.upload_image_id.is_some());
+        let Some(target) = target else { return Ok(()) };
+        let limits = [target.size, target.max_image_size];
+        let Some(limit) = limits.into_iter().flatten().min() else { return Ok(()) };
+        if self.len <= limit as usize {
+            return Ok(());
+        }
+        let (len, size) = (self.len, self.size);
+        if size <= limit {
+            return Err(anyhow!("the file is padded: {size} bytes of image in {len} bytes")).hint(
+                "sign without --pad, --confirm and --test: the device marks the slot by itself",
+            );
+        }
+        Err(anyhow!("too large: {len} bytes, and the device takes {limit}"))
+            .hint("make the firmware smaller, or sign for a board with larger slots")
+    }
+}

@@ -1,0 +1,345 @@
+//! A conversation with one device.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use serde::Serialize;
+use updraft_image::{Digest, HashKind};
+use updraft_smp::client::{
+    Answer, AnswerError, BufferTooSmall, Exchange, Limits, Outcome, Params, Patience, Poll,
+    Progress, Requests, Status, Upload, UploadOptions,
+};
+
+use super::Link;
+use crate::report::Hint;
+
+/// For commands that write or erase flash before they answer, which may be repeated safely.
+const WRITING: Patience =
+    Patience { timeout: Duration::from_secs(5), longest: Duration::from_secs(30), retries: 5 };
+
+/// A slot of the image list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ImageState {
+    /// Number of the image.
+    pub image: u32,
+    /// 0 primary, 1 secondary.
+    pub slot: u32,
+    /// Version as the device spells it.
+    pub version: String,
+    /// Image hash in hexadecimal.
+    pub hash: Option<String>,
+    /// May be booted.
+    pub bootable: bool,
+    /// Boots next.
+    pub pending: bool,
+    /// Will not be reverted.
+    pub confirmed: bool,
+    /// Runs now.
+    pub active: bool,
+    /// Boots next, for good.
+    pub permanent: bool,
+}
+
+/// A slot of the slot information.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SlotFact {
+    /// Number of the image.
+    pub image: u32,
+    /// 0 primary, 1 secondary.
+    pub slot: u32,
+    /// Size in bytes.
+    pub size: Option<u32>,
+    /// The image number to upload to it with.
+    pub upload_image_id: Option<u32>,
+    /// The largest image that the device takes, if it says so.
+    pub max_image_size: Option<u32>,
+}
+
+/// What the bootloader says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bootloader {
+    /// Its name.
+    pub name: Option<String>,
+    /// Number of its upgrade mode.
+    pub mode: Option<i32>,
+    /// Whether it refuses older versions.
+    pub no_downgrade: bool,
+}
+
+/// How to upload a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Uploading {
+    /// Number of the image, for devices with several.
+    pub image: Option<u32>,
+    /// Have the device refuse it unless it is newer than what runs.
+    pub upgrade: bool,
+    /// Most requests under way; by default as many as the device has buffers for.
+    pub window: Option<usize>,
+}
+
+/// A session over a link.
+#[derive(Debug)]
+pub struct Session<L> {
+    link: L,
+    requests: Requests,
+    patience: Patience,
+    clock: Instant,
+}
+
+impl<L: Link> Session<L> {
+    /// A session whose requests wait as long as `patience` says.
+    pub fn new(link: L, patience: Patience) -> Self {
+        // Sequence numbers of a session before may still be answered.
+        let sequence = (std::process::id() & 0xff) as u8;
+        Self { link, requests: Requests::starting_at(sequence), patience, clock: Instant::now() }
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// One request: built by `build`, its answer read by `read`.
+    fn ask<T>(
+        &mut self,
+        patience: Patience,
+        build: impl FnOnce(&mut Requests, &mut [u8]) -> Result<usize, BufferTooSmall>,
+        read: impl FnOnce(&Answer<'_>) -> Result<T, AnswerError>,
+    ) -> anyhow::Result<T> {
+        let mut buffer = [0; Limits::UDP_FRAME];
+        let len = build(&mut self.requests, &mut buffer)?;
+        let message = buffer.get(..len).unwrap_or_default();
+        let mut exchange = Exchange::new(message, patience).context("the request is no message")?;
+        loop {
+            match exchange.poll(self.now()) {
+                Poll::Send(message) => self.link.send(message)?,
+                Poll::Wait(until) => {
+                    let timeout = until.saturating_sub(self.now());
+                    if let Some(packet) = self.link.receive(timeout)?
+                        && let Some(answer) = exchange.handle(packet)
+                    {
+                        return Ok(read(&answer)?);
+                    }
+                }
+                Poll::GaveUp { sends } => {
+                    return Err(anyhow!("no answer from the device ({sends} requests sent)")).hint(
+                        "check address and port, and that the device is running and not still swapping",
+                    );
+                }
+                Poll::Answered => return Err(anyhow!("the answer was lost")),
+            }
+        }
+    }
+
+    /// Has the device say `text` again.
+    pub fn echo(&mut self, text: &str) -> anyhow::Result<String> {
+        self.ask(
+            self.patience,
+            |requests, buffer| requests.echo(buffer, text).map(<[u8]>::len),
+            |answer| answer.echo().map(str::to_owned),
+        )
+    }
+
+    /// The device's buffers; `None` if it has no such command.
+    pub fn params(&mut self) -> anyhow::Result<Option<Params>> {
+        self.optional(
+            |requests, buffer| requests.params(buffer).map(<[u8]>::len),
+            |answer| answer.params(),
+        )
+    }
+
+    /// System information by format letters.
+    pub fn info(&mut self, format: &str) -> anyhow::Result<String> {
+        self.ask(
+            self.patience,
+            |requests, buffer| requests.info(buffer, format).map(<[u8]>::len),
+            |answer| answer.info().map(str::to_owned),
+        )
+    }
+
+    /// The device's board, if it tells.
+    pub fn platform(&mut self) -> anyhow::Result<Option<String>> {
+        match self.info("i") {
+            Ok(board) => Ok(Some(board)),
+            Err(error) if error.downcast_ref::<AnswerError>().is_some() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the bootloader says of itself; `None` if the device has no such command.
+    pub fn bootloader(&mut self) -> anyhow::Result<Option<Bootloader>> {
+        let ask = |session: &mut Self, query: Option<&str>| {
+            session.optional(
+                |requests, buffer| requests.bootloader_info(buffer, query).map(<[u8]>::len),
+                |answer| {
+                    answer.bootloader().map(|reply| Bootloader {
+                        name: reply.name.map(str::to_owned),
+                        mode: reply.mode,
+                        no_downgrade: reply.no_downgrade,
+                    })
+                },
+            )
+        };
+        let Some(named) = ask(self, None)? else { return Ok(None) };
+        let mode = ask(self, Some("mode"))?.unwrap_or_default();
+        Ok(Some(Bootloader { name: named.name, ..mode }))
+    }
+
+    /// A request that devices may lack: a refusal is `None`.
+    fn optional<T>(
+        &mut self,
+        build: impl FnOnce(&mut Requests, &mut [u8]) -> Result<usize, BufferTooSmall>,
+        read: impl FnOnce(&Answer<'_>) -> Result<T, AnswerError>,
+    ) -> anyhow::Result<Option<T>> {
+        self.ask(self.patience, build, |answer| match read(answer) {
+            Err(AnswerError::Refused(_)) => Ok(None),
+            other => other.map(Some),
+        })
+    }
+
+    /// Resets the device. With `force` a device that is busy is asked again to do it anyway.
+    pub fn reset(&mut self, force: bool, boot_mode: Option<u8>) -> anyhow::Result<()> {
+        let first = self.ask(
+            self.patience,
+            |requests, buffer| requests.reset(buffer, force, boot_mode).map(<[u8]>::len),
+            |answer| answer.check(),
+        );
+        match first {
+            Err(error) if is_busy(&error) && force => self.ask(
+                self.patience,
+                |requests, buffer| requests.reset_insisting(buffer).map(<[u8]>::len),
+                |answer| answer.check(),
+            ),
+            Err(error) if is_busy(&error) => {
+                Err(error).hint("try again later, or insist with --force")
+            }
+            other => other,
+        }
+    }
+
+    /// The images in the device's slots.
+    pub fn images(&mut self) -> anyhow::Result<Vec<ImageState>> {
+        self.ask(
+            self.patience,
+            |requests, buffer| requests.image_list(buffer).map(<[u8]>::len),
+            read_images,
+        )
+    }
+
+    /// Has the image with `hash` boot once, on trial.
+    pub fn test(&mut self, hash: &[u8]) -> anyhow::Result<Vec<ImageState>> {
+        self.ask(
+            WRITING,
+            |requests, buffer| requests.test(buffer, hash).map(<[u8]>::len),
+            read_images,
+        )
+    }
+
+    /// Confirms the running image, or has the image with `hash` boot for good.
+    pub fn confirm(&mut self, hash: Option<&[u8]>) -> anyhow::Result<Vec<ImageState>> {
+        self.ask(
+            WRITING,
+            |requests, buffer| requests.confirm(buffer, hash).map(<[u8]>::len),
+            read_images,
+        )
+    }
+
+    /// Erases a slot, or the one that does not run.
+    pub fn erase(&mut self, slot: Option<u8>) -> anyhow::Result<()> {
+        self.ask(
+            WRITING,
+            |requests, buffer| requests.erase(buffer, slot).map(<[u8]>::len),
+            |answer| answer.check(),
+        )
+    }
+
+    /// Sizes of the slots; `None` if the device has no such command.
+    pub fn slots(&mut self) -> anyhow::Result<Option<Vec<SlotFact>>> {
+        self.optional(
+            |requests, buffer| requests.slot_info(buffer).map(<[u8]>::len),
+            |answer| {
+                let mut slots = Vec::new();
+                let max_image_size = answer.slots(|slot| {
+                    slots.push(SlotFact {
+                        image: slot.image,
+                        slot: slot.slot,
+                        size: slot.size,
+                        upload_image_id: slot.upload_image_id,
+                        max_image_size: None,
+                    });
+                })?;
+                for slot in &mut slots {
+                    slot.max_image_size = slot.upload_image_id.and(max_image_size);
+                }
+                Ok(slots)
+            },
+        )
+    }
+
+    /// Uploads a file; `progress` is told after every packet how far it is.
+    pub fn upload(
+        &mut self,
+        file: &[u8],
+        request: Uploading,
+        mut progress: impl FnMut(Progress),
+    ) -> anyhow::Result<Outcome> {
+        let params = self.params()?;
+        let mut limits = Limits::of(self.link.kind(), params);
+        if let Some(window) = request.window {
+            limits.window = window.max(1);
+        }
+        let mut options = UploadOptions::new(limits);
+        let digest = Digest::of(HashKind::Sha256, file);
+        if let Ok(sha256) = digest.as_bytes().try_into() {
+            options = options.with_sha256(sha256);
+        }
+        options.sequence = self.requests.sequence;
+        options.image = request.image;
+        options.upgrade = request.upgrade;
+        let mut upload = Upload::new(file, options)?;
+        let mut buffer = vec![0; limits.frame];
+        let status = loop {
+            while let Some(len) = upload.poll_transmit(self.now(), &mut buffer) {
+                self.link.send(buffer.get(..len).unwrap_or_default())?;
+            }
+            let Some(deadline) = upload.deadline() else { break upload.status() };
+            let timeout = deadline.saturating_sub(self.now());
+            if let Some(packet) = self.link.receive(timeout)? {
+                upload.handle(packet, self.clock.elapsed());
+                progress(upload.progress());
+            }
+        };
+        self.requests.sequence = upload.sequence();
+        match status {
+            Status::Done(outcome) => Ok(outcome),
+            Status::Failed(error) => Err(error.into()),
+            Status::Running => Err(anyhow!("the upload stopped without a result")),
+        }
+    }
+}
+
+fn read_images(answer: &Answer<'_>) -> Result<Vec<ImageState>, AnswerError> {
+    let mut images = Vec::new();
+    answer.images(|entry| {
+        images.push(ImageState {
+            image: entry.image,
+            slot: entry.slot,
+            version: entry.version.to_owned(),
+            hash: entry.hash.map(hex),
+            bootable: entry.bootable,
+            pending: entry.pending,
+            confirmed: entry.confirmed,
+            active: entry.active,
+            permanent: entry.permanent,
+        });
+    })?;
+    Ok(images)
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(AnswerError::Refused(refusal)) if refusal.is_busy())
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
