@@ -129,9 +129,11 @@ impl<'b> Slots<'b> {
 
     fn cost(&self, size: u32) -> Option<UpgradeCost> {
         let secondary = self.secondary?;
+        // From the sector in which the trailer begins to the end of the slot.
         let in_trailer = |runs: &[SectorRun]| {
             let slot: u32 = runs.iter().map(|run| run.count * run.size).sum();
-            count(runs) - covering(runs, slot.saturating_sub(self.trailer.size())).0
+            let below = slot.saturating_sub(self.trailer.size());
+            count(runs) + 1 - covering(runs, below + 1).0
         };
         let (n, _) = covering(&self.first, size);
         let (m, _) = covering(&self.second, size);
@@ -158,7 +160,7 @@ impl<'b> Slots<'b> {
                     vec![
                         (self.primary, n + t, image),
                         (secondary, m + u, image),
-                        (scratch, rounds * sectors, image),
+                        (scratch, rounds.saturating_mul(sectors), image),
                     ],
                     format!("{n} + {m} + {rounds} × {sectors} of scratch + {t} + {u}"),
                 )
@@ -175,7 +177,7 @@ impl<'b> Slots<'b> {
             time = time.filter(|_| known).map(|time| time + spent);
         }
         Some(UpgradeCost {
-            erases: work.iter().map(|(_, erases, _)| erases).sum(),
+            erases: work.iter().fold(0, |sum, (_, erases, _)| sum.saturating_add(*erases)),
             working,
             written: work.iter().map(|(_, _, bytes)| bytes).sum(),
             time: time.map(Duration::from_micros),

@@ -35,7 +35,6 @@ pub use schema::{
     ImageDefaults, Led, Ram, Role, Signature, Watchdog,
 };
 pub use signing::Signing;
-pub use text::bytes;
 
 use error::Locator;
 use schema::BoardFile;

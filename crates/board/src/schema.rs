@@ -104,7 +104,7 @@ pub struct FlashDevice {
     /// Runs of equal sectors in address order: `[{ size = "4K", count = 128 }]`.
     #[serde(with = "runs")]
     pub sectors: Vec<SectorRun>,
-    /// Microseconds to erase one sector; 0 (default): not known.
+    /// Microseconds to erase one sector, on average; 0 (default): not known.
     #[serde(default)]
     pub erase_us: u32,
     /// Microseconds to write `write_size` bytes; 0 (default): not known.

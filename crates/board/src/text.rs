@@ -145,7 +145,7 @@ pub(crate) mod named {
 }
 
 /// A byte count as people write it: `48 KiB` where that is exact, else hexadecimal.
-pub fn bytes(value: u32) -> String {
+pub(crate) fn bytes(value: u32) -> String {
     match value {
         value if value >= 1 << 20 && value.is_multiple_of(1 << 20) => {
             format!("{} MiB", value >> 20)
