@@ -1,1 +1,65 @@
-//! Stub.
+//! The bootloader: what to run, and how a new image gets to where it runs.
+//!
+//! ```text
+//! Bootloader::boot
+//!   progress    did a power cut interrupt a swap?        status records, primary trailer
+//!   decide      what did the application ask for?        trailers of both slots
+//!   check       may the new image run?                   updraft-image, Verifier
+//!   install     bring it to the primary slot             Strategy: Overwrite, SwapMove
+//!   start       check what is there now, tell where      Boot, or BootError
+//! ```
+//! Everything that a boot knows of earlier boots is in flash. There is no clock and no I/O; flash
+//! is reached through [`updraft_flash::FlashMap`], signatures through
+//! [`updraft_image::Verifier`], counters through [`SecurityCounters`]. Trailers, swap status and
+//! the order of operations are MCUboot's (docs/design.md), so that either can finish what the
+//! other began.
+//!
+//! # Strictly, or like the original
+//!
+//! With [`Strictness::Imitate`](updraft_image::Strictness) every erase and write is the
+//! original's. By default these differ:
+//!
+//! | situation | original | strictly |
+//! |---|---|---|
+//! | a flag byte that a cut has torn | neither set nor unset: requests stick, tests are never reverted | primary: set; secondary `image_ok`: unset |
+//! | cut while the request of a recorded swap is erased | the request is read again, whatever is left of it | the record counts |
+//! | torn magic while a revert is being prepared | taken for foreign; one more cut and the revert is lost | preparation is done again |
+//! | recorded revert, nothing moved yet | prepared once more | goes on |
+//! | record that names no swap | resumed | ignored: an erase may leave it behind |
+//! | swap status that points past the images | followed | [`BootError::BadStatus`] |
+//! | missing status record | not noticed | [`Event::StatusGap`]; refused unless the primary slot is validated |
+//! | no room to swap | `copy_done` is written, again at every boot | nothing is written |
+//! | swap with nothing bootable in the primary slot | not done; nothing boots | done |
+//! | image under test, nothing to revert to | primary trailer erased | `image_ok` written |
+//! | recorded swap whose image turns out bad | secondary trailer erased at every boot | once; `copy_done` ends it |
+//! | request without an image | swap: erased, also if erased already; overwrite: left for the next upload | erased if it is there |
+//! | overwrite, clearing the request | header, then the last sector | trailer's flags, then header |
+//! | overwrite, image only | one write past the image; shared sectors erased twice | the image; once |
+//! | overwrite, primary trailer asking for a revert | secondary image installed | ignored |
+//! | downgrade check | trusts the version of whatever is in the primary slot | only if that image is valid |
+//! | bootstrap on request of a test | will be "reverted" to itself | confirmed |
+//!
+//! The missing status record is noticed in either case. [`updraft_image::validate`] lists what it
+//! refuses in addition.
+#![no_std]
+
+mod bootloader;
+mod config;
+mod copy;
+mod counter;
+mod outcome;
+mod overwrite;
+mod slots;
+mod status;
+mod strategy;
+mod swap_move;
+
+pub use bootloader::Bootloader;
+pub use config::{Config, Downgrade, SlotPair};
+pub use copy::PIECE;
+pub use counter::{CounterFault, NoCounters, SecurityCounters};
+pub use outcome::{Boot, BootError, Event, Events};
+pub use overwrite::Overwrite;
+pub use slots::{Slot, Slots};
+pub use strategy::{AnyStrategy, Installed, Job, Progress, Strategy};
+pub use swap_move::SwapMove;

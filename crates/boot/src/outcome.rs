@@ -1,0 +1,179 @@
+//! What a boot led to: what to jump to, what happened on the way, or why there is nothing.
+
+use core::fmt;
+
+use updraft_flash::AreaId;
+use updraft_image::{Header, Refusal, SwapType, Validated, Version};
+
+use crate::CounterFault;
+
+/// The image to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Number of the image.
+    pub image: u8,
+    /// The slot that it is in.
+    pub area: AreaId,
+    /// Where it begins in the slot, in bytes. Its body begins [`Header::hdr_size`] further on.
+    pub offset: u32,
+    /// Its header.
+    pub header: Header,
+    /// What its validation found; `None` where the primary slot is not validated.
+    pub validated: Option<Validated>,
+    /// What this boot did with the slots. A swap that was only resumed counts.
+    pub swap: SwapType,
+}
+
+impl Boot {
+    /// Where the body begins: offset in the slot, in bytes.
+    pub fn entry(&self) -> u32 {
+        self.offset.saturating_add(self.header.hdr_size.into())
+    }
+}
+
+/// Something worth a line on the console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<E> {
+    /// The sectors of the two slots do not fit together, so no upgrade is possible.
+    SlotsIncompatible,
+    /// A swap that a power cut had interrupted was finished.
+    Resumed(SwapType),
+    /// The image of the secondary slot was brought to the primary one.
+    Installed(SwapType),
+    /// The image under test had not been confirmed; the one before it is back.
+    Reverted,
+    /// There was no image to boot, and the secondary slot's was installed unasked.
+    Bootstrapped,
+    /// An upgrade is pending but the secondary slot holds no image that can be booted.
+    SecondaryEmpty,
+    /// The image in the secondary slot was not acceptable and has been erased.
+    SecondaryRefused(Refusal<E>),
+    /// The image in the secondary slot is older than the running one and has been erased.
+    DowngradeRefused {
+        /// The version that runs.
+        running: Version,
+        /// The version that was to replace it.
+        offered: Version,
+    },
+    /// The images are too large to be swapped in these slots; nothing was moved.
+    NoSpace {
+        /// Sectors that the larger image takes.
+        needed: u32,
+        /// Sectors that can be swapped.
+        available: u32,
+    },
+    /// A swap status record is missing below one that is there.
+    StatusGap,
+    /// The image under test was not confirmed, but there is nothing to go back to.
+    NothingToRevertTo,
+}
+
+impl<E: fmt::Display> fmt::Display for Event<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SlotsIncompatible => f.write_str("no upgrade: the slots' sectors do not match"),
+            Self::Resumed(swap) => write!(f, "interrupted {} finished", name(*swap)),
+            Self::Installed(swap) => write!(f, "new image installed ({})", name(*swap)),
+            Self::Reverted => f.write_str("image under test not confirmed: reverted"),
+            Self::Bootstrapped => f.write_str("first image installed"),
+            Self::SecondaryEmpty => f.write_str("no upgrade: the secondary slot holds no image"),
+            Self::SecondaryRefused(refusal) => write!(f, "secondary slot erased: {refusal}"),
+            Self::DowngradeRefused { running, offered } => {
+                write!(f, "secondary slot erased: {offered} is older than the running {running}")
+            }
+            Self::NoSpace { needed, available } => {
+                write!(f, "no upgrade: it takes {needed} sectors and {available} can be swapped")
+            }
+            Self::StatusGap => f.write_str("swap status inconsistent: a record is missing"),
+            Self::NothingToRevertTo => {
+                f.write_str("image under test not confirmed, but there is none to go back to")
+            }
+        }
+    }
+}
+
+fn name(swap: SwapType) -> &'static str {
+    match swap {
+        SwapType::None => "none",
+        SwapType::Test => "test",
+        SwapType::Permanent => "permanent",
+        SwapType::Revert => "revert",
+        SwapType::Fail => "failed",
+    }
+}
+
+/// How many events one boot keeps.
+const CAPACITY: usize = 4;
+
+/// The events of one boot, in order. Holds the first few; a boot has no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events<E> {
+    events: [Option<Event<E>>; CAPACITY],
+}
+
+impl<E> Default for Events<E> {
+    fn default() -> Self {
+        Self { events: [const { None }; CAPACITY] }
+    }
+}
+
+impl<E> Events<E> {
+    /// No events yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The events, the first one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Event<E>> {
+        self.events.iter().flatten()
+    }
+
+    pub(crate) fn push(&mut self, event: Event<E>) {
+        if let Some(free) = self.events.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some(event);
+        }
+    }
+}
+
+/// Why nothing can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BootError<E> {
+    /// The flash map lacks a slot, or it cannot hold a trailer of the configured shape.
+    NoSlot {
+        /// The area.
+        area: AreaId,
+    },
+    /// The primary slot holds no image that can be booted: it is erased or marked so.
+    NoImage,
+    /// The image in the primary slot is not acceptable.
+    Refused(Refusal<E>),
+    /// A swap was interrupted and its status does not tell how far it had come.
+    BadStatus,
+    /// The security counter store failed.
+    Counter,
+    /// The flash failed.
+    Flash(E),
+}
+
+impl<E: fmt::Display> fmt::Display for BootError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSlot { area } => write!(f, "area {area} cannot be a slot"),
+            Self::NoImage => f.write_str("the primary slot holds no image"),
+            Self::Refused(refusal) => write!(f, "the image in the primary slot: {refusal}"),
+            Self::BadStatus => f.write_str("an interrupted swap left no usable status"),
+            Self::Counter => f.write_str("the security counter store failed"),
+            Self::Flash(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for BootError<E> {}
+
+impl<E> From<CounterFault> for BootError<E> {
+    fn from(CounterFault: CounterFault) -> Self {
+        Self::Counter
+    }
+}

@@ -1,0 +1,72 @@
+//! Swap status records: how far an exchange of sectors has come.
+//!
+//! A record is one write, `W` bytes at `status + index · W`: the number of the step that was
+//! completed, padded with the erased value. Anything but erased counts as written, so a record
+//! that a power cut tore is either there or not, and the step that it stands for was complete
+//! before its write began. Source: MCUboot `docs/design.md`, "Swap status".
+
+use updraft_flash::FlashMap;
+
+use crate::slots::Slot;
+
+/// The status records of a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Records {
+    slot: Slot,
+    len: u32,
+}
+
+impl Records {
+    /// The `len` records of `slot`.
+    pub(crate) fn new(slot: Slot, len: u32) -> Self {
+        Self { slot, len }
+    }
+
+    fn offset(&self, index: u32) -> u32 {
+        let status = self.slot.trailer.layout().status();
+        status.saturating_add(index.saturating_mul(self.slot.write_size))
+    }
+
+    /// Writes record number `index`, counted from 0.
+    pub(crate) fn write<M: FlashMap>(
+        &self,
+        map: &mut M,
+        index: u32,
+        step: u8,
+    ) -> Result<(), M::Error> {
+        self.slot.trailer.write_cell(map, self.offset(index), &[step])
+    }
+
+    fn is_written<M: FlashMap>(&self, map: &mut M, index: u32) -> Result<bool, M::Error> {
+        let mut byte = [self.slot.erased];
+        map.read(self.slot.area, self.offset(index), &mut byte)?;
+        Ok(byte != [self.slot.erased])
+    }
+
+    /// How many records there are up to the last one that is written; 0 if none is.
+    pub(crate) fn last_written<M: FlashMap>(&self, map: &mut M) -> Result<u32, M::Error> {
+        let mut count = self.len;
+        while let Some(index) = count.checked_sub(1) {
+            if self.is_written(map, index)? {
+                break;
+            }
+            count = index;
+        }
+        Ok(count)
+    }
+
+    /// Whether every record from `first` up to but not including `end` is written.
+    pub(crate) fn all_written<M: FlashMap>(
+        &self,
+        map: &mut M,
+        first: u32,
+        end: u32,
+    ) -> Result<bool, M::Error> {
+        for index in first..end {
+            if !self.is_written(map, index)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,159 @@
+//! What every upgrade mode answers to the bootloader.
+//!
+//! A strategy holds no state of its own: all of it is in flash. The bootloader may call
+//! [`Strategy::install`] again after a power cut at any operation, and it goes on where the flash
+//! says that it had come to.
+
+use updraft_flash::FlashMap;
+use updraft_image::{SwapType, UpgradeMode};
+
+use crate::{BootError, Overwrite, Slots, SwapMove};
+
+/// What the flash tells about an earlier boot's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing was begun.
+    None,
+    /// A swap was recorded and no sector moved: the images are where they were.
+    Recorded(SwapType),
+    /// A swap was interrupted between its first and its last step.
+    Interrupted {
+        /// Which kind of swap.
+        swap: SwapType,
+        /// A status record is missing below the last one.
+        gap: bool,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The kind of swap: test, permanent or revert.
+    pub swap: SwapType,
+    /// What was found of it in flash.
+    pub progress: Progress,
+    /// Size of the image in the primary slot with its TLVs, in bytes; 0 if there is none, or if
+    /// the job is being resumed.
+    pub primary_size: u32,
+    /// The same for the secondary slot.
+    pub secondary_size: u32,
+}
+
+/// How an installation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Installed {
+    /// The new image is in the primary slot.
+    Done,
+    /// The images are too large to be exchanged; nothing was touched.
+    NoSpace {
+        /// Sectors that the larger image takes.
+        needed: u32,
+        /// Sectors that can be exchanged.
+        available: u32,
+    },
+}
+
+/// A way of bringing the image of the secondary slot to the primary one.
+pub trait Strategy {
+    /// Which upgrade mode this is.
+    fn mode(&self) -> UpgradeMode;
+
+    /// Whether the sectors of the two slots fit together.
+    fn compatible<M: FlashMap>(&self, map: &M, slots: &Slots) -> bool;
+
+    /// The largest image with its TLVs that the slots can take, in bytes.
+    fn max_image_size<M: FlashMap>(&self, map: &M, slots: &Slots) -> u32;
+
+    /// What the flash tells about an earlier boot's work.
+    fn progress<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<Progress, BootError<M::Error>>;
+
+    /// Brings the new image to the primary slot, or finishes doing so.
+    fn install<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        job: &Job,
+    ) -> Result<Installed, BootError<M::Error>>;
+
+    /// Marks the job as done, after the security counter was raised where that is due.
+    fn finish<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        job: &Job,
+    ) -> Result<(), BootError<M::Error>>;
+}
+
+/// The strategy that a board file names, chosen while running: for the desk, where one program
+/// plays every board. A chip names its strategy as a type, and carries no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnyStrategy {
+    /// Overwrite-only.
+    Overwrite(Overwrite),
+    /// Swap-move.
+    SwapMove(SwapMove),
+}
+
+impl AnyStrategy {
+    /// The strategy of `mode`; `None` for a mode that has none here.
+    pub fn new(mode: UpgradeMode) -> Option<Self> {
+        match mode {
+            UpgradeMode::OverwriteOnly => Some(Self::Overwrite(Overwrite::Image)),
+            UpgradeMode::SwapMove => Some(Self::SwapMove(SwapMove)),
+            _ => None,
+        }
+    }
+}
+
+macro_rules! each {
+    ($any:expr, $strategy:ident => $call:expr) => {
+        match $any {
+            AnyStrategy::Overwrite($strategy) => $call,
+            AnyStrategy::SwapMove($strategy) => $call,
+        }
+    };
+}
+
+impl Strategy for AnyStrategy {
+    fn mode(&self) -> UpgradeMode {
+        each!(self, strategy => strategy.mode())
+    }
+
+    fn compatible<M: FlashMap>(&self, map: &M, slots: &Slots) -> bool {
+        each!(self, strategy => strategy.compatible(map, slots))
+    }
+
+    fn max_image_size<M: FlashMap>(&self, map: &M, slots: &Slots) -> u32 {
+        each!(self, strategy => strategy.max_image_size(map, slots))
+    }
+
+    fn progress<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<Progress, BootError<M::Error>> {
+        each!(self, strategy => strategy.progress(map, slots))
+    }
+
+    fn install<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        job: &Job,
+    ) -> Result<Installed, BootError<M::Error>> {
+        each!(self, strategy => strategy.install(map, slots, job))
+    }
+
+    fn finish<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        job: &Job,
+    ) -> Result<(), BootError<M::Error>> {
+        each!(self, strategy => strategy.finish(map, slots, job))
+    }
+}
