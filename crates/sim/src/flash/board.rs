@@ -1,0 +1,191 @@
+//! A board's flash: devices under one power supply, and the areas on them.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use updraft_flash::{AreaEntry, AreaId, AreaInfo, Areas, Error, FlashMap, Sector};
+
+use crate::flash::contents::Contents;
+use crate::flash::{Counts, DeviceSpec, OpKind, SimDevice, SimError, Supply};
+
+/// An operation, told by area.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AreaOp {
+    /// The area.
+    pub area: AreaId,
+    /// Where in it, in bytes.
+    pub offset: u32,
+    /// How long, in bytes.
+    pub len: u32,
+    /// What.
+    pub kind: OpKind,
+}
+
+/// A board's flash. A clone is a snapshot in memory with a power supply of its own.
+#[derive(Debug)]
+pub struct SimFlash {
+    areas: Areas<SimDevice, Vec<SimDevice>, Vec<AreaEntry>>,
+    supply: Arc<Mutex<Supply>>,
+}
+
+impl Clone for SimFlash {
+    fn clone(&self) -> Self {
+        let supply = Arc::new(Mutex::new(self.supply().clone()));
+        let mut areas = self.areas.clone();
+        for device in areas.devices_mut() {
+            device.connect(Arc::clone(&supply));
+        }
+        Self { areas, supply }
+    }
+}
+
+impl SimFlash {
+    /// Erased devices in memory, and areas on them.
+    pub fn new(specs: Vec<DeviceSpec>, table: Vec<AreaEntry>) -> Self {
+        let contents =
+            |spec: &DeviceSpec| Contents::in_memory(vec![spec.erased; spec.size() as usize]);
+        let contents = specs.iter().map(contents).collect();
+        Self::with_contents(specs, contents, table)
+    }
+
+    /// Devices whose contents are in the file `path`, one behind the other. A new file is filled
+    /// with erased flash; one that exists must have the length of the devices together.
+    pub fn open(path: &Path, specs: Vec<DeviceSpec>, table: Vec<AreaEntry>) -> io::Result<Self> {
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let expected: u64 = specs.iter().map(|spec| u64::from(spec.size())).sum();
+        let found = file.metadata()?.len();
+        if found == 0 {
+            for spec in &specs {
+                file.write_all(&vec![spec.erased; spec.size() as usize])?;
+            }
+        } else if found != expected {
+            let text = format!("{found} bytes long, but the devices have {expected}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        let mut contents = Vec::new();
+        let mut start = 0;
+        let mut reader = std::fs::File::open(path)?;
+        for spec in &specs {
+            let mut bytes = vec![0; spec.size() as usize];
+            reader.read_exact(&mut bytes)?;
+            let len = bytes.len() as u64;
+            contents.push(Contents::in_file(bytes, file.try_clone()?, start));
+            start += len;
+        }
+        Ok(Self::with_contents(specs, contents, table))
+    }
+
+    fn with_contents(
+        specs: Vec<DeviceSpec>,
+        contents: Vec<Contents>,
+        table: Vec<AreaEntry>,
+    ) -> Self {
+        let supply = Arc::<Mutex<Supply>>::default();
+        let devices = specs.into_iter().zip(contents).enumerate();
+        let devices = devices
+            .map(|(index, (spec, contents))| {
+                SimDevice::on(spec, index, contents, Arc::clone(&supply))
+            })
+            .collect();
+        Self { areas: Areas::new(devices, table), supply }
+    }
+
+    /// The power supply of all devices.
+    pub fn supply(&self) -> MutexGuard<'_, Supply> {
+        // As in `SimDevice::supply`.
+        self.supply.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The devices.
+    pub fn devices(&self) -> &[SimDevice] {
+        self.areas.devices()
+    }
+
+    /// The area table.
+    pub fn table(&self) -> &[AreaEntry] {
+        self.areas.table()
+    }
+
+    /// What was done to all devices since the counts were last reset.
+    pub fn counts(&self) -> Counts {
+        self.devices().iter().map(SimDevice::counts).fold(Counts::default(), |a, b| Counts {
+            erases: a.erases + b.erases,
+            writes: a.writes + b.writes,
+            bytes_erased: a.bytes_erased + b.bytes_erased,
+            bytes_written: a.bytes_written + b.bytes_written,
+        })
+    }
+
+    /// Sets every count to 0.
+    pub fn reset_counts(&mut self) {
+        self.areas.devices_mut().iter_mut().for_each(SimDevice::reset_counts);
+    }
+
+    fn entry(&self, area: AreaId) -> Option<AreaEntry> {
+        self.table().iter().find(|entry| entry.id == area).copied()
+    }
+
+    /// The contents of `area`, power or not; empty if there is no such area.
+    pub fn bytes(&self, area: AreaId) -> &[u8] {
+        let bytes = self.entry(area).and_then(|entry| {
+            let start = entry.offset as usize;
+            self.devices().get(entry.device)?.bytes().get(start..start + entry.size as usize)
+        });
+        bytes.unwrap_or_default()
+    }
+
+    /// Puts `data` into `area` from `offset` on, as a programmer on the bench would: no rules,
+    /// nothing counted.
+    pub fn load(&mut self, area: AreaId, offset: u32, data: &[u8]) -> Result<(), SimError> {
+        let out = SimError::OutOfBounds { address: offset, len: data.len() as u32 };
+        let entry = self.entry(area).ok_or(out)?;
+        let end = (offset as usize).checked_add(data.len());
+        if end.is_none_or(|end| end > entry.size as usize) {
+            return Err(out);
+        }
+        let device = self.areas.devices_mut().get_mut(entry.device).ok_or(out)?;
+        device.load(entry.offset + offset, data)
+    }
+
+    /// The operations recorded so far, told by area; recording goes on. Those outside every area
+    /// are left out.
+    pub fn take_log(&mut self) -> Vec<AreaOp> {
+        let log = self.supply().take_log();
+        let by_area = |op: crate::flash::Op| {
+            let entry = self.table().iter().find(|entry| {
+                let inside = entry.offset..entry.offset.saturating_add(entry.size);
+                entry.device == op.device && inside.contains(&op.address)
+            })?;
+            let offset = op.address - entry.offset;
+            Some(AreaOp { area: entry.id, offset, len: op.len, kind: op.kind })
+        };
+        log.into_iter().filter_map(by_area).collect()
+    }
+}
+
+impl FlashMap for SimFlash {
+    type Error = Error<SimError>;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        self.areas.info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        self.areas.sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error> {
+        self.areas.read(id, offset, buf)
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
+        self.areas.write(id, offset, data)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error> {
+        self.areas.erase(id, offset, len)
+    }
+}
