@@ -14,7 +14,7 @@ use crate::{Area, Board};
 pub struct Capacity {
     /// Bytes of the largest image, header and all TLVs included. 0 if nothing is left.
     pub max_image: u32,
-    /// How that comes about, e.g. `min(64 − 1 − 1, 64 − 1) sectors × 4096 = 253952`.
+    /// How that comes about, e.g. `slot 32768 − trailer 3120 = 29648`.
     pub working: String,
 }
 
@@ -83,8 +83,7 @@ impl<'b> Slots<'b> {
         let in_trailer = align_up(trailer, sector)? / sector;
         let working = format!(
             "min({more} − 1 − {in_trailer}, {less} − {in_trailer}) sectors × {sector} = \
-             {max_image}: one spare sector in the {spare_name} slot, a trailer of {trailer} bytes \
-             in {in_trailer}"
+             {max_image}; 1 spare in the {spare_name} slot, trailer of {trailer} B in {in_trailer}"
         );
         Some(Capacity { max_image, working })
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use updraft_flash::{Geometry, Kind, SectorRun};
 use updraft_image::{HashKind, Scheme, UpgradeMode};
 
-use crate::text::{named, size, size_option};
+use crate::text::{Named as _, named, size, size_option};
 
 /// A whole board file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +132,11 @@ impl FlashDevice {
             erased: self.erased,
             sectors: &self.sectors,
         }
+    }
+
+    /// The name of its physics in board files.
+    pub fn kind_name(&self) -> &'static str {
+        self.kind.word()
     }
 
     /// Its size in bytes; 0 past 4 GiB, which the loader refuses.

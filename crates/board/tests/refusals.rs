@@ -585,8 +585,8 @@ mod image {
         assert_eq!(
             problem,
             "image.header_size: the header of 4096 bytes leaves nothing of image 0's largest \
-             size, 4 KiB: min(3 − 1 − 1, 2 − 1) sectors × 4096 = 4096: one spare sector in the \
-             primary slot, a trailer of 1584 bytes in 1"
+             size, 4 KiB: min(3 − 1 − 1, 2 − 1) sectors × 4096 = 4096; 1 spare in the \
+             primary slot, trailer of 1584 B in 1"
         );
     }
 

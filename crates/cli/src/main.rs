@@ -2,6 +2,7 @@
 //! is in the library crates.
 
 mod commands;
+mod flash_map;
 mod output;
 mod report;
 mod smp;
