@@ -1,0 +1,253 @@
+//! The application that runs on a virtual device: SMP server, self-test, watchdog.
+//!
+//! ```text
+//!              self-test passes                    reset asked for, answer sent
+//! Testing ───────────────────────▶ Serving ───────────────────────▶ resets
+//!    │ fails: resets    │ crashes: resets at once
+//!    └ hangs ──▶ Hung ── the watchdog resets
+//! ```
+
+use std::time::Duration;
+
+use updraft_board::{Board, DowngradePrevention};
+use updraft_dfu::{Dfu, DfuSlots};
+use updraft_flash::FlashMap;
+use updraft_image::{UpgradeMode, Version};
+use updraft_smp::server::{
+    BootloaderInfo, Buffers, ImageGroup, InfoField, Os, OsGroup, Reset, Server,
+};
+
+use super::descriptor::{ConfirmedBy, Descriptor, SelfTest};
+use super::keys::Keys;
+
+/// What the SMP server of a virtual device buffers.
+pub const BUFFERS: Buffers = Buffers { size: 2048, count: 8 };
+/// From the answer to a reset request to the reset.
+const RESET_DELAY: Duration = Duration::from_millis(250);
+
+/// What the application wants of its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// To be reset, for the reason given.
+    Reset(&'static str),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Testing { until: Duration },
+    Serving,
+    Hung { until: Duration },
+}
+
+/// A running application over its flash.
+#[derive(Debug)]
+pub struct App<F> {
+    descriptor: Descriptor,
+    os: OsGroup<Platform>,
+    image: ImageGroup<DfuSlots<F, Keys>>,
+    phase: Phase,
+    started: Duration,
+    watchdog: Duration,
+    reset: Option<Duration>,
+    console: Vec<String>,
+}
+
+impl<F: FlashMap> App<F> {
+    /// Starts the application that `descriptor` describes, in the version of its image.
+    pub fn start(
+        board: &Board,
+        descriptor: Descriptor,
+        version: Version,
+        flash: F,
+        (dfu, keys): (Dfu, Keys),
+        now: Duration,
+    ) -> Self {
+        let max_size = board.capacity(0).max_image;
+        let slots = DfuSlots::new(flash, keys, dfu, max_size);
+        let watchdog = board.watchdog().map_or(2000, |watchdog| watchdog.timeout_ms);
+        let mut app = Self {
+            phase: Phase::Testing { until: now + milliseconds(descriptor.self_test_ms) },
+            os: OsGroup(Platform::new(board, &descriptor, version)),
+            image: ImageGroup::new(slots),
+            started: now,
+            watchdog: milliseconds(watchdog),
+            reset: None,
+            console: Vec::new(),
+            descriptor,
+        };
+        let name = &app.descriptor.name;
+        let blink = app.descriptor.blink_ms;
+        app.console.push(format!("app: {name} {version} started, LED every {blink} ms"));
+        app
+    }
+
+    /// Stops it and gives flash and keys back.
+    pub fn stop(self) -> (F, Keys) {
+        self.image.into_slots().into_parts()
+    }
+
+    /// The flash.
+    pub fn flash(&mut self) -> &mut F {
+        self.image.slots().map()
+    }
+
+    /// What it does.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Whether its LED is lit.
+    pub fn led(&self, now: Duration) -> bool {
+        let elapsed = now.saturating_sub(self.started).as_millis();
+        !matches!(self.phase, Phase::Hung { .. })
+            && (elapsed / u128::from(self.descriptor.blink_ms)).is_multiple_of(2)
+    }
+
+    /// Lines printed since the last call.
+    pub fn console(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.console)
+    }
+
+    /// When something happens without anything from outside.
+    pub fn deadline(&self) -> Option<Duration> {
+        let phase = match self.phase {
+            Phase::Testing { until } | Phase::Hung { until } => Some(until),
+            Phase::Serving => None,
+        };
+        [phase, self.reset].into_iter().flatten().min()
+    }
+
+    /// Lets time pass.
+    pub fn poll(&mut self, now: Duration) -> Option<Wish> {
+        if self.reset.is_some_and(|at| at <= now) {
+            return Some(Wish::Reset("by request"));
+        }
+        match self.phase {
+            Phase::Testing { until } if until <= now => self.self_test(now),
+            Phase::Hung { until } if until <= now => Some(Wish::Reset("by the watchdog")),
+            _ => None,
+        }
+    }
+
+    fn self_test(&mut self, now: Duration) -> Option<Wish> {
+        let confirmed = self.is_confirmed();
+        match self.descriptor.self_test {
+            SelfTest::Pass => {
+                self.phase = Phase::Serving;
+                match (confirmed, self.descriptor.confirm) {
+                    (true, _) => self.console.push("app: self-test passed".into()),
+                    (false, ConfirmedBy::Host) => {
+                        self.console.push("app: self-test passed, waiting to be confirmed".into())
+                    }
+                    (false, ConfirmedBy::Application) => {
+                        let slots = self.image.slots();
+                        let dfu = *slots.dfu();
+                        self.console.push(match dfu.confirm(slots.map()) {
+                            Ok(()) => "app: self-test passed, image confirmed".into(),
+                            Err(error) => format!("app: image not confirmed: {error}"),
+                        });
+                    }
+                }
+                None
+            }
+            // A confirmed image has nothing to go back to; it goes on as well as it can.
+            SelfTest::Fail if confirmed => {
+                self.phase = Phase::Serving;
+                self.console.push("app: self-test failed, image stays: it is confirmed".into());
+                None
+            }
+            SelfTest::Fail => {
+                self.console.push("app: self-test failed".into());
+                Some(Wish::Reset("after a failed self-test"))
+            }
+            SelfTest::Hang => {
+                self.phase = Phase::Hung { until: now + self.watchdog };
+                None
+            }
+            SelfTest::Crash => {
+                self.console.push("app: hard fault".into());
+                Some(Wish::Reset("after a fault"))
+            }
+        }
+    }
+
+    fn is_confirmed(&mut self) -> bool {
+        let slots = self.image.slots();
+        let dfu = *slots.dfu();
+        dfu.is_confirmed(slots.map()).unwrap_or(false)
+    }
+
+    /// Answers a packet; each answer is handed to `send`. A hung application answers nothing.
+    pub fn packet(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
+        if matches!(self.phase, Phase::Hung { .. }) {
+            return;
+        }
+        let mut buffer = vec![0; BUFFERS.size as usize];
+        let mut groups = (&mut self.os, &mut self.image);
+        let reset = Server::default().handle(packet, &mut groups, &mut buffer, send);
+        if let Some(Reset { .. }) = reset {
+            self.reset = Some(now + RESET_DELAY);
+        }
+    }
+
+    /// The button was held for `hold`.
+    pub fn button(&mut self, hold: Duration) {
+        if !matches!(self.phase, Phase::Hung { .. }) {
+            self.console.push(format!("app: button held for {} ms", hold.as_millis()));
+        }
+    }
+}
+
+fn milliseconds(ms: u32) -> Duration {
+    Duration::from_millis(ms.into())
+}
+
+/// What the OS group tells of the device.
+#[derive(Debug)]
+struct Platform {
+    board: String,
+    arch: String,
+    processor: String,
+    application: String,
+    version: String,
+    mode: UpgradeMode,
+    no_downgrade: bool,
+}
+
+impl Platform {
+    fn new(board: &Board, descriptor: &Descriptor, version: Version) -> Self {
+        let core = board.cores().first();
+        Self {
+            board: board.name().to_owned(),
+            arch: core.map_or_else(String::new, |core| core.arch.clone()),
+            processor: core.map_or_else(String::new, |core| core.name.clone()),
+            application: descriptor.name.clone(),
+            version: version.to_string(),
+            mode: board.mode(),
+            no_downgrade: board.boot().downgrade_prevention != DowngradePrevention::None,
+        }
+    }
+}
+
+impl Os for Platform {
+    fn buffers(&self) -> Buffers {
+        BUFFERS
+    }
+
+    fn info(&self, field: InfoField) -> Option<&str> {
+        match field {
+            InfoField::Kernel | InfoField::OperatingSystem => Some("Updraft"),
+            InfoField::Node => Some(&self.application),
+            InfoField::Release | InfoField::Version => Some(&self.version),
+            InfoField::Machine => Some(&self.arch),
+            InfoField::Processor => Some(&self.processor),
+            InfoField::Platform => Some(&self.board),
+            InfoField::Build => None,
+        }
+    }
+
+    fn bootloader(&self) -> Option<BootloaderInfo<'_>> {
+        let mode = i32::from(self.mode as u8);
+        Some(BootloaderInfo { name: "MCUboot", mode, no_downgrade: self.no_downgrade })
+    }
+}

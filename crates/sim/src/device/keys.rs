@@ -1,0 +1,60 @@
+//! The public keys that a virtual device was built with.
+
+use updraft_image::{Digest, KeyError, PublicKey, PureCheck, Software, Verifier};
+
+/// A ring of owned keys. A ring without keys is a bootloader that asks for no signature.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    keys: Vec<Vec<u8>>,
+}
+
+impl Keys {
+    /// A device that boots whatever is intact, signed or not.
+    pub fn unsigned() -> Self {
+        Self::default()
+    }
+
+    /// A device that trusts these keys, each in its embedded encoding.
+    pub fn trusting(keys: Vec<Vec<u8>>) -> Result<Self, KeyError> {
+        for key in &keys {
+            PublicKey::from_der(key)?;
+        }
+        Ok(Self { keys })
+    }
+}
+
+/// The running check over an image, as [`Software`] makes it.
+#[derive(Clone, Debug)]
+pub struct Pure(<Software<'static> as Verifier>::Pure);
+
+impl PureCheck for Pure {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> bool {
+        self.0.finish()
+    }
+}
+
+impl Verifier for Keys {
+    type Pure = Pure;
+
+    fn demands_signature(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    fn key(&self, index: usize) -> Option<PublicKey<'_>> {
+        PublicKey::from_der(self.keys.get(index)?).ok()
+    }
+
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+        let Some(key) = self.key(index) else { return false };
+        Software::new(&[key]).verify(0, digest, signature)
+    }
+
+    fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Pure> {
+        let key = self.key(index)?;
+        Software::new(&[key]).verify_pure(0, signature).map(Pure)
+    }
+}

@@ -1,0 +1,397 @@
+//! A device made of the real bootloader, the real DFU library and the real SMP server, over a
+//! modelled flash.
+//!
+//! ```text
+//! Off ── power_on ──▶ bootloader ──▶ Running ── reset, watchdog, fault ──▶ bootloader …
+//!  ▲                      │             │
+//!  │                      └▶ Stopped    │      nothing to boot
+//!  └──────── power lost, wherever it is ┘
+//! ```
+//! Sans-IO: packets, button presses, power and time go in; packets and console lines come out.
+//! Only the flash outlives a power cut.
+
+mod app;
+mod descriptor;
+mod keys;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use updraft_board::{Board, DowngradePrevention, FlashDevice, Role};
+use updraft_boot::{
+    AnyStrategy, BootError, Bootloader, Config, Downgrade, Events, NoCounters, SlotPair,
+};
+use updraft_dfu::{Dfu, DfuError};
+use updraft_flash::{AreaId, FlashMap, SlotSource};
+use updraft_image::{Source, Version};
+
+pub use app::BUFFERS;
+pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
+pub use keys::Keys;
+
+use crate::flash::{DeviceSpec, SimError, SimFlash, Timings};
+use app::{App, Wish};
+
+/// Why a board cannot be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// No strategy for the board's upgrade mode.
+    #[error(
+        "virtual devices cannot do {0} yet; boards with swap-move or overwrite-only can be run"
+    )]
+    Mode(updraft_image::UpgradeMode),
+    /// The board lacks a slot.
+    #[error("the board has no {0} slot")]
+    NoSlot(&'static str),
+}
+
+/// What a device is doing.
+#[derive(Debug)]
+enum State {
+    Off(SimFlash, Keys),
+    /// The bootloader found nothing to boot.
+    Stopped(SimFlash, Keys),
+    Running(Box<App<SimFlash>>),
+    /// Between two states.
+    Changing,
+}
+
+/// What a device is doing, for those who look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Without power.
+    Off,
+    /// In the bootloader, with nothing to boot.
+    Stopped,
+    /// In the application.
+    Running,
+}
+
+/// A virtual device.
+#[derive(Debug)]
+pub struct Device {
+    board: Board,
+    bootloader: Bootloader<AnyStrategy>,
+    state: State,
+    button: bool,
+    console: Vec<String>,
+    boots: u64,
+    running: Option<Version>,
+}
+
+impl Device {
+    /// A device of kind `board`, without power, whose bootloader trusts `keys`.
+    pub fn new(board: Board, flash: SimFlash, keys: Keys) -> Result<Self, DeviceError> {
+        let strategy = AnyStrategy::new(board.mode()).ok_or(DeviceError::Mode(board.mode()))?;
+        let bootloader = Bootloader::new(boot_config(&board)?, strategy);
+        Ok(Self {
+            board,
+            bootloader,
+            state: State::Off(flash, keys),
+            button: false,
+            console: Vec::new(),
+            boots: 0,
+            running: None,
+        })
+    }
+
+    /// The board.
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// What it is doing.
+    pub fn status(&self) -> Status {
+        match &self.state {
+            State::Off(..) | State::Changing => Status::Off,
+            State::Stopped(..) => Status::Stopped,
+            State::Running(_) => Status::Running,
+        }
+    }
+
+    /// The version that runs.
+    pub fn running(&self) -> Option<Version> {
+        self.running
+    }
+
+    /// What the running application does.
+    pub fn descriptor(&self) -> Option<&Descriptor> {
+        match &self.state {
+            State::Running(app) => Some(app.descriptor()),
+            _ => None,
+        }
+    }
+
+    /// How often the bootloader ran.
+    pub fn boots(&self) -> u64 {
+        self.boots
+    }
+
+    /// Whether the LED is lit.
+    pub fn led(&self, now: Duration) -> bool {
+        matches!(&self.state, State::Running(app) if app.led(now))
+    }
+
+    /// The flash, as a probe sees it. Accesses fail while the power is off.
+    pub fn flash(&mut self) -> &mut SimFlash {
+        match &mut self.state {
+            State::Off(flash, _) | State::Stopped(flash, _) => flash,
+            State::Running(app) => app.flash(),
+            State::Changing => unreachable!("the state changes within one call only"),
+        }
+    }
+
+    /// Lines printed on the console since the last call.
+    pub fn console(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.console)
+    }
+
+    /// Turns the power on, or off and on again.
+    pub fn power_on(&mut self, now: Duration) {
+        self.power_off();
+        self.restart("power on", now);
+    }
+
+    /// Takes the power away.
+    pub fn power_off(&mut self) {
+        let (flash, keys) = self.stop();
+        flash.supply().power_off();
+        self.state = State::Off(flash, keys);
+    }
+
+    /// Resets the device, as its reset pin does. Without power nothing happens.
+    pub fn reset(&mut self, now: Duration) {
+        if self.status() != Status::Off {
+            self.restart("reset by pin", now);
+        }
+    }
+
+    /// Presses or releases the button. What the bootloader sees at a reset is whether it is held.
+    pub fn hold_button(&mut self, held: bool) {
+        self.button = held;
+    }
+
+    /// Presses the button for `hold` while the application runs.
+    pub fn press_button(&mut self, hold: Duration) {
+        if let State::Running(app) = &mut self.state {
+            app.button(hold);
+            self.console.extend(app.console());
+        }
+    }
+
+    /// When [`Device::poll`] has something to do.
+    pub fn deadline(&self) -> Option<Duration> {
+        match &self.state {
+            State::Running(app) => app.deadline(),
+            _ => None,
+        }
+    }
+
+    /// Lets time pass: self-tests end, watchdogs bite, requested resets happen.
+    pub fn poll(&mut self, now: Duration) {
+        while let State::Running(app) = &mut self.state
+            && app.deadline().is_some_and(|deadline| deadline <= now)
+        {
+            let wish = app.poll(now);
+            self.after_activity();
+            if let Some(Wish::Reset(reason)) = wish
+                && self.status() == Status::Running
+            {
+                self.restart(&format!("reset {reason}"), now);
+            }
+        }
+    }
+
+    /// Takes a packet from a host; each answer is handed to `send`. Without a running application
+    /// nobody answers, and neither does one whose power failed while it was at it.
+    pub fn packet(&mut self, packet: &[u8], now: Duration, mut send: impl FnMut(&[u8])) {
+        let State::Running(app) = &mut self.state else { return };
+        let mut answers = Vec::new();
+        app.packet(packet, now, |answer| answers.push(answer.to_vec()));
+        self.after_activity();
+        if self.status() == Status::Running {
+            answers.iter().for_each(|answer| send(answer));
+        }
+    }
+
+    /// Collects what the application printed, and notices that the power has failed.
+    fn after_activity(&mut self) {
+        let State::Running(app) = &mut self.state else { return };
+        self.console.extend(app.console());
+        if !app.flash().supply().is_on() {
+            self.console.push("power lost".into());
+            let (flash, keys) = self.stop();
+            self.state = State::Off(flash, keys);
+        }
+    }
+
+    fn stop(&mut self) -> (SimFlash, Keys) {
+        self.running = None;
+        match std::mem::replace(&mut self.state, State::Changing) {
+            State::Off(flash, keys) | State::Stopped(flash, keys) => (flash, keys),
+            State::Running(app) => app.stop(),
+            State::Changing => unreachable!("the state changes within one call only"),
+        }
+    }
+
+    /// Runs the bootloader, and the application that it finds.
+    fn restart(&mut self, reason: &str, now: Duration) {
+        let (mut flash, mut keys) = self.stop();
+        flash.supply().power_on();
+        self.boots += 1;
+        let held = if self.button { ", button held" } else { "" };
+        self.console.push(format!("boot: {} ({reason}{held})", self.board.name()));
+        let mut events = Events::new();
+        let before = (flash.counts(), flash.supply().time_us());
+        let outcome = self.bootloader.boot(&mut flash, &mut keys, &mut NoCounters, &mut events);
+        self.console.extend(events.iter().map(|event| format!("boot: {event}")));
+        let erases = flash.counts().erases - before.0.erases;
+        let written = flash.counts().bytes_written - before.0.bytes_written;
+        if erases > 0 {
+            let seconds = (flash.supply().time_us() - before.1) as f64 / 1e6;
+            self.console.push(format!(
+                "boot: {erases} erases, {written} bytes written; {seconds:.1} s on the real board"
+            ));
+        }
+        self.state = match outcome {
+            Ok(boot) => {
+                let body = body(&mut flash, &boot);
+                let version = boot.header.version;
+                self.console.push(format!("boot: starting {version} from area {}", boot.area));
+                self.start_app(flash, keys, body, version, now)
+            }
+            Err(_) if !flash.supply().is_on() => {
+                self.console.push("power lost".into());
+                State::Off(flash, keys)
+            }
+            Err(error) => {
+                self.console.push(format!("boot: nothing to boot: {error}"));
+                if matches!(error, BootError::NoImage) {
+                    self.console.push("boot: program a signed image into the primary slot".into());
+                }
+                State::Stopped(flash, keys)
+            }
+        };
+    }
+
+    fn start_app(
+        &mut self,
+        flash: SimFlash,
+        keys: Keys,
+        body: Vec<u8>,
+        version: Version,
+        now: Duration,
+    ) -> State {
+        let descriptor = match Descriptor::find(&body) {
+            Ok(Some(descriptor)) => descriptor,
+            Ok(None) => Descriptor { confirm: ConfirmedBy::Host, ..Descriptor::default() },
+            Err(error) => {
+                self.console.push(format!("app: {error}; it just runs"));
+                Descriptor { confirm: ConfirmedBy::Host, ..Descriptor::default() }
+            }
+        };
+        match dfu(&self.board, &flash) {
+            Ok(dfu) => {
+                let parts = (dfu, keys);
+                let mut app = App::start(&self.board, descriptor, version, flash, parts, now);
+                self.console.extend(app.console());
+                self.running = Some(version);
+                State::Running(Box::new(app))
+            }
+            Err(error) => {
+                self.console.push(format!("app: {error}"));
+                State::Stopped(flash, keys)
+            }
+        }
+    }
+}
+
+/// The part of the body that may hold a description.
+fn body(flash: &mut SimFlash, boot: &updraft_boot::Boot) -> Vec<u8> {
+    let len = SEARCHED.min(boot.header.img_size as usize);
+    let mut body = vec![0; len];
+    let mut slot = SlotSource::at(flash, boot.area, boot.entry());
+    match slot.read(0, &mut body) {
+        Ok(()) => body,
+        Err(_) => Vec::new(),
+    }
+}
+
+fn slots(board: &Board) -> Result<SlotPair, DeviceError> {
+    let primary = board.slot(0, Role::Primary).ok_or(DeviceError::NoSlot("primary"))?;
+    let secondary = board.slot(0, Role::Secondary).ok_or(DeviceError::NoSlot("secondary"))?;
+    Ok(SlotPair { image: 0, primary: primary.id, secondary: secondary.id })
+}
+
+/// The bootloader configuration that `board` describes.
+pub fn boot_config(board: &Board) -> Result<Config, DeviceError> {
+    let boot = board.boot();
+    let downgrade = match boot.downgrade_prevention {
+        DowngradePrevention::Version => Downgrade::Refused,
+        _ => Downgrade::Allowed,
+    };
+    Ok(Config {
+        slots: slots(board)?,
+        max_align: boot.max_align,
+        max_sectors: boot.max_sectors,
+        rules: board.rules(0),
+        validate_primary: boot.validate_primary,
+        downgrade,
+        bootstrap: boot.bootstrap,
+    })
+}
+
+/// The flash of `board`, erased, in memory.
+pub fn flash_in_memory(board: &Board) -> SimFlash {
+    SimFlash::new(specs(board), board.area_table())
+}
+
+/// The flash of `board` in the file `path`, which is made if it is not there. Every operation is
+/// in the file before it returns: killing the process is a power cut.
+pub fn flash_in_file(board: &Board, path: &Path) -> io::Result<SimFlash> {
+    SimFlash::open(path, specs(board), board.area_table())
+}
+
+fn specs(board: &Board) -> Vec<DeviceSpec> {
+    let spec = |device: &FlashDevice| DeviceSpec {
+        kind: device.kind,
+        write_size: device.write_size,
+        erased: device.erased,
+        sectors: device.sectors.clone(),
+        timings: Timings { erase_us: device.erase_us.into(), write_us: device.write_us.into() },
+    };
+    board.flash().iter().map(spec).collect()
+}
+
+/// Programs `image` into `area` as a probe does: erased first, and no rule asked.
+pub fn program(flash: &mut SimFlash, area: AreaId, image: &[u8]) -> Result<(), SimError> {
+    let info = flash.info(area);
+    let erased = info.map_or(0xff, |info| info.erased);
+    let mut bytes = vec![erased; flash.bytes(area).len()];
+    let out = SimError::OutOfBounds { address: 0, len: image.len() as u32 };
+    bytes.get_mut(..image.len()).ok_or(out)?.copy_from_slice(image);
+    flash.load(area, 0, &bytes)
+}
+
+/// The update state of image 0 as the application of `board` sees it.
+pub fn dfu<M: FlashMap>(board: &Board, map: &M) -> Result<Dfu, DfuError<M::Error>> {
+    let slot = |role| board.slot(0, role).map(|area| area.id);
+    let missing = DfuError::NoSlot { area: AreaId(u8::MAX) };
+    let (Some(primary), Some(secondary)) = (slot(Role::Primary), slot(Role::Secondary)) else {
+        return Err(missing);
+    };
+    let boot = board.boot();
+    Dfu::new(
+        map,
+        updraft_dfu::Config {
+            image: 0,
+            primary,
+            secondary,
+            mode: board.mode(),
+            max_sectors: boot.max_sectors,
+            max_align: boot.max_align,
+            rules: board.rules(0),
+        },
+    )
+}
