@@ -56,11 +56,12 @@ pub struct Dfu {
 impl Dfu {
     /// Checks that both slots exist and hold a trailer.
     pub fn new<M: FlashMap>(map: &M, config: Config) -> Result<Self, DfuError<M::Error>> {
+        // Both trailers are laid out for the primary slot's device: it holds the swap status.
+        let write_size = map.info(config.primary).map(|info| info.write_size);
         let trailer = |area| {
-            let info = map.info(area)?;
             let Config { mode, max_sectors, max_align, .. } = config;
-            let layout =
-                TrailerLayout::new(info.size, mode, max_sectors, info.write_size, max_align)?;
+            let size = map.info(area)?.size;
+            let layout = TrailerLayout::new(size, mode, max_sectors, write_size?, max_align)?;
             Some(TrailerAccess::new(area, layout))
         };
         let trailer = |area| trailer(area).ok_or(DfuError::NoSlot { area });

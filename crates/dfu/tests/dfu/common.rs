@@ -1,0 +1,51 @@
+//! A device with two slots of 64 KiB, and images for it.
+
+use updraft_dfu::{Config, Dfu};
+use updraft_flash::{AreaEntry, AreaId};
+use updraft_image::{
+    Digest, HashKind, HashOnly, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode, Version,
+};
+use updraft_sim::flash::{DeviceSpec, SimFlash};
+
+pub const PRIMARY: AreaId = AreaId(1);
+pub const SECONDARY: AreaId = AreaId(2);
+pub const SLOT: u32 = 64 * 1024;
+
+/// Sectors of 4 KiB; `write_size` and the erased value are the device's.
+pub fn flash(write_size: u32, erased: u8) -> SimFlash {
+    let mut spec = DeviceSpec::nor(32, 4096, write_size);
+    spec.erased = erased;
+    let area = |id, offset| AreaEntry { id, device: 0, offset, size: SLOT };
+    SimFlash::new(vec![spec], vec![area(PRIMARY, 0), area(SECONDARY, SLOT)])
+}
+
+pub fn config() -> Config {
+    Config {
+        image: 0,
+        primary: PRIMARY,
+        secondary: SECONDARY,
+        mode: UpgradeMode::SwapMove,
+        max_sectors: 128,
+        max_align: 8,
+        rules: Rules::default(),
+    }
+}
+
+pub fn dfu(flash: &SimFlash) -> Dfu {
+    Dfu::new(flash, config()).expect("the slots hold a trailer")
+}
+
+/// An unsigned image with an intact hash.
+pub fn image(version: Version, body_len: usize) -> Vec<u8> {
+    let header = Header { hdr_size: 32, img_size: body_len as u32, version, ..Header::default() };
+    let mut image = header.emit().to_vec();
+    image.extend((0..body_len).map(|i| (i * 7) as u8));
+    let hash = Digest::of(HashKind::Sha256, &image);
+    let mut area = [0; 64];
+    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut area).expect("there is room");
+    tlvs.push(TlvType::SHA256, hash.as_bytes()).expect("there is room");
+    image.extend_from_slice(tlvs.finish());
+    image
+}
+
+pub const V1: Version = Version::new(1, 0, 0, 0);

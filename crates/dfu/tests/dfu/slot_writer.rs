@@ -1,0 +1,59 @@
+//! Writing an image into a slot: what Zephyr's tests of `flash_img` and `stream_flash` ask of it.
+
+use crate::common::{SECONDARY, SLOT, dfu, flash};
+use updraft_dfu::SlotWriter;
+use updraft_flash::StreamError;
+
+#[test]
+fn small_pieces_are_collected_and_padded_at_the_end() {
+    let mut flash = flash(8, 0xff);
+    let dfu = dfu(&flash);
+    let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer()).unwrap();
+    let pieces: Vec<u8> = (0..1500u32).map(|k| k as u8).collect();
+    for piece in pieces.chunks(5) {
+        writer.write(&mut flash, piece).unwrap();
+    }
+    assert_eq!(writer.written(), 1024, "two whole blocks of 512");
+    assert_eq!(writer.finish(&mut flash), Ok(1500));
+    assert_eq!(flash.bytes(SECONDARY)[..1500], pieces);
+    assert_eq!(flash.bytes(SECONDARY)[1500..1504], [0xff; 4]);
+}
+
+#[test]
+fn an_old_request_is_gone_before_the_first_byte_is_written() {
+    let mut flash = flash(8, 0xff);
+    flash.load(SECONDARY, 0, &[0x55; SLOT as usize]).unwrap();
+    let dfu = dfu(&flash);
+    SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer()).unwrap();
+    assert_eq!(flash.bytes(SECONDARY)[SLOT as usize - 3120..], [0xff; 3120]);
+}
+
+#[test]
+fn sectors_are_erased_only_when_the_data_gets_there() {
+    let mut flash = flash(8, 0xff);
+    flash.load(SECONDARY, 0, &[0x55; SLOT as usize]).unwrap();
+    let dfu = dfu(&flash);
+    let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer()).unwrap();
+    writer.write(&mut flash, &[0xaa; 4096]).unwrap();
+    assert_eq!(flash.bytes(SECONDARY)[..4096], [0xaa; 4096]);
+    assert_eq!(flash.bytes(SECONDARY)[4096..8192], [0x55; 4096], "the next sector is untouched");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_whole() {
+    let mut flash = flash(8, 0xff);
+    let dfu = dfu(&flash);
+    let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer()).unwrap();
+    writer.write(&mut flash, &[0; 1000]).unwrap();
+    let refused = writer.write(&mut flash, &vec![0; SLOT as usize]);
+    assert_eq!(refused, Err(StreamError::Full { written: 1000, capacity: SLOT }));
+    writer.write(&mut flash, &vec![0; SLOT as usize - 1000]).unwrap();
+}
+
+#[test]
+fn blocks_that_the_device_cannot_write_are_refused() {
+    let mut flash = flash(8, 0xff);
+    let dfu = dfu(&flash);
+    let refused = SlotWriter::<12>::new(&mut flash, dfu.secondary_trailer()).err();
+    assert_eq!(refused, Some(StreamError::BlockSize { block: 12, write_size: 8 }));
+}
