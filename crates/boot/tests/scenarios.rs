@@ -1,0 +1,183 @@
+//! Whole boots against those recorded from the C boot loader: verdict, trailers, wear, and what
+//! becomes of power cuts.
+
+mod golden;
+
+use std::collections::BTreeMap;
+
+use golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
+use serde_json::Value;
+use updraft_boot::{Config, Strategy};
+use updraft_flash::{AreaId, TrailerAccess};
+use updraft_image::{Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState};
+use updraft_sim::flash::Torn;
+
+/// Every recorded scenario that there is a strategy for, its request made.
+fn scenarios() -> Vec<Scenario> {
+    let all: Value = serde_json::from_slice(&file("boot-scenarios.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&file("manifest.json")).unwrap();
+    let mut left_out = BTreeMap::<_, usize>::new();
+    let mut included = Vec::new();
+    let mut total = 0;
+    for list in ["scenarios", "extra"] {
+        for json in all[list].as_array().unwrap() {
+            total += 1;
+            match excluded(json["config"].as_str().unwrap()) {
+                Some(reason) => *left_out.entry(reason).or_default() += 1,
+                None => included.push(requested(Scenario::new(json.clone(), &manifest["keys"]))),
+            }
+        }
+    }
+    println!("scenarios: {} run / {total} total", included.len());
+    for (reason, count) in left_out {
+        println!("  {count} not run: {reason}");
+    }
+    included
+}
+
+/// Makes the scenario's request, in the application's order of writes.
+fn requested(mut scenario: Scenario) -> Scenario {
+    let request = &scenario.json["set_pending"];
+    let request = if request.is_object() { &request["0"] } else { request };
+    let swap_type = match request.as_str() {
+        Some("test") => SwapType::Test,
+        Some("perm") => SwapType::Permanent,
+        _ => return scenario,
+    };
+    let trailer = trailer(&scenario, AreaId(2));
+    let flash = &mut scenario.flash;
+    trailer.write_magic(flash).unwrap();
+    if swap_type == SwapType::Permanent {
+        trailer.write_image_ok(flash).unwrap();
+    }
+    trailer.write_swap_info(flash, SwapInfo { swap_type, image: 0 }).unwrap();
+    scenario
+}
+
+fn trailer(scenario: &Scenario, area: AreaId) -> TrailerAccess {
+    let size = scenario.flash.bytes(area).len() as u32;
+    let width = scenario.flash.devices()[0].spec().write_size;
+    let Config { max_sectors, max_align, .. } = scenario.config;
+    let layout = TrailerLayout::new(size, scenario.strategy.mode(), max_sectors, width, max_align);
+    TrailerAccess::new(area, layout.unwrap())
+}
+
+fn assert_trailers(scenario: &Scenario, board: &mut Board, recorded: &Value, place: &str) {
+    for area in [1, 2] {
+        let state = trailer(scenario, AreaId(area)).read(&mut board.flash).unwrap();
+        let recorded = &recorded["trailers"][area.to_string()];
+        assert!(same_trailer(&state, recorded), "{place}, area {area}: {state:?}; {recorded}");
+    }
+}
+
+fn same_trailer(state: &TrailerState, recorded: &Value) -> bool {
+    let magic = match state.magic {
+        Magic::Good => 1,
+        Magic::Bad => 2,
+        Magic::Unset => 3,
+    };
+    let flag = |flag| match flag {
+        Flag::Set => 1,
+        Flag::Bad => 2,
+        Flag::Unset => 3,
+    };
+    recorded["magic"] == magic
+        && recorded["swap_type"] == state.swap_info.swap_type as u8
+        && recorded["copy_done"] == flag(state.copy_done)
+        && recorded["image_ok"] == flag(state.image_ok)
+}
+
+fn wear(board: &Board) -> BTreeMap<String, u64> {
+    let wear = board.flash.devices()[0].wear().iter().enumerate();
+    let worn = wear.filter(|(_, erases)| **erases > 0);
+    worn.map(|(sector, erases)| (sector.to_string(), u64::from(*erases))).collect()
+}
+
+#[test]
+fn imitating_ends_in_the_recorded_state_at_the_recorded_cost() {
+    for scenario in scenarios() {
+        let mut board = scenario.board();
+        assert_trailers(&scenario, &mut board, &scenario.json["before"], &scenario.name);
+        for (index, recorded) in scenario.json["boots"].as_array().unwrap().iter().enumerate() {
+            let place = format!("{}, boot {index}", scenario.name);
+            board.flash.reset_counts();
+            let (verdict, ops) = board.boot();
+            assert!(same_verdict(&verdict, recorded), "{place}: {verdict:?}; {recorded}");
+            assert_eq!(recorded["ops"], ops.len(), "{place}");
+            let counts = board.flash.counts();
+            assert_eq!(recorded["erase_calls"], counts.erases, "{place}");
+            assert_eq!(recorded["bytes_erased"], counts.bytes_erased, "{place}");
+            assert_eq!(recorded["write_calls"], counts.writes, "{place}");
+            assert_eq!(recorded["bytes_written"], counts.bytes_written, "{place}");
+            let sectors = serde_json::to_value(wear(&board)).unwrap();
+            assert_eq!(recorded["erases_per_sector"]["0"], sectors, "{place}");
+            assert_eq!(board.wrong_areas(&fnvs(&recorded["flash_fnv"])), [""; 0], "{place}");
+            assert_trailers(&scenario, &mut board, &recorded["after"], &place);
+            if let Some(counter) = board.counter {
+                assert_eq!(recorded["nvcnt"][0], counter, "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn imitating_power_cuts_end_as_recorded() {
+    let mut points = 0;
+    for scenario in scenarios() {
+        let sweep = &scenario.json["sweep"];
+        let torn = match sweep["mode"].as_str() {
+            Some("skip") => Torn::Skip,
+            Some("half") => Torn::Half,
+            _ => continue,
+        };
+        for point in sweep["points"].as_array().unwrap() {
+            let n = point["n"].as_u64().unwrap();
+            let place = format!("{}, cut {n}", scenario.name);
+            let mut board = scenario.board();
+            board.flash.supply().cut_at(n - 1, torn);
+            let (verdict, _) = board.boot();
+            assert!(verdict.is_err(), "{place}");
+            board.flash.supply().power_on();
+            let (verdict, ops) = board.boot();
+            assert_eq!(point["boot"] == 1, verdict.is_ok(), "{place}: {verdict:?}");
+            assert_eq!(point["ops2"], ops.len(), "{place}");
+            assert_eq!(board.wrong_areas(&fnvs(&point["fnv"])), [""; 0], "{place}");
+            points += 1;
+        }
+    }
+    println!("scenarios: {points} recorded power cuts");
+}
+
+/// Scenarios that end otherwise without imitation.
+const STRICT_DIFFERENCES: [(&str, &str); 1] =
+    [("move-empty-primary-upgrade", "installed, where the original boots nothing at all")];
+
+#[test]
+fn strictly_the_verdicts_are_the_same_at_no_higher_cost() {
+    for scenario in scenarios() {
+        let scenario = scenario.strictly();
+        let mut board = scenario.board();
+        for (index, recorded) in scenario.json["boots"].as_array().unwrap().iter().enumerate() {
+            let place = format!("{}, boot {index}", scenario.name);
+            board.flash.reset_counts();
+            let (verdict, _) = board.boot();
+            let different = STRICT_DIFFERENCES.iter().find(|(name, _)| *name == scenario.name);
+            if let Some((name, why)) = different {
+                println!("  strictly different: {name}, boot {index}: {why}");
+                assert!(recorded["verdict"] == "fail" && verdict.is_ok(), "{place}: {verdict:?}");
+                continue;
+            }
+            assert!(same_verdict(&verdict, recorded), "{place}: {verdict:?}; {recorded}");
+            let counts = board.flash.counts();
+            let cost = [
+                ("erase_calls", counts.erases),
+                ("bytes_erased", counts.bytes_erased),
+                ("bytes_written", counts.bytes_written),
+            ];
+            for (name, ours) in cost {
+                let theirs = recorded[name].as_u64().unwrap();
+                assert!(ours <= theirs, "{place}: {name} {ours} > {theirs}");
+            }
+        }
+    }
+}
