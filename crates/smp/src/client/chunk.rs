@@ -6,8 +6,8 @@
 //! ```
 //! o, i and l are the 1 to 5 bytes of a CBOR integer, d the 1 to 3 bytes of a byte string's head.
 
+use super::UploadOptions;
 use super::request::{BufferTooSmall, encode};
-use super::upload::UploadOptions;
 use crate::{Header, Op, group, image};
 
 /// Largest payload that the header's length field can say.

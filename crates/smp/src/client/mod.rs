@@ -15,6 +15,7 @@ mod image;
 mod limits;
 mod os;
 mod request;
+mod terms;
 mod upload;
 
 pub use answer::{Answer, AnswerError, Code, Reason, Refusal};
@@ -23,4 +24,5 @@ pub use image::{ImageEntry, SlotEntry, UploadReply};
 pub use limits::{Limits, Link, Params};
 pub use os::BootloaderReply;
 pub use request::{BufferTooSmall, Requests};
-pub use upload::{Outcome, Progress, Status, Upload, UploadError, UploadOptions};
+pub use terms::{Outcome, Progress, Status, UploadError, UploadOptions};
+pub use upload::Upload;

@@ -20,174 +20,13 @@
 //! session is gone (the device was reset) or another's (a second client). Then the first chunk is
 //! sent again with all its fields, and the server decides what is left to send.
 
-use core::fmt;
 use core::time::Duration;
 
-use super::{Answer, AnswerError, Limits, Patience, Refusal, UploadReply, chunk};
-use crate::{Malformed, Op, Rc, Version, group, image};
-
-use super::answer::Code;
-
-/// How to upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UploadOptions {
-    /// Protocol version to speak.
-    pub version: Version,
-    /// Sequence number of the first request.
-    pub sequence: u8,
-    /// Number of the image; `None` leaves it to the server.
-    pub image: Option<u32>,
-    /// SHA-256 of the whole file. Lets an upload be resumed, and servers check what they stored.
-    pub sha256: Option<[u8; 32]>,
-    /// Have the server refuse the image unless it is newer than the running one.
-    pub upgrade: bool,
-    /// Size and number of messages under way. At most [`Upload::WINDOW_MAX`] are.
-    pub limits: Limits,
-    /// Patience with the first chunk.
-    pub first: Patience,
-    /// Patience with the other chunks. The wait shortens to four round trips once those are known.
-    pub chunk: Patience,
-}
-
-impl UploadOptions {
-    /// The usual options for a link with `limits`.
-    pub fn new(limits: Limits) -> Self {
-        Self {
-            version: Version::V2,
-            sequence: 0,
-            image: None,
-            sha256: None,
-            upgrade: false,
-            limits,
-            first: Patience {
-                timeout: Duration::from_secs(30),
-                longest: Duration::from_secs(60),
-                retries: 2,
-            },
-            chunk: Patience {
-                timeout: Duration::from_millis(2500),
-                longest: Duration::from_secs(10),
-                retries: 5,
-            },
-        }
-    }
-
-    /// The same with the file's hash. The first chunk is then repeated sooner: a server that
-    /// already has it answers a copy at once instead of erasing again.
-    pub fn with_sha256(self, sha256: [u8; 32]) -> Self {
-        let first = Patience { timeout: Duration::from_secs(4), retries: 4, ..self.first };
-        Self { sha256: Some(sha256), first, ..self }
-    }
-}
-
-/// How far an upload is, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Sent at least once, in this run.
-    pub sent: u32,
-    /// Acknowledged by the server.
-    pub acked: u32,
-    /// Of the whole file.
-    pub total: u32,
-    /// Sent again after a loss.
-    pub resent: u64,
-    /// Chunks that may be under way now.
-    pub window: usize,
-}
-
-/// How an upload ended well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Whether the server read the bytes back and found the announced hash.
-    pub verified: bool,
-    /// Whether the server had them all before, so that none was written.
-    pub already_there: bool,
-}
-
-/// How an upload ended badly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UploadError {
-    /// The server refused a chunk.
-    Refused(Refusal),
-    /// No answer, however often the chunk was repeated.
-    NoAnswer {
-        /// Offset of the chunk.
-        off: u32,
-        /// How often it was sent.
-        sends: u32,
-    },
-    /// The server stored all bytes, but they do not have the announced hash.
-    HashMismatch,
-    /// The server wants an offset behind the end of the file.
-    PastEnd {
-        /// The offset.
-        off: u32,
-        /// Bytes of the file.
-        len: u32,
-    },
-    /// The server lost the upload again and again.
-    Unsettled {
-        /// How often.
-        times: u32,
-    },
-    /// Messages are too small for the first chunk.
-    FrameTooSmall {
-        /// Bytes of image data that the first chunk can carry.
-        room: usize,
-    },
-    /// The file is too large for the protocol, or empty.
-    BadLength,
-    /// An answer that is not one.
-    Malformed(Malformed),
-}
-
-impl fmt::Display for UploadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => refusal.fmt(f),
-            Self::NoAnswer { off, sends } => write!(
-                f,
-                "no answer to the chunk at byte {off}, sent {sends} times: check the link, or use \
-                 smaller messages"
-            ),
-            Self::HashMismatch => f.write_str(
-                "the bytes that the device stored do not have the file's hash: upload again, and \
-                 make sure that no other client uploads at the same time",
-            ),
-            Self::PastEnd { off, len } => {
-                write!(f, "the device asks for byte {off} of a file of {len} bytes")
-            }
-            Self::Unsettled { times } => write!(
-                f,
-                "the device lost the upload {times} times: it resets, or another client uploads \
-                 at the same time"
-            ),
-            Self::FrameTooSmall { room } => write!(
-                f,
-                "messages are too small: the first chunk could carry {room} bytes, less than an \
-                 image header"
-            ),
-            Self::BadLength => f.write_str("the file is empty or larger than 4 GiB"),
-            Self::Malformed(malformed) => {
-                write!(f, "the device's answer makes no sense: {malformed}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for UploadError {}
-
-/// Where an upload stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Under way.
-    Running,
-    /// The server has the whole file.
-    Done(Outcome),
-    /// Given up.
-    Failed(UploadError),
-}
+use super::{
+    Answer, AnswerError, Code, Outcome, Patience, Progress, Refusal, Status, UploadError,
+    UploadOptions, UploadReply, chunk,
+};
+use crate::{Op, Rc, group, image};
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -429,11 +268,10 @@ impl<'i> Upload<'i> {
         }
         if !sent.stale {
             let sample = now.saturating_sub(sent.at);
-            let smooth = self.round_trip.map_or(sample, |old| (old * 7 + sample) / 8);
+            let smooth = self.round_trip.map_or(sample, |old| old / 8 * 7 + sample / 8);
             self.round_trip = Some(smooth);
         }
-        let session_lost = !sent.stale && off < sent.acked_then;
-        if session_lost || off > self.high {
+        if off < sent.acked_then || off > self.high {
             return self.restart();
         }
         if off > self.acked {
@@ -565,10 +403,12 @@ impl<'i> Upload<'i> {
     fn due(&self, sent: &Sent) -> Duration {
         let Patience { timeout, longest, .. } = self.options.chunk;
         let usual = match self.round_trip {
-            Some(round_trip) => (round_trip * 4).clamp(Self::SHORTEST_WAIT.min(timeout), timeout),
+            Some(round_trip) => {
+                round_trip.saturating_mul(4).clamp(Self::SHORTEST_WAIT.min(timeout), timeout)
+            }
             None => timeout,
         };
-        let usual = if sent.end == self.len { timeout * 2 } else { usual };
+        let usual = if sent.end == self.len { timeout.saturating_mul(2) } else { usual };
         let wait = usual.saturating_mul(1 << self.failures.min(16)).min(longest.max(timeout));
         sent.at.saturating_add(wait)
     }

@@ -108,23 +108,17 @@ impl Packet<'_> {
         };
         self.rest = rest;
 
-        let mut reset = None;
         let outcome = outcome.and_then(|payload| {
             let mut answer = Answer::begin(buffer)?;
-            reset = groups.handle(&Request { header, payload }, &mut answer)?;
-            answer.finish(&header)
+            let reset = groups.handle(&Request { header, payload }, &mut answer)?;
+            Ok(Step { len: answer.finish(&header)?, reset })
         });
-        let len = match outcome {
-            Ok(len) => len,
-            Err(failure) => {
-                reset = None;
-                if failure.is_plain() {
-                    self.rest = &[];
-                }
-                failure.emit(&header, self.server.verbose, buffer)
+        Some(outcome.unwrap_or_else(|failure| {
+            if failure.is_plain() {
+                self.rest = &[];
             }
-        };
-        Some(Step { len, reset })
+            Step { len: failure.emit(&header, self.server.verbose, buffer), reset: None }
+        }))
     }
 
     /// The checks before any group sees the request, in the order that servers make them.

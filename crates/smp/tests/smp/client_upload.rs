@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use updraft_smp::client::{Limits, Outcome, Progress, Status, Upload, UploadError, UploadOptions};
 use updraft_smp::{Header, ImageError, Op, Rc, group, image};
 
@@ -538,4 +539,43 @@ fn a_second_client_in_the_middle_is_survived() {
     }
     assert_eq!(device.memory().slot(0)[..8], [0xff; 8], "the running slot is left alone");
     assert_eq!(device.memory().slot(1)[..one.len()], one, "the last to finish has its image there");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_answer_makes_it_panic_or_claim_more_than_was_said(
+        steps in prop::collection::vec((0..8_u8, any::<u8>(), 0..1100_u32, any::<Vec<u8>>()), 0..60),
+        window in 1..20_usize,
+    ) {
+        let data = data();
+        let mut desk = Desk::new(&data, options(window));
+        let (mut now, mut sent, mut said) = (0, Vec::new(), 0);
+        for (kind, pick, number, bytes) in steps {
+            sent.extend(desk.sent(now));
+            let flying = sent.get(usize::from(pick) % sent.len().max(1)).cloned();
+            let sequence = flying.as_ref().map_or(pick, |sent| sent.sequence);
+            match kind {
+                0 => now += u64::from(number) * 10,
+                1 => drop(desk.payload(sequence, now, &bytes)),
+                2 => drop(desk.upload.handle(&bytes, at(now))),
+                3 => drop(desk.payload(sequence, now, &refusal(number.into()))),
+                4 | 5 => {
+                    said = said.max(number);
+                    desk.payload(sequence, now, &map(&[("off", Cbor::Uint(number.into()))]));
+                }
+                _ => if let Some(flying) = flying {
+                    said = said.max(flying.end);
+                    desk.answer(&flying, now, flying.end);
+                }
+            }
+            let Progress { sent: reached, acked, total, window: current, .. } =
+                desk.upload.progress();
+            prop_assert!(acked <= reached.max(said) && acked <= total && acked <= said);
+            prop_assert!((1..=Upload::WINDOW_MAX).contains(&current));
+            let running = desk.upload.status() == Status::Running;
+            prop_assert_eq!(running, desk.upload.deadline().is_some());
+        }
+    }
 }
