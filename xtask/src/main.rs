@@ -1,2 +1,95 @@
-//! Every developer command.
-fn main() {}
+//! Every developer command of the project: `cargo xtask help`.
+
+mod chip;
+mod deps;
+mod evidence;
+mod fuzz;
+mod long;
+mod mutants;
+mod process;
+mod runner;
+mod seed;
+mod setup;
+mod steps;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+/// A command: its name, its options, what it does, and the procedure behind it.
+struct Command {
+    name: &'static str,
+    options: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> anyhow::Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "setup",
+        options: "[--check]",
+        about: "install what the tests need from outside; --check only says what is missing",
+        run: setup::run,
+    },
+    Command {
+        name: "test",
+        options: "[--core] [--seed N]",
+        about: "everything that has to pass before a change lands; --core needs cargo alone",
+        run: test::run,
+    },
+    Command {
+        name: "long",
+        options: "[--seed N] [NAME...]",
+        about: "the long proofs; each writes docs/evidence/NAME.md",
+        run: long::run,
+    },
+    Command {
+        name: "mutants",
+        options: "[NAME...]",
+        about: "plant the faults of xtask/mutants.toml one by one; each has to fail its test",
+        run: mutants::run,
+    },
+    Command {
+        name: "fuzz-smoke",
+        options: "[--seed N] [--seconds N]",
+        about: "run every fuzz target for a moment",
+        run: fuzz::run,
+    },
+    Command {
+        name: "deps",
+        options: "",
+        about: "check the direction of dependencies between crates, and every licence",
+        run: deps::run,
+    },
+    Command {
+        name: "chip",
+        options: "",
+        about: "build the crates of the chip for Cortex-M",
+        run: chip::run,
+    },
+    Command { name: "help", options: "", about: "print this", run: help },
+];
+
+fn help(_: &[String]) -> anyhow::Result<()> {
+    println!("cargo xtask COMMAND\n");
+    for command in COMMANDS {
+        println!("  {:<36}{}", format!("{} {}", command.name, command.options), command.about);
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let name = args.first().map_or("help", String::as_str);
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprintln!("error: no command `{name}`; `cargo xtask help` lists them");
+        return ExitCode::from(2);
+    };
+    match (command.run)(args.get(1..).unwrap_or_default()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

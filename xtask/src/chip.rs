@@ -1,0 +1,64 @@
+//! Builds the crates of the chip for the chip: the proof that they need no operating system.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::deps;
+use crate::process::{cargo, output, program, run as run_command};
+use crate::steps::Outcome;
+use crate::workspace::{CHIP_CRATES, package};
+
+/// Cortex-M0, Cortex-M4 and Cortex-M4 with its floating-point unit.
+pub const TARGETS: [&str; 3] =
+    ["thumbv6m-none-eabi", "thumbv7em-none-eabi", "thumbv7em-none-eabihf"];
+
+/// Whether the toolchain has a core library for the target.
+pub fn has_core(target: &str) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    output(&mut program(rustc, ["--print", "target-libdir", "--target", target])).is_ok_and(|dir| {
+        std::fs::read_dir(Path::new(dir.trim())).is_ok_and(|files| {
+            files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
+        })
+    })
+}
+
+/// `cargo xtask chip`.
+pub fn run(_: &[String]) -> Result<()> {
+    match build()? {
+        Outcome::Passed(figure) => println!("{figure}"),
+        Outcome::LeftOut(why) | Outcome::Failed(why) => bail!("{why}"),
+    }
+    Ok(())
+}
+
+/// Builds for every target that the toolchain has, without and with all signature schemes.
+pub fn build() -> Result<Outcome> {
+    let packages: Vec<String> = CHIP_CRATES.into_iter().map(package).collect();
+    let schemes = deps::signature_features()?;
+    let (built, missing): (Vec<&str>, Vec<&str>) =
+        TARGETS.into_iter().partition(|target| has_core(target));
+    for target in &built {
+        for features in [String::new(), schemes.join(",")] {
+            let mut command = cargo(["build", "--quiet", "--profile", "chip", "--target", target]);
+            for package in &packages {
+                command.args(["--package", package]);
+            }
+            if !features.is_empty() {
+                command.args(["--features", &features]);
+            }
+            run_command(&mut command)?;
+        }
+    }
+    if built.is_empty() {
+        return Ok(Outcome::LeftOut(
+            "no core library for Cortex-M; `rustup target add thumbv6m-none-eabi` brings one"
+                .to_owned(),
+        ));
+    }
+    let mut figure = format!("{} × {}", built.len(), packages.join(" "));
+    if !missing.is_empty() {
+        figure.push_str(&format!("; left out, no core library: {}", missing.join(" ")));
+    }
+    Ok(Outcome::Passed(figure))
+}

@@ -1,0 +1,147 @@
+//! The long proofs: too slow for every change, run on demand, each with a page of evidence.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::evidence::Evidence;
+use crate::fuzz::{self, Driver};
+use crate::mutants;
+use crate::process::{cargo, line, run as run_command, succeeds};
+use crate::runner::{self, Runner};
+use crate::seed;
+use crate::steps::{Outcome, Steps};
+use crate::workspace;
+
+/// A proof.
+struct Proof {
+    name: &'static str,
+    about: &'static str,
+    work: Work,
+}
+
+/// How a proof is made.
+enum Work {
+    /// Tests of these packages, optimised, with `UPDRAFT_LONG` set, so that they take the whole of
+    /// their matrices, and so many cases of every random test.
+    Tests { packages: &'static [&'static str], cases: u32 },
+    /// All planted faults.
+    Mutants,
+    /// Every fuzz target for so many seconds, by libFuzzer.
+    Fuzz { seconds: u64 },
+}
+
+const PROOFS: &[Proof] = &[
+    Proof {
+        name: "power-cuts",
+        about: "Every upgrade mode through every single cut, every torn operation and pairs of \
+                cuts, in the whole matrix of geometries and device kinds.",
+        work: Work::Tests { packages: &["updraft-boot", "updraft-sim", "updraft-dfu"], cases: 512 },
+    },
+    Proof {
+        name: "formats",
+        about: "Images, trailers, keys and board files over generated inputs, and every golden \
+                file.",
+        work: Work::Tests {
+            packages: &["updraft-image", "updraft-flash", "updraft-sign", "updraft-board"],
+            cases: 20_000,
+        },
+    },
+    Proof {
+        name: "smp",
+        about: "The SMP server and client over lossy links, and against foreign peers.",
+        work: Work::Tests { packages: &["updraft-smp", "updraft-cli"], cases: 5_000 },
+    },
+    Proof {
+        name: "mutants",
+        about: "Every planted fault has to be noticed by the tests that it names.",
+        work: Work::Mutants,
+    },
+    Proof {
+        name: "fuzz",
+        about: "Every parser of outside bytes under libFuzzer.",
+        work: Work::Fuzz { seconds: 300 },
+    },
+];
+
+/// `cargo xtask long [--seed N] [NAME...]`.
+pub fn run(args: &[String]) -> Result<()> {
+    let seed = seed::choose(args)?;
+    let mut asked: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let Some(at) = asked.iter().position(|arg| *arg == "--seed") {
+        asked.drain(at..(at + 2).min(asked.len()));
+    }
+    if let Some(unknown) = asked.iter().find(|name| PROOFS.iter().all(|proof| proof.name != **name))
+    {
+        let names: Vec<_> = PROOFS.iter().map(|proof| proof.name).collect();
+        bail!("no proof `{unknown}`; there are: {}", names.join(", "));
+    }
+    crate::setup::ensure()?;
+    println!("seed {seed}");
+    let mut steps = Steps::default();
+    for proof in PROOFS {
+        if asked.is_empty() || asked.contains(&proof.name) {
+            steps.step(proof.name, || prove(proof, seed));
+        }
+    }
+    steps.print();
+    steps.verdict()
+}
+
+fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
+    let start = Instant::now();
+    let (command, figures) = match proof.work {
+        Work::Tests { packages, cases } => tests(packages, cases, seed)?,
+        Work::Mutants => match mutants::all()? {
+            Outcome::Passed(figure) => ("cargo xtask mutants".to_owned(), vec![figure]),
+            other => return Ok(other),
+        },
+        Work::Fuzz { seconds } => {
+            ensure_cargo_fuzz()?;
+            match fuzz::smoke(Driver::LibFuzzer, seed, seconds)? {
+                Outcome::Passed(figure) => (
+                    format!("cargo xtask fuzz-smoke --seed {seed} --seconds {seconds}"),
+                    vec![figure],
+                ),
+                other => return Ok(other),
+            }
+        }
+    };
+    let took = start.elapsed();
+    let Proof { name, about, .. } = *proof;
+    Evidence { name, about, command: &command, seed, took, figures: &figures }.write()?;
+    Ok(Outcome::Passed(format!("docs/evidence/{name}.md")))
+}
+
+fn tests(packages: &[&str], cases: u32, seed: u64) -> Result<(String, Vec<String>)> {
+    let runner = Runner::choose();
+    let mut selection: Vec<&str> =
+        packages.iter().flat_map(|package| ["--package", package]).collect();
+    selection.extend(["--release", "--all-features"]);
+    if runner == Runner::Nextest {
+        selection.extend(["--profile", "long"]);
+    }
+    let mut command = runner.command(&selection);
+    seed::plant(&mut command, seed)
+        .env("UPDRAFT_LONG", "1")
+        .env("PROPTEST_CASES", cases.to_string());
+    let ran = runner::run(runner::collect_reports(&mut command)?)?;
+    if !ran.passed {
+        bail!("`{}` failed; replay with --seed {seed}", line(&command));
+    }
+    let mut figures = runner::reports()?;
+    figures.extend(ran.closing.iter().map(|closing| closing.trim().to_owned()));
+    Ok((line(&command), figures))
+}
+
+/// libFuzzer's driver takes minutes to build, which only a long run can spare.
+fn ensure_cargo_fuzz() -> Result<()> {
+    if succeeds(&mut cargo(["fuzz", "--version"])) {
+        return Ok(());
+    }
+    run_command(
+        cargo(["install", "cargo-fuzz", "--locked", "--quiet", "--target-dir"])
+            .arg(workspace::target().join("tools")),
+    )
+    .context("`cargo install cargo-fuzz` fails")
+}

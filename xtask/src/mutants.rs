@@ -1,0 +1,251 @@
+//! Planted faults: each entry of `xtask/mutants.toml` breaks one thing in a copy of the workspace
+//! and names the tests that have to notice. A fault that no test notices is a hole in the tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::process::{cargo, line, output, program};
+use crate::steps::Outcome;
+use crate::workspace;
+
+/// Tests of a faulty program may never end; ending them is noticing the fault.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// A run that has no time for all faults plants at least this many.
+const AT_LEAST: usize = 6;
+
+#[derive(Deserialize)]
+struct List {
+    mutant: Vec<Mutant>,
+}
+
+/// One fault.
+#[derive(Deserialize)]
+struct Mutant {
+    /// What is wrong, as a sentence name: `forgets_to_erase_the_trailer`.
+    name: String,
+    /// The file, from the root of the repository.
+    file: PathBuf,
+    /// Text that occurs in it exactly once.
+    find: String,
+    /// What stands there instead.
+    replace: String,
+    /// Arguments of `cargo test` that select the tests.
+    test: String,
+}
+
+/// `cargo xtask mutants [NAME...]`.
+pub fn run(names: &[String]) -> Result<()> {
+    let mut list = list()?;
+    if !names.is_empty() {
+        list.retain(|mutant| names.contains(&mutant.name));
+    }
+    match plant(&list, list.len(), None)? {
+        Outcome::Passed(figure) => println!("{figure}"),
+        Outcome::LeftOut(why) | Outcome::Failed(why) => bail!("{why}"),
+    }
+    Ok(())
+}
+
+/// Plants every fault.
+pub fn all() -> Result<Outcome> {
+    let list = list()?;
+    plant(&list, list.len(), None)
+}
+
+/// Plants as many faults as the time allows, beginning at one that the commit picks, so that
+/// every one gets its turn.
+pub fn rotate(time: Duration) -> Result<Outcome> {
+    let mut list = list()?;
+    let commit = output(&mut program("git", ["rev-parse", "HEAD"])).unwrap_or_default();
+    let start = usize::from_str_radix(commit.get(..4).unwrap_or("0"), 16).unwrap_or(0);
+    let total = list.len();
+    list.rotate_left(start % total.max(1));
+    plant(&list, total, Some(time))
+}
+
+fn list() -> Result<Vec<Mutant>> {
+    let path = workspace::root().join("xtask/mutants.toml");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let list: List = toml::from_str(&text).with_context(|| format!("{}", path.display()))?;
+    Ok(list.mutant)
+}
+
+fn plant(list: &[Mutant], total: usize, time: Option<Duration>) -> Result<Outcome> {
+    if list.is_empty() {
+        bail!("no fault to plant");
+    }
+    let copy = Copy::make()?;
+    let start = Instant::now();
+    let mut planted = 0;
+    let mut problems = Vec::new();
+    let mut sound = Vec::new();
+    for mutant in list {
+        if planted >= AT_LEAST && time.is_some_and(|time| start.elapsed() > time) {
+            break;
+        }
+        planted += 1;
+        // Without a fault the tests have to pass: else failing would say nothing about a fault.
+        if !sound.contains(&mutant.test.as_str()) {
+            if copy.test(&mutant.test)? != Noticed::No {
+                bail!("`cargo test {}` fails without any fault", mutant.test);
+            }
+            sound.push(mutant.test.as_str());
+        }
+        let noticed = copy.with_fault(mutant)?;
+        println!("{:<8} {}", noticed.word(), mutant.name);
+        if !noticed.counts() {
+            problems.push(format!("{} ({})", mutant.name, noticed.word()));
+        }
+    }
+    let caught = planted - problems.len();
+    let figure = format!("{caught} / {planted} planted faults caught, {total} in all");
+    if problems.is_empty() {
+        return Ok(Outcome::Passed(figure));
+    }
+    Ok(Outcome::Failed(format!("{figure}; not caught: {}", problems.join(", "))))
+}
+
+/// What the tests made of a fault.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noticed {
+    /// A test failed.
+    Failed,
+    /// The tests did not end.
+    Hung,
+    /// All tests passed.
+    No,
+    /// The faulty program does not compile: no test had a say.
+    Broken,
+}
+
+impl Noticed {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "caught",
+            Self::Hung => "hung",
+            Self::No => "MISSED",
+            Self::Broken => "BROKEN",
+        }
+    }
+
+    fn counts(self) -> bool {
+        matches!(self, Self::Failed | Self::Hung)
+    }
+}
+
+/// A copy of the workspace with its own build folder.
+struct Copy {
+    tree: PathBuf,
+}
+
+impl Copy {
+    /// Brings the copy up to date; files that did not change keep their time stamps, so that
+    /// cargo builds only what did.
+    fn make() -> Result<Self> {
+        let tree = workspace::target().join("mutants/tree");
+        sync(workspace::root(), &tree).context("cannot copy the workspace")?;
+        Ok(Self { tree })
+    }
+
+    fn with_fault(&self, mutant: &Mutant) -> Result<Noticed> {
+        let path = self.tree.join(&mutant.file);
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("{}: cannot read {}", mutant.name, mutant.file.display()))?;
+        let found = text.matches(&mutant.find).count();
+        if found != 1 {
+            bail!(
+                "{}: its text occurs {found} times in {}, not once; bring xtask/mutants.toml up \
+                 to date",
+                mutant.name,
+                mutant.file.display()
+            );
+        }
+        fs::write(&path, text.replacen(&mutant.find, &mutant.replace, 1))?;
+        let noticed = self.test(&mutant.test);
+        fs::write(&path, text)?;
+        noticed
+    }
+
+    fn test(&self, selection: &str) -> Result<Noticed> {
+        let build = || {
+            let mut command = cargo(["test", "--quiet"]);
+            command
+                .current_dir(&self.tree)
+                .args(selection.split_whitespace())
+                .env("CARGO_TARGET_DIR", workspace::target().join("mutants/target"))
+                .env("UPDRAFT_CORE", "1")
+                .env_remove("UPDRAFT_REPORTS")
+                .env("RUSTFLAGS", "--cap-lints=allow")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+        };
+        let mut compile = build();
+        compile.arg("--no-run");
+        if !compile.status().with_context(|| line(&compile))?.success() {
+            return Ok(Noticed::Broken);
+        }
+        wait(&mut build())
+    }
+}
+
+/// Runs tests to their end, or for as long as patience lasts.
+fn wait(command: &mut Command) -> Result<Noticed> {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let mut child = command.spawn().with_context(|| line(command))?;
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(if status.success() { Noticed::No } else { Noticed::Failed });
+        }
+        if start.elapsed() > PATIENCE {
+            // The test program is cargo's child, and hangs on if only cargo is ended.
+            let group = format!("-{}", child.id());
+            let _ = program("kill", ["-KILL", "--", &group]).status();
+            child.kill()?;
+            child.wait()?;
+            return Ok(Noticed::Hung);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Makes one folder like another, without what is built or fetched.
+fn sync(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_str(), Some("target" | ".git" | ".tools" | "corpus" | "artifacts")) {
+            continue;
+        }
+        let (source, copy) = (entry.path(), to.join(&name));
+        kept.push(name);
+        if entry.file_type()?.is_dir() {
+            sync(&source, &copy)?;
+        } else if fs::read(&source)? != fs::read(&copy).unwrap_or_default() || !copy.exists() {
+            fs::copy(&source, &copy)?;
+        }
+    }
+    for entry in fs::read_dir(to)? {
+        let entry = entry?;
+        if kept.contains(&entry.file_name()) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

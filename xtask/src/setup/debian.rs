@@ -1,0 +1,79 @@
+//! Packages of the system. They are looked for by what they bring, so that other systems' packages
+//! count as well.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::Need;
+use crate::process::{program, run, succeeds};
+
+struct Package {
+    name: &'static str,
+    purpose: &'static str,
+    brings: fn() -> bool,
+}
+
+pub fn needs() -> Vec<Box<dyn Need>> {
+    vec![
+        Box::new(Package {
+            name: "python3-venv",
+            purpose: "imgtool and smpmgr run in a virtual environment",
+            brings: || succeeds(&mut program("python3", ["-c", "import ensurepip, venv"])),
+        }),
+        Box::new(Package {
+            name: "iproute2",
+            purpose: "the Zephyr server runs in a network namespace",
+            brings: || succeeds(&mut program("ip", ["-V"])),
+        }),
+        Box::new(Package {
+            name: "libc6-i386",
+            purpose: "the Zephyr server is a 32-bit program",
+            brings: || Path::new("/lib/ld-linux.so.2").exists(),
+        }),
+        Box::new(Package {
+            name: "lib32gcc-s1",
+            purpose: "the Zephyr server is a 32-bit program",
+            brings: || {
+                ["/usr/lib32", "/usr/lib/i386-linux-gnu", "/lib/i386-linux-gnu", "/usr/lib"]
+                    .iter()
+                    .any(|dir| is_elf32(&Path::new(dir).join("libgcc_s.so.1")))
+            },
+        }),
+    ]
+}
+
+/// Whether a file is a 32-bit ELF object: its fifth byte says so.
+fn is_elf32(file: &Path) -> bool {
+    std::fs::read(file).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF\x01"))
+}
+
+impl Need for Package {
+    fn name(&self) -> String {
+        self.name.to_owned()
+    }
+
+    fn purpose(&self) -> &'static str {
+        self.purpose
+    }
+
+    fn is_met(&self) -> bool {
+        (self.brings)()
+    }
+
+    fn install(&self) -> Result<()> {
+        let install = || {
+            let args = ["install", "-qq", "--yes", "--no-install-recommends", "-oDpkg::Use-Pty=0"];
+            run(program("apt-get", args).arg(self.name).env("DEBIAN_FRONTEND", "noninteractive"))
+        };
+        // The list of packages may be missing or too old to find one.
+        install().or_else(|_| {
+            run(&mut program("apt-get", ["update", "-qq"]))?;
+            install()
+        })
+    }
+
+    fn needs_root(&self) -> bool {
+        true
+    }
+}

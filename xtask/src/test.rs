@@ -1,0 +1,107 @@
+//! Everything that has to pass before a change lands.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::fuzz::Driver;
+use crate::process::{cargo, run as run_command, succeeds};
+use crate::runner::{self, Runner};
+use crate::seed;
+use crate::steps::{Outcome, Steps};
+use crate::{chip, deps, fuzz, mutants, setup};
+
+/// How long faults are planted.
+const MUTANTS_TIME: Duration = Duration::from_secs(5 * 60);
+/// How long each fuzz target runs.
+const FUZZ_SECONDS: u64 = 10;
+
+/// `cargo xtask test [--core] [--seed N]`.
+pub fn run(args: &[String]) -> Result<()> {
+    let core = args.iter().any(|arg| arg == "--core");
+    let seed = seed::choose(args)?;
+    println!("seed {seed}; `--seed {seed}` replays the random tests");
+
+    let mut steps = Steps::default();
+    if core {
+        let why = "--core: foreign tools are not asked for";
+        steps.step("setup", || Ok(Outcome::LeftOut(why.to_owned())));
+    } else {
+        // Without the foreign tools half of the tests would fail one by one, and say less.
+        println!("\n── setup ──");
+        setup::ensure()?;
+    }
+    steps.step("format", || cargo_step(&["fmt", "--all", "--check"]));
+    steps.step("deps", || deps::run(&[]).map(|()| Outcome::passed()));
+    steps.step("clippy", || {
+        let what = ["clippy", "--quiet", "--workspace", "--all-targets", "--all-features"];
+        cargo_step(&[&what[..], &["--", "-D", "warnings"]].concat())
+    });
+    steps.step("doc", doc);
+    let mut closing = Vec::new();
+    let mut reports = Vec::new();
+    steps.step("tests", || tests(core, seed, &mut closing, &mut reports));
+    steps.step("doctests", || {
+        cargo_step(&["test", "--quiet", "--workspace", "--all-features", "--doc"])
+    });
+    steps.step("chip", chip::build);
+    steps.step("mutants", || mutants::rotate(MUTANTS_TIME));
+    steps.step("fuzz", || fuzz::smoke(Driver::Seeded, seed, FUZZ_SECONDS));
+    steps.step("deny", deny);
+
+    steps.print();
+    println!("\n── reports ──\nseed {seed}");
+    for line in &reports {
+        println!("{line}");
+    }
+    println!("\n── the test runner's closing lines ──");
+    for line in &closing {
+        println!("{line}");
+    }
+    steps.verdict()
+}
+
+fn cargo_step(args: &[&str]) -> Result<Outcome> {
+    run_command(&mut cargo(args)).map(|()| Outcome::passed())
+}
+
+fn doc() -> Result<Outcome> {
+    let mut command = cargo(["doc", "--quiet", "--workspace", "--no-deps", "--all-features"]);
+    run_command(command.env("RUSTDOCFLAGS", "-D warnings")).map(|()| Outcome::passed())
+}
+
+fn tests(
+    core: bool,
+    seed: u64,
+    closing: &mut Vec<String>,
+    reports: &mut Vec<String>,
+) -> Result<Outcome> {
+    let mut command = Runner::choose().command(&["--workspace", "--all-features"]);
+    seed::plant(&mut command, seed);
+    if core {
+        command.env("UPDRAFT_CORE", "1");
+    }
+    let ran = runner::run(runner::collect_reports(&mut command)?)?;
+    *reports = runner::reports()?;
+    *closing = ran.closing;
+    if !ran.passed {
+        bail!("replay the random ones with --seed {seed}");
+    }
+    Ok(Outcome::Passed(closing.first().map(|line| line.trim().to_owned()).unwrap_or_default()))
+}
+
+fn deny() -> Result<Outcome> {
+    if !succeeds(&mut cargo(["deny", "--version"])) {
+        let why = "cargo-deny is not installed; `deps` has checked the licences";
+        return Ok(Outcome::LeftOut(why.to_owned()));
+    }
+    cargo_step(&[
+        "deny",
+        "--all-features",
+        "check",
+        "--disable-fetch",
+        "licenses",
+        "bans",
+        "sources",
+    ])
+}

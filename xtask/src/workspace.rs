@@ -1,0 +1,26 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository's root")
+}
+
+/// Foreign tools that [`crate::setup`] installs; ignored by git.
+pub fn tools() -> PathBuf {
+    root().join(".tools")
+}
+
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Crates that run on the chip, lowest first; each is `no_std`.
+pub const CHIP_CRATES: [&str; 5] = ["image", "flash", "smp", "boot", "dfu"];
+
+/// The package of a crate's folder.
+pub fn package(folder: &str) -> String {
+    format!("updraft-{folder}")
+}
