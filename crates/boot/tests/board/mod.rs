@@ -1,0 +1,177 @@
+//! A board with two slots, its application's side played by the test.
+
+use std::fmt;
+
+use updraft_boot::{
+    AnyStrategy, Boot, BootError, Bootloader, Config, Events, NoCounters, Overwrite, SlotPair,
+    Strategy, SwapMove,
+};
+use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, TrailerAccess};
+use updraft_image::{
+    Digest, Flag, HashKind, HashOnly, Header, Magic, Rules, SwapInfo, SwapType, TlvKind, TlvType,
+    TlvWriter, TrailerLayout, Version, align_up,
+};
+use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
+
+pub const PRIMARY: AreaId = AreaId(1);
+pub const SECONDARY: AreaId = AreaId(2);
+
+/// What a failed access is.
+pub type FlashFault = Error<SimError>;
+
+/// What a board is like, as far as upgrades depend on it.
+#[derive(Clone, Copy)]
+pub struct Shape {
+    pub strategy: AnyStrategy,
+    /// Bytes of a sector.
+    pub sector: u32,
+    /// Sectors of the primary and the secondary slot.
+    pub sectors: [u32; 2],
+    pub write_size: u32,
+    pub max_align: u32,
+    pub max_sectors: u32,
+    pub erased: u8,
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sector, sectors: [p, s], write_size, max_align, max_sectors, erased, .. } = self;
+        let strategy = match self.strategy {
+            AnyStrategy::Overwrite(Overwrite::Slot) => "overwrite-slot",
+            AnyStrategy::Overwrite(Overwrite::Image) => "overwrite-image",
+            AnyStrategy::SwapMove(SwapMove) => "swap-move",
+        };
+        write!(f, "{strategy} {p}/{s}x{sector} W{write_size} A{max_align} N{max_sectors}")?;
+        write!(f, " erased {erased:#04x}")
+    }
+}
+
+impl Shape {
+    /// Slots of `count` equal sectors for swap-move, writes of `write_size` bytes.
+    pub const fn swap_move(count: u32, sector: u32, write_size: u32) -> Self {
+        Self {
+            strategy: AnyStrategy::SwapMove(SwapMove),
+            sector,
+            sectors: [count, count],
+            write_size,
+            max_align: if write_size > 8 { write_size } else { 8 },
+            max_sectors: count,
+            erased: 0xff,
+        }
+    }
+}
+
+/// The application's and the bootloader's view of one board.
+#[derive(Clone)]
+pub struct Board {
+    pub flash: SimFlash,
+    loader: Bootloader<AnyStrategy>,
+    primary: TrailerAccess,
+    secondary: TrailerAccess,
+}
+
+impl Board {
+    /// A board with erased slots.
+    pub fn new(shape: Shape) -> Self {
+        let Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased } = shape;
+        let [primary, secondary] = sectors.map(|count| count * sector);
+        let spec =
+            DeviceSpec { erased, ..DeviceSpec::nor(sectors.iter().sum(), sector, write_size) };
+        let entry = |id, offset, size| AreaEntry { id, device: 0, offset, size };
+        let table = vec![entry(PRIMARY, 0, primary), entry(SECONDARY, primary, secondary)];
+        let trailer = |area, size| {
+            let mode = strategy.mode();
+            let layout = TrailerLayout::new(size, mode, max_sectors, write_size, max_align);
+            TrailerAccess::new(area, layout.expect("the slot holds a trailer"))
+        };
+        let slots = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
+        let config = Config { max_align, max_sectors, ..Config::new(slots, Rules::default()) };
+        Self {
+            flash: SimFlash::new(vec![spec], table),
+            loader: Bootloader::new(config, strategy),
+            primary: trailer(PRIMARY, primary),
+            secondary: trailer(SECONDARY, secondary),
+        }
+    }
+
+    /// The largest image that the board takes, in bytes.
+    pub fn max_image_size(&self) -> u32 {
+        self.loader.max_image_size(&self.flash).unwrap()
+    }
+
+    /// Puts an image into the primary slot on the bench.
+    pub fn program(&mut self, image: &[u8]) {
+        self.flash.load(PRIMARY, 0, image).unwrap();
+    }
+
+    /// Writes an image to the secondary slot: trailer erased first, then sector by sector.
+    pub fn upload(&mut self, image: &[u8]) -> Result<(), FlashFault> {
+        let Self { flash, secondary, .. } = self;
+        let info = flash.info(SECONDARY).unwrap();
+        secondary.erase(flash)?;
+        let mut at = 0;
+        while at < image.len() {
+            let sector = flash.sector_at(SECONDARY, at as u32).unwrap();
+            if sector.offset < secondary.layout().status() {
+                flash.erase(SECONDARY, sector.offset, sector.size)?;
+            }
+            let end = image.len().min(sector.end() as usize);
+            let mut piece = image[at..end].to_vec();
+            let len = align_up(piece.len() as u32, info.write_size).unwrap();
+            piece.resize(len as usize, info.erased);
+            flash.write(SECONDARY, at as u32, &piece)?;
+            at = end;
+        }
+        Ok(())
+    }
+
+    /// Asks for the image in the secondary slot. Returns whether anything stands in the way.
+    pub fn request(&mut self, swap_type: SwapType) -> Result<bool, FlashFault> {
+        let Self { flash, secondary, .. } = self;
+        match secondary.read(flash)?.magic {
+            Magic::Good => return Ok(true),
+            Magic::Bad => return Ok(false),
+            Magic::Unset => secondary.write_magic(flash)?,
+        }
+        if swap_type == SwapType::Permanent {
+            secondary.write_image_ok(flash)?;
+        }
+        secondary.write_swap_info(flash, SwapInfo { swap_type, image: 0 })?;
+        Ok(true)
+    }
+
+    /// Confirms the running image. Returns whether it is confirmed now.
+    pub fn confirm(&mut self) -> Result<bool, FlashFault> {
+        let Self { flash, primary, .. } = self;
+        let state = primary.read(flash)?;
+        match (state.magic, state.image_ok) {
+            (Magic::Good, Flag::Unset) => primary.write_image_ok(flash)?,
+            (Magic::Good, _) | (Magic::Unset, _) => {}
+            (Magic::Bad, _) => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Boots once.
+    pub fn boot(&mut self) -> Result<Boot, BootError<FlashFault>> {
+        self.loader.boot(&mut self.flash, &mut HashOnly, &mut NoCounters, &mut Events::new())
+    }
+}
+
+/// An image of `size` bytes with its TLVs, version `major`.0.0, its body different for every
+/// version.
+pub fn image(major: u8, size: u32) -> Vec<u8> {
+    const TLVS: u32 = 4 + 4 + 32;
+    let img_size = size.checked_sub(Header::SIZE as u32 + TLVS).expect("room for an image");
+    let version = Version::new(major, 0, 0, 0);
+    let header = Header { hdr_size: Header::SIZE as u16, img_size, version, ..Header::default() };
+    let mut image = header.emit().to_vec();
+    let body = (0..img_size).map(|at| (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8);
+    image.extend(body);
+    let digest = Digest::of(HashKind::Sha256, &image);
+    let mut buf = [0; TLVS as usize];
+    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();
+    tlvs.push(TlvType::SHA256, digest.as_bytes()).unwrap();
+    image.extend(tlvs.finish());
+    image
+}

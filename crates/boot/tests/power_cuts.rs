@@ -1,0 +1,237 @@
+//! Power cuts at every operation, torn in every way, and cuts during the recovery.
+
+mod board;
+
+use board::{Board, PRIMARY, SECONDARY, Shape, image};
+use updraft_boot::{AnyStrategy, Overwrite};
+use updraft_image::SwapType;
+use updraft_sim::flash::Torn;
+
+const CLASSES: [Torn; 6] =
+    [Torn::Skip, Torn::Half, Torn::AllButOneBit(1), Torn::Bits(2), Torn::Bits(3), Torn::Bits(4)];
+
+const MOVES: [Shape; 9] = [
+    Shape::swap_move(8, 512, 1),
+    Shape::swap_move(12, 512, 4),
+    Shape { erased: 0x00, ..Shape::swap_move(8, 1024, 8) },
+    Shape::swap_move(16, 512, 16),
+    Shape::swap_move(10, 1024, 32),
+    Shape { sectors: [5, 4], max_align: 16, ..Shape::swap_move(5, 4096, 8) },
+    Shape { max_align: 32, erased: 0x00, ..Shape::swap_move(3, 8192, 4) },
+    // Trailers over several sectors: the status alone takes more than one.
+    Shape { max_sectors: 64, ..Shape::swap_move(12, 512, 8) },
+    // Magic and flags in sectors of their own.
+    Shape { max_align: 16, erased: 0x00, ..Shape::swap_move(40, 64, 4) },
+];
+
+fn overwrites() -> impl Iterator<Item = Shape> {
+    let shapes = [
+        Shape::swap_move(2, 4096, 8),
+        Shape { sectors: [8, 10], ..Shape::swap_move(8, 512, 1) },
+        Shape { erased: 0x00, ..Shape::swap_move(4, 1024, 32) },
+        Shape { max_sectors: 64, ..Shape::swap_move(12, 512, 8) },
+        Shape { max_align: 32, ..Shape::swap_move(40, 64, 4) },
+    ];
+    let variants = [Overwrite::Image, Overwrite::Slot].map(AnyStrategy::Overwrite);
+    shapes.into_iter().flat_map(move |shape| {
+        variants.map(|strategy| Shape { strategy, max_sectors: shape.max_sectors.max(16), ..shape })
+    })
+}
+
+/// The story that power cuts are put into.
+struct Story {
+    shape: Shape,
+    start: Board,
+    old: Vec<u8>,
+    new: Vec<u8>,
+    swap: SwapType,
+}
+
+impl Story {
+    /// A device that has been upgraded before, so that old trailers lie about, and is asked to
+    /// upgrade to an image of `part` per cent of the largest size; for a revert it has, and
+    /// nobody confirmed.
+    fn new(shape: Shape, swap: SwapType, [old_part, new_part]: [u32; 2]) -> Self {
+        let mut start = Board::new(shape);
+        let max = start.max_image_size();
+        let sized = |major, part: u32| image(major, (max * part / 100).max(80));
+        let [first, old, new] = [sized(1, 40), sized(2, old_part), sized(3, new_part)];
+        start.program(&first);
+        start.upload(&old).unwrap();
+        assert!(start.request(SwapType::Permanent).unwrap());
+        assert_eq!(start.boot().unwrap().header.version.major, 2, "{shape:?}");
+        start.upload(&new).unwrap();
+        let request = if swap == SwapType::Revert { SwapType::Test } else { swap };
+        assert!(start.request(request).unwrap());
+        if swap == SwapType::Revert {
+            assert_eq!(start.boot().unwrap().header.version.major, 3, "{shape:?}");
+        }
+        Self { shape, start, old, new, swap }
+    }
+
+    fn swaps(&self) -> bool {
+        matches!(self.shape.strategy, AnyStrategy::SwapMove(_))
+    }
+
+    /// How many operations the boot takes that is to be cut.
+    fn operations(&self) -> u64 {
+        operations(&mut self.start.clone())
+    }
+
+    /// Checks a device whose boot was cut and has power again. `last` tells that one of the cuts
+    /// was in the last operation.
+    fn check(&self, mut board: Board, last: bool, place: &dyn Fn() -> String) {
+        let boot = board.boot().unwrap_or_else(|error| panic!("{}: {error}", place()));
+        let major = boot.header.version.major;
+        let slot = |board: &Board, area, image: &[u8]| board.flash.bytes(area).starts_with(image);
+        let running_new = major == 3;
+        let image = if running_new { &self.new } else { &self.old };
+        assert!(slot(&board, PRIMARY, image), "{}: the primary slot", place());
+        match self.swap {
+            SwapType::Revert => assert!(!running_new, "{}: not reverted", place()),
+            // A torn end of the swap counts as its end, and the next boot reverts.
+            SwapType::Test if self.swaps() && last && !running_new => {}
+            _ => assert!(running_new, "{}: version {major}", place()),
+        }
+        if self.swaps() && running_new {
+            assert!(slot(&board, SECONDARY, &self.old), "{}: the old image", place());
+        }
+        if self.swap == SwapType::Test && self.swaps() && running_new {
+            let mut confirmed = board.clone();
+            assert!(confirmed.confirm().unwrap(), "{}", place());
+            assert_settled(&mut confirmed, 3, place);
+            let boot = board.boot().unwrap_or_else(|error| panic!("{}: {error}", place()));
+            assert_eq!(boot.swap, SwapType::Revert, "{}: unconfirmed", place());
+            assert_settled(&mut board, 2, place);
+        } else {
+            assert_settled(&mut board, major, place);
+        }
+    }
+
+    /// Every cut, in every class; and one more cut, somewhere in each recovery.
+    fn sweep(&self) -> usize {
+        let total = self.operations();
+        let mut cuts = 0;
+        for n in 0..total {
+            for (class, torn) in CLASSES.into_iter().enumerate() {
+                let torn = reseeded(torn, n);
+                let mut board = self.start.clone();
+                board.flash.supply().cut_at(n, torn);
+                let place =
+                    || format!("{:?}, {:?}, cut {n}/{total} {torn:?}", self.shape, self.swap);
+                assert!(board.boot().is_err(), "{}", place());
+                board.flash.supply().power_on();
+                let recovery = operations(&mut board.clone());
+                if recovery > 0 {
+                    let m = (n * 7 + class as u64 * 13 + 5) % recovery;
+                    let again = reseeded(CLASSES[(n as usize + class) % CLASSES.len()], m);
+                    let mut twice = board.clone();
+                    twice.flash.supply().cut_at(m, again);
+                    let place = || format!("{}, then {m}/{recovery} {again:?}", place());
+                    assert!(twice.boot().is_err(), "{}", place());
+                    twice.flash.supply().power_on();
+                    self.check(twice, n + 1 == total || m + 1 == recovery, &place);
+                    cuts += 1;
+                }
+                self.check(board, n + 1 == total, &place);
+                cuts += 1;
+            }
+        }
+        cuts
+    }
+}
+
+fn reseeded(torn: Torn, seed: u64) -> Torn {
+    match torn {
+        Torn::AllButOneBit(class) => Torn::AllButOneBit(seed * 8 + class),
+        Torn::Bits(class) => Torn::Bits(seed * 8 + class),
+        torn => torn,
+    }
+}
+
+fn operations(board: &mut Board) -> u64 {
+    let before = board.flash.supply().operations();
+    board.boot().expect("an undisturbed boot");
+    let after = board.flash.supply().operations();
+    after - before
+}
+
+/// Nothing is left to do: the same version boots, without a single flash operation.
+fn assert_settled(board: &mut Board, major: u8, place: &dyn Fn() -> String) {
+    for _ in 0..2 {
+        let before = board.flash.supply().operations();
+        let boot = board.boot().unwrap_or_else(|error| panic!("{}: {error}", place()));
+        assert_eq!(boot.header.version.major, major, "{}", place());
+        let after = board.flash.supply().operations();
+        if before == after {
+            return;
+        }
+    }
+    panic!("{}: every boot writes", place());
+}
+
+#[test]
+fn swap_move_survives_every_cut_of_a_test() {
+    let cuts = MOVES.map(|shape| Story::new(shape, SwapType::Test, [70, 45]).sweep());
+    println!("swap-move, test: {cuts:?} cuts");
+}
+
+#[test]
+fn swap_move_survives_every_cut_of_a_permanent_upgrade() {
+    let cuts = MOVES.map(|shape| Story::new(shape, SwapType::Permanent, [33, 100]).sweep());
+    println!("swap-move, permanent: {cuts:?} cuts");
+}
+
+#[test]
+fn swap_move_survives_every_cut_of_a_revert() {
+    let cuts = MOVES.map(|shape| Story::new(shape, SwapType::Revert, [60, 25]).sweep());
+    println!("swap-move, revert: {cuts:?} cuts");
+}
+
+#[test]
+fn overwrite_survives_every_cut() {
+    for swap in [SwapType::Test, SwapType::Permanent] {
+        let sweep = |shape| Story::new(shape, swap, [100, 70]).sweep();
+        let cuts: Vec<_> = overwrites().map(sweep).collect();
+        println!("overwrite, {swap:?}: {cuts:?} cuts");
+    }
+}
+
+/// A request or a confirmation that is cut is either made or not, and every boot sees the same.
+#[test]
+fn a_cut_request_or_confirmation_is_decided_once() {
+    for shape in MOVES {
+        let test = Story::new(shape, SwapType::Test, [70, 45]);
+        let revert = Story::new(shape, SwapType::Revert, [70, 45]);
+        for seed in 0..64 {
+            for torn in CLASSES.map(|torn| reseeded(torn, seed)) {
+                for (swap, n) in [(SwapType::Test, 0), (SwapType::Test, 1)]
+                    .into_iter()
+                    .chain([0, 1, 2].map(|n| (SwapType::Permanent, n)))
+                {
+                    let place = || format!("{shape:?}, {swap:?} requested, write {n} {torn:?}");
+                    let mut board = test.start.clone();
+                    board.upload(&test.new).unwrap();
+                    board.flash.supply().cut_at(n, torn);
+                    assert!(board.request(swap).is_err(), "{}", place());
+                    board.flash.supply().power_on();
+                    let first = board.boot().unwrap_or_else(|e| panic!("{}: {e}", place()));
+                    match (first.swap, n) {
+                        (SwapType::None, 0) => assert_settled(&mut board, 2, &place),
+                        (SwapType::Test, _) => assert_settled(&mut board, 2, &place),
+                        (SwapType::Permanent, 1..) => assert_settled(&mut board, 3, &place),
+                        (found, _) => panic!("{}: {found:?}", place()),
+                    }
+                }
+                let place = || format!("{shape:?}, confirmation {torn:?}");
+                let mut board = revert.start.clone();
+                board.flash.supply().cut_at(0, torn);
+                assert!(board.confirm().is_err());
+                board.flash.supply().power_on();
+                let first = board.boot().unwrap_or_else(|error| panic!("{}: {error}", place()));
+                let major = if first.swap == SwapType::Revert { 2 } else { 3 };
+                assert_settled(&mut board, major, &place);
+            }
+        }
+    }
+}
