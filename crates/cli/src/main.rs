@@ -2,6 +2,7 @@
 //! is in the library crates.
 
 mod commands;
+mod device;
 mod flash_map;
 mod output;
 mod report;
@@ -35,6 +36,8 @@ enum Command {
     Key(commands::key::Args),
     /// Sign, verify and inspect images.
     Image(commands::image::Args),
+    /// Play a virtual device.
+    Device(commands::device::Args),
     /// Talk to a device over SMP (MCUmgr).
     Smp(commands::smp::Args),
     /// Print a completion script for a shell.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Boards(args) => commands::boards::run(args, &out),
         Command::Key(args) => commands::key::run(args, &out),
         Command::Image(args) => commands::image::run(args, &out),
+        Command::Device(args) => commands::device::run(args, &out),
         Command::Smp(args) => commands::smp::run(args, &out),
         Command::Completions(args) => commands::completions::run::<Cli>(args, &out),
     };

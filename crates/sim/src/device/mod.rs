@@ -30,7 +30,7 @@ pub use app::BUFFERS;
 pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
 pub use keys::Keys;
 
-use crate::flash::{DeviceSpec, SimError, SimFlash, Timings};
+use crate::flash::{DeviceSpec, SimError, SimFlash, Timings, Torn};
 use app::{App, Wish};
 
 /// Why a board cannot be played.
@@ -75,6 +75,7 @@ pub struct Device {
     bootloader: Bootloader<AnyStrategy>,
     state: State,
     button: bool,
+    cut: Option<(u64, Torn)>,
     console: Vec<String>,
     boots: u64,
     running: Option<Version>,
@@ -90,6 +91,7 @@ impl Device {
             bootloader,
             state: State::Off(flash, keys),
             button: false,
+            cut: None,
             console: Vec::new(),
             boots: 0,
             running: None,
@@ -151,6 +153,15 @@ impl Device {
     pub fn power_on(&mut self, now: Duration) {
         self.power_off();
         self.restart("power on", now);
+    }
+
+    /// Plans a power cut within flash operation number `operation`, counted from 0: from now on, or
+    /// from when the power comes back.
+    pub fn cut_at(&mut self, operation: u64, torn: Torn) {
+        match self.status() {
+            Status::Off => self.cut = Some((operation, torn)),
+            _ => self.flash().supply().cut_at(operation, torn),
+        }
     }
 
     /// Takes the power away.
@@ -238,7 +249,12 @@ impl Device {
     /// Runs the bootloader, and the application that it finds.
     fn restart(&mut self, reason: &str, now: Duration) {
         let (mut flash, mut keys) = self.stop();
-        flash.supply().power_on();
+        if !flash.supply().is_on() {
+            flash.supply().power_on();
+            if let Some((operation, torn)) = self.cut.take() {
+                flash.supply().cut_at(operation, torn);
+            }
+        }
         self.boots += 1;
         let held = if self.button { ", button held" } else { "" };
         self.console.push(format!("boot: {} ({reason}{held})", self.board.name()));

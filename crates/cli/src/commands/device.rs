@@ -1,0 +1,236 @@
+//! `updraft device`: virtual devices.
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Subcommand;
+use updraft_board::{Board, Role};
+use updraft_image::Verifier;
+use updraft_sim::device::{Device, Keys, flash_in_file, flash_in_memory, program};
+use updraft_sim::flash::{SimFlash, Torn};
+
+use crate::device::{Host, Remote, draw, slots};
+use crate::output::{DIM, GOOD, Output, styled};
+use crate::report::Hint;
+
+/// Options of `updraft device`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play a device: bootloader, application, SMP server, on a flash file.
+    Run(Run),
+    /// Show what lies in a flash file.
+    Show(Show),
+}
+
+const CONSOLE: &str = "Commands on standard input, a line each:
+  reset             reset pin
+  button [MS]       press the button for MS milliseconds (default 100)
+  hold | release    hold the button down, let it go; the bootloader looks at a reset
+  cut [N]           cut the power in the Nth flash operation from now; at once without N
+  on                power on
+  slots             show flash map and slots
+  quit              stop; the flash file stays";
+
+/// Options of `updraft device run`.
+#[derive(clap::Args)]
+#[command(after_help = format!("{CONSOLE}
+
+Killing the process is a power cut. The application is what the running image describes in its
+body: see `updraft device run --help` and the description below.
+
+  updraft-app 1
+  name = blinky          what the console calls it
+  blink-ms = 500         half a period of the LED
+  self-test = pass       pass, fail, hang or crash
+  self-test-ms = 200     how long it takes
+  confirm = self         who confirms it: self or host
+
+Examples:
+  updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem \\
+      --load primary=app-1.0.0.signed.bin --udp 127.0.0.1:1337
+  updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem"))]
+struct Run {
+    /// Name or file of the board.
+    #[arg(long, default_value = "virtual-nor-4k")]
+    board: String,
+    /// The flash, made if it is not there. Without it the flash is in memory.
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
+    /// Where SMP is answered.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1337")]
+    udp: String,
+    /// Public (or private) key that the bootloader trusts; may be given several times.
+    #[arg(long = "key", value_name = "PEM")]
+    keys: Vec<PathBuf>,
+    /// Trust images without a signature. Anybody can then install anything.
+    #[arg(long, conflicts_with = "keys")]
+    unsigned: bool,
+    /// Program an image into an area before the power is turned on, as a probe does.
+    #[arg(long, value_name = "AREA=FILE")]
+    load: Vec<String>,
+}
+
+/// Options of `updraft device show`.
+#[derive(clap::Args)]
+struct Show {
+    /// Name or file of the board.
+    #[arg(long, default_value = "virtual-nor-4k")]
+    board: String,
+    /// The flash.
+    #[arg(long, value_name = "FILE")]
+    flash: PathBuf,
+}
+
+/// Carries the command out.
+pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
+    match args.command {
+        Command::Run(args) => play(args, out),
+        Command::Show(args) => show(args, out),
+    }
+}
+
+fn show(args: Show, out: &Output) -> anyhow::Result<()> {
+    let board = Board::load(&args.board)?;
+    if !args.flash.exists() {
+        return Err(anyhow!("{} is not there", args.flash.display()))
+            .hint("updraft device run --flash FILE makes one");
+    }
+    let mut flash = open(&board, &args.flash)?;
+    let views = slots(&board, &mut flash);
+    out.result(&views, |w| write!(w, "{}", draw(&board, &views, out.width(), out.is_terminal())))
+}
+
+fn open(board: &Board, path: &Path) -> anyhow::Result<SimFlash> {
+    flash_in_file(board, path)
+        .with_context(|| format!("{} cannot be the flash of {}", path.display(), board.name()))
+        .hint("give the board that the file was made for, or another file")
+}
+
+fn play(args: Run, out: &Output) -> anyhow::Result<()> {
+    let board = Board::load(&args.board)?;
+    let mut flash = match &args.flash {
+        Some(path) => open(&board, path)?,
+        None => flash_in_memory(&board),
+    };
+    for load in &args.load {
+        load_area(&board, &mut flash, load)?;
+    }
+    let keys = match (args.unsigned, args.keys.is_empty()) {
+        (true, _) => Keys::unsigned(),
+        (false, true) => {
+            return Err(anyhow!("the bootloader needs a key to trust"))
+                .usage("--key key.pub.pem, or --unsigned to trust everybody");
+        }
+        (false, false) => trusted(&args.keys)?,
+    };
+    if !keys.demands_signature() {
+        out.note(styled(crate::output::WARN, "this device boots unsigned images"));
+    }
+    let device = Device::new(board, flash, keys)?;
+    let (host, remote) = Host::bind(device, &args.udp)?;
+    out.note(format!("{} SMP on {}", styled(GOOD, "device:"), host.address()?));
+    let console = *out;
+    let input = std::thread::Builder::new().name("input".into());
+    input.spawn(move || read_commands(&remote, &console))?;
+    host.run(|line| {
+        // A console that nobody reads does not stop the device.
+        let _ = out.line(line);
+    })
+}
+
+/// The keys in the files, in the encoding that bootloaders embed.
+pub fn trusted(paths: &[PathBuf]) -> anyhow::Result<Keys> {
+    let key = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} cannot be read", path.display()))?;
+        anyhow::bail!("{} bytes of key cannot be read yet", text.len())
+    };
+    Ok(Keys::trusting(paths.iter().map(key).collect::<Result<_, _>>()?)?)
+}
+
+fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<()> {
+    let (name, path) = load
+        .split_once('=')
+        .ok_or_else(|| anyhow!("--load {load} names no area"))
+        .usage("--load AREA=FILE, such as --load primary=app.signed.bin")?;
+    let area = board
+        .area_named(name)
+        .or_else(|| match name {
+            "primary" => board.slot(0, Role::Primary),
+            "secondary" => board.slot(0, Role::Secondary),
+            _ => None,
+        })
+        .ok_or_else(|| anyhow!("{} has no area {name}", board.name()))
+        .hint(format!("updraft boards {} shows them", board.name()))?;
+    let bytes = std::fs::read(path).with_context(|| format!("{path} cannot be read"))?;
+    program(flash, area.id, &bytes)
+        .with_context(|| format!("{path} does not fit the {}-byte area {name}", area.size))
+}
+
+/// Reads commands until standard input ends; then the device goes on by itself.
+fn read_commands(remote: &Remote, out: &Output) {
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let done = match command(line.trim(), remote, out) {
+            Ok(done) => done,
+            Err(error) => {
+                out.note(format!("{error:#}"));
+                false
+            }
+        };
+        if done {
+            std::process::exit(0);
+        }
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Carries out one line; `true` to stop.
+fn command(line: &str, remote: &Remote, out: &Output) -> anyhow::Result<bool> {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let number = || {
+        let number = (!rest.is_empty()).then(|| rest.trim().parse::<u64>()).transpose();
+        number.with_context(|| format!("`{rest}` is no number"))
+    };
+    match word {
+        "" => {}
+        "quit" => return Ok(true),
+        "on" => remote.with(|device, now| device.power_on(now))?,
+        "reset" => remote.with(|device, now| device.reset(now))?,
+        "hold" => remote.with(|device, _| device.hold_button(true))?,
+        "release" => remote.with(|device, _| device.hold_button(false))?,
+        "button" => {
+            let hold = Duration::from_millis(number()?.unwrap_or(100));
+            remote.with(move |device, _| device.press_button(hold))?;
+        }
+        "cut" => {
+            let operation = number()?;
+            remote.with(move |device, _| match operation {
+                None | Some(0) => device.power_off(),
+                Some(n) => device.cut_at(n - 1, Torn::Half),
+            })?;
+            let when = operation.map_or("now".into(), |n| format!("in flash operation {n}"));
+            out.note(styled(DIM, format!("power cut {when}")));
+        }
+        "slots" => {
+            let (width, color) = (out.width(), out.is_terminal());
+            let text = remote.with(move |device, _| {
+                let board = device.board().clone();
+                let views = slots(&board, device.flash());
+                draw(&board, &views, width, color)
+            })?;
+            out.line(text)?;
+        }
+        _ => out.note(CONSOLE),
+    }
+    Ok(false)
+}

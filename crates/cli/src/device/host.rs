@@ -1,0 +1,105 @@
+//! Runs a virtual device on a UDP socket: packets and time go in, packets and console lines come
+//! out. Everything else that happens to the device is done to it from outside, by closure.
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use updraft_sim::device::Device;
+
+/// The longest wait for a packet, so that commands are not left waiting.
+const NAP: Duration = Duration::from_millis(20);
+
+/// Something done to the device: it is called with the device and its time.
+type Deed = Box<dyn FnOnce(&mut Device, Duration) + Send>;
+
+/// A device, its socket and its clock.
+#[derive(Debug)]
+pub struct Host {
+    device: Device,
+    socket: UdpSocket,
+    clock: Instant,
+    deeds: Receiver<Deed>,
+}
+
+impl Host {
+    /// A device that answers on `address`, and the handle to it. It is played as long as there is
+    /// a handle.
+    pub fn bind(device: Device, address: impl ToSocketAddrs) -> anyhow::Result<(Self, Remote)> {
+        let socket = UdpSocket::bind(address).context("the UDP address cannot be used")?;
+        let (remote, deeds) = channel();
+        Ok((Self { device, socket, clock: Instant::now(), deeds }, Remote { deeds: remote }))
+    }
+
+    /// Where it answers.
+    pub fn address(&self) -> anyhow::Result<SocketAddr> {
+        self.socket.local_addr().context("the socket has no address")
+    }
+
+    /// Turns the power on and plays the device; `console` gets every line.
+    pub fn run(mut self, mut console: impl FnMut(&str)) -> anyhow::Result<()> {
+        let mut buffer = vec![0; 65536];
+        self.device.power_on(Duration::ZERO);
+        loop {
+            loop {
+                match self.deeds.try_recv() {
+                    Ok(deed) => deed(&mut self.device, self.clock.elapsed()),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            self.device.poll(self.clock.elapsed());
+            self.device.console().iter().for_each(|line| console(line));
+            let due = self.device.deadline().map(|due| due.saturating_sub(self.clock.elapsed()));
+            let wait = due.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP);
+            self.socket.set_read_timeout(Some(wait))?;
+            let (len, peer) = match self.socket.recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if is_silence(&error) => continue,
+                Err(error) => return Err(error).context("the device's socket failed"),
+            };
+            let packet = buffer.get(..len).unwrap_or_default();
+            let socket = &self.socket;
+            // An answer that cannot be sent is lost, like any other datagram.
+            let send = |answer: &[u8]| drop(socket.send_to(answer, peer));
+            self.device.packet(packet, self.clock.elapsed(), send);
+        }
+    }
+}
+
+/// Nothing came, or the answer before met a closed port.
+fn is_silence(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock
+            | ErrorKind::TimedOut
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::Interrupted
+    )
+}
+
+/// A handle to a device that is played elsewhere.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    deeds: Sender<Deed>,
+}
+
+impl Remote {
+    /// Does something to the device and waits for what comes of it.
+    pub fn with<R: Send + 'static>(
+        &self,
+        deed: impl FnOnce(&mut Device, Duration) -> R + Send + 'static,
+    ) -> anyhow::Result<R> {
+        let (tell, told) = channel();
+        let deed = move |device: &mut Device, now| {
+            // Nobody waits any more if this fails.
+            let _ = tell.send(deed(device, now));
+        };
+        let gone = || anyhow!("the virtual device has stopped");
+        self.deeds.send(Box::new(deed)).map_err(|_| gone())?;
+        told.recv().map_err(|_| gone())
+    }
+}
