@@ -1,0 +1,76 @@
+//! One board file, one truth: what the board file says and what bootloader and application do.
+
+use std::time::Duration;
+
+use updraft_board::{Board, built_in};
+use updraft_boot::{AnyStrategy, Bootloader};
+use updraft_sim::device::{
+    Device, DeviceError, Keys, Status, boot_config, dfu, flash_in_memory, program,
+};
+
+fn playable() -> Vec<Board> {
+    let boards = built_in().map(|name| Board::load(name).expect("a built-in board loads"));
+    boards.filter(|board| AnyStrategy::new(board.mode()).is_some()).collect()
+}
+
+#[test]
+fn board_file_and_bootloader_agree_on_the_largest_image() {
+    for board in playable() {
+        let strategy = AnyStrategy::new(board.mode()).expect("the board is playable");
+        let bootloader = Bootloader::new(boot_config(&board).unwrap(), strategy);
+        let flash = flash_in_memory(&board);
+        let limit = board.capacity(0);
+        assert_eq!(
+            bootloader.max_image_size(&flash),
+            Ok(limit.max_image),
+            "{}: {}",
+            board.name(),
+            limit.working
+        );
+    }
+}
+
+#[test]
+fn board_file_and_application_agree_on_the_trailers() {
+    for board in playable() {
+        let dfu = dfu(&board, &flash_in_memory(&board)).unwrap();
+        let secondary = board.areas().iter().find(|area| area.id == dfu.config().secondary);
+        let trailer = board.trailer(secondary.expect("the area is there"));
+        assert_eq!(trailer.as_ref(), Some(dfu.secondary_trailer().layout()), "{}", board.name());
+    }
+}
+
+#[test]
+fn a_mode_without_a_strategy_is_refused_by_name() {
+    for board in built_in().map(|name| Board::load(name).unwrap()) {
+        let (mode, flash) = (board.mode(), flash_in_memory(&board));
+        let device = Device::new(board, flash, Keys::unsigned());
+        match AnyStrategy::new(mode) {
+            Some(_) => assert!(device.is_ok()),
+            None => assert_eq!(device.err(), Some(DeviceError::Mode(mode))),
+        }
+    }
+}
+
+#[test]
+fn an_empty_device_stops_in_the_bootloader_and_says_so() {
+    for board in playable() {
+        let flash = flash_in_memory(&board);
+        let mut device = Device::new(board, flash, Keys::unsigned()).unwrap();
+        device.power_on(Duration::ZERO);
+        assert_eq!(device.status(), Status::Stopped);
+        let console = device.console().join("\n");
+        assert!(console.contains("nothing to boot"), "{console}");
+    }
+}
+
+#[test]
+fn programming_more_than_an_area_holds_is_refused() {
+    for board in playable() {
+        let mut flash = flash_in_memory(&board);
+        let area = board.areas().first().expect("every board has areas");
+        let too_much = vec![0; area.size as usize + 1];
+        assert!(program(&mut flash, area.id, &too_much).is_err());
+        assert!(flash.bytes(area.id).iter().all(|byte| *byte == board.device(area).erased));
+    }
+}
