@@ -44,6 +44,8 @@ pub fn smoke(driver: Driver, seed: u64, seconds: u64) -> Result<Outcome> {
     let count = targets.len();
     match driver {
         Driver::LibFuzzer => {
+            let seeds = ["run", "--quiet", "--manifest-path", "fuzz/Cargo.toml"];
+            run_command(cargo(seeds).args(["--bin", "seed-corpus"]))?;
             for target in targets {
                 run_command(
                     cargo(["fuzz", "run", "--sanitizer", "none", "--features", "libfuzzer"])

@@ -31,7 +31,10 @@ pub fn run(args: &[String]) -> Result<()> {
         println!("\n── setup ──");
         setup::ensure()?;
     }
-    steps.step("format", || cargo_step(&["fmt", "--all", "--check"]));
+    steps.step("format", || {
+        cargo_step(&["fmt", "--all", "--check"])?;
+        cargo_step(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+    });
     steps.step("deps", || deps::run(&[]).map(|()| Outcome::passed()));
     steps.step("clippy", || {
         let what = ["clippy", "--quiet", "--workspace", "--all-targets", "--all-features"];

@@ -246,8 +246,13 @@ pub fn validate<S: Source, V: Verifier>(
     }
     let hash = image_hash(source, header, rules.hash)?;
     let area = TlvArea::open(source, header)?;
-    if rules.max_size != 0 && area.end() > rules.max_size {
-        return Err(Refusal::TooLarge { size: area.end(), max: rules.max_size });
+    // A payload that nobody reads may claim to reach past the slot's end.
+    let max = match rules.max_size {
+        0 => source.size(),
+        max => max.min(source.size()),
+    };
+    if area.end() > max {
+        return Err(Refusal::TooLarge { size: area.end(), max });
     }
     let mut walk = Walk { header, rules, strict, hash, seen: Seen::default(), key: None };
     let mut tlvs = if strict { area.iter_bounded() } else { area.iter() };

@@ -1,0 +1,67 @@
+//! Every parser of outside bytes, held against arbitrary ones. A target is a module with two
+//! functions: `run` takes an input and panics if something is wrong, `seeds` gives inputs to start
+//! from. `fuzz_targets` hands them to libFuzzer, `tests/smoke.rs` to a driver that needs no tools.
+//!
+//! All of them look for panics, overflows and endless loops; what else a target asserts is said
+//! in its module.
+#![forbid(unsafe_code)]
+
+pub mod board_toml;
+pub mod boot_flash;
+pub mod device;
+pub mod image_validate;
+pub mod packets;
+pub mod smp_client_answer;
+pub mod smp_datagram;
+
+/// A target.
+pub struct Target {
+    /// Its name, which is that of its module and of its libFuzzer program.
+    pub name: &'static str,
+    /// Takes one input.
+    pub run: fn(&[u8]),
+    seeds: fn() -> Vec<Vec<u8>>,
+}
+
+impl Target {
+    /// Inputs to start from: the target's seeds, and every input that ever found a fault, which
+    /// are kept in `regressions/NAME`.
+    pub fn seeds(&self) -> Vec<Vec<u8>> {
+        let mut seeds = (self.seeds)();
+        let folder = format!("fuzz/regressions/{}", self.name);
+        for name in repository_names(&folder) {
+            seeds.push(repository_file(&format!("{folder}/{name}")));
+        }
+        seeds
+    }
+}
+
+/// Every target.
+pub const TARGETS: [Target; 5] = [
+    Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
+    Target { name: "boot_flash", run: boot_flash::run, seeds: boot_flash::seeds },
+    Target { name: "smp_datagram", run: smp_datagram::run, seeds: smp_datagram::seeds },
+    Target {
+        name: "smp_client_answer",
+        run: smp_client_answer::run,
+        seeds: smp_client_answer::seeds,
+    },
+    Target { name: "board_toml", run: board_toml::run, seeds: board_toml::seeds },
+];
+
+/// The file of the repository at `path`.
+fn repository_file(path: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names of the files in a folder of the repository, sorted; none if there is no such folder.
+fn repository_names(folder: &str) -> Vec<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let Ok(entries) = std::fs::read_dir(&path) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("a readable folder").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
