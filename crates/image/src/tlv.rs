@@ -297,12 +297,12 @@ impl TlvIter {
         &mut self,
         source: &mut S,
     ) -> Result<Option<TlvEntry>, TlvError<S::Error>> {
+        let has_protected = self.area.protected_end != self.area.start;
+        if has_protected && self.at == self.area.protected_end && self.at < self.end {
+            self.at = self.at.saturating_add(INFO_SIZE);
+        }
         if self.at >= self.end {
             return Ok(None);
-        }
-        let has_protected = self.area.protected_end != self.area.start;
-        if has_protected && self.at == self.area.protected_end {
-            self.at = self.at.saturating_add(INFO_SIZE);
         }
         let protected = has_protected && self.at < self.area.protected_end;
         let limit = match protected && self.bounded {

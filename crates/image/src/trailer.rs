@@ -5,7 +5,8 @@
 //! image_ok           ALIGN_DOWN(S − 16 − A, A)     1 byte used
 //! copy_done          image_ok − A                  1 byte used
 //! swap_info          copy_done − A                 type | image << 4
-//! swap_size          swap_info − A                 u32
+//! tlv_sizes          swap_info − A                 2 × u16, swap-offset only
+//! swap_size          (tlv_sizes or swap_info) − A  u32
 //! status             S − trailer size              swap status records, W bytes each
 //! ```
 //! S is the slot size, A the largest write alignment that the bootloader was built for (8 to 32),
@@ -45,6 +46,7 @@ pub struct TrailerLayout {
     slot_size: u32,
     max_align: u32,
     size: u32,
+    keeps_tlv_sizes: bool,
 }
 
 impl TrailerLayout {
@@ -66,14 +68,11 @@ impl TrailerLayout {
             return None;
         }
         let status = max_sectors.checked_mul(mode.status_states())?.checked_mul(write_size)?;
-        let size = status.checked_add(Self::info_size(mode, max_align))?;
-        (size <= slot_size).then_some(Self { slot_size, max_align, size })
-    }
-
-    /// Bytes of everything but the status records.
-    fn info_size(mode: UpgradeMode, max_align: u32) -> u32 {
-        let tlv_sizes = if mode == UpgradeMode::SwapOffset { max_align } else { 0 };
-        4 * max_align + tlv_sizes + if max_align > 16 { max_align } else { 16 }
+        let keeps_tlv_sizes = mode == UpgradeMode::SwapOffset;
+        let fields = if keeps_tlv_sizes { 5 } else { 4 };
+        let info = fields * max_align + if max_align > 16 { max_align } else { 16 };
+        let size = status.checked_add(info)?;
+        (size <= slot_size).then_some(Self { slot_size, max_align, size, keeps_tlv_sizes })
     }
 
     /// Size of the slot.
@@ -116,9 +115,15 @@ impl TrailerLayout {
         self.copy_done() - self.max_align
     }
 
-    /// Bytes that the swap exchanges, a u32. (Swap-offset keeps a further field above it.)
+    /// Swap-offset only: sizes of the unprotected TLVs, u16 of the image in the primary slot and
+    /// u16 of that in the secondary.
+    pub fn tlv_sizes(&self) -> Option<u32> {
+        self.keeps_tlv_sizes.then(|| self.swap_info() - self.max_align)
+    }
+
+    /// Bytes that the swap exchanges, a u32.
     pub fn swap_size(&self) -> u32 {
-        self.swap_info() - self.max_align
+        self.tlv_sizes().unwrap_or_else(|| self.swap_info()) - self.max_align
     }
 
     /// The first swap status record; also where the trailer begins.

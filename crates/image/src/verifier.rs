@@ -188,8 +188,11 @@ mod ed25519 {
 mod p256 {
     //! ECDSA over P-256, signature `SEQUENCE { INTEGER r, INTEGER s }` in DER.
     //!
-    //! What follows the sequence is ignored: older imgtools pad the signature with zeros to 72
-    //! bytes. High `s` is accepted, as the format has no rule against it.
+    //! The reading is as lenient as the original's: lengths may be in any form, what follows the
+    //! integers is ignored (older imgtools pad the signature with zeros to 72 bytes), and a longer
+    //! integer contributes its last 32 bytes. High `s` is accepted, as the format has no rule
+    //! against it. None of this helps to forge anything: the scalars have to verify.
+    //! Source: `boot/bootutil/include/bootutil/crypto/ecdsa.h`.
 
     use crate::{Digest, HashKind};
     use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -212,34 +215,73 @@ mod p256 {
     }
 
     fn parse(der: &[u8]) -> Option<([u8; 32], [u8; 32])> {
-        let (inside, _) = element(der, 0x30)?;
-        let (r, rest) = element(inside, 0x02)?;
-        let (s, _) = element(rest, 0x02)?;
-        Some((scalar(r)?, scalar(s)?))
+        let (len, inside) = element(der, 0x30)?;
+        inside.get(..len)?;
+        let (r, rest) = integer(inside)?;
+        let (s, _) = integer(rest)?;
+        Some((scalar(r), scalar(s)))
     }
 
-    /// One DER element of type `tag` with a length below 128, or below 256 in the long form.
-    fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-        let (&[found, len], rest) = der.split_first_chunk()?;
+    /// The length of an element of type `tag`, and everything behind that length.
+    fn element(der: &[u8], tag: u8) -> Option<(usize, &[u8])> {
+        let (&[found, first], rest) = der.split_first_chunk()?;
         if found != tag {
             return None;
         }
-        match len {
-            0..=0x7f => rest.split_at_checked(len.into()),
-            0x81 => {
-                let (len, rest) = rest.split_first()?;
-                rest.split_at_checked((*len).into())
+        match first {
+            0..=0x7f => Some((first.into(), rest)),
+            0x81..=0x84 => {
+                let (bytes, rest) = rest.split_at_checked((first & 0x7f).into())?;
+                let len = bytes.iter().fold(0, |len: u32, byte| (len << 8) | u32::from(*byte));
+                Some((usize::try_from(len).ok()?, rest))
             }
             _ => None,
         }
     }
 
-    fn scalar(integer: &[u8]) -> Option<[u8; 32]> {
-        let zeros = integer.iter().take_while(|byte| **byte == 0).count();
-        let digits = integer.get(zeros..)?;
+    fn integer(der: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (len, rest) = element(der, 0x02)?;
+        rest.split_at_checked(len)
+    }
+
+    /// The integer's last 32 bytes, filled up with zeros in front.
+    fn scalar(integer: &[u8]) -> [u8; 32] {
         let mut out = [0; 32];
-        let start = out.len().checked_sub(digits.len())?;
-        out.get_mut(start..)?.copy_from_slice(digits);
-        Some(out)
+        for (to, from) in out.iter_mut().rev().zip(integer.iter().rev()) {
+            *to = *from;
+        }
+        out
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::{parse, scalar};
+
+        #[test]
+        fn a_longer_integer_contributes_its_last_32_bytes() {
+            let mut long = [7; 34];
+            long[0] = 0;
+            assert_eq!(scalar(&long), [7; 32]);
+            let mut short = [0; 32];
+            short[31] = 9;
+            assert_eq!(scalar(&[9]), short);
+            assert_eq!(scalar(&[]), [0; 32]);
+        }
+
+        #[test]
+        fn every_form_of_length_is_read_and_the_sequence_has_to_fit() {
+            let one_two = Some((scalar(&[1]), scalar(&[2])));
+            assert_eq!(parse(&[0x30, 6, 2, 1, 1, 2, 1, 2]), one_two);
+            assert_eq!(parse(&[0x30, 0x81, 6, 2, 1, 1, 2, 1, 2]), one_two);
+            assert_eq!(parse(&[0x30, 0x82, 0, 7, 2, 0x81, 1, 1, 2, 1, 2]), one_two);
+            assert_eq!(parse(&[0x30, 6, 2, 1, 1, 2, 1, 2, 0, 0]), one_two);
+            // The integers are read to the end of the signature, not of the sequence.
+            assert_eq!(parse(&[0x30, 3, 2, 1, 1, 2, 1, 2]), one_two);
+            assert_eq!(parse(&[0x30, 7, 2, 1, 1, 2, 1, 2]), None);
+            assert_eq!(parse(&[0x30, 6, 2, 1, 1, 2, 2, 2]), None);
+            assert_eq!(parse(&[0x30, 0x80, 2, 1, 1, 2, 1, 2]), None);
+            assert_eq!(parse(&[0x31, 6, 2, 1, 1, 2, 1, 2]), None);
+            assert_eq!(parse(&[]), None);
+        }
     }
 }

@@ -1,0 +1,8 @@
+//! The image format against images from imgtool, verdicts of the C boot loader, and noise.
+
+mod hostile_input;
+mod round_trips;
+mod rules;
+mod trailer;
+mod vectors;
+mod verdicts;

@@ -1,0 +1,145 @@
+//! What a bootloader may ask for beyond a hash and a signature.
+
+use crate::vectors::{file, manifest, unhex};
+use updraft_image::{
+    BoardIds, HashKind, HashOnly, Header, HeaderError, OutOfRange, PublicKey, Refusal, Rules,
+    Signed, Software, Strictness, TlvEntry, TlvKind, TlvType, Validated, validate,
+};
+
+fn ask(image: &[u8], key: &str, rules: &Rules) -> Result<Validated, Refusal<OutOfRange>> {
+    let der = manifest().key(key);
+    let keys = [PublicKey::from_der(&der).unwrap()];
+    let header = Header::parse(image).unwrap();
+    let mut source = image;
+    // A slot is larger than its image.
+    let mut slot = image.to_vec();
+    slot.resize(0x8000, 0xff);
+    if image.len() < slot.len() {
+        source = &slot;
+    }
+    validate(&mut source, &header, rules, &mut Software::new(&keys))
+}
+
+fn counter(minimum: u32, strictness: Strictness) -> Rules {
+    Rules { security_counter: Some(minimum), strictness, ..Rules::default() }
+}
+
+#[test]
+fn accepts_a_security_counter_that_is_high_enough_and_reports_it() {
+    let image = file("img/seccnt-num.bin");
+    let accepted = ask(&image, "ecdsa-p256", &counter(0x1234, Strictness::Strict)).unwrap();
+    assert_eq!(accepted.security_counter, Some(0x1234));
+    assert_eq!(accepted.key, Some(0));
+    assert_eq!(accepted.size as usize, image.len());
+    assert_eq!(
+        ask(&image, "ecdsa-p256", &counter(0x1235, Strictness::Strict)),
+        Err(Refusal::SecurityCounter { found: 0x1234, minimum: 0x1235 })
+    );
+    assert_eq!(ask(&image, "ecdsa-p256", &Rules::default()).unwrap().security_counter, None);
+}
+
+#[test]
+fn refuses_an_image_without_security_counter_where_one_is_asked_for() {
+    let image = file("img/ecdsa-p256.bin");
+    let refused = ask(&image, "ecdsa-p256", &counter(0, Strictness::Strict));
+    assert_eq!(refused, Err(Refusal::NoSecurityCounter));
+}
+
+#[test]
+fn refuses_a_security_counter_that_nobody_signed_unless_it_imitates() {
+    let image = file("bad/p256-unprot-seccnt.bin");
+    let strict = ask(&image, "ecdsa-p256", &counter(0, Strictness::Strict));
+    let Err(Refusal::NotAllowed { entry: TlvEntry { kind, area, .. } }) = strict else {
+        panic!("{strict:?}");
+    };
+    assert_eq!((kind, area), (TlvType::SEC_CNT, TlvKind::Unprotected));
+    assert!(ask(&image, "ecdsa-p256", &counter(0, Strictness::Imitate)).is_ok());
+}
+
+#[test]
+fn refuses_an_image_for_another_board() {
+    let image = file("img/uuid-raw.bin");
+    let ids = |vendor, class| {
+        let id = |text| unhex(text).try_into().unwrap();
+        let board = BoardIds { vendor: id(vendor), class: id(class) };
+        Rules { board: Some(board), ..Rules::default() }
+    };
+    let vendor = "12345678123456781234567812345678";
+    let class = "00112233445566778899aabbccddeeff";
+    assert!(ask(&image, "ecdsa-p256", &ids(vendor, class)).is_ok());
+    assert!(ask(&image, "ecdsa-p256", &Rules::default()).is_ok());
+    let other = ask(&image, "ecdsa-p256", &ids(vendor, vendor)).unwrap_err();
+    assert!(matches!(other, Refusal::OtherBoard { kind: TlvType::UUID_CID, .. }), "{other:?}");
+    let other = ask(&image, "ecdsa-p256", &ids(class, class)).unwrap_err();
+    assert!(matches!(other, Refusal::OtherBoard { kind: TlvType::UUID_VID, .. }), "{other:?}");
+    assert!(other.to_string().contains("12345678"), "{other}");
+}
+
+#[test]
+fn tells_an_unknown_key_from_no_signature() {
+    let refused = ask(&file("img/ecdsa-p256.bin"), "ecdsa-p256-other", &Rules::default());
+    assert_eq!(refused, Err(Refusal::NoSignature { unknown_key: true }));
+    let refused = ask(&file("img/unsigned.bin"), "ecdsa-p256", &Rules::default());
+    assert_eq!(refused, Err(Refusal::NoSignature { unknown_key: false }));
+}
+
+#[test]
+fn accepts_the_largest_image_of_the_mode_and_none_that_is_larger() {
+    let image = file("img/ecdsa-p256.bin");
+    let size = image.len() as u32;
+    let max = |max_size| Rules { max_size, ..Rules::default() };
+    assert!(ask(&image, "ecdsa-p256", &max(size)).is_ok());
+    let refused = ask(&image, "ecdsa-p256", &max(size - 1));
+    assert_eq!(refused, Err(Refusal::TooLarge { size, max: size - 1 }));
+}
+
+#[test]
+fn checks_images_hashed_with_sha_384_and_sha_512() {
+    let hashed = |hash| Rules { hash, ..Rules::default() };
+    for (name, hash) in [
+        ("img/unsigned-sha384.bin", HashKind::Sha384),
+        ("img/unsigned-sha512.bin", HashKind::Sha512),
+    ] {
+        let image = file(name);
+        let header = Header::parse(&image).unwrap();
+        let mut source = image.as_slice();
+        let accepted = validate(&mut source, &header, &hashed(hash), &mut HashOnly).unwrap();
+        assert_eq!(accepted.hash.kind(), hash);
+        let refused = validate(&mut source, &header, &hashed(HashKind::Sha256), &mut HashOnly);
+        assert_eq!(refused, Err(Refusal::NoHash { expected: HashKind::Sha256 }));
+    }
+    let image = file("img/ed25519-sha512.bin");
+    assert!(ask(&image, "ed25519", &hashed(HashKind::Sha512)).is_ok());
+}
+
+#[test]
+fn a_signature_over_the_image_counts_only_where_it_is_asked_for() {
+    let pure = Rules { hash: HashKind::Sha512, signed: Signed::Image, ..Rules::default() };
+    assert!(ask(&file("img/ed25519-pure-prot.bin"), "ed25519", &pure).is_ok());
+    let over_hash = ask(&file("img/ed25519-sha512.bin"), "ed25519", &pure);
+    assert!(over_hash.is_err(), "{over_hash:?}");
+    let hash = Rules { hash: HashKind::Sha512, ..Rules::default() };
+    let over_image = ask(&file("img/ed25519-pure.bin"), "ed25519", &hash);
+    assert_eq!(over_image, Err(Refusal::Signature { key: 0 }));
+}
+
+#[test]
+fn refuses_a_header_that_overlaps_the_body_unless_it_imitates() {
+    let mut image = file("img/unsigned.bin");
+    image[8..10].copy_from_slice(&16u16.to_le_bytes());
+    let header = Header::parse(&image).unwrap();
+    let mut source = image.as_slice();
+    let strict = validate(&mut source, &header, &Rules::default(), &mut HashOnly);
+    assert_eq!(strict, Err(Refusal::Header(HeaderError::HeaderSize { hdr_size: 16 })));
+    let rules = Rules { strictness: Strictness::Imitate, ..Rules::default() };
+    let imitated = validate(&mut source, &header, &rules, &mut HashOnly);
+    assert!(!matches!(imitated, Err(Refusal::Header(_))), "{imitated:?}");
+}
+
+#[test]
+fn a_key_of_another_curve_is_no_key() {
+    assert!(PublicKey::from_der(&manifest().key("ecdsa-p384")).is_err());
+    assert!(PublicKey::from_der(&manifest().key("rsa-2048")).is_err());
+    assert!(PublicKey::from_der(&manifest().key("x25519")).is_err());
+    assert!(PublicKey::from_der(&[]).is_err());
+}

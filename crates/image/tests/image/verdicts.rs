@@ -1,0 +1,148 @@
+//! The verdicts of the C boot loader on well-formed, mutated and forged images.
+
+use crate::vectors::{Manifest, Tally, file, manifest};
+use updraft_image::{
+    HashKind, HashOnly, Header, MaxSize, PublicKey, Rules, Signed, Software, Strictness,
+    TrailerLayout, UpgradeMode, Verifier, validate,
+};
+
+/// The slot that the C boot loader was shown each file in.
+const SLOT: u32 = 128 * 1024;
+const SECTOR: u32 = 4096;
+
+/// A configuration of the C boot loader, read from its name.
+struct Config {
+    key: Option<&'static str>,
+    signed: Signed,
+    allow_list: bool,
+}
+
+impl Config {
+    fn read(name: &str) -> Result<Self, &'static str> {
+        if name.contains("rsa") {
+            return Err("RSA signatures are not supported yet");
+        }
+        if name.contains("p384") {
+            return Err("P-384 signatures are not supported yet");
+        }
+        let hash = |key| Self { key, signed: Signed::Hash, allow_list: false };
+        Ok(match name {
+            "move-none-none-vp" => hash(None),
+            "move-p256-none-vp" => hash(Some("ecdsa-p256")),
+            "move-p256-none-vp-allow" => Self { allow_list: true, ..hash(Some("ecdsa-p256")) },
+            "move-ed25519-none-vp" => hash(Some("ed25519")),
+            "move-ed25519-none-vp-pure" => Self { signed: Signed::Image, ..hash(Some("ed25519")) },
+            _ => return Err("encrypted images are not supported yet"),
+        })
+    }
+
+    fn rules(&self, strictness: Strictness) -> Rules {
+        let trailer = TrailerLayout::new(SLOT, UpgradeMode::SwapMove, 128, 8, 8).unwrap();
+        Rules {
+            // The original's pure build hashes keys with SHA-512, as imgtool does for such images.
+            hash: match self.signed {
+                Signed::Hash => HashKind::Sha256,
+                Signed::Image => HashKind::Sha512,
+            },
+            signed: self.signed,
+            strictness,
+            max_size: MaxSize::swap_move(SLOT, SLOT, SECTOR, trailer.size()).unwrap(),
+            allow_list: self.allow_list,
+            ..Rules::default()
+        }
+    }
+
+    /// Whether the header is acceptable, and whether the image is.
+    fn verdict(&self, manifest: &Manifest, slot: &[u8], strictness: Strictness) -> (bool, bool) {
+        let der = self.key.map(|name| manifest.key(name));
+        let keys: Vec<_> = der.iter().map(|der| PublicKey::from_der(der).unwrap()).collect();
+        let rules = self.rules(strictness);
+        match self.key {
+            Some(_) => verdict(slot, &rules, &mut Software::new(&keys)),
+            None => verdict(slot, &rules, &mut HashOnly),
+        }
+    }
+}
+
+fn verdict(mut slot: &[u8], rules: &Rules, verifier: &mut impl Verifier) -> (bool, bool) {
+    match Header::parse(slot) {
+        Ok(header) => (
+            header.check(SLOT, rules.supported).is_ok(),
+            validate(&mut slot, &header, rules, verifier).is_ok(),
+        ),
+        Err(_) => (false, false),
+    }
+}
+
+/// The file at the start of an erased slot.
+fn slot(name: &str) -> Vec<u8> {
+    let mut slot = file(name);
+    assert!(slot.len() <= SLOT as usize, "{name} is larger than its slot");
+    slot.resize(SLOT as usize, 0xff);
+    slot
+}
+
+/// What the strict rules refuse although the original accepts it, and why.
+const STRICTER: [(&str, &str); 9] = [
+    ("bad/ed25519-bad-then-good-sig.bin", "one of the signatures is wrong"),
+    ("bad/ed25519-keyhash-empty.bin", "an empty key hash would name any first key"),
+    ("bad/ed25519-keyhash-short.bin", "a key hash is only the beginning of the key's"),
+    ("bad/p256-bad-then-good-sig.bin", "one of the signatures is wrong"),
+    ("bad/p256-keyhash-empty.bin", "an empty key hash would name any first key"),
+    ("bad/p256-keyhash-short.bin", "a key hash is only the beginning of the key's"),
+    ("bad/p256prot-bad-then-good-sig.bin", "one of the signatures is wrong"),
+    ("bad/p256prot-keyhash-empty.bin", "an empty key hash would name any first key"),
+    ("bad/p256prot-keyhash-short.bin", "a key hash is only the beginning of the key's"),
+];
+
+#[test]
+fn verdicts_are_those_of_the_original_or_stricter_by_name() {
+    let manifest = manifest();
+    let mut tally = Tally::default();
+    let mut stricter = Vec::new();
+    let mut wrong = Vec::new();
+    for vector in &manifest.vectors {
+        if vector.kind == "vector-to-sign" {
+            tally.exclude("exported for signing elsewhere: no image");
+            continue;
+        }
+        let verdicts = vector.bootutil.as_ref().filter(|verdicts| !verdicts.is_empty());
+        let Some(verdicts) = verdicts else {
+            tally.exclude("the C boot loader was not asked about it");
+            continue;
+        };
+        for (name, expected) in verdicts {
+            let config = match Config::read(name) {
+                Ok(config) => config,
+                Err(reason) => {
+                    tally.exclude(reason);
+                    continue;
+                }
+            };
+            tally.run();
+            let slot = slot(&vector.file);
+            let expected = (expected.header_valid == 1, expected.valid == 1);
+            let imitated = config.verdict(&manifest, &slot, Strictness::Imitate);
+            if imitated != expected {
+                wrong.push(format!("{} {name}: {imitated:?}, C {expected:?}", vector.file));
+            }
+            match (config.verdict(&manifest, &slot, Strictness::Strict), expected) {
+                (strict, expected) if strict == expected => {}
+                ((true, false), (true, true)) => stricter.push(vector.file.as_str()),
+                (strict, _) => {
+                    wrong
+                        .push(format!("{} {name}: strict {strict:?}, C {expected:?}", vector.file));
+                }
+            }
+        }
+    }
+    let (run, total) = tally.report("verdicts");
+    assert_eq!(wrong, [""; 0]);
+    stricter.sort_unstable();
+    stricter.dedup();
+    for (file, reason) in STRICTER {
+        println!("  stricter: {file}: {reason}");
+    }
+    assert_eq!(stricter, STRICTER.map(|(file, _)| file));
+    assert_eq!((run, total), (522, 720));
+}
