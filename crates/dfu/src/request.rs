@@ -179,8 +179,9 @@ impl Dfu {
     }
 
     /// Erases the secondary slot, the trailer first, so that a power cut leaves no request that
-    /// points at half an image. A blank slot is left as it is.
-    pub fn erase_secondary<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
+    /// points at half an image. A blank slot is left as it is. (The slot that runs cannot be
+    /// erased.)
+    pub fn erase_slot<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
         let area = self.config.secondary;
         let size = map.info(area).ok_or(DfuError::NoSlot { area })?.size;
         if is_blank(map, area, size)? {

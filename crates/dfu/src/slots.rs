@@ -201,7 +201,7 @@ impl<M: FlashMap, V: Verifier, const N: usize> Slots for DfuSlots<M, V, N> {
     fn erase_slot(&mut self, slot: u8) -> Result<(), Self::Error> {
         self.upload = None;
         match slot {
-            SECONDARY => Ok(self.dfu.erase_secondary(&mut self.map)?),
+            SECONDARY => Ok(self.dfu.erase_slot(&mut self.map)?),
             _ => Err(DfuError::ActiveSlot.into()),
         }
     }

@@ -165,10 +165,10 @@ fn erasing_the_secondary_slot_leaves_a_blank_one_alone() {
     let dfu = dfu(&flash);
     dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Test).unwrap();
     flash.reset_counts();
-    dfu.erase_secondary(&mut flash).unwrap();
+    dfu.erase_slot(&mut flash).unwrap();
     assert!(flash.bytes(SECONDARY).iter().all(|byte| *byte == 0xff));
     assert_eq!(flash.counts().erases, 16, "every sector once");
-    dfu.erase_secondary(&mut flash).unwrap();
+    dfu.erase_slot(&mut flash).unwrap();
     assert_eq!(flash.counts().erases, 16);
 }
 
@@ -180,7 +180,7 @@ fn a_cut_while_erasing_never_leaves_a_request() {
             let dfu = dfu(&flash);
             dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Test).unwrap();
             flash.supply().cut_at(operation, torn);
-            dfu.erase_secondary(&mut flash).unwrap_err();
+            dfu.erase_slot(&mut flash).unwrap_err();
             flash.supply().power_on();
             let pending = dfu.swap_type(&mut flash) == Ok(SwapType::Test);
             let intact = dfu.verify(&mut flash, &mut HashOnly).is_ok();
