@@ -14,6 +14,11 @@ use crate::{device, packets};
 
 /// Takes one input.
 pub fn run(data: &[u8]) {
+    play(data);
+}
+
+/// Plays an input; what comes back are the versions that ran after each of the two resets.
+fn play(data: &[u8]) -> [Option<Version>; 2] {
     let mut device = device::running(&device::image(Version::new(1, 0, 0, 0), 600));
     assert_eq!(device.status(), Status::Running);
     let mut now = Duration::ZERO;
@@ -25,11 +30,12 @@ pub fn run(data: &[u8]) {
         now += Duration::from_millis(10);
         device.poll(now);
     }
-    for _ in 0..2 {
+    [(); 2].map(|()| {
         now += Duration::from_secs(1);
         device.reset(now);
         assert_eq!(device.status(), Status::Running, "{:?}", device.console());
-    }
+        device.running()
+    })
 }
 
 /// Every request that a client makes, and a whole update.
@@ -88,4 +94,16 @@ fn upload(image: &[u8]) -> Vec<Vec<u8>> {
         });
     }
     sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_seed_is_a_whole_update() {
+        let update = seeds().pop().expect("seeds");
+        let [first, _] = play(&update);
+        assert_eq!(first, Some(Version::new(2, 0, 0, 0)));
+    }
 }
