@@ -239,7 +239,7 @@ where
                 let last = map.sector_at(secondary.area, secondary.size.saturating_sub(1));
                 let last = last.map_or(secondary.size, |sector| sector.offset);
                 secondary.erase(map, last, secondary.size.saturating_sub(last))?;
-            } else if secondary.trailer.read(map)? != TrailerState::UNSET {
+            } else if !secondary.trailer.is_erased(map)? {
                 secondary.trailer.erase_fields(map)?;
             }
             // There is nothing to go back to, so a test would only be reverted to itself.
@@ -288,6 +288,10 @@ where
         if let Err(refusal) = self.validate(&slots.secondary) {
             slots.secondary.erase_all(self.map).map_err(BootError::Flash)?;
             self.events.push(Event::SecondaryRefused(refusal));
+            if slots.strict && swap == SwapType::Revert {
+                self.events.push(Event::NothingToRevertTo);
+                self.stay()?;
+            }
             return Ok(false);
         }
         Ok(swaps || !slots.strict || !self.is_downgrade()?)
@@ -307,17 +311,22 @@ where
                 }
                 return Ok(());
             }
-            if slots.secondary.trailer.read(self.map)? != TrailerState::UNSET {
+            if !slots.secondary.trailer.is_erased(self.map)? {
                 slots.secondary.trailer.erase(self.map)?;
-            }
-            if swap == SwapType::Revert {
-                // One write settles it; erasing the primary trailer, torn, might leave a record
-                // of a swap that is over.
-                slots.primary.trailer.write_image_ok(self.map)?;
             }
             Ok(())
         };
-        clear().map_err(BootError::Flash)
+        clear().map_err(BootError::Flash)?;
+        if slots.strict && swap == SwapType::Revert { self.stay() } else { Ok(()) }
+    }
+
+    /// Settles for the image under test, as there is nothing to revert to. If that were left for
+    /// later, whatever is uploaded next would be taken for the image to revert to.
+    ///
+    /// One write does it; erasing the primary trailer, torn, might leave a record of a swap that
+    /// is over.
+    fn stay(&mut self) -> Result<(), BootError<M::Error>> {
+        self.slots.primary.trailer.write_image_ok(self.map).map_err(BootError::Flash)
     }
 
     /// Whether the secondary slot's image is older than the running one and that matters. If so

@@ -3,34 +3,47 @@
 mod board;
 
 use board::{Board, PRIMARY, SECONDARY, Shape, image};
-use updraft_boot::{AnyStrategy, Overwrite};
+use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
 use updraft_image::SwapType;
 use updraft_sim::flash::Torn;
 
 const CLASSES: [Torn; 6] =
     [Torn::Skip, Torn::Half, Torn::AllButOneBit(1), Torn::Bits(2), Torn::Bits(3), Torn::Bits(4)];
 
+/// Slots of `count` equal sectors for swap-move, writes of `write_size` bytes.
+const fn swap_move(count: u32, sector: u32, write_size: u32) -> Shape {
+    Shape {
+        strategy: AnyStrategy::SwapMove(SwapMove),
+        sector,
+        sectors: [count, count],
+        write_size,
+        max_align: if write_size > 8 { write_size } else { 8 },
+        max_sectors: count,
+        erased: 0xff,
+    }
+}
+
 const MOVES: [Shape; 9] = [
-    Shape::swap_move(8, 512, 1),
-    Shape::swap_move(12, 512, 4),
-    Shape { erased: 0x00, ..Shape::swap_move(8, 1024, 8) },
-    Shape::swap_move(16, 512, 16),
-    Shape::swap_move(10, 1024, 32),
-    Shape { sectors: [5, 4], max_align: 16, ..Shape::swap_move(5, 4096, 8) },
-    Shape { max_align: 32, erased: 0x00, ..Shape::swap_move(3, 8192, 4) },
+    swap_move(8, 512, 1),
+    swap_move(12, 512, 4),
+    Shape { erased: 0x00, ..swap_move(8, 1024, 8) },
+    swap_move(16, 512, 16),
+    swap_move(10, 1024, 32),
+    Shape { sectors: [5, 4], max_align: 16, ..swap_move(5, 4096, 8) },
+    Shape { max_align: 32, erased: 0x00, ..swap_move(3, 8192, 4) },
     // Trailers over several sectors: the status alone takes more than one.
-    Shape { max_sectors: 64, ..Shape::swap_move(12, 512, 8) },
+    Shape { max_sectors: 64, ..swap_move(12, 512, 8) },
     // Magic and flags in sectors of their own.
-    Shape { max_align: 16, erased: 0x00, ..Shape::swap_move(40, 64, 4) },
+    Shape { max_align: 16, erased: 0x00, ..swap_move(40, 64, 4) },
 ];
 
 fn overwrites() -> impl Iterator<Item = Shape> {
     let shapes = [
-        Shape::swap_move(2, 4096, 8),
-        Shape { sectors: [8, 10], ..Shape::swap_move(8, 512, 1) },
-        Shape { erased: 0x00, ..Shape::swap_move(4, 1024, 32) },
-        Shape { max_sectors: 64, ..Shape::swap_move(12, 512, 8) },
-        Shape { max_align: 32, ..Shape::swap_move(40, 64, 4) },
+        swap_move(2, 4096, 8),
+        Shape { sectors: [8, 10], ..swap_move(8, 512, 1) },
+        Shape { erased: 0x00, ..swap_move(4, 1024, 32) },
+        Shape { max_sectors: 64, ..swap_move(12, 512, 8) },
+        Shape { max_align: 32, ..swap_move(40, 64, 4) },
     ];
     let variants = [Overwrite::Image, Overwrite::Slot].map(AnyStrategy::Overwrite);
     shapes.into_iter().flat_map(move |shape| {

@@ -55,6 +55,25 @@ impl TrailerAccess {
         })
     }
 
+    /// Whether every field from `swap_info` up to the magic can be written: no bit of them, nor of
+    /// what lies between, is programmed. [`TrailerAccess::read`] does not tell, as a byte that
+    /// names no swap counts as none.
+    pub fn is_erased<M: FlashMap>(&self, map: &mut M) -> Result<bool, M::Error> {
+        let erased = erased_value(map, self.area);
+        let mut at = self.layout.swap_info();
+        while at < self.layout.slot_size() {
+            let mut piece = [0; LONGEST_CELL];
+            let len = (self.layout.slot_size() - at).min(LONGEST_CELL as u32);
+            let piece = piece.get_mut(..len as usize).unwrap_or_default();
+            map.read(self.area, at, piece)?;
+            if piece.iter().any(|byte| *byte != erased) {
+                return Ok(false);
+            }
+            at += len;
+        }
+        Ok(true)
+    }
+
     /// Reads how many bytes the recorded swap exchanges.
     pub fn read_swap_size<M: FlashMap>(&self, map: &mut M) -> Result<u32, M::Error> {
         let mut bytes = [0; 4];

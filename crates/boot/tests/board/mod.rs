@@ -6,10 +6,10 @@ use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Events, NoCounters, Overwrite, SlotPair,
     Strategy, SwapMove,
 };
-use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, TrailerAccess};
+use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotSource, TrailerAccess};
 use updraft_image::{
-    Digest, Flag, HashKind, HashOnly, Header, Magic, Rules, SwapInfo, SwapType, TlvKind, TlvType,
-    TlvWriter, TrailerLayout, Version, align_up,
+    Digest, Flag, HashKind, HashOnly, Header, Magic, Rules, Source, SwapInfo, SwapType, TlvArea,
+    TlvKind, TlvType, TlvWriter, TrailerLayout, Version, align_up,
 };
 use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
 
@@ -43,21 +43,6 @@ impl fmt::Debug for Shape {
         };
         write!(f, "{strategy} {p}/{s}x{sector} W{write_size} A{max_align} N{max_sectors}")?;
         write!(f, " erased {erased:#04x}")
-    }
-}
-
-impl Shape {
-    /// Slots of `count` equal sectors for swap-move, writes of `write_size` bytes.
-    pub const fn swap_move(count: u32, sector: u32, write_size: u32) -> Self {
-        Self {
-            strategy: AnyStrategy::SwapMove(SwapMove),
-            sector,
-            sectors: [count, count],
-            write_size,
-            max_align: if write_size > 8 { write_size } else { 8 },
-            max_sectors: count,
-            erased: 0xff,
-        }
     }
 }
 
@@ -125,14 +110,28 @@ impl Board {
         Ok(())
     }
 
-    /// Asks for the image in the secondary slot. Returns whether anything stands in the way.
+    /// Asks for the image in the secondary slot. Returns whether it is being asked for now. What
+    /// a cut has left of another request is cleared, unless the image reaches into its sectors.
     pub fn request(&mut self, swap_type: SwapType) -> Result<bool, FlashFault> {
         let Self { flash, secondary, .. } = self;
-        match secondary.read(flash)?.magic {
-            Magic::Good => return Ok(true),
-            Magic::Bad => return Ok(false),
-            Magic::Unset => secondary.write_magic(flash)?,
+        if secondary.read(flash)?.magic == Magic::Good {
+            return Ok(true);
         }
+        if !secondary.is_erased(flash)? {
+            let mut slot = SlotSource::new(flash, SECONDARY);
+            let mut bytes = [0; Header::SIZE];
+            slot.read(0, &mut bytes)?;
+            let Ok(header) = Header::parse(&bytes) else {
+                return Ok(false);
+            };
+            let end = TlvArea::open(&mut slot, &header).map_or(u32::MAX, |tlvs| tlvs.end());
+            let trailer = flash.sector_at(SECONDARY, secondary.layout().status()).unwrap();
+            if end > trailer.offset {
+                return Ok(false);
+            }
+            secondary.erase(flash)?;
+        }
+        secondary.write_magic(flash)?;
         if swap_type == SwapType::Permanent {
             secondary.write_image_ok(flash)?;
         }
