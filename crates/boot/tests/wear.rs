@@ -1,0 +1,60 @@
+//! What an upgrade costs in erases and bytes, against what was measured with the C boot loader.
+
+mod board;
+
+use board::{Board, Shape, image};
+use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
+use updraft_image::SwapType;
+use updraft_sim::flash::Counts;
+
+/// Erases, write calls, bytes written, most erases of one sector.
+type Cost = [u64; 4];
+
+/// 4 KiB sectors, 8-byte writes, permanent upgrade, measured with the C boot loader.
+const MEASURED: [(AnyStrategy, u32, Cost); 6] = [
+    (AnyStrategy::Overwrite(Overwrite::Slot), 256, [98, 384, 393_216, 1]),
+    (AnyStrategy::Overwrite(Overwrite::Slot), 512, [162, 640, 655_360, 1]),
+    (AnyStrategy::Overwrite(Overwrite::Image), 256, [66, 252, 256_912, 1]),
+    (AnyStrategy::Overwrite(Overwrite::Image), 512, [131, 508, 519_056, 1]),
+    (AnyStrategy::SwapMove(SwapMove), 256, [194, 965, 788_016, 2]),
+    (AnyStrategy::SwapMove(SwapMove), 512, [388, 1925, 1_575_984, 2]),
+];
+
+/// Sizes of the old and the new image, in bytes; sectors of a slot; sectors with records.
+fn layout(kib: u32) -> ([u32; 2], u32, u32) {
+    match kib {
+        256 => ([260_000, 256_890], 96, 128),
+        _ => ([522_000, 519_035], 160, 256),
+    }
+}
+
+#[test]
+fn no_upgrade_costs_more_than_with_the_c_boot_loader() {
+    for (strategy, kib, measured) in MEASURED {
+        let ([old, new], count, max_sectors) = layout(kib);
+        let mut board = Board::new(Shape {
+            strategy,
+            sector: 4096,
+            sectors: [count, count],
+            write_size: 8,
+            max_align: 8,
+            max_sectors,
+            erased: 0xff,
+        });
+        assert!(old.max(new) <= board.max_image_size());
+        board.program(&image(1, old));
+        board.upload(&image(2, new)).unwrap();
+        assert!(board.request(SwapType::Permanent).unwrap());
+        board.flash.reset_counts();
+        assert_eq!(board.boot().unwrap().header.version.major, 2);
+        let counts = board.flash.counts();
+        let most = board.flash.devices()[0].wear().iter().max().copied().unwrap_or(0);
+        let ours = [counts.erases, counts.writes, counts.bytes_written, most.into()];
+        println!("{strategy:?}, {kib} KiB: {ours:?}; C: {measured:?}");
+        assert!(ours.iter().zip(measured).all(|(ours, theirs)| *ours <= theirs));
+        assert!(board.confirm().unwrap());
+        board.flash.reset_counts();
+        board.boot().unwrap();
+        assert_eq!(board.flash.counts(), Counts::default(), "a boot with nothing to do");
+    }
+}
