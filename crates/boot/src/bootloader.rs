@@ -1,6 +1,6 @@
 //! The course of a boot: decide, bring the new image in place, check what is to run.
 
-use updraft_flash::FlashMap;
+use updraft_flash::{Fault, FlashError, FlashMap};
 use updraft_image::{
     Flag, Header, Magic, Refusal, Rules, SwapType, TlvArea, TlvType, TrailerState, UpgradeMode,
     Validated, Verifier, validate,
@@ -96,6 +96,17 @@ impl<S: Strategy> Bootloader<S> {
     }
 }
 
+/// What the secondary slot holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// An image that may be brought in.
+    Good,
+    /// None, or one that had to be erased.
+    Bad,
+    /// That cannot be told now.
+    Unreadable,
+}
+
 /// One boot.
 struct Run<'a, S, M: FlashMap, V, C> {
     loader: &'a Bootloader<S>,
@@ -134,17 +145,16 @@ where
                 return Ok(SwapType::None);
             }
         }
-        let swap = match progress {
-            Progress::Recorded(swap) => match self.check_secondary(swap)? {
-                true => swap,
-                false => SwapType::Fail,
-            },
-            _ => match loader.decide(self.map, &slots)? {
-                SwapType::None => SwapType::None,
-                swap => match self.check_secondary(swap)? {
-                    true => swap,
-                    false => SwapType::None,
-                },
+        let asked = match progress {
+            Progress::Recorded(swap) => swap,
+            _ => loader.decide(self.map, &slots)?,
+        };
+        let swap = match asked {
+            SwapType::None => SwapType::None,
+            swap => match (self.check_secondary(swap)?, progress) {
+                (Check::Good, _) => swap,
+                (Check::Bad, Progress::Recorded(_)) => SwapType::Fail,
+                (Check::Bad | Check::Unreadable, _) => SwapType::None,
             },
         };
         match swap {
@@ -183,6 +193,21 @@ where
         if swaps && loader.config.bootstrap && self.validate(&slots.primary).is_err() {
             return self.copy_first(swap);
         }
+        let event = match swap {
+            SwapType::Revert => Event::Reverted,
+            swap => Event::Installed(swap),
+        };
+        self.install(swap, progress, event)
+    }
+
+    fn install(
+        &mut self,
+        swap: SwapType,
+        progress: Progress,
+        event: Event<M::Error>,
+    ) -> Result<SwapType, BootError<M::Error>> {
+        let Self { loader, slots, .. } = *self;
+        let swaps = loader.strategy.mode().swaps();
         let primary_size = match slots.primary.image_size(self.map) {
             // What is not an image need not be kept whole.
             Err(_) if slots.strict || !swaps => 0,
@@ -202,10 +227,7 @@ where
             Installed::Done => {}
         }
         loader.strategy.finish(self.map, &slots, &job)?;
-        self.events.push(match swap {
-            SwapType::Revert => Event::Reverted,
-            swap => Event::Installed(swap),
-        });
+        self.events.push(event);
         Ok(swap)
     }
 
@@ -215,14 +237,17 @@ where
         if self.validate(&slots.primary).is_ok() {
             return Ok(SwapType::None);
         }
-        let head = slots.secondary.head(self.map).map_err(BootError::Flash)?;
-        if head.header().is_err() && slots.strict || !self.check_secondary(SwapType::None)? {
+        let head = slots.secondary.head(self.map);
+        if slots.strict && head.is_ok_and(|head| head.header().is_err()) {
+            return Ok(SwapType::None);
+        }
+        if self.check_secondary(SwapType::None)? != Check::Good {
             return Ok(SwapType::None);
         }
         if loader.strategy.mode().swaps() {
             return self.copy_first(SwapType::Revert);
         }
-        self.run(SwapType::Revert, Progress::None)
+        self.install(SwapType::Revert, Progress::None, Event::Bootstrapped)
     }
 
     /// The copy that a swap mode does when there is nothing to swap out. The image in the
@@ -270,31 +295,46 @@ where
 
     /// Whether the secondary slot holds an image that `swap` may bring in. What is not acceptable
     /// is erased, so that it is not looked at again at every boot.
-    fn check_secondary(&mut self, swap: SwapType) -> Result<bool, BootError<M::Error>> {
+    fn check_secondary(&mut self, swap: SwapType) -> Result<Check, BootError<M::Error>> {
         let Self { loader, slots, .. } = *self;
-        let head = slots.secondary.head(self.map).map_err(BootError::Flash)?;
         let swaps = loader.strategy.mode().swaps();
+        let head = match slots.secondary.head(self.map) {
+            Ok(head) => head,
+            Err(error) => {
+                self.events.push(Event::SecondaryUnreadable(error));
+                return Ok(Check::Unreadable);
+            }
+        };
         if head.is_empty() {
             self.events.push(match swap {
                 SwapType::Revert => Event::NothingToRevertTo,
                 _ => Event::SecondaryEmpty,
             });
             self.clear_request(swap, swaps)?;
-            return Ok(false);
+            return Ok(Check::Bad);
         }
         if !swaps && !slots.strict && self.is_downgrade()? {
-            return Ok(false);
+            return Ok(Check::Bad);
         }
-        if let Err(refusal) = self.validate(&slots.secondary) {
-            slots.secondary.erase_all(self.map).map_err(BootError::Flash)?;
-            self.events.push(Event::SecondaryRefused(refusal));
-            if slots.strict && swap == SwapType::Revert {
-                self.events.push(Event::NothingToRevertTo);
-                self.stay()?;
+        match self.validate(&slots.secondary) {
+            Ok(_) if !swaps && slots.strict && self.is_downgrade()? => Ok(Check::Bad),
+            Ok(_) => Ok(Check::Good),
+            // A device that does not answer now may hold a good image still. Cells that cannot be
+            // read are another matter: they stay so until they are erased.
+            Err(Refusal::Read(error)) if slots.strict && error.fault() != Fault::Unreadable => {
+                self.events.push(Event::SecondaryUnreadable(error));
+                Ok(Check::Unreadable)
             }
-            return Ok(false);
+            Err(refusal) => {
+                slots.secondary.erase_all(self.map).map_err(BootError::Flash)?;
+                self.events.push(Event::SecondaryRefused(refusal));
+                if slots.strict && swap == SwapType::Revert {
+                    self.events.push(Event::NothingToRevertTo);
+                    self.stay()?;
+                }
+                Ok(Check::Bad)
+            }
         }
-        Ok(swaps || !slots.strict || !self.is_downgrade()?)
     }
 
     /// Clears a request that has no image. In overwrite mode the original leaves it; then it

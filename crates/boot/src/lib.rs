@@ -31,6 +31,7 @@
 //! | no room to swap | `copy_done` is written, again at every boot | nothing is written |
 //! | swap with nothing bootable in the primary slot | not done; nothing boots | done |
 //! | image under test, nothing to revert to | primary trailer erased; at the next boot, if there was a bad image | `image_ok` written at once |
+//! | secondary slot that cannot be read while its image is checked | erased | left alone, tried again at the next boot |
 //! | recorded swap whose image turns out bad | secondary trailer erased at every boot | once; `copy_done` ends it |
 //! | request without an image | swap: erased, also if erased already; overwrite: left for the next upload | erased if it is there |
 //! | overwrite, clearing the request | header, then the last sector | trailer's flags, then header |

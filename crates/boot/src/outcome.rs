@@ -47,6 +47,8 @@ pub enum Event<E> {
     Bootstrapped,
     /// An upgrade is pending but the secondary slot holds no image that can be booted.
     SecondaryEmpty,
+    /// The secondary slot cannot be read; what is asked there has to wait.
+    SecondaryUnreadable(E),
     /// The image in the secondary slot was not acceptable and has been erased.
     SecondaryRefused(Refusal<E>),
     /// The image in the secondary slot is older than the running one and has been erased.
@@ -78,6 +80,7 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::Reverted => f.write_str("image under test not confirmed: reverted"),
             Self::Bootstrapped => f.write_str("first image installed"),
             Self::SecondaryEmpty => f.write_str("no upgrade: the secondary slot holds no image"),
+            Self::SecondaryUnreadable(error) => write!(f, "no upgrade: {error}"),
             Self::SecondaryRefused(refusal) => write!(f, "secondary slot erased: {refusal}"),
             Self::DowngradeRefused { running, offered } => {
                 write!(f, "secondary slot erased: {offered} is older than the running {running}")

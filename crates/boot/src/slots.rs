@@ -136,7 +136,9 @@ impl Slots {
         let Config { slots, max_align, max_sectors, .. } = *config;
         let width = |area| map.info(area).map_or(1, |info| info.write_size.max(1));
         let slot = |area, status_width| -> Result<Slot, BootError<M::Error>> {
-            let info = map.info(area).ok_or(BootError::NoSlot { area })?;
+            // A wider write would reach from one field of the trailer into the next.
+            let info = map.info(area).filter(|info| info.write_size <= max_align);
+            let info = info.ok_or(BootError::NoSlot { area })?;
             let layout = TrailerLayout::new(info.size, mode, max_sectors, status_width, max_align)
                 .ok_or(BootError::NoSlot { area })?;
             let trailer = TrailerAccess::new(area, layout);

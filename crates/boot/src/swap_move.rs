@@ -42,6 +42,11 @@ impl Position {
     }
 }
 
+/// The sectors that `swap_size` bytes take; an exchange has at least one.
+fn last(swap_size: u32, sector: u32) -> u32 {
+    swap_size.div_ceil(sector.max(1)).max(1)
+}
+
 impl SwapMove {
     fn records(slots: &Slots) -> Records {
         Records::new(slots.primary, slots.max_sectors.saturating_mul(3))
@@ -187,6 +192,12 @@ impl SwapMove {
         Ok(())
     }
 
+    /// Bytes of a sector, the same for all of both slots.
+    fn sector<M: FlashMap>(map: &M, slots: &Slots) -> Result<u32, BootError<M::Error>> {
+        let size = slots.primary.sectors(map).1.filter(|size| *size > 0);
+        size.ok_or(BootError::NoSlot { area: slots.primary.area })
+    }
+
     /// The sectors that images may take: those before the primary trailer, less one to move into.
     fn available<M: FlashMap>(map: &M, slots: &Slots, sector: u32) -> u32 {
         let count = slots.primary.sectors(map).0;
@@ -247,9 +258,15 @@ impl Strategy for SwapMove {
         if requested {
             return Ok(Progress::None);
         }
+        let sector = Self::sector(map, slots)?;
+        let size = slots.primary.trailer.read_swap_size(map).map_err(BootError::Flash)?;
+        let mut whole = |first, end| records.all_written(map, first, end);
         let whole = match Position::after(written, slots.max_sectors) {
-            Position::Move { moved } => records.all_written(map, 0, moved),
-            Position::Swap { .. } => records.all_written(map, slots.max_sectors, written),
+            Position::Move { moved } => whole(0, moved),
+            Position::Swap { .. } => {
+                let moves = last(size, sector).min(slots.max_sectors);
+                whole(0, moves).and_then(|moved| Ok(moved && whole(slots.max_sectors, written)?))
+            }
         };
         Ok(Progress::Interrupted { swap, gap: !whole.map_err(BootError::Flash)? })
     }
@@ -258,10 +275,10 @@ impl Strategy for SwapMove {
     ///
     /// | step | when | |
     /// |---|---|---|
-    /// | 1 | a revert that is not recorded | [ask for it](Self::ask_for_revert) |
-    /// | 2 | not recorded | [record the swap](Self::record) in the primary trailer |
+    /// | 1 | a revert that is not recorded | ask for it in the secondary trailer |
+    /// | 2 | not recorded | record the swap in the primary trailer |
     /// | 3 | no sector moved | erase the secondary trailer's sectors, downwards |
-    /// | 4 | | [move and swap](Self::exchange) |
+    /// | 4 | | move and swap |
     /// | 5 | permanent or revert | `image_ok` in the primary trailer, unless it is there |
     fn install<M: FlashMap>(
         &self,
@@ -269,15 +286,14 @@ impl Strategy for SwapMove {
         slots: &Slots,
         job: &Job,
     ) -> Result<Installed, BootError<M::Error>> {
-        let sector = slots.primary.sectors(map).1.filter(|size| *size > 0);
-        let sector = sector.ok_or(BootError::BadStatus)?;
+        let sector = Self::sector(map, slots)?;
         let available = Self::available(map, slots, sector);
         let interrupted = matches!(job.progress, Progress::Interrupted { .. });
         let swap_size = match interrupted {
             true => slots.primary.trailer.read_swap_size(map).map_err(BootError::Flash)?,
             false => job.primary_size.max(job.secondary_size),
         };
-        let last = swap_size.div_ceil(sector).max(1);
+        let last = last(swap_size, sector);
         if last > available && interrupted {
             return Err(BootError::BadStatus);
         }
