@@ -1,8 +1,6 @@
 //! Power cuts at every operation, torn in every way, and cuts during the recovery.
 
-mod board;
-
-use board::{Board, PRIMARY, SECONDARY, Shape, image};
+use crate::board::{Board, PRIMARY, SECONDARY, Shape, image};
 use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
 use updraft_image::SwapType;
 use updraft_sim::flash::Torn;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Events, NoCounters, Overwrite, SlotPair,
-    Strategy, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Event, Events, NoCounters, Overwrite,
+    SlotPair, Strategy, SwapMove,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotSource, TrailerAccess};
 use updraft_image::{
@@ -15,6 +15,9 @@ use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
 
 pub const PRIMARY: AreaId = AreaId(1);
 pub const SECONDARY: AreaId = AreaId(2);
+
+/// What a boot reports.
+pub type Report = Event<FlashFault>;
 
 /// What a failed access is.
 pub type FlashFault = Error<SimError>;
@@ -58,6 +61,11 @@ pub struct Board {
 impl Board {
     /// A board with erased slots.
     pub fn new(shape: Shape) -> Self {
+        Self::configured(shape, |_| {})
+    }
+
+    /// The same with a bootloader that is configured otherwise.
+    pub fn configured(shape: Shape, configure: impl FnOnce(&mut Config)) -> Self {
         let Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased } = shape;
         let [primary, secondary] = sectors.map(|count| count * sector);
         let spec =
@@ -70,7 +78,8 @@ impl Board {
             TrailerAccess::new(area, layout.expect("the slot holds a trailer"))
         };
         let slots = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
-        let config = Config { max_align, max_sectors, ..Config::new(slots, Rules::default()) };
+        let mut config = Config { max_align, max_sectors, ..Config::new(slots, Rules::default()) };
+        configure(&mut config);
         Self {
             flash: SimFlash::new(vec![spec], table),
             loader: Bootloader::new(config, strategy),
@@ -153,7 +162,24 @@ impl Board {
 
     /// Boots once.
     pub fn boot(&mut self) -> Result<Boot, BootError<FlashFault>> {
-        self.loader.boot(&mut self.flash, &mut HashOnly, &mut NoCounters, &mut Events::new())
+        self.boot_reporting().0
+    }
+
+    /// Boots once and tells what happened.
+    pub fn boot_reporting(&mut self) -> (Result<Boot, BootError<FlashFault>>, Vec<Report>) {
+        let mut events = Events::new();
+        let boot = self.loader.boot(&mut self.flash, &mut HashOnly, &mut NoCounters, &mut events);
+        (boot, events.iter().copied().collect())
+    }
+
+    /// The bootloader, for what is not covered here.
+    pub fn loader(&self) -> &Bootloader<AnyStrategy> {
+        &self.loader
+    }
+
+    /// The trailers of both slots.
+    pub fn trailers(&self) -> [TrailerAccess; 2] {
+        [self.primary, self.secondary]
     }
 }
 

@@ -4,12 +4,10 @@
 //! A model of the rules follows the device. After a power cut it holds every state that the device
 //! may be in, and each boot must agree with at least one of them.
 
-mod board;
-
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use board::{Board, PRIMARY, Shape, image};
+use crate::board::{Board, PRIMARY, Shape, image};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use updraft_boot::{AnyStrategy, Overwrite, SwapMove};

@@ -1,11 +1,9 @@
 //! Whole boots against those recorded from the C boot loader: verdict, trailers, wear, and what
 //! becomes of power cuts.
 
-mod golden;
-
 use std::collections::BTreeMap;
 
-use golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
+use crate::golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
 use serde_json::Value;
 use updraft_boot::{Config, Strategy};
 use updraft_flash::{AreaId, TrailerAccess};

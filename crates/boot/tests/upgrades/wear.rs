@@ -1,8 +1,6 @@
 //! What an upgrade costs in erases and bytes, against what was measured with the C boot loader.
 
-mod board;
-
-use board::{Board, Shape, image};
+use crate::board::{Board, Shape, image};
 use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
 use updraft_image::SwapType;
 use updraft_sim::flash::Counts;

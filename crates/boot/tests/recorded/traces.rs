@@ -1,13 +1,11 @@
 //! Flash operations one by one, against those recorded from the C boot loader.
 
-mod golden;
-
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use crate::golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
 use serde_json::Value;
 use updraft_flash::AreaId;
 use updraft_sim::flash::{AreaOp, OpKind};

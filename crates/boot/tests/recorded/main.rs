@@ -1,0 +1,5 @@
+//! The bootloader against recordings of the C boot loader.
+
+mod golden;
+mod scenarios;
+mod traces;

@@ -1,0 +1,7 @@
+//! Upgrades on generated boards: power cuts, sequences of actions, states out of the ordinary.
+
+mod any_sequence;
+mod board;
+mod power_cuts;
+mod unusual_states;
+mod wear;

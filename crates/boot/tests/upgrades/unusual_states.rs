@@ -1,0 +1,335 @@
+//! States that no undisturbed upgrade passes through, and what the bootloader makes of them.
+
+use updraft_boot::{
+    AnyStrategy, BootError, CounterFault, Downgrade, Event, Events, Overwrite, SecurityCounters,
+    SwapMove,
+};
+use updraft_flash::{AreaId, AreaInfo, FlashError, FlashMap, Sector};
+use updraft_image::{
+    Digest, Flag, HashKind, HashOnly, Header, Magic, Refusal, SwapType, TlvKind, TlvType,
+    TlvWriter, Version,
+};
+use updraft_sim::flash::Torn;
+
+use crate::board::{Board, FlashFault, PRIMARY, SECONDARY, Shape, image};
+
+const SWAP: Shape = Shape {
+    strategy: AnyStrategy::SwapMove(SwapMove),
+    sector: 1024,
+    sectors: [8, 8],
+    write_size: 8,
+    max_align: 8,
+    max_sectors: 8,
+    erased: 0xff,
+};
+
+const OVERWRITE: Shape = Shape { strategy: AnyStrategy::Overwrite(Overwrite::Image), ..SWAP };
+
+/// A device with version 1 running and version 2 uploaded and asked for.
+fn asked(mut board: Board, swap_type: SwapType) -> Board {
+    board.program(&image(1, 2500));
+    board.upload(&image(2, 3000)).unwrap();
+    assert!(board.request(swap_type).unwrap());
+    board
+}
+
+/// The same, interrupted after `operations` of the boot that swaps.
+fn interrupted(board: Board, operations: u64) -> Board {
+    let mut board = asked(board, SwapType::Permanent);
+    board.flash.supply().cut_at(operations, Torn::Skip);
+    assert!(board.boot().is_err());
+    board.flash.supply().power_on();
+    board
+}
+
+/// Overwrites status record number `index` in the primary slot, whatever stands there.
+fn set_record(board: &mut Board, index: u32, byte: u8) {
+    let status = board.trailers()[0].layout().status();
+    board.flash.load(PRIMARY, status + index * SWAP.write_size, &[byte]).unwrap();
+}
+
+fn version(board: &mut Board) -> u8 {
+    board.boot().unwrap().header.version.major
+}
+
+fn operations(board: &Board) -> u64 {
+    board.flash.supply().operations()
+}
+
+#[test]
+fn a_missing_status_record_is_reported_and_only_tolerated_if_the_result_is_validated() {
+    // Three sectors: the moves begin at operation 6 and have records 0 to 2; the swaps begin at
+    // operation 15 and have records 8 to 13.
+    for (cut, gap) in [(13, 0), (25, 1), (25, 9)] {
+        let mut board = interrupted(Board::new(SWAP), cut);
+        set_record(&mut board, gap, SWAP.erased);
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 2);
+        assert_eq!(events, [Event::StatusGap, Event::Resumed(SwapType::Permanent)]);
+
+        let unvalidated = Board::configured(SWAP, |config| config.validate_primary = false);
+        let mut board = interrupted(unvalidated, cut);
+        set_record(&mut board, gap, SWAP.erased);
+        assert_eq!(board.boot().unwrap_err(), BootError::BadStatus);
+    }
+}
+
+#[test]
+fn a_status_that_points_past_the_images_is_not_followed() {
+    for (cut, record) in [(12, 5), (20, 8 + 7)] {
+        let mut board = interrupted(Board::new(SWAP), cut);
+        set_record(&mut board, record, 1);
+        let before = operations(&board);
+        assert_eq!(board.boot().unwrap_err(), BootError::BadStatus);
+        assert_eq!(operations(&board), before);
+    }
+}
+
+#[test]
+fn without_room_to_swap_nothing_is_written_and_the_old_image_runs() {
+    // The bound on sizes is lifted, so that only the strategy itself is in the way.
+    let board = Board::configured(SWAP, |config| config.rules.max_size = 8192);
+    let mut board = asked(board, SwapType::Permanent);
+    board.upload(&image(2, 6500)).unwrap();
+    assert!(board.request(SwapType::Permanent).unwrap());
+    for _ in 0..3 {
+        let before = operations(&board);
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 1);
+        assert_eq!(events, [Event::NoSpace { needed: 7, available: 6 }]);
+        assert_eq!(operations(&board), before);
+    }
+}
+
+#[test]
+fn a_recorded_swap_whose_image_is_damaged_is_given_up_once() {
+    // Cut before the first sector moves, after the request was cleared.
+    let mut board = interrupted(Board::new(SWAP), 6);
+    board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
+    let (boot, events) = board.boot_reporting();
+    let boot = boot.unwrap();
+    assert_eq!((boot.header.version.major, boot.swap), (1, SwapType::Fail));
+    assert!(matches!(events[..], [Event::SecondaryRefused(Refusal::Hash { .. })]), "{events:?}");
+    let before = operations(&board);
+    assert_eq!(version(&mut board), 1);
+    assert_eq!(operations(&board), before, "nothing is left to do");
+    board.upload(&image(3, 3000)).unwrap();
+    assert!(board.request(SwapType::Test).unwrap());
+    assert_eq!(version(&mut board), 3);
+    assert_eq!(version(&mut board), 1, "the test is reverted");
+}
+
+#[test]
+fn a_request_without_an_image_is_cleared_once() {
+    for shape in [SWAP, OVERWRITE] {
+        let mut board = Board::new(shape);
+        board.program(&image(1, 2500));
+        assert!(board.request(SwapType::Permanent).unwrap());
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 1);
+        assert_eq!(events, [Event::SecondaryEmpty]);
+        let secondary = board.trailers()[1].read(&mut board.flash).unwrap();
+        assert_eq!(secondary.magic, Magic::Unset);
+        let before = operations(&board);
+        assert_eq!(version(&mut board), 1);
+        assert_eq!(operations(&board), before);
+    }
+}
+
+#[test]
+fn a_test_that_cannot_be_reverted_stays_and_is_not_mistaken_for_a_later_upload() {
+    let mut board = asked(Board::new(SWAP), SwapType::Test);
+    assert_eq!(version(&mut board), 2);
+    board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
+    let (boot, events) = board.boot_reporting();
+    assert_eq!(boot.unwrap().header.version.major, 2);
+    assert!(events.contains(&Event::NothingToRevertTo), "{events:?}");
+    board.upload(&image(3, 3000)).unwrap();
+    assert_eq!(version(&mut board), 2, "nobody asked for version 3");
+}
+
+#[test]
+fn a_downgrade_is_refused_and_erased() {
+    for shape in [SWAP, OVERWRITE] {
+        let mut board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
+        board.program(&image(3, 2500));
+        board.upload(&image(2, 3000)).unwrap();
+        assert!(board.request(SwapType::Permanent).unwrap());
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 3);
+        let [running, offered] = [3, 2].map(|major| Version::new(major, 0, 0, 0));
+        assert_eq!(events, [Event::DowngradeRefused { running, offered }]);
+        assert!(board.flash.bytes(SECONDARY).iter().all(|byte| *byte == shape.erased));
+    }
+}
+
+#[test]
+fn a_damaged_image_cannot_refuse_its_replacement() {
+    for shape in [SWAP, OVERWRITE] {
+        let mut board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
+        board.program(&image(3, 2500));
+        board.flash.load(PRIMARY, 1000, &[0; 8]).unwrap();
+        board.upload(&image(2, 3000)).unwrap();
+        assert!(board.request(SwapType::Permanent).unwrap());
+        assert_eq!(version(&mut board), 2);
+    }
+}
+
+#[test]
+fn a_revert_is_no_downgrade() {
+    let board = Board::configured(SWAP, |config| config.downgrade = Downgrade::Refused);
+    let mut board = asked(board, SwapType::Test);
+    assert_eq!(version(&mut board), 2);
+    assert_eq!(version(&mut board), 1);
+}
+
+#[test]
+fn bootstrap_installs_the_first_image_and_survives_every_cut() {
+    for shape in [SWAP, OVERWRITE] {
+        let mut start = Board::configured(shape, |config| config.bootstrap = true);
+        start.upload(&image(2, 3000)).unwrap();
+        let mut uncut = start.clone();
+        let (boot, events) = uncut.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 2);
+        assert_eq!(events, [Event::Bootstrapped]);
+        let total = operations(&uncut) - operations(&start);
+        for n in 0..total {
+            for torn in [Torn::Skip, Torn::Half, Torn::AllButOneBit(n), Torn::Bits(n)] {
+                let mut board = start.clone();
+                board.flash.supply().cut_at(n, torn);
+                assert!(board.boot().is_err());
+                board.flash.supply().power_on();
+                for _ in 0..3 {
+                    assert_eq!(version(&mut board), 2, "{shape:?}, cut {n} {torn:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_bootstrap_an_upload_alone_is_not_installed() {
+    for shape in [SWAP, OVERWRITE] {
+        let mut board = Board::new(shape);
+        board.upload(&image(2, 3000)).unwrap();
+        assert_eq!(board.boot().unwrap_err(), BootError::NoImage);
+    }
+}
+
+/// A flash map in which one area does not answer.
+struct Silent<'m, M>(&'m mut M, AreaId);
+
+impl<M: FlashMap<Error = FlashFault>> FlashMap for Silent<'_, M> {
+    type Error = FlashFault;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        self.0.info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        self.0.sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
+        // Past the end of every area: the access is refused.
+        self.0.read(id, if id == self.1 { u32::MAX } else { offset }, buf)
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), FlashFault> {
+        self.0.write(id, offset, data)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), FlashFault> {
+        self.0.erase(id, offset, len)
+    }
+}
+
+#[test]
+fn a_secondary_slot_that_does_not_answer_is_left_alone() {
+    let mut board = asked(Board::new(SWAP), SwapType::Test);
+    assert_eq!(version(&mut board), 2);
+    let loader = *board.loader();
+    let mut events = Events::new();
+    let mut map = Silent(&mut board.flash, SECONDARY);
+    let boot =
+        loader.boot(&mut map, &mut HashOnly, &mut updraft_boot::NoCounters, &mut events).unwrap();
+    assert_eq!((boot.header.version.major, boot.swap), (2, SwapType::None));
+    let events: Vec<_> = events.iter().collect();
+    let [Event::SecondaryUnreadable(error)] = events[..] else { panic!("{events:?}") };
+    assert_eq!(error.fault(), updraft_flash::Fault::OutOfBounds);
+    assert_eq!(version(&mut board), 1, "reverted as soon as it answers");
+}
+
+#[test]
+fn fields_closer_together_than_a_write_are_refused() {
+    let board = Board::new(Shape { write_size: 16, ..SWAP });
+    let (mut board, events) = (board.clone(), board.clone().boot_reporting().1);
+    assert_eq!(board.boot().unwrap_err(), BootError::NoSlot { area: PRIMARY });
+    assert_eq!(events, []);
+}
+
+/// An image with a security counter.
+fn counted(major: u8, counter: u32) -> Vec<u8> {
+    let header = Header {
+        hdr_size: Header::SIZE as u16,
+        protect_tlv_size: 4 + 4 + 4,
+        img_size: 2000,
+        version: Version::new(major, 0, 0, 0),
+        ..Header::default()
+    };
+    let mut image = header.emit().to_vec();
+    image.resize(Header::SIZE + 2000, major);
+    let mut buf = [0; 64];
+    let mut protected = TlvWriter::new(TlvKind::Protected, &mut buf).unwrap();
+    protected.push(TlvType::SEC_CNT, &counter.to_le_bytes()).unwrap();
+    image.extend(protected.finish());
+    let digest = Digest::of(HashKind::Sha256, &image);
+    let mut buf = [0; 64];
+    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();
+    tlvs.push(TlvType::SHA256, digest.as_bytes()).unwrap();
+    image.extend(tlvs.finish());
+    image
+}
+
+struct Counter(u32);
+
+impl SecurityCounters for Counter {
+    fn read(&mut self, _: u8) -> Result<Option<u32>, CounterFault> {
+        Ok(Some(self.0))
+    }
+
+    fn raise(&mut self, _: u8, value: u32) -> Result<(), CounterFault> {
+        self.0 = self.0.max(value);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_security_counter_rises_only_when_there_is_no_way_back() {
+    for (shape, request, at_once) in [
+        (SWAP, SwapType::Test, false),
+        (SWAP, SwapType::Permanent, true),
+        (OVERWRITE, SwapType::Test, true),
+    ] {
+        let mut board = Board::new(shape);
+        board.program(&counted(1, 5));
+        board.upload(&counted(2, 7)).unwrap();
+        assert!(board.request(request).unwrap());
+        let mut counter = Counter(5);
+        let loader = *board.loader();
+        let boot = |board: &mut Board, counter: &mut Counter| {
+            let boot = loader.boot(&mut board.flash, &mut HashOnly, counter, &mut Events::new());
+            boot.map(|boot| boot.header.version.major)
+        };
+        assert_eq!(boot(&mut board, &mut counter), Ok(2));
+        assert_eq!(counter.0, if at_once { 7 } else { 5 }, "{shape:?}, {request:?}");
+        assert!(board.confirm().unwrap());
+        let state = board.trailers()[0].read(&mut board.flash).unwrap();
+        assert_eq!(state.image_ok, Flag::Set);
+        assert_eq!(boot(&mut board, &mut counter), Ok(2));
+        assert_eq!(counter.0, 7);
+        board.upload(&counted(1, 5)).unwrap();
+        assert!(board.request(SwapType::Permanent).unwrap());
+        assert_eq!(boot(&mut board, &mut counter), Ok(2), "the counter does not go back");
+    }
+}
