@@ -8,6 +8,7 @@ use crate::evidence::Evidence;
 use crate::fuzz::{self, Driver};
 use crate::mutants;
 use crate::process::{cargo, line, run as run_command, succeeds};
+use crate::reports;
 use crate::runner::{self, Runner};
 use crate::seed;
 use crate::steps::{Outcome, Steps};
@@ -125,11 +126,11 @@ fn tests(packages: &[&str], cases: u32, seed: u64) -> Result<(String, Vec<String
     seed::plant(&mut command, seed)
         .env("UPDRAFT_LONG", "1")
         .env("PROPTEST_CASES", cases.to_string());
-    let ran = runner::run(runner::collect_reports(&mut command)?)?;
+    let ran = runner::run(&mut command)?;
     if !ran.passed {
         bail!("`{}` failed; replay with --seed {seed}", line(&command));
     }
-    let mut figures = runner::reports()?;
+    let mut figures = reports::of_last_run(runner, "long")?;
     figures.extend(ran.closing.iter().map(|closing| closing.trim().to_owned()));
     Ok((line(&command), figures))
 }

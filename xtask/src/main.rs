@@ -7,6 +7,7 @@ mod fuzz;
 mod long;
 mod mutants;
 mod process;
+mod reports;
 mod runner;
 mod seed;
 mod setup;

@@ -180,7 +180,6 @@ impl Copy {
                 .args(selection.split_whitespace())
                 .env("CARGO_TARGET_DIR", workspace::target().join("mutants/target"))
                 .env("UPDRAFT_CORE", "1")
-                .env_remove("UPDRAFT_REPORTS")
                 .env("RUSTFLAGS", "--cap-lints=allow")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())

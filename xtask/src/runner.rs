@@ -1,16 +1,13 @@
-//! Running tests: the output passes through, the runner's closing lines are kept to be printed
-//! once more where a reader looks first, and the reports that tests leave are collected.
+//! Running tests: the output passes through, and the runner's closing lines are kept to be printed
+//! once more where a reader looks first.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result};
 
 use crate::process::{line, succeeds};
-use crate::workspace;
 
 /// What a test run came to.
 pub struct Ran {
@@ -90,33 +87,4 @@ fn echo(stream: impl Read) -> Vec<String> {
         }
     }
     closing
-}
-
-/// Where tests leave their reports: each appends lines to `NAME.txt` in it.
-fn reports_dir() -> PathBuf {
-    workspace::target().join("reports")
-}
-
-/// Empties the reports and tells the tests where to leave new ones.
-pub fn collect_reports(command: &mut Command) -> Result<&mut Command> {
-    let dir = reports_dir();
-    if dir.exists() {
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
-    }
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    Ok(command.env("UPDRAFT_REPORTS", dir))
-}
-
-/// The reports that the tests left, `NAME: line`, sorted by name.
-pub fn reports() -> Result<Vec<String>> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(reports_dir())?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.sort();
-    let mut lines = Vec::new();
-    for file in files {
-        let text = fs::read_to_string(&file)?;
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        lines.extend(text.lines().map(|line| format!("{name}: {line}")));
-    }
-    Ok(lines)
 }

@@ -9,7 +9,7 @@ use crate::process::{cargo, run as run_command, succeeds};
 use crate::runner::{self, Runner};
 use crate::seed;
 use crate::steps::{Outcome, Steps};
-use crate::{chip, deps, fuzz, mutants, setup};
+use crate::{chip, deps, fuzz, mutants, reports, setup};
 
 /// How long faults are planted.
 const MUTANTS_TIME: Duration = Duration::from_secs(5 * 60);
@@ -41,9 +41,8 @@ pub fn run(args: &[String]) -> Result<()> {
         cargo_step(&[&what[..], &["--", "-D", "warnings"]].concat())
     });
     steps.step("doc", doc);
-    let mut closing = Vec::new();
-    let mut reports = Vec::new();
-    steps.step("tests", || tests(core, seed, &mut closing, &mut reports));
+    let (mut closing, mut said) = (Vec::new(), Vec::new());
+    steps.step("tests", || tests(core, seed, &mut closing, &mut said));
     steps.step("doctests", || {
         cargo_step(&["test", "--quiet", "--workspace", "--all-features", "--doc"])
     });
@@ -54,7 +53,7 @@ pub fn run(args: &[String]) -> Result<()> {
 
     steps.print();
     println!("\n── reports ──\nseed {seed}");
-    for line in &reports {
+    for line in &said {
         println!("{line}");
     }
     println!("\n── the test runner's closing lines ──");
@@ -77,15 +76,16 @@ fn tests(
     core: bool,
     seed: u64,
     closing: &mut Vec<String>,
-    reports: &mut Vec<String>,
+    said: &mut Vec<String>,
 ) -> Result<Outcome> {
-    let mut command = Runner::choose().command(&["--workspace", "--all-features"]);
+    let runner = Runner::choose();
+    let mut command = runner.command(&["--workspace", "--all-features"]);
     seed::plant(&mut command, seed);
     if core {
         command.env("UPDRAFT_CORE", "1");
     }
-    let ran = runner::run(runner::collect_reports(&mut command)?)?;
-    *reports = runner::reports()?;
+    let ran = runner::run(&mut command)?;
+    *said = reports::of_last_run(runner, "default")?;
     *closing = ran.closing;
     if !ran.passed {
         bail!("replay the random ones with --seed {seed}");
