@@ -2,21 +2,33 @@
 //! nextest keeps it in a JUnit file (`.config/nextest.toml`), from which it is read here.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
 use crate::runner::Runner;
 use crate::workspace;
 
-/// The lines that the tests of the last run printed, each behind the name of its test program.
-pub fn of_last_run(runner: Runner, profile: &str) -> Result<Vec<String>> {
-    if runner == Runner::Cargo {
-        return Ok(vec!["what tests report is collected by cargo-nextest only".to_owned()]);
+/// Forgets the last run, so that a run that comes to nothing reports nothing.
+pub fn forget(profile: &str) -> Result<()> {
+    let path = junit(profile);
+    if path.exists() {
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
-    let path = workspace::root().join("target/nextest").join(profile).join("junit.xml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(read(&text))
+    Ok(())
+}
+
+fn junit(profile: &str) -> PathBuf {
+    workspace::root().join("target/nextest").join(profile).join("junit.xml")
+}
+
+/// The lines that the tests of the last run printed, each behind the name of its test program.
+pub fn of_last_run(runner: Runner, profile: &str) -> Vec<String> {
+    if runner == Runner::Cargo {
+        return vec!["what tests report is collected by cargo-nextest only".to_owned()];
+    }
+    // A run that did not get as far as running tests leaves no file.
+    read(&fs::read_to_string(junit(profile)).unwrap_or_default())
 }
 
 fn read(junit: &str) -> Vec<String> {
