@@ -3,7 +3,7 @@
 use crate::board::{Board, PRIMARY, SECONDARY, Shape, image};
 use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
 use updraft_image::SwapType;
-use updraft_sim::flash::Torn;
+use updraft_sim::flash::{OpKind, Torn};
 
 const CLASSES: [Torn; 6] =
     [Torn::Skip, Torn::Half, Torn::AllButOneBit(1), Torn::Bits(2), Torn::Bits(3), Torn::Bits(4)];
@@ -205,6 +205,33 @@ fn overwrite_survives_every_cut() {
         let sweep = |shape| Story::new(shape, swap, [100, 70]).sweep();
         let cuts: Vec<_> = overwrites().map(sweep).collect();
         println!("overwrite, {swap:?}: {cuts:?} cuts");
+    }
+}
+
+/// The request is erased when the swap has been recorded. Whatever a cut leaves of it, it is not
+/// read again: a permanent upgrade does not become a test, nor a revert an upgrade.
+#[test]
+fn a_half_erased_request_keeps_its_kind() {
+    for shape in MOVES {
+        for swap in [SwapType::Permanent, SwapType::Revert] {
+            let story = Story::new(shape, swap, [33, 60]);
+            let mut recording = story.start.clone();
+            recording.flash.supply().record(true);
+            recording.boot().unwrap();
+            let log = recording.flash.take_log();
+            let last_sector = (shape.sectors[1] - 1) * shape.sector;
+            let erased = log.iter().rposition(|op| {
+                op.kind == OpKind::Erase && op.area == SECONDARY && op.offset == last_sector
+            });
+            let n = erased.expect("the request is erased") as u64;
+            for seed in 0..400 {
+                let mut board = story.start.clone();
+                board.flash.supply().cut_at(n, Torn::Bits(seed));
+                assert!(board.boot().is_err());
+                board.flash.supply().power_on();
+                story.check(board, false, &|| format!("{shape:?}, {swap:?}, seed {seed}"));
+            }
+        }
     }
 }
 

@@ -1,5 +1,9 @@
 //! What a power cut in the middle of an operation leaves behind.
 
+/// Chances out of 256 that a bit changes, for [`Torn::Bits`]: an operation that had hardly begun
+/// or was all but over leaves other traces than one in the middle.
+const SHARES: [u64; 9] = [1, 3, 10, 40, 128, 216, 246, 253, 255];
+
 /// How much of the interrupted operation took place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Torn {
@@ -44,7 +48,7 @@ impl Torn {
             }
             Self::Bits(seed) => {
                 let mut random = Random(seed);
-                let share = random.next() % 256;
+                let share = SHARES[(random.next() % SHARES.len() as u64) as usize];
                 each_changing_bit(cells, wanted, || random.next() % 256 < share);
             }
         }
