@@ -1,1 +1,34 @@
-//! Stub.
+//! The desk's side of images: keys, signing, and telling what a file is.
+//!
+//! ```text
+//! key.pem ─▶ Key ──────────┐                       ┌─▶ image: header, body, TLVs
+//! build.bin ───────────────┼─▶ sign(SignOptions) ──┤
+//! board file or options ───┘                       └─▶ + padding and trailer, if asked for
+//!
+//! image ─▶ inspect ─▶ Inspection: every field, every byte range, whose signature
+//! ```
+//! What does not depend on chance is byte for byte what imgtool 2.5.0 writes; ECDSA signatures are
+//! deterministic (RFC 6979), so that the same input always gives the same file.
+
+mod boot_record;
+mod der;
+pub mod hex;
+
+mod ids;
+
+mod key;
+mod known;
+mod listing;
+mod options;
+mod signer;
+
+pub use ids::{IdError, class_id, vendor_id};
+
+pub use key::{Key, KeyError, PrivateForm, PublicKey, PublicPem};
+pub use known::{KnownKey, known_key};
+pub use listing::{Language, listing};
+pub use options::{
+    CustomTlvError, DependencyError, KeyFormat, Padding, Placement, SecurityCounter, SignOptions,
+    dependencies, parse_custom_tlv,
+};
+pub use signer::{SignError, sign, sign_to_segments};

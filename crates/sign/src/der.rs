@@ -1,0 +1,84 @@
+//! The few fixed shapes of DER that keys of the two schemes have.
+
+use zeroize::Zeroizing;
+
+/// `SEQUENCE { id-ecPublicKey, prime256v1 }`.
+const P256_ALGORITHM: [u8; 21] = [
+    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+    0xce, 0x3d, 0x03, 0x01, 0x07,
+];
+/// `SEQUENCE { id-Ed25519 }`.
+const ED25519_ALGORITHM: [u8; 7] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+
+const INTEGER: u8 = 0x02;
+const BIT_STRING: u8 = 0x03;
+const OCTET_STRING: u8 = 0x04;
+const SEQUENCE: u8 = 0x30;
+/// `[0]`, the curve in a SEC1 key.
+const PARAMETERS: u8 = 0xa0;
+/// `[1]`, the public point in a SEC1 key.
+const POINT: u8 = 0xa1;
+
+/// An element whose content is shorter than 256 bytes, as everything here is.
+fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let len: usize = parts.iter().map(|part| part.len()).sum();
+    let mut out = Zeroizing::new(Vec::with_capacity(len + 3));
+    out.push(tag);
+    if len >= 0x80 {
+        out.push(0x81);
+    }
+    out.push(len as u8);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out
+}
+
+/// SubjectPublicKeyInfo of an uncompressed P-256 point.
+pub fn p256_public(point: &[u8]) -> Vec<u8> {
+    let bits = element(BIT_STRING, &[&[0], point]);
+    element(SEQUENCE, &[&P256_ALGORITHM, &bits]).to_vec()
+}
+
+/// SubjectPublicKeyInfo of an Ed25519 key.
+pub fn ed25519_public(key: &[u8; 32]) -> Vec<u8> {
+    let bits = element(BIT_STRING, &[&[0], key]);
+    element(SEQUENCE, &[&ED25519_ALGORITHM, &bits]).to_vec()
+}
+
+/// ECPrivateKey (RFC 5915) of a P-256 key, with what is given of the optional parts.
+pub fn p256_sec1(scalar: &[u8], with_curve: bool, point: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
+    let curve = match with_curve {
+        true => element(PARAMETERS, &[&P256_ALGORITHM[11..]]),
+        false => Zeroizing::default(),
+    };
+    let point = match point {
+        Some(point) => element(POINT, &[&element(BIT_STRING, &[&[0], point])]),
+        None => Zeroizing::default(),
+    };
+    let version = element(INTEGER, &[&[1]]);
+    element(SEQUENCE, &[&version, &element(OCTET_STRING, &[scalar]), &curve, &point])
+}
+
+/// PrivateKeyInfo (PKCS#8) of a P-256 key.
+pub fn p256_pkcs8(scalar: &[u8], point: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
+    let key = element(OCTET_STRING, &[&p256_sec1(scalar, false, point)]);
+    element(SEQUENCE, &[&element(INTEGER, &[&[0]]), &P256_ALGORITHM, &key])
+}
+
+/// PrivateKeyInfo (PKCS#8) of an Ed25519 key.
+pub fn ed25519_pkcs8(seed: &[u8; 32]) -> Zeroizing<Vec<u8>> {
+    let key = element(OCTET_STRING, &[&element(OCTET_STRING, &[seed])]);
+    element(SEQUENCE, &[&element(INTEGER, &[&[0]]), &ED25519_ALGORITHM, &key])
+}
+
+/// `SEQUENCE { INTEGER r, INTEGER s }`.
+pub fn ecdsa_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
+    element(SEQUENCE, &[&positive(r), &positive(s)]).to_vec()
+}
+
+/// An INTEGER from big-endian digits, as short as it can be.
+fn positive(digits: &[u8]) -> Zeroizing<Vec<u8>> {
+    let zeros = digits.iter().take_while(|digit| **digit == 0).count();
+    let digits = &digits[zeros.min(digits.len().saturating_sub(1))..];
+    let sign: &[u8] = if digits.first().is_some_and(|digit| *digit >= 0x80) { &[0] } else { &[] };
+    element(INTEGER, &[sign, digits])
+}

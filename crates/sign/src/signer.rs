@@ -1,0 +1,362 @@
+//! Making an image: header, body, protected TLVs, hash, key, signature, and padding.
+
+use updraft_image::{
+    Digest, Flag, Flags, HashKind, Header, Scheme, TlvKind, TlvType, TlvWriter, UpgradeMode,
+    magic_bytes,
+};
+
+use crate::boot_record::boot_record;
+use crate::hex::Segment;
+use crate::options::{CustomTlvError, KeyFormat, Padding, Placement, SignOptions};
+use crate::{Key, KeyError};
+
+/// Why an image cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The header size is none.
+    #[error("a header of {0} bytes: it takes 32 to 65535")]
+    HeaderSize(u32),
+    /// The alignments are none that trailers can have.
+    #[error(
+        "alignment {align} in a trailer aligned to {max_align}: alignments are 1 to 32, trailers \
+         are aligned to 8, 16 or 32, and to no less than the alignment"
+    )]
+    Align {
+        /// Bytes of a status record.
+        align: u32,
+        /// Spacing of the trailer's fields.
+        max_align: u32,
+    },
+    /// The input does not begin with room for the header.
+    #[error(
+        "the input does not begin with {header_size} zeros for the header: at offset \
+         {offset:#x} is {found:#04x}"
+    )]
+    NoRoomForHeader {
+        /// Bytes of the header.
+        header_size: u32,
+        /// Where the first other byte is.
+        offset: usize,
+        /// What is there.
+        found: u8,
+    },
+    /// The input is shorter than the header that it should begin with.
+    #[error("the input has {len} bytes, fewer than the {header_size} of the header")]
+    ShorterThanHeader {
+        /// Bytes of the input.
+        len: usize,
+        /// Bytes of the header.
+        header_size: u32,
+    },
+    /// The input already is an image.
+    #[error("the input is an image already: it begins with an image header")]
+    AlreadyImage,
+    /// Image and trailer do not fit in the slot.
+    #[error(
+        "the image does not fit: {image} bytes + trailer {trailer} = {total} bytes, the slot has \
+         {slot}: {over} too many", total = image + trailer, over = image + trailer - slot
+    )]
+    TooLarge {
+        /// Bytes of the image with all TLVs.
+        image: u64,
+        /// Bytes of the trailer.
+        trailer: u64,
+        /// Bytes of the slot.
+        slot: u64,
+    },
+    /// The image fits in the slot, but the bootloader cannot exchange images of that size.
+    #[error(
+        "the image has {image} bytes, the bootloader takes at most {max}: {over} too many",
+        over = image - max
+    )]
+    TooLargeForMode {
+        /// Bytes of the image with all TLVs.
+        image: u64,
+        /// The largest image.
+        max: u64,
+    },
+    /// The key cannot sign with that hash.
+    #[error("{scheme} does not sign {} hashes", .hash.tlv())]
+    Hash {
+        /// What the key signs with.
+        scheme: Scheme,
+        /// The hash asked for.
+        hash: HashKind,
+    },
+    /// A signature over the image itself needs an Ed25519 key.
+    #[error("only Ed25519 signs the image itself, and the key is {}",
+        .scheme.map_or("missing".into(), |scheme| scheme.to_string()))]
+    PureNeedsEd25519 {
+        /// What the key signs with.
+        scheme: Option<Scheme>,
+    },
+    /// A hash was asked for where there is no choice.
+    #[error("a signature over the image itself goes with SHA-512, not with {}", .0.tlv())]
+    PureHash(HashKind),
+    /// A name in attestation tokens is too long.
+    #[error("the boot record name `{0}` has more than 12 characters")]
+    BootRecord(String),
+    /// A custom TLV cannot be added.
+    #[error(transparent)]
+    CustomTlv(#[from] CustomTlvError),
+    /// The protected TLVs are too many.
+    #[error("the protected TLVs take more than 65535 bytes")]
+    TooManyTlvs,
+    /// An address of 0 means none in this format.
+    #[error("address 0 stands for no address in an image header")]
+    ZeroAddress,
+    /// The key does not sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl SignError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::HeaderSize(_) => {
+                "the header size is where the build puts the vector table, often 0x200"
+            }
+            Self::Align { .. } => "--align is the write size of the slot's flash",
+            Self::NoRoomForHeader { .. } | Self::ShorterThanHeader { .. } => {
+                "--pad-header puts the header in front of the input; without it the build has to \
+                 leave room (Zephyr: CONFIG_ROM_START_OFFSET)"
+            }
+            Self::AlreadyImage => "sign the build's output, not a signed image",
+            Self::TooLarge { .. } => {
+                "make the image smaller, or the slot larger; --max-sectors and --align decide how \
+                 long the trailer is"
+            }
+            Self::TooLargeForMode { .. } => {
+                "make the image smaller, or choose a mode that needs fewer spare sectors"
+            }
+            Self::Hash { .. } => "leave --sha out: the key decides",
+            Self::PureNeedsEd25519 { .. } => "make one with `updraft key new --type ed25519`",
+            Self::PureHash(_) => "leave --sha out",
+            Self::BootRecord(_) => "choose a shorter name",
+            Self::CustomTlv(_) => "see `updraft image sign --help`",
+            Self::TooManyTlvs => "give fewer or shorter --custom-tlv",
+            Self::ZeroAddress => "leave the address out",
+            Self::Key(error) => error.remedy(),
+        }
+    }
+}
+
+/// Makes an image of `input`, signed with `key`, or with its hash alone without.
+pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Vec<u8>, SignError> {
+    let header_size = u16::try_from(options.header_size)
+        .ok()
+        .filter(|size| usize::from(*size) >= Header::SIZE)
+        .ok_or(SignError::HeaderSize(options.header_size))?;
+    if !options.aligns_are_possible() {
+        let (align, max_align) = (options.align, options.trailer_align());
+        return Err(SignError::Align { align, max_align });
+    }
+    let hash = hash_kind(options, key)?;
+    let mut image = with_room_for_header(input, options)?;
+    let body = image.len() - usize::from(header_size);
+    let protected = protected_tlvs(options, hash, key)?;
+    let header = Header {
+        load_addr: match options.placement {
+            Placement::Anywhere => 0,
+            Placement::RamLoad(0) | Placement::RomFixed(0) => return Err(SignError::ZeroAddress),
+            Placement::RamLoad(address) | Placement::RomFixed(address) => address,
+        },
+        hdr_size: header_size,
+        // `protected_tlvs` keeps the length within u16.
+        protect_tlv_size: protected.len() as u16,
+        img_size: u32::try_from(body).map_err(|_| too_large(image.len(), options))?,
+        flags: flags(options),
+        version: options.version,
+        pad: 0,
+    };
+    image[..Header::SIZE].copy_from_slice(&header.emit());
+    image.extend_from_slice(&protected);
+
+    let digest = Digest::of(hash, &image);
+    let mut tlvs = vec![(hash.tlv(), digest.as_bytes().to_vec())];
+    if options.pure {
+        tlvs.push((TlvType::SIG_PURE, vec![1]));
+    }
+    if let Some(key) = key {
+        tlvs.push(match options.key_format {
+            KeyFormat::Hash => (TlvType::KEYHASH, key.public().hash(hash).as_bytes().to_vec()),
+            KeyFormat::Full => (TlvType::PUBKEY, key.public().as_der().to_vec()),
+        });
+        let mut signature =
+            if options.pure { key.sign_message(&image)? } else { key.sign_digest(&digest)? };
+        if options.pad_signature && key.scheme() == Scheme::EcdsaP256 {
+            signature.resize(signature.len().max(72), 0);
+        }
+        tlvs.push((key.scheme().tlv(), signature));
+    }
+    image.extend_from_slice(&area(TlvKind::Unprotected, &tlvs)?);
+
+    check_size(image.len(), options)?;
+    pad(&mut image, options);
+    Ok(image)
+}
+
+/// Makes an image that lies at `address`, for a programmer: of the padding only what is not erased
+/// flash, the image_ok flag and the magic.
+pub fn sign_to_segments(
+    input: &[u8],
+    options: &SignOptions,
+    key: Option<&Key>,
+    address: u32,
+) -> Result<Vec<Segment>, SignError> {
+    let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
+    let mut segments = vec![Segment { address, bytes: sign(input, &unpadded, key)? }];
+    if options.padding != Padding::None {
+        let align = options.trailer_align();
+        let end = address.wrapping_add(options.slot_size);
+        if is_confirmed(options) {
+            let mut bytes = vec![options.erased; align as usize];
+            bytes[0] = Flag::SET;
+            let address = end.wrapping_sub(align.max(16) + align);
+            segments.push(Segment { address, bytes });
+        }
+        let bytes = magic_bytes(align).to_vec();
+        segments.push(Segment { address: end.wrapping_sub(16), bytes });
+    }
+    Ok(segments)
+}
+
+/// Nothing reads image_ok where nothing is ever swapped back.
+fn is_confirmed(options: &SignOptions) -> bool {
+    options.padding == Padding::Confirmed && options.mode != UpgradeMode::OverwriteOnly
+}
+
+/// The algorithm: what was asked for, if the key can do that.
+fn hash_kind(options: &SignOptions, key: Option<&Key>) -> Result<HashKind, SignError> {
+    let scheme = key.map(Key::scheme);
+    if options.pure {
+        return match (scheme, options.hash) {
+            (Some(Scheme::Ed25519), None | Some(HashKind::Sha512)) => Ok(HashKind::Sha512),
+            (Some(Scheme::Ed25519), Some(hash)) => Err(SignError::PureHash(hash)),
+            _ => Err(SignError::PureNeedsEd25519 { scheme }),
+        };
+    }
+    let hash = options.hash.unwrap_or_default();
+    match (scheme, hash) {
+        (None, _) | (Some(_), HashKind::Sha256) | (Some(Scheme::Ed25519), HashKind::Sha512) => {
+            Ok(hash)
+        }
+        (Some(scheme), hash) => Err(SignError::Hash { scheme, hash }),
+    }
+}
+
+/// The input behind a header's worth of bytes, which are the header's padding.
+fn with_room_for_header(input: &[u8], options: &SignOptions) -> Result<Vec<u8>, SignError> {
+    let header_size = options.header_size;
+    let room = header_size as usize;
+    if options.pad_header {
+        if Header::parse(input).is_ok() {
+            return Err(SignError::AlreadyImage);
+        }
+        let mut image = vec![options.erased; room];
+        image.extend_from_slice(input);
+        return Ok(image);
+    }
+    let Some(header) = input.get(..room) else {
+        return Err(SignError::ShorterThanHeader { len: input.len(), header_size });
+    };
+    match header.iter().enumerate().find(|(_, byte)| **byte != 0) {
+        None => Ok(input.to_vec()),
+        Some(_) if Header::parse(input).is_ok() => Err(SignError::AlreadyImage),
+        Some((offset, found)) => {
+            Err(SignError::NoRoomForHeader { header_size, offset, found: *found })
+        }
+    }
+}
+
+fn flags(options: &SignOptions) -> Flags {
+    let placement = match options.placement {
+        Placement::Anywhere => Flags::default(),
+        Placement::RamLoad(_) => Flags::RAM_LOAD,
+        Placement::RomFixed(_) => Flags::ROM_FIXED,
+    };
+    let bootable = if options.non_bootable { Flags::NON_BOOTABLE } else { Flags::default() };
+    placement | bootable
+}
+
+/// The protected area; empty if there is nothing to put in.
+fn protected_tlvs(
+    options: &SignOptions,
+    hash: HashKind,
+    key: Option<&Key>,
+) -> Result<Vec<u8>, SignError> {
+    let mut tlvs = Vec::new();
+    if let Some(counter) = options.security_counter {
+        let value = counter.value(options.version).to_le_bytes();
+        tlvs.push((TlvType::SEC_CNT, value.to_vec()));
+    }
+    if let Some(sw_type) = &options.boot_record {
+        if sw_type.chars().count() > 12 {
+            return Err(SignError::BootRecord(sw_type.clone()));
+        }
+        let signer = key.map(|key| key.public().hash(hash));
+        let record = boot_record(sw_type, options.version, hash, signer.as_ref());
+        tlvs.push((TlvType::BOOT_RECORD, record));
+    }
+    let dependencies = options.dependencies.iter();
+    tlvs.extend(dependencies.map(|one| (TlvType::DEPENDENCY, one.to_bytes().to_vec())));
+    tlvs.extend(options.vendor_id.map(|id| (TlvType::UUID_VID, id.to_vec())));
+    tlvs.extend(options.class_id.map(|id| (TlvType::UUID_CID, id.to_vec())));
+    for (at, (kind, payload)) in options.custom_tlvs.iter().enumerate() {
+        if !kind.is_custom() {
+            return Err(CustomTlvError::Type(kind.0).into());
+        }
+        if options.custom_tlvs[..at].iter().any(|(before, _)| before == kind) {
+            return Err(CustomTlvError::Twice(kind.0).into());
+        }
+        if u16::try_from(payload.len()).is_err() {
+            return Err(CustomTlvError::Length(payload.len()).into());
+        }
+        tlvs.push((*kind, payload.clone()));
+    }
+    match tlvs.is_empty() {
+        true => Ok(Vec::new()),
+        false => area(TlvKind::Protected, &tlvs),
+    }
+}
+
+fn area(kind: TlvKind, tlvs: &[(TlvType, Vec<u8>)]) -> Result<Vec<u8>, SignError> {
+    let len = tlvs.iter().fold(4, |len, (_, payload)| len + 4 + payload.len());
+    let mut buf = vec![0; len];
+    let mut writer = TlvWriter::new(kind, &mut buf).ok_or(SignError::TooManyTlvs)?;
+    for (kind, payload) in tlvs {
+        writer.push(*kind, payload).ok_or(SignError::TooManyTlvs)?;
+    }
+    Ok(writer.finish().to_vec())
+}
+
+fn too_large(image: usize, options: &SignOptions) -> SignError {
+    let (trailer, slot) = (options.trailer_size(), options.slot_size.into());
+    SignError::TooLarge { image: image as u64, trailer, slot }
+}
+
+fn check_size(len: usize, options: &SignOptions) -> Result<(), SignError> {
+    let image = len as u64;
+    if image + options.trailer_size() > options.slot_size.into() {
+        return Err(too_large(len, options));
+    }
+    match options.max_image.map(u64::from) {
+        Some(max) if image > max => Err(SignError::TooLargeForMode { image, max }),
+        _ => Ok(()),
+    }
+}
+
+/// Fills up to the slot and writes the trailer. `check_size` has found that it fits.
+fn pad(image: &mut Vec<u8>, options: &SignOptions) {
+    if options.padding == Padding::None {
+        return;
+    }
+    let (slot, align) = (options.slot_size as usize, options.trailer_align() as usize);
+    image.resize(slot, options.erased);
+    image[slot - 16..].copy_from_slice(&magic_bytes(options.trailer_align()));
+    if is_confirmed(options) {
+        image[slot - align.max(16) - align] = Flag::SET;
+    }
+}

@@ -1,0 +1,192 @@
+//! Key files, and the encodings that bootloaders embed.
+
+use updraft_image::{HashKind, Rules, Scheme, Software, Version, validate};
+use updraft_sign::{
+    Key, KeyError, Language, PrivateForm, PublicKey, PublicPem, SignOptions, known_key, listing,
+    sign,
+};
+
+use crate::command::words;
+use crate::vectors::{Tally, file, manifest, text, unhex};
+
+const KEYS: [(&str, Scheme); 5] = [
+    ("ecdsa-p256", Scheme::EcdsaP256),
+    ("ecdsa-p256-other", Scheme::EcdsaP256),
+    ("enc-ecdsa-p256", Scheme::EcdsaP256),
+    ("ed25519", Scheme::Ed25519),
+    ("ed25519-other", Scheme::Ed25519),
+];
+
+#[test]
+fn key_files_of_imgtool_are_read_and_written_alike() {
+    let manifest = manifest();
+    for (name, scheme) in KEYS {
+        let (private, public) =
+            (text(&format!("keys/{name}.pem")), text(&format!("keys/{name}.pub.pem")));
+        let key = Key::from_pem(&private).unwrap();
+        assert_eq!(key.scheme(), scheme);
+        assert_eq!(*key.to_pem(), private, "{name}");
+        assert_eq!(key.public().to_pem(), public, "{name}");
+        let from_public = PublicKey::from_pem_of_any_kind(&public).unwrap();
+        assert_eq!(from_public, (key.public().clone(), PublicPem::Public));
+        let from_private = PublicKey::from_pem_of_any_kind(&private).unwrap();
+        assert_eq!(from_private, (key.public().clone(), PublicPem::Private));
+        if let Some(der) = manifest["keys"][name]["embedded_pub_der_hex"].as_str() {
+            assert_eq!(key.public().as_der(), unhex(der));
+        }
+        for (kind, field) in [
+            (HashKind::Sha256, "sha256"),
+            (HashKind::Sha384, "sha384"),
+            (HashKind::Sha512, "sha512"),
+        ] {
+            if let Some(hash) = manifest["keys"][name][field].as_str() {
+                assert_eq!(key.public().hash(kind).to_string(), hash, "{name}");
+            }
+        }
+    }
+}
+
+/// What one of imgtool's key commands prints, made by us; an error names what is left out.
+fn print(words: &[String]) -> Result<Result<Vec<u8>, KeyError>, &'static str> {
+    let option = |names: &[&str]| {
+        let at = words.iter().position(|word| names.contains(&word.as_str()))?;
+        words.get(at + 1).map(String::as_str)
+    };
+    let file = option(&["-k"]).unwrap();
+    if file.contains("rsa") || file.contains("p384") || file.contains("x25519") {
+        return Err("keys of other types are not supported yet");
+    }
+    let pem = text(file);
+    let suffix = option(&["--name-suffix"]).unwrap_or_default();
+    let public = PublicKey::from_pem(&pem).unwrap();
+    let source = |language, what: &str, bytes: &[u8]| {
+        let name = format!("{}_{what}", public.short_name());
+        listing(language, &name, suffix, bytes).into_bytes()
+    };
+    let encoding = option(&["-e"]).unwrap_or("lang-c");
+    Ok(Ok(match (words[1].as_str(), encoding) {
+        ("getpub", "lang-c") => source(Language::C, "pub_key", public.as_der()),
+        ("getpub", "lang-rust") => source(Language::Rust, "pub_key", public.as_der()),
+        ("getpub", "pem") => public.to_pem().into_bytes(),
+        ("getpub", "raw") => public.as_der().to_vec(),
+        ("getpubhash", encoding) => {
+            let hash = public.hash(HashKind::Sha256);
+            match encoding {
+                "raw" => hash.as_bytes().to_vec(),
+                _ => source(Language::C, "pub_key_hash", hash.as_bytes()),
+            }
+        }
+        ("getpriv", _) => {
+            let form = match option(&["-f"]) {
+                Some("openssl") => PrivateForm::Sec1,
+                _ => PrivateForm::Pkcs8,
+            };
+            let minimal = words.iter().any(|word| word == "--minimal");
+            return Ok(Key::from_pem(&pem)
+                .unwrap()
+                .private_der(form, minimal)
+                .map(|der| listing(Language::C, "enc_priv_key", "", &der).into_bytes()));
+        }
+        _ => return Err("keyinfo: asked of the type itself"),
+    }))
+}
+
+#[test]
+fn every_encoding_of_imgtool_is_printed_alike() {
+    let mut tally = Tally::default();
+    for case in manifest()["keyout"].as_array().unwrap() {
+        let line = case["command"].as_str().unwrap();
+        let printed = match print(&words(line)) {
+            Ok(printed) => printed,
+            Err(reason) => {
+                tally.exclude(reason);
+                continue;
+            }
+        };
+        tally.run();
+        match case["rc"].as_u64() {
+            Some(0) => {
+                let expected = file(case["stdout_file"].as_str().unwrap());
+                assert_eq!(
+                    String::from_utf8_lossy(&printed.unwrap()),
+                    String::from_utf8_lossy(&expected),
+                    "{line}"
+                );
+            }
+            _ => assert!(matches!(printed, Err(KeyError::NoSuchForm { .. })), "{line}"),
+        }
+    }
+    let (run, total) = tally.report("recorded key commands");
+    assert_eq!((run, total), (33, 109));
+}
+
+#[test]
+fn a_fresh_key_signs_and_survives_its_file() {
+    for scheme in [Scheme::EcdsaP256, Scheme::Ed25519] {
+        let key = Key::generate(scheme).unwrap();
+        let read = Key::from_pem(&key.to_pem()).unwrap();
+        assert_eq!(read.public(), key.public());
+        let options = SignOptions { pad_header: true, ..options() };
+        let image = sign(b"firmware", &options, Some(&key)).unwrap();
+        assert_eq!(sign(b"firmware", &options, Some(&read)).unwrap(), image);
+        let keys = [key.public().as_embedded().unwrap()];
+        let header = updraft_image::Header::parse(&image).unwrap();
+        let mut source = image.as_slice();
+        validate(&mut source, &header, &Rules::default(), &mut Software::new(&keys)).unwrap();
+        assert_ne!(Key::generate(scheme).unwrap().public(), key.public());
+    }
+}
+
+fn options() -> SignOptions {
+    SignOptions::new(Version::new(1, 0, 0, 0), 32, 0x8000)
+}
+
+#[test]
+fn sec1_files_are_read_with_and_without_parameters() {
+    // The same key as `openssl ec` and `openssl ecparam -genkey` write it.
+    let sec1 = Key::from_pem(&text("keys/ecdsa-p256.pem")).unwrap();
+    let der = sec1.private_der(PrivateForm::Sec1, false).unwrap();
+    let block = |label: &str, der: &[u8]| {
+        pem_rfc7468::encode_string(label, pem_rfc7468::LineEnding::CRLF, der).unwrap()
+    };
+    let file = block("EC PRIVATE KEY", &der);
+    assert_eq!(Key::from_pem(&file).unwrap().public(), sec1.public());
+    let parameters = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+    let file = block("EC PARAMETERS", &parameters) + &file;
+    assert_eq!(Key::from_pem(&file).unwrap().public(), sec1.public());
+    let minimal = sec1.private_der(PrivateForm::Pkcs8, true).unwrap();
+    let file = block("PRIVATE KEY", &minimal);
+    assert_eq!(Key::from_pem(&file).unwrap().public(), sec1.public());
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_told_by_their_type() {
+    let message = |name: &str| Key::from_pem(&text(name)).unwrap_err().to_string();
+    assert!(message("keys/rsa-2048.pem").contains("an RSA key"));
+    assert!(message("keys/ecdsa-p384.pem").contains("a P-384 key"));
+    assert!(message("keys/x25519.pem").contains("an X25519 key"));
+    assert!(message("keys/ed25519.pub.pem").contains("public key"));
+    assert!(message("keys/ed25519-pass.pem").contains("password"));
+    let message = |name: &str| PublicKey::from_pem(&text(name)).unwrap_err().to_string();
+    assert!(message("keys/rsa-3072.pub.pem").contains("an RSA key"));
+    assert!(message("keys/ecdsa-p384.pub.pem").contains("a P-384 key"));
+    assert!(matches!(Key::from_pem("no key"), Err(KeyError::NoPem)));
+    let cut = text("keys/ed25519.pem").replace("MC4", "MC5");
+    assert!(matches!(Key::from_pem(&cut), Err(KeyError::Damaged { .. })));
+    let half = &text("keys/ed25519.pem")[..60];
+    assert!(matches!(Key::from_pem(half), Err(KeyError::Pem(_))));
+}
+
+#[test]
+fn a_private_key_does_not_show_in_debug_output() {
+    let key = Key::from_pem(&text("keys/ed25519.pem")).unwrap();
+    assert_eq!(format!("{key:?}"), format!("Key {{ public: {:?}, .. }}", key.public()));
+}
+
+#[test]
+fn published_keys_are_known() {
+    let sha256 = "e30466f6b8470c1f29070b17f1e2d3e94d445e3f608087fdc711e4382bb538b6";
+    assert_eq!(known_key(sha256).unwrap().name, "root-ec-p256");
+    let key = Key::from_pem(&text("keys/ed25519.pem")).unwrap();
+    assert_eq!(known_key(&key.public().hash(HashKind::Sha256).to_string()), None);
+}

@@ -1,0 +1,150 @@
+//! Every recorded `imgtool sign` command gives the same file from us.
+
+use updraft_image::{
+    Digest, HashKind, Header, Rules, Scheme, Signed, Software, TlvArea, TlvType, validate,
+};
+use updraft_sign::hex::{self, Segment};
+use updraft_sign::{Key, sign, sign_to_segments};
+
+use crate::command::{Command, words};
+use crate::vectors::{Tally, file, manifest, text};
+
+/// What an image with an ECDSA signature is made of.
+struct Parts {
+    /// Everything before the signature, without the lengths that depend on the signature's.
+    before: Vec<u8>,
+    /// Where the image ends.
+    end: usize,
+}
+
+fn parts(image: &[u8]) -> Parts {
+    let header = Header::parse(image).unwrap();
+    let mut source = image;
+    let area = TlvArea::open(&mut source, &header).unwrap();
+    let found = area.iter_bounded().find(&mut source, TlvType::ECDSA_SIG).unwrap().unwrap();
+    assert_eq!(found.offset + u32::from(found.len), area.end(), "the signature comes last");
+    let mut before = image[..found.offset as usize - 2].to_vec();
+    let total = area.protected_end() as usize + 2;
+    before[total..total + 2].fill(0);
+    Parts { before, end: area.end() as usize }
+}
+
+/// Whether the two differ in nothing but the ECDSA signature, which is random in imgtool.
+fn same_but_for_the_signature(one: &[u8], other: &[u8], erased: u8) -> bool {
+    let (first, second) = (parts(one), parts(other));
+    let end = first.end.max(second.end);
+    let padded = one.len() > first.end;
+    first.before == second.before
+        && padded == (other.len() > second.end)
+        && (!padded || one[end..] == other[end..])
+        && [(one, &first), (other, &second)]
+            .into_iter()
+            .all(|(image, parts)| !padded || image[parts.end..end].iter().all(|b| *b == erased))
+}
+
+fn verify(image: &[u8], key: &Key, pure: bool, hash: HashKind) {
+    let keys = [key.public().as_embedded().unwrap()];
+    let signed = if pure { Signed::Image } else { Signed::Hash };
+    let rules = Rules { hash, signed, ..Rules::default() };
+    let header = Header::parse(image).unwrap();
+    let mut source = image;
+    validate(&mut source, &header, &rules, &mut Software::new(&keys)).unwrap();
+}
+
+/// Images in Intel HEX on either side: the same bytes at the same addresses.
+fn hex_files_are_the_same(command: &Command, key: Option<&Key>) {
+    let Command { options, input, output, base, .. } = command;
+    let mut address = *base;
+    let bytes = if input.ends_with(".hex") {
+        let Segment { address: from_file, bytes } = hex::parse(&text(input)).unwrap();
+        // The header goes in front of what the file begins with.
+        let header = if options.pad_header { options.header_size } else { 0 };
+        address = address.or(Some(from_file - header));
+        bytes
+    } else {
+        file(input)
+    };
+    if !output.ends_with(".hex") {
+        let image = sign(&bytes, options, key).unwrap();
+        assert!(same_but_for_the_signature(&image, &file(output), options.erased), "{output}");
+        return;
+    }
+    let theirs = text(output);
+    let segments = sign_to_segments(&bytes, options, key, address.unwrap()).unwrap();
+    let (image, trailer) = segments.split_first().unwrap();
+    // Their file as segments: what follows the image is the trailer's.
+    let whole = hex::parse(&theirs).unwrap();
+    assert_eq!(whole.address, image.address);
+    let end = parts(&whole.bytes).end;
+    let unsigned = |image: &[u8]| parts(image).before;
+    assert!(unsigned(&image.bytes) == unsigned(&whole.bytes), "{output}");
+    let mut of_theirs =
+        vec![Segment { address: whole.address, bytes: whole.bytes[..end].to_vec() }];
+    of_theirs.extend_from_slice(trailer);
+    assert!(hex::emit(&of_theirs) == theirs, "{output}");
+    let ours = hex::parse(&hex::emit(&segments)).unwrap();
+    assert!(ours.bytes.starts_with(&image.bytes), "{output}");
+}
+
+#[test]
+fn every_recorded_command_makes_the_same_image() {
+    let mut tally = Tally::default();
+    for vector in manifest()["vectors"].as_array().unwrap() {
+        if vector["kind"] == "bad" {
+            continue;
+        }
+        let line = vector["command"].as_str().unwrap();
+        let words = words(line);
+        let [tool, verb, rest @ ..] = words.as_slice() else { panic!("{line}") };
+        if tool != "imgtool" || verb != "sign" {
+            tally.exclude("put together by hand, with no command");
+            continue;
+        }
+        let command = match Command::parse(rest) {
+            Ok(command) => command,
+            Err(reason) => {
+                tally.exclude(reason);
+                continue;
+            }
+        };
+        let key = match command.key.as_deref() {
+            None => None,
+            Some(name) if name.contains("rsa") => {
+                tally.exclude("RSA signatures are not supported yet");
+                continue;
+            }
+            Some(name) if name.contains("p384") => {
+                tally.exclude("P-384 signatures are not supported yet");
+                continue;
+            }
+            Some(name) => Some(Key::from_pem(&text(name)).unwrap()),
+        };
+        tally.run();
+        if line.contains(".hex") {
+            hex_files_are_the_same(&command, key.as_ref());
+            continue;
+        }
+        let image = sign(&file(&command.input), &command.options, key.as_ref())
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        let theirs = file(&command.output);
+        match &key {
+            Some(key) if key.scheme() == Scheme::EcdsaP256 => {
+                let erased = command.options.erased;
+                assert!(same_but_for_the_signature(&image, &theirs, erased), "{line}");
+                // With the full key in the image the original looks keys up in hardware.
+                if line.contains("--public-key-format full") {
+                    continue;
+                }
+                verify(&image, key, false, HashKind::Sha256);
+                verify(&theirs, key, false, HashKind::Sha256);
+            }
+            _ => {
+                let hash = Digest::of(HashKind::Sha256, &image).to_string();
+                assert_eq!(Some(hash.as_str()), vector["sha256_file"].as_str(), "{line}");
+            }
+        }
+        let again = sign(&file(&command.input), &command.options, key.as_ref()).unwrap();
+        assert!(again == image, "signing is deterministic: {line}");
+    }
+    assert_eq!(tally.report("recorded sign commands"), (66, 108));
+}
