@@ -28,6 +28,7 @@ const NARROWEST: usize = 3;
 pub struct FlashMapView<'b> {
     board: &'b Board,
     contents: Vec<Content>,
+    listed: bool,
 }
 
 /// What lies in an area.
@@ -52,7 +53,7 @@ struct Part<'b> {
 impl<'b> FlashMapView<'b> {
     /// The map of `board`, without contents.
     pub fn new(board: &'b Board) -> Self {
-        Self { board, contents: Vec::new() }
+        Self { board, contents: Vec::new(), listed: true }
     }
 
     /// Says what lies in `area`: a short label, and the bytes that it takes from the beginning on.
@@ -61,6 +62,11 @@ impl<'b> FlashMapView<'b> {
         self.contents.retain(|content| content.area != area);
         self.contents.push(Content { area, label: label.into(), used: used_bytes });
         self
+    }
+
+    /// Leaves out the list of areas below each device, for those who have seen it.
+    pub fn without_list(self) -> Self {
+        Self { listed: false, ..self }
     }
 
     /// The drawing, at most `width` columns wide unless there are more parts than fit, with or
@@ -73,7 +79,9 @@ impl<'b> FlashMapView<'b> {
             let painter = Painter { color };
             let _ = writeln!(out, "{}", painter.paint(HEADING, &device.name) + &describe(device));
             self.draw(&mut out, &parts, &painter);
-            self.list(&mut out, device, &parts, &painter);
+            if self.listed {
+                self.list(&mut out, device, &parts, &painter);
+            }
             if index + 1 < self.board.flash().len() {
                 out.push('\n');
             }

@@ -2,6 +2,7 @@
 //! is in the library crates.
 
 mod commands;
+mod demo;
 mod device;
 mod flash_map;
 mod output;
@@ -36,6 +37,8 @@ enum Command {
     Key(commands::key::Args),
     /// Sign, verify and inspect images.
     Image(commands::image::Args),
+    /// The whole story in one terminal: update, test, revert, survive power cuts.
+    Demo(commands::demo::Args),
     /// Play a virtual device.
     Device(commands::device::Args),
     /// Talk to a device over SMP (MCUmgr).
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Boards(args) => commands::boards::run(args, &out),
         Command::Key(args) => commands::key::run(args, &out),
         Command::Image(args) => commands::image::run(args, &out),
+        Command::Demo(args) => commands::demo::run(args, &out),
         Command::Device(args) => commands::device::run(args, &out),
         Command::Smp(args) => commands::smp::run(args, &out),
         Command::Completions(args) => commands::completions::run::<Cli>(args, &out),

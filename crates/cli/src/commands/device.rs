@@ -11,7 +11,7 @@ use updraft_image::Verifier;
 use updraft_sim::device::{Device, Keys, flash_in_file, flash_in_memory, program};
 use updraft_sim::flash::{SimFlash, Torn};
 
-use crate::device::{Host, Remote, draw, slots};
+use crate::device::{Detail, Host, Remote, draw, slots};
 use crate::output::{DIM, GOOD, Output, styled};
 use crate::report::Hint;
 
@@ -103,9 +103,10 @@ fn show(args: Show, out: &Output) -> anyhow::Result<()> {
         return Err(anyhow!("{} is not there", args.flash.display()))
             .hint("updraft device run --flash FILE makes one");
     }
-    let mut flash = open(&board, &args.flash)?;
-    let views = slots(&board, &mut flash);
-    out.result(&views, |w| write!(w, "{}", draw(&board, &views, out.width(), out.is_terminal())))
+    let flash = open(&board, &args.flash)?;
+    let views = slots(&board, &flash);
+    let text = draw(&board, &views, Detail::Full, out.width(), out.is_terminal());
+    out.result(&views, |w| write!(w, "{text}"))
 }
 
 fn open(board: &Board, path: &Path) -> anyhow::Result<SimFlash> {
@@ -151,7 +152,9 @@ pub fn trusted(paths: &[PathBuf]) -> anyhow::Result<Keys> {
     let key = |path: &PathBuf| {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("{} cannot be read", path.display()))?;
-        anyhow::bail!("{} bytes of key cannot be read yet", text.len())
+        let key = updraft_sign::PublicKey::from_pem(&text)
+            .with_context(|| format!("{}", path.display()))?;
+        anyhow::Ok(key.as_der().to_vec())
     };
     Ok(Keys::trusting(paths.iter().map(key).collect::<Result<_, _>>()?)?)
 }
@@ -226,7 +229,7 @@ fn command(line: &str, remote: &Remote, out: &Output) -> anyhow::Result<bool> {
             let text = remote.with(move |device, _| {
                 let board = device.board().clone();
                 let views = slots(&board, device.flash());
-                draw(&board, &views, width, color)
+                draw(&board, &views, Detail::Brief, width, color)
             })?;
             out.line(text)?;
         }

@@ -2,6 +2,7 @@
 
 pub mod boards;
 pub mod completions;
+pub mod demo;
 pub mod device;
 pub mod image;
 pub mod key;

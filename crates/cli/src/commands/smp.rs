@@ -257,7 +257,7 @@ fn upload(
     let outcome = session.upload(&file, uploading, |progress| {
         bar.set_position(progress.acked.into());
     });
-    bar.finish_and_clear();
+    bar.finish();
     let outcome = outcome?;
     let seconds = started.elapsed().as_secs_f64();
     result =

@@ -12,8 +12,10 @@ use updraft_sim::device::Device;
 /// The longest wait for a packet, so that commands are not left waiting.
 const NAP: Duration = Duration::from_millis(20);
 
-/// Something done to the device: it is called with the device and its time.
-type Deed = Box<dyn FnOnce(&mut Device, Duration) + Send>;
+/// Something done to the device: it is called with the device and its time, and what it returns is
+/// called once the console has said what came of it.
+type Deed = Box<dyn FnOnce(&mut Device, Duration) -> Report + Send>;
+type Report = Box<dyn FnOnce()>;
 
 /// A device, its socket and its clock.
 #[derive(Debug)]
@@ -45,7 +47,11 @@ impl Host {
         loop {
             loop {
                 match self.deeds.try_recv() {
-                    Ok(deed) => deed(&mut self.device, self.clock.elapsed()),
+                    Ok(deed) => {
+                        let report = deed(&mut self.device, self.clock.elapsed());
+                        self.device.console().iter().for_each(|line| console(line));
+                        report();
+                    }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return Ok(()),
                 }
@@ -65,6 +71,7 @@ impl Host {
             // An answer that cannot be sent is lost, like any other datagram.
             let send = |answer: &[u8]| drop(socket.send_to(answer, peer));
             self.device.packet(packet, self.clock.elapsed(), send);
+            self.device.console().iter().for_each(|line| console(line));
         }
     }
 }
@@ -94,9 +101,10 @@ impl Remote {
         deed: impl FnOnce(&mut Device, Duration) -> R + Send + 'static,
     ) -> anyhow::Result<R> {
         let (tell, told) = channel();
-        let deed = move |device: &mut Device, now| {
+        let deed = move |device: &mut Device, now| -> Report {
+            let outcome = deed(device, now);
             // Nobody waits any more if this fails.
-            let _ = tell.send(deed(device, now));
+            Box::new(move || drop(tell.send(outcome)))
         };
         let gone = || anyhow!("the virtual device has stopped");
         self.deeds.send(Box::new(deed)).map_err(|_| gone())?;

@@ -4,4 +4,4 @@ mod host;
 mod slots;
 
 pub use host::{Host, Remote};
-pub use slots::{draw, slots};
+pub use slots::{Detail, draw, slots};

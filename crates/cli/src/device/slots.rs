@@ -30,8 +30,12 @@ pub struct SlotView {
     area: updraft_flash::AreaId,
 }
 
-/// Looks at every slot of the board. Reads nothing but the flash: no signature is checked.
-pub fn slots(board: &Board, flash: &mut SimFlash) -> Vec<SlotView> {
+/// Looks at every slot of the board, power or not. No signature is checked.
+pub fn slots(board: &Board, flash: &SimFlash) -> Vec<SlotView> {
+    // The copy has a power supply of its own.
+    let mut snapshot = flash.clone();
+    snapshot.supply().power_on();
+    let flash = &mut snapshot;
     let is_slot = |area: &&Area| matches!(area.role, Role::Primary | Role::Secondary);
     let areas: Vec<Area> = board.areas().iter().filter(is_slot).cloned().collect();
     areas.iter().map(|area| slot(board, flash, area)).collect()
@@ -102,9 +106,27 @@ fn flag(flag: Flag, set: &'static str, torn: &'static str) -> Option<&'static st
     }
 }
 
+/// How much of the flash map to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The drawing and the list of areas.
+    Full,
+    /// The drawing alone.
+    Brief,
+}
+
 /// The flash map with the images in it, and the slots as a table.
-pub fn draw(board: &Board, views: &[SlotView], width: usize, color: bool) -> String {
+pub fn draw(
+    board: &Board,
+    views: &[SlotView],
+    detail: Detail,
+    width: usize,
+    color: bool,
+) -> String {
     let mut map = FlashMapView::new(board);
+    if detail == Detail::Brief {
+        map = map.without_list();
+    }
     for view in views {
         if let Some(version) = &view.version {
             map = map.with_content(view.area, version.clone(), view.bytes);
