@@ -15,6 +15,7 @@ mod der;
 pub mod hex;
 
 mod ids;
+pub mod inspect;
 
 mod key;
 mod known;
@@ -23,6 +24,7 @@ mod options;
 mod signer;
 
 pub use ids::{IdError, class_id, vendor_id};
+pub use inspect::{Inspection, NamedKey, inspect};
 
 pub use key::{Key, KeyError, PrivateForm, PublicKey, PublicPem};
 pub use known::{KnownKey, known_key};

@@ -1,0 +1,114 @@
+//! What the TLVs say.
+
+use serde::Serialize;
+use updraft_image::{
+    Dependency, HashKind, Header, OutOfRange, TlvArea, TlvEntry, TlvError, TlvKind, TlvType,
+};
+use uuid::Uuid;
+
+use super::signatures::{SignatureInfo, name_of};
+use super::{HashInfo, NamedKey, hex};
+
+/// A TLV, explained.
+#[derive(Clone, Debug, Serialize)]
+pub struct TlvInfo {
+    /// Whether the image hash covers it.
+    pub protected: bool,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: u16,
+    /// Its type's name, or its number.
+    pub name: String,
+    /// Where its payload begins.
+    pub offset: u32,
+    /// Bytes of payload.
+    pub len: u16,
+    /// Its payload in hexadecimal.
+    pub data: String,
+    /// What the payload means.
+    pub meaning: Option<String>,
+}
+
+/// The areas, the entries up to the first that cannot be read, and why it cannot.
+pub fn walk(
+    source: &mut &[u8],
+    header: &Header,
+) -> (Option<TlvArea>, Vec<TlvEntry>, Option<TlvError<OutOfRange>>) {
+    let mut entries = Vec::new();
+    let area = match TlvArea::open(source, header) {
+        Ok(area) => area,
+        Err(error) => return (None, entries, Some(error)),
+    };
+    let mut walk = area.iter_bounded();
+    loop {
+        match walk.next(source) {
+            Ok(Some(entry)) => entries.push(entry),
+            Ok(None) => return (Some(area), entries, None),
+            Err(error) => return (Some(area), entries, Some(error)),
+        }
+    }
+}
+
+/// The entry's payload, if the file has all of it.
+pub fn payload<'f>(file: &'f [u8], entry: &TlvEntry) -> Option<&'f [u8]> {
+    let start = usize::try_from(entry.offset).ok()?;
+    file.get(start..start.checked_add(entry.len.into())?)
+}
+
+/// Explains every entry.
+pub fn explain(
+    file: &[u8],
+    entries: &[TlvEntry],
+    hash: Option<&HashInfo>,
+    signatures: &[SignatureInfo],
+    keys: &[NamedKey],
+) -> Vec<TlvInfo> {
+    let explain = |entry: &TlvEntry| {
+        let data = payload(file, entry).unwrap_or_default();
+        TlvInfo {
+            protected: entry.area == TlvKind::Protected,
+            kind: entry.kind.0,
+            name: entry.kind.to_string(),
+            offset: entry.offset,
+            len: entry.len,
+            data: hex(data),
+            meaning: meaning(entry, data, hash, signatures, keys),
+        }
+    };
+    entries.iter().map(explain).collect()
+}
+
+fn meaning(
+    entry: &TlvEntry,
+    data: &[u8],
+    hash: Option<&HashInfo>,
+    signatures: &[SignatureInfo],
+    keys: &[NamedKey],
+) -> Option<String> {
+    if let Some(signature) = signatures.iter().find(|signature| signature.offset == entry.offset) {
+        return Some(signature.to_string());
+    }
+    match entry.kind {
+        kind if HashKind::from_tlv(kind).is_some() => {
+            let same = hash.is_some_and(|hash| hash.computed == hex(data));
+            Some(if same { "matches the content" } else { "not what the content hashes to" }.into())
+        }
+        TlvType::KEYHASH | TlvType::PUBKEY => Some(name_of(entry.kind, data, keys)),
+        TlvType::SIG_PURE => Some("the signature covers the image itself".into()),
+        TlvType::SEC_CNT => data.try_into().ok().map(|bytes| u32::from_le_bytes(bytes).to_string()),
+        TlvType::DEPENDENCY => {
+            let Dependency { image, version } = Dependency::from_bytes(data.try_into().ok()?);
+            Some(format!("image {image}, at least {version}"))
+        }
+        TlvType::UUID_VID | TlvType::UUID_CID => {
+            Uuid::from_slice(data).ok().map(|id| id.to_string())
+        }
+        TlvType::BOOT_RECORD => Some("measured-boot record, CBOR".into()),
+        kind if kind.is_custom() => {
+            let text = std::str::from_utf8(data).ok()?;
+            let printable = !text.is_empty() && !text.chars().any(char::is_control);
+            printable.then(|| format!("\"{text}\""))
+        }
+        _ => None,
+    }
+}
