@@ -3,7 +3,7 @@
 use updraft_dfu::{Config, Dfu};
 use updraft_flash::{AreaEntry, AreaId};
 use updraft_image::{
-    Digest, HashKind, HashOnly, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode, Version,
+    Digest, HashKind, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode, Version,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash};
 
