@@ -40,8 +40,13 @@ fn read(junit: &str) -> Vec<String> {
             let Some((_, rest)) = case.split_once(&format!("<{element}>")) else { continue };
             let Some((text, _)) = rest.split_once(&format!("</{element}>")) else { continue };
             let text = unescape(text);
-            let said = text.lines().filter_map(|line| said(line, &name));
-            lines.extend(said.map(|line| format!("{program}: {line}")));
+            for line in text.lines().filter_map(|line| said(line, &name)) {
+                let line = format!("{program}: {line}");
+                // Several tests of a program may go over the same vectors.
+                if !lines.contains(&line) {
+                    lines.push(line);
+                }
+            }
         }
     }
     lines
