@@ -1,6 +1,6 @@
 //! Asking for an upgrade and confirming one: Zephyr's MCUboot API, by trailer.
 
-use updraft_flash::{AreaId, FlashMap, SlotSource, TrailerAccess};
+use updraft_flash::{AreaId, AreaInfo, FlashMap, SlotSource, TrailerAccess};
 use updraft_image::{
     Flag, Header, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags, TrailerLayout,
     TrailerState, UpgradeMode, Validated, Verifier, validate,
@@ -60,7 +60,11 @@ impl Dfu {
         let write_size = map.info(config.primary).map(|info| info.write_size);
         let trailer = |area| {
             let Config { mode, max_sectors, max_align, .. } = config;
-            let size = map.info(area)?.size;
+            let AreaInfo { size, write_size: own, .. } = map.info(area)?;
+            // A field of the trailer is written at once.
+            if own > max_align {
+                return None;
+            }
             let layout = TrailerLayout::new(size, mode, max_sectors, write_size?, max_align)?;
             Some(TrailerAccess::new(area, layout))
         };
@@ -134,7 +138,7 @@ impl Dfu {
             Magic::Good => {
                 return Ok(Requested::Already(TrailerState::swap_type(&primary, &secondary)));
             }
-            Magic::Unset if secondary == TrailerState::UNSET => {}
+            Magic::Unset if self.secondary.is_erased(map).map_err(DfuError::Flash)? => {}
             // A torn request, or leftovers of another one. The trailer may be cleared if the
             // image ends before the sectors that would go with it.
             _ => {

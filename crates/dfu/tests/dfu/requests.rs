@@ -88,6 +88,15 @@ fn a_torn_request_is_cleared_and_made_again() {
 }
 
 #[test]
+fn leftovers_that_decode_as_nothing_are_cleared_before_a_request() {
+    let mut flash = with_update();
+    flash.load(SECONDARY, SLOT - 40, &[0x0a]).unwrap();
+    let dfu = dfu(&flash);
+    dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Permanent).unwrap();
+    assert_eq!(dfu.swap_type(&mut flash), Ok(SwapType::Permanent));
+}
+
+#[test]
 fn a_damaged_trailer_in_a_sector_of_the_image_is_not_cleared() {
     let mut flash = flash(8, 0xff);
     let large = image(V1, SLOT as usize - 4096);
