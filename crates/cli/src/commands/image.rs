@@ -1,12 +1,69 @@
-//! `updraft image`.
+//! `updraft image`: signs, verifies and inspects images.
+
+mod drawing;
+mod inspect;
+mod sign;
+mod verify;
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::Subcommand;
+use updraft_sign::hex::{self, Segment};
 
 use crate::output::Output;
 
 /// Options of `updraft image`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make an image of a build: header, ids, hash, signature.
+    Sign(Box<sign::Args>),
+    /// Say what the bootloader says to an image, and why.
+    Verify(verify::Args),
+    /// Show everything in an image: header, TLVs, byte ranges, keys, trailer.
+    Inspect(inspect::Args),
+}
 
 /// Runs it.
-pub fn run(_: Args, _: &Output) -> anyhow::Result<()> {
-    Ok(())
+pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
+    match args.command {
+        Command::Sign(args) => sign::run(&args, out),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Inspect(args) => inspect::run(&args, out),
+    }
+}
+
+/// The bytes of a file, and their address if it is Intel HEX.
+fn read(path: &Path) -> anyhow::Result<(Vec<u8>, Option<u32>)> {
+    let read = std::fs::read(path);
+    let bytes = read.with_context(|| format!("{} cannot be read", path.display()))?;
+    if !is_hex(path) {
+        return Ok((bytes, None));
+    }
+    let Segment { address, bytes } = hex::parse(&String::from_utf8_lossy(&bytes))
+        .with_context(|| format!("{} cannot be used", path.display()))?;
+    Ok((bytes, Some(address)))
+}
+
+/// Whether the name says that the file is Intel HEX.
+fn is_hex(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hex"))
+}
+
+/// A number in decimal, or with 0x, 0o or 0b.
+fn number(text: &str) -> Result<u32, String> {
+    let (digits, radix) = match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&text[2..], 16),
+        [b'0', b'o' | b'O', ..] => (&text[2..], 8),
+        [b'0', b'b' | b'B', ..] => (&text[2..], 2),
+        _ => (text, 10),
+    };
+    u32::from_str_radix(&digits.replace('_', ""), radix)
+        .map_err(|_| "a number from 0 to 0xffffffff: decimal, 0x…, 0o… or 0b…".into())
 }

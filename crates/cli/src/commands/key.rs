@@ -1,12 +1,319 @@
-//! `updraft key`.
+//! `updraft key`: makes keys, and prints them in the forms that bootloaders embed.
 
-use crate::output::Output;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::{Subcommand, ValueEnum};
+use serde_json::json;
+use updraft_image::{HashKind, Scheme};
+use updraft_sign::{Key, KeyError, Language, PrivateForm, PublicKey, known_key, listing};
+
+use crate::output::{Output, WARN, styled};
+use crate::report::Hint;
 
 /// Options of `updraft key`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a private key.
+    New(New),
+    /// Print the public key: PEM, DER, or source code for a bootloader.
+    Public(Public),
+    /// Print the private key as source code, for a bootloader that decrypts with it.
+    Private(Private),
+    /// Print the SHA-256 of the public key, as KEYHASH TLVs carry it.
+    Hash(Hash),
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "The file holds the private key without password (PEM, PKCS#8) and is for
+its owner alone (mode 0600). Whoever has it can sign updates: keep a copy in a safe place and never
+in the repository.
+
+Examples:
+  updraft key new key.pem
+  updraft key new --type ecdsa-p256 release.pem
+  updraft key public key.pem -o key.pub.pem")]
+struct New {
+    /// The file to write.
+    file: PathBuf,
+    /// What it signs with.
+    #[arg(short = 't', long = "type", value_enum, default_value_t)]
+    kind: KeyType,
+    /// Overwrite the file if it exists. What only that key has signed can never be updated again.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum KeyType {
+    /// Ed25519: small and fast to sign.
+    #[default]
+    Ed25519,
+    /// ECDSA over P-256: what hardware engines know.
+    EcdsaP256,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  updraft key public key.pem -o key.pub.pem
+  updraft key public key.pem -e lang-c > autogen-pubkey.c
+  updraft key public key.pem -e lang-rust --name-suffix _2")]
+struct Public {
+    /// A private or public key, PEM.
+    key: PathBuf,
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t)]
+    encoding: Encoding,
+    /// Put behind the names in source code: letters, digits and underscores.
+    #[arg(long, default_value = "", value_parser = name_suffix)]
+    name_suffix: String,
+    /// Write to this file instead of standard output.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Encoding {
+    /// PEM.
+    #[default]
+    Pem,
+    /// A C array.
+    LangC,
+    /// A Rust slice.
+    LangRust,
+    /// DER (SubjectPublicKeyInfo).
+    Raw,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Prints to standard output only, as imgtool's getpriv does.
+
+Examples:
+  updraft key private enc-key.pem --minimal > autogen-enckey.c")]
+struct Private {
+    /// A private P-256 key, PEM.
+    key: PathBuf,
+    /// The DER inside.
+    #[arg(short, long, value_enum, default_value_t)]
+    format: Format,
+    /// Leave the public half out.
+    #[arg(long)]
+    minimal: bool,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// PrivateKeyInfo.
+    #[default]
+    Pkcs8,
+    /// ECPrivateKey (SEC1), OpenSSL's traditional form.
+    Openssl,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  updraft key hash key.pem
+  updraft key hash key.pub.pem -e lang-c > autogen-pubkey-hash.c")]
+struct Hash {
+    /// A private or public key, PEM.
+    key: PathBuf,
+    /// The form.
+    #[arg(short, long, value_enum, default_value_t)]
+    encoding: HashEncoding,
+    /// Put behind the names in source code: letters, digits and underscores.
+    #[arg(long, default_value = "", value_parser = name_suffix)]
+    name_suffix: String,
+    /// Write to this file instead of standard output.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum HashEncoding {
+    /// Hexadecimal digits.
+    #[default]
+    Hex,
+    /// A C array.
+    LangC,
+    /// 32 bytes.
+    Raw,
+}
 
 /// Runs it.
-pub fn run(_: Args, _: &Output) -> anyhow::Result<()> {
-    Ok(())
+pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
+    match args.command {
+        Command::New(args) => new(&args, out),
+        Command::Public(args) => public(&args, out),
+        Command::Private(args) => private(&args, out),
+        Command::Hash(args) => hash(&args, out),
+    }
+}
+
+fn new(args: &New, out: &Output) -> anyhow::Result<()> {
+    let key = Key::generate(match args.kind {
+        KeyType::Ed25519 => Scheme::Ed25519,
+        KeyType::EcdsaP256 => Scheme::EcdsaP256,
+    })?;
+    let written = create_private(&args.file, args.force)
+        .and_then(|mut file| file.write_all(key.to_pem().as_bytes()));
+    match written {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            return Err(anyhow!("{} exists already", args.file.display())).hint(
+                "choose another name; --force overwrites, and what only that key has signed can \
+                 then never be updated again",
+            );
+        }
+        written => {
+            written.with_context(|| format!("{} cannot be written", args.file.display()))?;
+        }
+    }
+    let hash = key.public().hash(HashKind::Sha256).to_string();
+    let scheme = key.scheme().to_string();
+    let result = json!({ "file": args.file, "type": scheme, "hash": hash });
+    out.result(&result, |to| {
+        writeln!(to, "{}: a private {scheme} key, for its owner alone", args.file.display())?;
+        writeln!(to, "SHA-256 of its public half: {hash}")
+    })
+}
+
+/// Opens a file for a secret: nobody else may read it, not even for a moment.
+fn create_private(path: &Path, overwrite: bool) -> std::io::Result<File> {
+    if overwrite {
+        // A file that others can read keeps its mode when it is truncated.
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn public(args: &Public, out: &Output) -> anyhow::Result<()> {
+    let key = load_public(&args.key, out)?;
+    let source = matches!(args.encoding, Encoding::LangC | Encoding::LangRust);
+    if !source && !args.name_suffix.is_empty() {
+        return Err(anyhow!("--name-suffix is for source code"))
+            .usage("leave it out, or choose -e lang-c or -e lang-rust");
+    }
+    let name = format!("{}_pub_key", key.short_name());
+    let list = |language| listing(language, &name, &args.name_suffix, key.as_der()).into_bytes();
+    let bytes = match args.encoding {
+        Encoding::Pem => key.to_pem().into_bytes(),
+        Encoding::LangC => list(Language::C),
+        Encoding::LangRust => list(Language::Rust),
+        Encoding::Raw => key.as_der().to_vec(),
+    };
+    print(&bytes, &key, args.output.as_deref(), out)
+}
+
+fn private(args: &Private, out: &Output) -> anyhow::Result<()> {
+    let key = load_private(&args.key, out)?;
+    let form = match args.format {
+        Format::Pkcs8 => PrivateForm::Pkcs8,
+        Format::Openssl => PrivateForm::Sec1,
+    };
+    let der = key.private_der(form, args.minimal).or_else(advise)?;
+    let source = listing(Language::C, "enc_priv_key", "", &der);
+    print(source.as_bytes(), key.public(), None, out)
+}
+
+fn hash(args: &Hash, out: &Output) -> anyhow::Result<()> {
+    let key = load_public(&args.key, out)?;
+    let hash = key.hash(HashKind::Sha256);
+    let bytes = match args.encoding {
+        HashEncoding::Hex => format!("{hash}\n").into_bytes(),
+        HashEncoding::Raw => hash.as_bytes().to_vec(),
+        HashEncoding::LangC => {
+            let name = format!("{}_pub_key_hash", key.short_name());
+            listing(Language::C, &name, &args.name_suffix, hash.as_bytes()).into_bytes()
+        }
+    };
+    print(&bytes, &key, args.output.as_deref(), out)
+}
+
+/// Writes to the file, or to standard output with nothing around it.
+fn print(bytes: &[u8], key: &PublicKey, to: Option<&Path>, out: &Output) -> anyhow::Result<()> {
+    let facts = || {
+        let hash = key.hash(HashKind::Sha256).to_string();
+        json!({ "file": to, "type": key.scheme().to_string(), "hash": hash })
+    };
+    match to {
+        Some(path) => {
+            std::fs::write(path, bytes)
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+            if out.json() { out.result(&facts(), |_| Ok(())) } else { Ok(()) }
+        }
+        None if out.json() => {
+            let mut facts = facts();
+            facts["output"] = match std::str::from_utf8(bytes) {
+                Ok(text) => text.into(),
+                Err(_) => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
+            };
+            out.result(&facts, |_| Ok(()))
+        }
+        None => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(bytes)?;
+            Ok(stdout.flush()?)
+        }
+    }
+}
+
+/// Reads a private key for any command that signs.
+pub fn load_private(path: &Path, out: &Output) -> anyhow::Result<Key> {
+    let key = Key::from_pem(&read(path)?).or_else(advise);
+    let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
+    warn_if_published(path, key.public(), out);
+    Ok(key)
+}
+
+/// Reads a public key, or the public half of a private one, for any command that verifies.
+pub fn load_public(path: &Path, out: &Output) -> anyhow::Result<PublicKey> {
+    let key = PublicKey::from_pem(&read(path)?).or_else(advise);
+    let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
+    warn_if_published(path, &key, out);
+    Ok(key)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let read = std::fs::read(path);
+    let bytes = read.with_context(|| format!("{} cannot be read", path.display()))?;
+    // What is no text has no PEM block in it, and says so when it is looked for.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn advise<T>(error: KeyError) -> anyhow::Result<T> {
+    let remedy = error.remedy();
+    Err(error).hint(remedy)
+}
+
+fn warn_if_published(path: &Path, key: &PublicKey, out: &Output) {
+    if let Some(known) = known_key(&key.hash(HashKind::Sha256).to_string()) {
+        out.note(format_args!(
+            "{} {} is {} ({}): its private half is published, anybody can sign with it",
+            styled(WARN, "warning:"),
+            path.display(),
+            known.name,
+            known.origin
+        ));
+    }
+}
+
+fn name_suffix(text: &str) -> Result<String, String> {
+    match text.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric()) {
+        true => Ok(text.into()),
+        false => Err("letters, digits and underscores only".into()),
+    }
 }

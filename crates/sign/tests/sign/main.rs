@@ -1,6 +1,7 @@
 //! Keys, signing and inspection, against what imgtool 2.5.0 makes of the same.
 
 mod command;
+mod imgtool;
 mod inspection;
 mod keys;
 mod refusals;

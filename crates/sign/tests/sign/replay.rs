@@ -30,7 +30,7 @@ fn parts(image: &[u8]) -> Parts {
 }
 
 /// Whether the two differ in nothing but the ECDSA signature, which is random in imgtool.
-fn same_but_for_the_signature(one: &[u8], other: &[u8], erased: u8) -> bool {
+pub fn same_but_for_the_signature(one: &[u8], other: &[u8], erased: u8) -> bool {
     let (first, second) = (parts(one), parts(other));
     let end = first.end.max(second.end);
     let padded = one.len() > first.end;

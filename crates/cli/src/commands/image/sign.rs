@@ -1,0 +1,451 @@
+//! `updraft image sign`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+use updraft_board::{Board, Signing};
+use updraft_image::{
+    HashKind, HashOnly, Header, PublicKey, Refusal, Rules, Signed, Software, TlvArea, TlvType,
+    UpgradeMode, Version, validate,
+};
+use updraft_sign::hex;
+use updraft_sign::{
+    Key, KeyFormat, Padding, Placement, SecurityCounter, SignError, SignOptions, class_id,
+    dependencies, parse_custom_tlv, sign, sign_to_segments, vendor_id,
+};
+
+use super::{is_hex, number, read};
+use crate::commands::{boards, key};
+use crate::output::{GOOD, Output, styled};
+use crate::report::Hint;
+
+/// Options of `updraft image sign`.
+#[derive(clap::Args)]
+// `--version` is the image's here.
+#[command(disable_version_flag = true)]
+#[command(after_help = "With --board, header size, slot size, alignments, trailer, erased value,
+upgrade mode, hash and ids come from the board file, and what the board's bootloader would refuse is
+refused. Every option overrides what the board says. Without --board, -H and -S are needed, and the
+options mean what they mean to imgtool. Files called *.hex are Intel HEX.
+
+Examples:
+  updraft image sign --board virtual-nor-4k -k key.pem -v 1.2.3 app.bin app.signed.bin
+  updraft image sign --board my/board.toml -k key.pem -v 1.2.3+4 -s auto app.hex app.signed.hex
+  updraft image sign -k key.pem -H 0x200 -S 0x40000 --align 8 --pad-header -v 1.2.3 in.bin out.bin")]
+pub struct Args {
+    /// The build: binary or Intel HEX.
+    input: PathBuf,
+    /// The image to write.
+    output: PathBuf,
+    /// The private key; without it the image gets a hash only.
+    #[arg(short, long)]
+    key: Option<PathBuf>,
+    /// major[.minor[.revision]][+build]
+    #[arg(short = 'v', long = "version", value_name = "VERSION")]
+    image_version: Version,
+    /// The board: a name from `updraft boards`, or a board file.
+    #[arg(short, long, value_name = "NAME|FILE")]
+    board: Option<String>,
+    /// Which of the board's images this is.
+    #[arg(long, default_value_t = 0, requires = "board")]
+    image: u8,
+    /// Offset of the firmware in the image.
+    #[arg(short = 'H', long, value_parser = number, required_unless_present = "board")]
+    header_size: Option<u32>,
+    /// Put the header in front of the input; otherwise the input begins with zeros for it.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    pad_header: Option<bool>,
+    /// Bytes of the slot; of two slots of different sizes, the secondary.
+    #[arg(short = 'S', long, value_parser = number, required_unless_present = "board")]
+    slot_size: Option<u32>,
+    /// Write size of the flash: what one swap status record takes. Default 1.
+    #[arg(long, value_parser = number)]
+    align: Option<u32>,
+    /// Spacing of the trailer's fields: 8, 16 or 32.
+    #[arg(long, value_parser = number)]
+    max_align: Option<u32>,
+    /// Sectors that the trailer has status records for. Default 128.
+    #[arg(short = 'M', long, value_parser = number)]
+    max_sectors: Option<u32>,
+    /// The bootloader copies over the primary slot and never swaps.
+    #[arg(long)]
+    overwrite_only: bool,
+    /// What erased flash reads as: 0 or 0xff.
+    #[arg(short = 'R', long, value_parser = PossibleValuesParser::new(["0", "0xff"]))]
+    erased_val: Option<String>,
+    /// Pad to the slot with a trailer: pending, to be tested.
+    #[arg(long, visible_alias = "test")]
+    pad: bool,
+    /// Pad to the slot with a trailer: confirmed, for good.
+    #[arg(long)]
+    confirm: bool,
+    /// Security counter: a number, or `auto` to take it from the version.
+    #[arg(short, long, value_parser = security_counter)]
+    security_counter: Option<SecurityCounter>,
+    /// Other images that have to be there: "(IMAGE, VERSION), …".
+    #[arg(short, long, value_name = "LIST")]
+    dependencies: Option<String>,
+    /// Name in attestation tokens, at most 12 characters.
+    #[arg(long, value_name = "NAME")]
+    boot_record: Option<String>,
+    /// A protected TLV: type 0x00a0 to 0xfffe, and text or 0x…
+    #[arg(long, num_args = 2, value_names = ["TYPE", "VALUE"])]
+    custom_tlv: Vec<String>,
+    /// A protected TLV with the content of a file.
+    #[arg(long, num_args = 2, value_names = ["TYPE", "FILE"])]
+    custom_tlv_file: Vec<String>,
+    /// Vendor id: a UUID or a name.
+    #[arg(long, value_name = "UUID|NAME")]
+    vid: Option<String>,
+    /// Class id, the kind of board: a UUID or a name.
+    #[arg(long, value_name = "UUID|NAME")]
+    cid: Option<String>,
+    /// RAM address that the image is copied to and runs at.
+    #[arg(short = 'L', long, value_parser = number, conflicts_with = "rom_fixed")]
+    load_addr: Option<u32>,
+    /// Flash address of the only slot that the image runs in.
+    #[arg(short = 'F', long, value_parser = number)]
+    rom_fixed: Option<u32>,
+    /// Never to be booted.
+    #[arg(long)]
+    non_bootable: bool,
+    /// The hash; by default what the board or the key asks for.
+    #[arg(long, value_enum, default_value_t)]
+    sha: Sha,
+    /// Sign the image itself and not its hash (Ed25519).
+    #[arg(long)]
+    pure: bool,
+    /// Fill ECDSA signatures to 72 bytes, for bootloaders before MCUboot 1.5.
+    #[arg(long)]
+    pad_sig: bool,
+    /// How the image names its key: its hash, or the whole key.
+    #[arg(long, value_enum, default_value_t)]
+    public_key_format: PublicKeyFormat,
+    /// Address of the image in Intel HEX output.
+    #[arg(short = 'x', long, value_parser = number)]
+    hex_addr: Option<u32>,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Sha {
+    #[default]
+    Auto,
+    #[value(name = "256")]
+    Sha256,
+    #[value(name = "384")]
+    Sha384,
+    #[value(name = "512")]
+    Sha512,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum PublicKeyFormat {
+    #[default]
+    Hash,
+    Full,
+}
+
+fn security_counter(text: &str) -> Result<SecurityCounter, String> {
+    match text.eq_ignore_ascii_case("auto") {
+        true => Ok(SecurityCounter::FromVersion),
+        false => number(text).map(SecurityCounter::Value),
+    }
+}
+
+/// Runs it.
+pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    let board = args.board.as_deref().map(boards::load).transpose()?;
+    let target = board.as_ref().map(|board| Target::new(board, args.image)).transpose()?;
+    let key = args.key.as_deref().map(|path| key::load_private(path, out)).transpose()?;
+    if let Some(target) = &target {
+        target.check_key(key.as_ref())?;
+    }
+    let options = options(args, target.as_ref())?;
+    let (input, from_file) = read(&args.input)?;
+    let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
+    let image = sign(&input, &unpadded, key.as_ref()).or_else(|error| {
+        let remedy = error.remedy();
+        let too_large =
+            matches!(error, SignError::TooLarge { .. } | SignError::TooLargeForMode { .. });
+        let error = Err(error).hint(remedy);
+        match target.as_ref().filter(|_| too_large) {
+            Some(target) => error.context(target.limits()),
+            None => error,
+        }
+    })?;
+    if let Some(target) = &target {
+        target.check_image(&image, key.as_ref())?;
+    }
+    // Signing is deterministic: this is the same image, wrapped for its destination.
+    let file = if is_hex(&args.output) {
+        let address = address(args, &options, from_file)?;
+        let segments = sign_to_segments(&input, &options, key.as_ref(), address)?;
+        hex::emit(&segments).into_bytes()
+    } else {
+        sign(&input, &options, key.as_ref())?
+    };
+    write(&args.output, &file)?;
+    tell(args, &options, target.as_ref(), key.as_ref(), &image, out)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Where the image lies: as told, or in front of what the input's HEX file begins with.
+fn address(args: &Args, options: &SignOptions, from_file: Option<u32>) -> anyhow::Result<u32> {
+    let header = if options.pad_header { options.header_size } else { 0 };
+    match (args.hex_addr, from_file) {
+        (Some(address), _) => Ok(address),
+        (None, Some(address)) => address.checked_sub(header).with_context(|| {
+            format!("the input begins at {address:#x}, there is no room for the header before it")
+        }),
+        (None, None) => {
+            Err(anyhow!("Intel HEX has addresses, and the binary input none")).usage("give -x ADDR")
+        }
+    }
+}
+
+/// The board that the image is for.
+struct Target<'b> {
+    board: &'b Board,
+    image: u8,
+    signing: Signing,
+}
+
+impl<'b> Target<'b> {
+    fn new(board: &'b Board, image: u8) -> anyhow::Result<Self> {
+        let images = board.images();
+        let signing = board
+            .signing(image)
+            .ok_or_else(|| anyhow!("{} has no image {image}, it has {images}", board.name()))
+            .usage("images are counted from 0")?;
+        Ok(Self { board, image, signing })
+    }
+
+    /// The bootloader has keys of one kind.
+    fn check_key(&self, key: Option<&Key>) -> anyhow::Result<()> {
+        let Some(wanted) = self.signing.signature.scheme() else {
+            return Ok(());
+        };
+        match key.map(Key::scheme) {
+            None => Err(anyhow!("{} boots images signed with {wanted} only", self.board.name()))
+                .usage("give -k KEY; `updraft key new` makes one"),
+            Some(scheme) if scheme != wanted => Err(anyhow!(
+                "{} boots images signed with {wanted}, not {scheme}",
+                self.board.name()
+            ))
+            .hint("sign with another key, or change boot.signature in the board file"),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What the bootloader will say.
+    fn check_image(&self, image: &[u8], key: Option<&Key>) -> anyhow::Result<()> {
+        let header = Header::parse(image)?;
+        let mut slot = image.to_vec();
+        slot.resize(slot.len().max(self.signing.slot_size as usize), self.signing.erased);
+        let rules = self.board.rules(self.image);
+        let ring: Vec<PublicKey<'_>> =
+            key.and_then(|key| key.public().as_embedded()).into_iter().collect();
+        let mut source = slot.as_slice();
+        let verdict = match self.signing.signature.scheme() {
+            Some(_) => validate(&mut source, &header, &rules, &mut Software::new(&ring)),
+            None => validate(&mut source, &header, &rules, &mut HashOnly),
+        };
+        match verdict {
+            Ok(_) => Ok(()),
+            Err(refusal) => {
+                Err(anyhow!("{refusal}")).hint(advice(&refusal, &rules)).with_context(|| {
+                    format!("{}'s bootloader would refuse the image", self.board.name())
+                })
+            }
+        }
+    }
+
+    /// How large an image may be.
+    fn limits(&self) -> String {
+        let Signing { slot_size, mode, .. } = self.signing;
+        let working = self.board.capacity(self.image).working;
+        format!(
+            "too large for {}, {mode}: the slot has {slot_size} bytes, the largest image is \
+             {working}",
+            self.board.name()
+        )
+    }
+}
+
+/// Which option is in the way of what the board asks for.
+fn advice<E>(refusal: &Refusal<E>, rules: &Rules) -> &'static str {
+    match refusal {
+        Refusal::NoHash { .. } | Refusal::TlvLength { .. } => {
+            "leave --sha out: the board file says which hash"
+        }
+        Refusal::Signature { .. } if rules.signed == Signed::Hash => {
+            "leave --pure out: the board's bootloader checks signatures over the hash"
+        }
+        Refusal::NoSignature { .. } => {
+            "leave --public-key-format out: the board's bootloader looks keys up by their hash"
+        }
+        Refusal::OtherBoard { .. } => "leave --vid and --cid out: the board file says who it is",
+        _ => "leave out the options that override the board",
+    }
+}
+
+fn options(args: &Args, target: Option<&Target<'_>>) -> anyhow::Result<SignOptions> {
+    let signing = target.map(|target| &target.signing);
+    let required = |given: Option<u32>, board: Option<u32>| given.or(board).unwrap_or_default();
+    let mut options = SignOptions::new(
+        args.image_version,
+        required(args.header_size, signing.map(|signing| signing.header_size)),
+        required(args.slot_size, signing.map(|signing| signing.slot_size)),
+    );
+    if let Some(signing) = signing {
+        options.pad_header = signing.pad_header;
+        options.align = signing.align;
+        options.max_align = Some(signing.max_align);
+        options.max_sectors = signing.max_sectors;
+        options.mode = signing.mode;
+        options.erased = signing.erased;
+        options.pure = signing.pure;
+        options.hash = (!signing.pure).then_some(signing.hash);
+        options.vendor_id = signing.ids.map(|ids| ids.vendor);
+        options.class_id = signing.ids.map(|ids| ids.class);
+        options.max_image = Some(signing.max_image);
+        options.padding = match (signing.pad, signing.confirm) {
+            (_, true) => Padding::Confirmed,
+            (true, false) => Padding::Pending,
+            (false, false) => Padding::None,
+        };
+    }
+    options.pad_header = args.pad_header.unwrap_or(options.pad_header);
+    options.align = args.align.unwrap_or(options.align);
+    options.max_align = args.max_align.or(options.max_align);
+    options.max_sectors = args.max_sectors.unwrap_or(options.max_sectors);
+    if args.overwrite_only {
+        options.mode = UpgradeMode::OverwriteOnly;
+    }
+    if let Some(erased) = &args.erased_val {
+        options.erased = if erased == "0" { 0 } else { 0xff };
+    }
+    match (args.pad, args.confirm) {
+        (_, true) => options.padding = Padding::Confirmed,
+        (true, false) => options.padding = Padding::Pending,
+        (false, false) => {}
+    }
+    options.security_counter = args.security_counter;
+    if let Some(list) = &args.dependencies {
+        options.dependencies =
+            dependencies(list).usage("for example -d \"(1, 1.2.3), (2, 0.9)\"")?;
+    }
+    options.placement = match (args.load_addr, args.rom_fixed) {
+        (Some(address), _) => Placement::RamLoad(address),
+        (None, Some(address)) => Placement::RomFixed(address),
+        (None, None) => Placement::Anywhere,
+    };
+    options.non_bootable = args.non_bootable;
+    match args.sha {
+        Sha::Auto => {}
+        Sha::Sha256 => options.hash = Some(HashKind::Sha256),
+        Sha::Sha384 => options.hash = Some(HashKind::Sha384),
+        Sha::Sha512 => options.hash = Some(HashKind::Sha512),
+    }
+    if args.pure {
+        options.pure = true;
+        // The board's choice of hash is for signatures over the hash.
+        options.hash = options.hash.filter(|_| !matches!(args.sha, Sha::Auto));
+    }
+    options.pad_signature = args.pad_sig;
+    options.key_format = match args.public_key_format {
+        PublicKeyFormat::Hash => KeyFormat::Hash,
+        PublicKeyFormat::Full => KeyFormat::Full,
+    };
+    options.boot_record.clone_from(&args.boot_record);
+    if let Some(vendor) = &args.vid {
+        options.vendor_id = Some(vendor_id(vendor).usage("see `updraft image sign --help`")?);
+    }
+    if let Some(class) = &args.cid {
+        let id = class_id(class, options.vendor_id).usage("give --vid too, or a UUID")?;
+        options.class_id = Some(id);
+    }
+    options.custom_tlvs = custom_tlvs(args)?;
+    Ok(options)
+}
+
+fn custom_tlvs(args: &Args) -> anyhow::Result<Vec<(TlvType, Vec<u8>)>> {
+    let kind = |text: &str| {
+        let number = number(text).ok().and_then(|number| u16::try_from(number).ok());
+        number
+            .map(TlvType)
+            .ok_or_else(|| anyhow!("`{text}` is no TLV type"))
+            .usage("custom TLV types are 0x00a0 to 0xfffe")
+    };
+    let mut tlvs = Vec::new();
+    for pair in args.custom_tlv.chunks_exact(2) {
+        let value = parse_custom_tlv(&pair[1]).usage("for example --custom-tlv 0xa0 0x01ff")?;
+        tlvs.push((kind(&pair[0])?, value));
+    }
+    for pair in args.custom_tlv_file.chunks_exact(2) {
+        let value =
+            std::fs::read(&pair[1]).with_context(|| format!("{} cannot be read", pair[1]))?;
+        tlvs.push((kind(&pair[0])?, value));
+    }
+    Ok(tlvs)
+}
+
+/// Says what was made.
+fn tell(
+    args: &Args,
+    options: &SignOptions,
+    target: Option<&Target<'_>>,
+    key: Option<&Key>,
+    image: &[u8],
+    out: &Output,
+) -> anyhow::Result<()> {
+    let header = Header::parse(image)?;
+    let mut source = image;
+    let area = TlvArea::open(&mut source, &header)?;
+    let mut tlvs = area.iter_bounded();
+    let mut hash = String::new();
+    while let Some(entry) = tlvs.next(&mut source)? {
+        if HashKind::from_tlv(entry.kind).is_some() {
+            let payload = &image[entry.offset as usize..][..entry.len.into()];
+            hash = payload.iter().map(|byte| format!("{byte:02x}")).collect();
+            break;
+        }
+    }
+    let room = u64::from(options.slot_size).saturating_sub(options.trailer_size());
+    let largest = options.max_image.map_or(room, |max| room.min(max.into()));
+    let key_hash = key.map(|key| key.public().hash(HashKind::Sha256).to_string());
+    let board = target.map(|target| target.board.name());
+    let result = json!({
+        "file": args.output,
+        "version": header.version.to_string(),
+        "size": image.len(),
+        "largest": largest,
+        "hash": hash,
+        "key_hash": key_hash,
+        "board": board,
+    });
+    out.result(&result, |to| {
+        let percent = 100.0 * image.len() as f64 / (largest.max(1)) as f64;
+        writeln!(
+            to,
+            "{} {}: version {}{}",
+            styled(GOOD, "signed"),
+            args.output.display(),
+            header.version,
+            board.map_or(String::new(), |board| format!(" for {board}")),
+        )?;
+        writeln!(to, "  size {} bytes of at most {largest} ({percent:.1} %)", image.len())?;
+        writeln!(to, "  hash {hash}")?;
+        match &key_hash {
+            Some(key_hash) => writeln!(to, "  key  {key_hash}"),
+            None => writeln!(to, "  key  none: only bootloaders without keys take it"),
+        }
+    })
+}

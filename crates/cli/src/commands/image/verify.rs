@@ -1,0 +1,188 @@
+//! `updraft image verify`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use serde_json::json;
+use updraft_board::{Board, Role};
+use updraft_image::{
+    Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software, TlvArea, TlvType, validate,
+};
+use updraft_sign::{PublicKey, known_key};
+
+use super::read;
+use crate::commands::{boards, key};
+use crate::output::{GOOD, Output, styled};
+use crate::report::Hint;
+
+/// Options of `updraft image verify`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "With --board, the rules are those of the board's bootloader: hash, signature
+scheme, size, vendor and class id. Without, hash and kind of signature are taken from the image.
+Exit code 0: the bootloader takes it. 1: it refuses, and the reason is printed.
+
+Examples:
+  updraft image verify --board virtual-nor-4k -k key.pub.pem app.signed.bin
+  updraft image verify -k key.pem app.signed.bin
+  updraft image verify app.unsigned.bin        the hash alone"
+)]
+pub struct Args {
+    /// The image: binary or Intel HEX.
+    file: PathBuf,
+    /// A key that the device trusts, private or public; may be repeated.
+    #[arg(short, long)]
+    key: Vec<PathBuf>,
+    /// The board: a name from `updraft boards`, or a board file.
+    #[arg(short, long, value_name = "NAME|FILE")]
+    board: Option<String>,
+    /// Which of the board's images this is.
+    #[arg(long, default_value_t = 0, requires = "board")]
+    image: u8,
+    /// Lowest security counter that the device accepts.
+    #[arg(long, value_parser = super::number)]
+    security_counter: Option<u32>,
+}
+
+/// Runs it.
+pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    let board = args.board.as_deref().map(boards::load).transpose()?;
+    let keys = args.key.iter().map(|path| key::load_public(path, out));
+    let keys = keys.collect::<anyhow::Result<Vec<PublicKey>>>()?;
+    let (file, _) = read(&args.file)?;
+    let refused = || format!("{} is refused", args.file.display());
+    let header = Header::parse(&file)
+        .hint("`updraft image sign` makes an image of a build")
+        .with_context(refused)?;
+    if header.flags.intersects(Flags::ENCRYPTED) {
+        return Err(anyhow!("the image is encrypted")).with_context(refused);
+    }
+    let slot = match &board {
+        Some(board) => slot(board, args.image, &file).with_context(refused)?,
+        None => file.clone(),
+    };
+    let rules = match &board {
+        Some(board) => board.rules(args.image),
+        None => rules_of(&file, &header),
+    };
+    let rules = Rules { security_counter: args.security_counter, ..rules };
+    let signed = match &board {
+        Some(board) => board.boot().signature.scheme().is_some(),
+        None => !keys.is_empty(),
+    };
+    if signed && keys.is_empty() {
+        return Err(anyhow!("the board's bootloader checks signatures"))
+            .usage("give the key that it trusts: -k KEY");
+    }
+    let ring: Vec<_> = keys.iter().filter_map(PublicKey::as_embedded).collect();
+    let mut source = slot.as_slice();
+    let verdict = match signed {
+        true => validate(&mut source, &header, &rules, &mut Software::new(&ring)),
+        false => validate(&mut source, &header, &rules, &mut HashOnly),
+    };
+    let valid = match verdict {
+        Ok(valid) => valid,
+        Err(refusal) => {
+            let hint = advice(&refusal, &file, &header);
+            let error = Err(anyhow!("{refusal}"));
+            let error = match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
+            return error.with_context(refused);
+        }
+    };
+    let hash = valid.hash.to_string();
+    let key = valid.key.and_then(|index| args.key.get(index));
+    let result = json!({
+        "valid": true,
+        "version": header.version.to_string(),
+        "size": valid.size,
+        "hash": hash,
+        "key": key,
+        "non_bootable": header.flags.contains(Flags::NON_BOOTABLE),
+    });
+    out.result(&result, |to| {
+        let name = args.file.display();
+        writeln!(to, "{} {name}: version {}", styled(GOOD, "valid"), header.version)?;
+        writeln!(to, "  size {} bytes", valid.size)?;
+        if rules.signed == Signed::Hash {
+            writeln!(to, "  hash {hash}")?;
+        }
+        match key {
+            Some(key) => writeln!(to, "  key  {}", key.display())?,
+            None if board.is_some() => writeln!(to, "  key  none: the board asks for none")?,
+            None => writeln!(to, "  key  not checked: give -k KEY")?,
+        }
+        if header.flags.contains(Flags::NON_BOOTABLE) {
+            writeln!(to, "  marked as never to be booted")?;
+        }
+        Ok(())
+    })
+}
+
+/// The image as the board's bootloader meets it: in a slot of its own.
+fn slot(board: &Board, image: u8, file: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let area = board
+        .slot(image, Role::Secondary)
+        .or_else(|| board.slot(image, Role::Primary))
+        .ok_or_else(|| anyhow!("{} has no image {image}", board.name()))
+        .usage("images are counted from 0")?;
+    let mut slot = file.to_vec();
+    if slot.len() > area.size as usize {
+        return Err(anyhow!("{} bytes do not fit in a slot of {}", slot.len(), area.size))
+            .hint("is this an image for another board?");
+    }
+    slot.resize(area.size as usize, board.device(area).erased);
+    Ok(slot)
+}
+
+/// Rules that fit the image: its own hash algorithm and kind of signature.
+fn rules_of(file: &[u8], header: &Header) -> Rules {
+    let mut source = file;
+    let mut rules = Rules::default();
+    let Ok(area) = TlvArea::open(&mut source, header) else {
+        return rules;
+    };
+    let mut tlvs = area.iter_bounded();
+    let mut hash = None;
+    while let Ok(Some(entry)) = tlvs.next(&mut source) {
+        hash = hash.or(HashKind::from_tlv(entry.kind));
+        if entry.kind == TlvType::SIG_PURE {
+            rules.signed = Signed::Image;
+        }
+    }
+    rules.hash = hash.unwrap_or_default();
+    rules
+}
+
+fn advice<E>(refusal: &Refusal<E>, file: &[u8], header: &Header) -> Option<String> {
+    Some(match refusal {
+        Refusal::Hash { .. } | Refusal::Tlv(_) | Refusal::Read(_) => {
+            "the file was damaged on its way, or altered: fetch or build it again".into()
+        }
+        Refusal::NoSignature { unknown_key: true } => {
+            let signer = signer(file, header)?;
+            match known_key(&signer) {
+                Some(known) => format!("it names the published key {}: {signer}", known.name),
+                None => format!("it names the key {signer}; `updraft key hash KEY` shows a key's"),
+            }
+        }
+        Refusal::NoSignature { unknown_key: false } => "sign it: updraft image sign -k KEY".into(),
+        Refusal::TooLarge { .. } => {
+            "`updraft boards NAME` shows how the largest comes about".into()
+        }
+        Refusal::OtherBoard { .. } => "sign the build for this board: --board NAME".into(),
+        _ => return None,
+    })
+}
+
+/// The first KEYHASH.
+fn signer(file: &[u8], header: &Header) -> Option<String> {
+    let mut source = file;
+    let area = TlvArea::open(&mut source, header).ok()?;
+    let entry = area.iter_bounded().find(&mut source, TlvType::KEYHASH).ok()??;
+    let mut buf = [0; 64];
+    let payload = entry.payload(&mut source, &mut buf).ok()??;
+    Some(payload.iter().map(|byte| format!("{byte:02x}")).collect())
+}
