@@ -400,3 +400,28 @@ fn algorithm(oid: ObjectIdentifier) -> String {
     let known = NAMES.iter().find(|(known, _)| *known == oid);
     known.map_or_else(|| format!("a {oid}"), |(_, name)| (*name).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use p256::ecdsa::SigningKey;
+    use updraft_image::{Digest, HashKind};
+
+    use super::Key;
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    /// RFC 6979, A.2.5: P-256 with SHA-256, message "sample".
+    #[test]
+    fn ecdsa_signatures_are_those_of_rfc_6979() {
+        let scalar = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
+        let key = Key::p256(SigningKey::from_slice(&unhex(scalar)).unwrap());
+        let digest = Digest::of(HashKind::Sha256, b"sample");
+        let expected = "3046\
+             022100efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716\
+             022100f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8";
+        assert_eq!(key.sign_digest(&digest).unwrap(), unhex(expected));
+    }
+}

@@ -8,8 +8,8 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use updraft_board::{Board, Signing};
 use updraft_image::{
-    HashKind, HashOnly, Header, PublicKey, Refusal, Rules, Signed, Software, TlvArea, TlvType,
-    UpgradeMode, Version, validate,
+    HashKind, HashOnly, Header, PublicKey, Refusal, Software, TlvArea, TlvType, UpgradeMode,
+    Version, validate,
 };
 use updraft_sign::hex;
 use updraft_sign::{
@@ -259,11 +259,9 @@ impl<'b> Target<'b> {
         };
         match verdict {
             Ok(_) => Ok(()),
-            Err(refusal) => {
-                Err(anyhow!("{refusal}")).hint(advice(&refusal, &rules)).with_context(|| {
-                    format!("{}'s bootloader would refuse the image", self.board.name())
-                })
-            }
+            Err(refusal) => Err(anyhow!("{refusal}")).hint(advice(&refusal)).with_context(|| {
+                format!("{}'s bootloader would refuse the image", self.board.name())
+            }),
         }
     }
 
@@ -280,18 +278,17 @@ impl<'b> Target<'b> {
 }
 
 /// Which option is in the way of what the board asks for.
-fn advice<E>(refusal: &Refusal<E>, rules: &Rules) -> &'static str {
+fn advice<E>(refusal: &Refusal<E>) -> &'static str {
     match refusal {
-        Refusal::NoHash { .. } | Refusal::TlvLength { .. } => {
-            "leave --sha out: the board file says which hash"
-        }
-        Refusal::Signature { .. } if rules.signed == Signed::Hash => {
-            "leave --pure out: the board's bootloader checks signatures over the hash"
+        Refusal::NoHash { .. } | Refusal::TlvLength { .. } | Refusal::Signature { .. } => {
+            "leave --sha and --pure out: the board file says what is hashed and signed"
         }
         Refusal::NoSignature { .. } => {
             "leave --public-key-format out: the board's bootloader looks keys up by their hash"
         }
-        Refusal::OtherBoard { .. } => "leave --vid and --cid out: the board file says who it is",
+        Refusal::OtherBoard { .. } => {
+            "leave --vid and --cid out: the board file says what they are"
+        }
         _ => "leave out the options that override the board",
     }
 }

@@ -1,0 +1,225 @@
+//! `updraft key` and `updraft image`, as people and programs see them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A folder of a test's own, and the command run in it.
+struct Desk(PathBuf);
+
+impl Desk {
+    /// With a build, `app.bin`, and a key for it.
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let desk = Self(folder);
+        let build: Vec<u8> = (0..20_000u32).map(|n| (n * 7) as u8 | 1).collect();
+        std::fs::write(desk.path("app.bin"), build).unwrap();
+        desk.stdout("key new key.pem");
+        desk.stdout("key public key.pem -o key.pub.pem");
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
+        command.args(line.split(' ')).current_dir(&self.0).env("COLUMNS", "80");
+        command.output().unwrap()
+    }
+
+    fn stdout(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.stdout(&format!("{line} --json"))).unwrap()
+    }
+
+    /// Exit code and what was said on standard error.
+    fn refused(&self, line: &str) -> (Option<i32>, String) {
+        let output = self.run(line);
+        assert!(output.stdout.is_empty(), "{line}");
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+const SIGN: &str = "image sign --board virtual-nor-4k -k key.pem -v 1.2.3";
+
+#[test]
+fn a_board_decides_how_its_images_are_made() {
+    let desk = Desk::new("image-board");
+    let signed = desk.json(&format!("{SIGN} app.bin app.signed.bin"));
+    assert_eq!(signed["version"], "1.2.3+0");
+    assert_eq!(signed["largest"], 62 * 4096);
+    let valid = desk.json("image verify --board virtual-nor-4k -k key.pub.pem app.signed.bin");
+    assert_eq!(valid["valid"], true);
+    assert_eq!(valid["hash"], signed["hash"]);
+    assert_eq!(valid["size"], signed["size"]);
+    let seen = desk.json("image inspect -k key.pub.pem app.signed.bin");
+    assert_eq!(seen["header"]["header_size"], 0x200);
+    assert_eq!(seen["signatures"][0]["state"], "good");
+    let names: Vec<_> =
+        seen["tlvs"].as_array().unwrap().iter().map(|tlv| tlv["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["UUID_VID", "UUID_CID", "SHA256", "KEYHASH", "ED25519"]);
+}
+
+#[test]
+fn every_byte_range_of_an_image_is_drawn() {
+    let desk = Desk::new("image-draw");
+    desk.stdout(&format!("{SIGN} --confirm app.bin app.signed.bin"));
+    let text = desk.stdout("image inspect -k key.pub.pem app.signed.bin");
+    assert!(!text.contains('\x1b'));
+    let drawing: Vec<_> = text.lines().skip(2).take(11).collect();
+    assert_eq!(
+        drawing,
+        [
+            "┌──┬──┬──────┬──┬──┬───────────────────────────────────────────────────────┬──┐",
+            "│A │B │C     │D │E │F                                                      │G │",
+            "│▓▓│▓▓│██████│▓▓│▒▒│░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░│▒▒│",
+            "└──┴──┴──────┴──┴──┴───────────────────────────────────────────────────────┴──┘",
+            "  A        0       20  header                 32 B  hashed",
+            "  B       20      200  header padding        480 B  hashed",
+            "  C      200     5020  body               19.5 KiB  hashed",
+            "  D     5020     504c  protected TLVs         44 B  hashed",
+            "  E     504c     50dc  TLVs                  144 B",
+            "  F     50dc    3ffd0  padding           235.7 KiB",
+            "  G    3ffd0    40000  trailer                48 B",
+        ]
+    );
+    assert!(text.contains("good, by key.pub.pem"), "{text}");
+    assert!(text.contains("asks for        an upgrade for good"), "{text}");
+}
+
+#[test]
+fn an_image_that_the_board_would_refuse_is_not_made() {
+    let desk = Desk::new("image-refused");
+    std::fs::write(desk.path("big.bin"), vec![1; 62 * 4096]).unwrap();
+    let (code, text) = desk.refused(&format!("{SIGN} big.bin out.bin"));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("largest image is min(64 − 1 − 1, 64 − 1) sectors × 4096"), "{text}");
+    assert!(text.contains("takes at most 253952: 700 too many"), "{text}");
+    desk.stdout("key new -t ecdsa-p256 p256.pem");
+    let (code, text) =
+        desk.refused("image sign --board virtual-nor-4k -k p256.pem -v 1 app.bin out.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("signed with Ed25519, not ECDSA P-256"), "{text}");
+    for (option, hint) in [
+        ("--sha 512", "leave --sha and --pure out"),
+        ("--pure", "leave --sha and --pure out"),
+        ("--vid other.example", "leave --vid and --cid out"),
+        ("--public-key-format full", "leave --public-key-format out"),
+    ] {
+        let (code, text) = desk.refused(&format!("{SIGN} {option} app.bin out.bin"));
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains("bootloader would refuse the image"), "{text}");
+        assert!(text.contains(hint), "{text}");
+    }
+    assert!(!desk.path("out.bin").exists());
+    let (code, text) = desk.refused("image sign --board virtual-nor-4k -v 1 app.bin out.bin");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("give -k KEY"), "{text}");
+}
+
+#[test]
+fn without_a_board_the_options_are_those_of_imgtool() {
+    let desk = Desk::new("image-plain");
+    let plain = "image sign -H 0x200 -S 0x8000 --align 8 -v 1.2.3+4 -k key.pem";
+    let (code, text) = desk.refused("image sign -v 1 app.bin out.bin");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("--header-size"), "{text}");
+    let (code, text) = desk.refused(&format!("{plain} app.bin out.bin"));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("try: --pad-header"), "{text}");
+    let options = "--pad-header -s auto --vid acme.test --custom-tlv 0xa0 0x0102";
+    desk.stdout(&format!("{plain} {options} app.bin out.bin"));
+    let seen = desk.json("image inspect out.bin");
+    assert_eq!(seen["tlvs"][0]["meaning"], "16908291");
+    assert_eq!(seen["tlvs"][2]["data"], "0102");
+    // The same through Intel HEX.
+    desk.stdout(&format!("{plain} {options} -x 0x8000000 app.bin out.hex"));
+    assert_eq!(desk.json("image inspect out.hex"), seen);
+    assert_eq!(desk.json("image verify -k key.pem out.hex")["valid"], true);
+    let (code, text) = desk.refused(&format!("{plain} {options} app.bin out.hex"));
+    assert_eq!(code, Some(2));
+    assert!(text.contains("-x ADDR"), "{text}");
+}
+
+#[test]
+fn verify_says_why_an_image_is_refused() {
+    let desk = Desk::new("image-verify");
+    desk.stdout(&format!("{SIGN} app.bin app.signed.bin"));
+    desk.stdout("key new other.pem");
+    let (code, text) = desk.refused("image verify -k other.pem app.signed.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("signed with a key that this device does not trust"), "{text}");
+    assert!(text.contains(desk.stdout("key hash key.pem").trim()), "{text}");
+    let (code, text) = desk.refused("image verify --board virtual-small -k key.pem app.signed.bin");
+    assert_eq!(code, Some(1), "{text}");
+    let (code, text) = desk.refused("image verify --board virtual-nor-4k app.signed.bin");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("-k KEY"), "{text}");
+    let (code, _) = desk.refused("image verify --security-counter 1 -k key.pem app.signed.bin");
+    assert_eq!(code, Some(1));
+    let mut image = std::fs::read(desk.path("app.signed.bin")).unwrap();
+    image[3000] ^= 1;
+    std::fs::write(desk.path("app.signed.bin"), image).unwrap();
+    let (code, text) = desk.refused("image verify -k key.pem app.signed.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("the content is damaged"), "{text}");
+    let (code, text) = desk.refused("image verify -k key.pem app.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("image magic"), "{text}");
+}
+
+#[test]
+fn a_key_file_is_for_its_owner_and_is_not_overwritten() {
+    let desk = Desk::new("key-new");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(desk.path("key.pem")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let before = std::fs::read(desk.path("key.pem")).unwrap();
+    let (code, text) = desk.refused("key new key.pem");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("exists already"), "{text}");
+    assert_eq!(std::fs::read(desk.path("key.pem")).unwrap(), before);
+    let made = desk.json("key new --force -t ecdsa-p256 key.pem");
+    assert_eq!(made["type"], "ECDSA P-256");
+    assert_eq!(desk.stdout("key hash key.pem").trim(), made["hash"]);
+    assert_ne!(std::fs::read(desk.path("key.pem")).unwrap(), before);
+}
+
+#[test]
+fn keys_are_printed_in_every_form() {
+    let desk = Desk::new("key-print");
+    let pem = desk.stdout("key public key.pem");
+    assert_eq!(pem, std::fs::read_to_string(desk.path("key.pub.pem")).unwrap());
+    assert_eq!(desk.stdout("key public key.pub.pem"), pem);
+    let c = desk.stdout("key public key.pem -e lang-c --name-suffix _2");
+    assert!(c.contains("const unsigned int ed25519_pub_key_2_len = 44;"), "{c}");
+    let rust = desk.stdout("key public key.pem -e lang-rust");
+    assert!(rust.contains("static ED25519_PUB_KEY: &[u8] = &["), "{rust}");
+    assert_eq!(desk.run("key public key.pem -e raw").stdout.len(), 44);
+    assert_eq!(desk.run("key hash key.pem -e raw").stdout.len(), 32);
+    assert_eq!(desk.refused("key public key.pem -e raw --name-suffix _2").0, Some(2));
+    assert_eq!(desk.refused("key public key.pem -e lang-c --name-suffix a-b").0, Some(2));
+    let (code, text) = desk.refused("key private key.pem");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("it signs, it does not decrypt"), "{text}");
+    desk.stdout("key new -t ecdsa-p256 p256.pem");
+    let source = desk.stdout("key private p256.pem --minimal");
+    assert!(source.contains("const unsigned int enc_priv_key_len = 67;"), "{source}");
+    let (code, text) =
+        desk.refused("image sign -H 32 -S 0x8000 -v 1 -k key.pub.pem app.bin out.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("this is a public key"), "{text}");
+}
