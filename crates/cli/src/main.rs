@@ -7,6 +7,7 @@ mod device;
 mod flash_map;
 mod output;
 mod report;
+mod signing;
 mod smp;
 
 use std::process::ExitCode;

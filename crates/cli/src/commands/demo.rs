@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use updraft_board::Board;
 
 use crate::demo::{Options, Scratch, tell};
 use crate::output::Output;
@@ -29,7 +28,7 @@ pub struct Args {
 
 /// Carries the command out.
 pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
-    let board = Board::load(&args.board)?;
+    let board = super::boards::load(&args.board)?;
     let image = args
         .image
         .map(|path| {

@@ -11,6 +11,7 @@ use updraft_image::Verifier;
 use updraft_sim::device::{Device, Keys, flash_in_file, flash_in_memory, program};
 use updraft_sim::flash::{SimFlash, Torn};
 
+use super::key::load_public;
 use crate::device::{Detail, Host, Remote, draw, slots};
 use crate::output::{DIM, GOOD, Output, styled};
 use crate::report::Hint;
@@ -98,7 +99,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
 }
 
 fn show(args: Show, out: &Output) -> anyhow::Result<()> {
-    let board = Board::load(&args.board)?;
+    let board = super::boards::load(&args.board)?;
     if !args.flash.exists() {
         return Err(anyhow!("{} is not there", args.flash.display()))
             .hint("updraft device run --flash FILE makes one");
@@ -116,7 +117,7 @@ fn open(board: &Board, path: &Path) -> anyhow::Result<SimFlash> {
 }
 
 fn play(args: Run, out: &Output) -> anyhow::Result<()> {
-    let board = Board::load(&args.board)?;
+    let board = super::boards::load(&args.board)?;
     let mut flash = match &args.flash {
         Some(path) => open(&board, path)?,
         None => flash_in_memory(&board),
@@ -130,7 +131,7 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
             return Err(anyhow!("the bootloader needs a key to trust"))
                 .usage("--key key.pub.pem, or --unsigned to trust everybody");
         }
-        (false, false) => trusted(&args.keys)?,
+        (false, false) => trusted(&args.keys, out)?,
     };
     if !keys.demands_signature() {
         out.note(styled(crate::output::WARN, "this device boots unsigned images"));
@@ -148,14 +149,8 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
 }
 
 /// The keys in the files, in the encoding that bootloaders embed.
-pub fn trusted(paths: &[PathBuf]) -> anyhow::Result<Keys> {
-    let key = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{} cannot be read", path.display()))?;
-        let key = updraft_sign::PublicKey::from_pem(&text)
-            .with_context(|| format!("{}", path.display()))?;
-        anyhow::Ok(key.as_der().to_vec())
-    };
+fn trusted(paths: &[PathBuf], out: &Output) -> anyhow::Result<Keys> {
+    let key = |path: &PathBuf| anyhow::Ok(load_public(path, out)?.as_der().to_vec());
     Ok(Keys::trusting(paths.iter().map(key).collect::<Result<_, _>>()?)?)
 }
 

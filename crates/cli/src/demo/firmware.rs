@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use updraft_board::Board;
 use updraft_image::{Header, Version};
-use updraft_sign::{Key, SignOptions, sign};
+use updraft_sign::{Key, Padding, SignOptions, sign};
 use updraft_sim::device::{ConfirmedBy, Descriptor, Keys, SelfTest};
 
 use crate::output::size;
+use crate::signing::for_board;
 use crate::smp::Preflight;
 
 /// Bytes of the demo's own firmware, where the slots are large enough.
@@ -124,32 +125,21 @@ impl Maker {
             Some(firmware) => body.extend_from_slice(firmware),
             None => fill(&mut body, self.body_size(), version),
         }
-        let image = sign(&body, &options(&self.board, version)?, Some(key))?;
+        let signing = self.board.signing(0);
+        let signing = signing.with_context(|| format!("{} has no slot", self.board.name()))?;
+        // What is uploaded is not padded, and the body has no room for the header.
+        let options = SignOptions {
+            pad_header: true,
+            padding: Padding::None,
+            ..for_board(&signing, version)
+        };
+        let image = sign(&body, &options, Some(key))?;
         let path = self.directory.join(format!("blinky-{version}.signed.bin"));
         std::fs::write(&path, &image)
             .with_context(|| format!("{} cannot be written", path.display()))?;
         let hash = Preflight::of(&image)?.hash.as_bytes().to_vec();
         Ok(Firmware { version, hash, path })
     }
-}
-
-/// How images for `board` are signed when they are to be uploaded.
-fn options(board: &Board, version: Version) -> anyhow::Result<SignOptions> {
-    let signing = board.signing(0).with_context(|| format!("{} has no slot", board.name()))?;
-    Ok(SignOptions {
-        pad_header: true,
-        align: signing.align,
-        max_align: Some(signing.max_align),
-        max_sectors: signing.max_sectors,
-        mode: signing.mode,
-        erased: signing.erased,
-        hash: Some(signing.hash),
-        pure: signing.pure,
-        vendor_id: signing.ids.map(|ids| ids.vendor),
-        class_id: signing.ids.map(|ids| ids.class),
-        max_image: Some(signing.max_image),
-        ..SignOptions::new(version, signing.header_size, signing.slot_size)
-    })
 }
 
 /// The body of an image that is signed already.

@@ -21,6 +21,7 @@ use super::{is_hex, number, read};
 use crate::commands::{boards, key};
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
+use crate::signing::for_board;
 
 /// Options of `updraft image sign`.
 #[derive(clap::Args)]
@@ -295,30 +296,12 @@ fn advice<E>(refusal: &Refusal<E>) -> &'static str {
 
 fn options(args: &Args, target: Option<&Target<'_>>) -> anyhow::Result<SignOptions> {
     let signing = target.map(|target| &target.signing);
-    let required = |given: Option<u32>, board: Option<u32>| given.or(board).unwrap_or_default();
-    let mut options = SignOptions::new(
-        args.image_version,
-        required(args.header_size, signing.map(|signing| signing.header_size)),
-        required(args.slot_size, signing.map(|signing| signing.slot_size)),
-    );
-    if let Some(signing) = signing {
-        options.pad_header = signing.pad_header;
-        options.align = signing.align;
-        options.max_align = Some(signing.max_align);
-        options.max_sectors = signing.max_sectors;
-        options.mode = signing.mode;
-        options.erased = signing.erased;
-        options.pure = signing.pure;
-        options.hash = (!signing.pure).then_some(signing.hash);
-        options.vendor_id = signing.ids.map(|ids| ids.vendor);
-        options.class_id = signing.ids.map(|ids| ids.class);
-        options.max_image = Some(signing.max_image);
-        options.padding = match (signing.pad, signing.confirm) {
-            (_, true) => Padding::Confirmed,
-            (true, false) => Padding::Pending,
-            (false, false) => Padding::None,
-        };
-    }
+    let mut options = match signing {
+        Some(signing) => for_board(signing, args.image_version),
+        None => SignOptions::new(args.image_version, 0, 0),
+    };
+    options.header_size = args.header_size.unwrap_or(options.header_size);
+    options.slot_size = args.slot_size.unwrap_or(options.slot_size);
     options.pad_header = args.pad_header.unwrap_or(options.pad_header);
     options.align = args.align.unwrap_or(options.align);
     options.max_align = args.max_align.or(options.max_align);
