@@ -73,6 +73,17 @@ impl Output {
         Ok(())
     }
 
+    /// Prints one of many results: `value` as a line of JSON, or `text` as a line.
+    pub fn event<T: Serialize>(&self, value: &T, text: impl Display) -> anyhow::Result<()> {
+        if !self.json {
+            return self.line(text);
+        }
+        let mut stdout = anstream::stdout().lock();
+        serde_json::to_writer(&mut stdout, value)?;
+        writeln!(stdout)?;
+        Ok(())
+    }
+
     /// Prints a remark on standard error; nothing if quiet.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {

@@ -20,14 +20,20 @@ impl Scratch {
     }
 
     fn open(&self) -> std::io::Result<SimFlash> {
-        let external = DeviceSpec { erased: 0x00, ..DeviceSpec::nor(2, 128, 1) };
-        let specs = vec![DeviceSpec::nor(4, 64, 8), external];
-        let table = vec![
-            AreaEntry { id: FIRST, device: 0, offset: 64, size: 128 },
-            AreaEntry { id: SECOND, device: 1, offset: 0, size: 256 },
-        ];
-        SimFlash::open(&self.0, specs, table)
+        SimFlash::open(&self.0, specs(), table())
     }
+}
+
+fn specs() -> Vec<DeviceSpec> {
+    let external = DeviceSpec { erased: 0x00, ..DeviceSpec::nor(2, 128, 1) };
+    vec![DeviceSpec::nor(4, 64, 8), external]
+}
+
+fn table() -> Vec<AreaEntry> {
+    vec![
+        AreaEntry { id: FIRST, device: 0, offset: 64, size: 128 },
+        AreaEntry { id: SECOND, device: 1, offset: 0, size: 256 },
+    ]
 }
 
 impl Drop for Scratch {
@@ -55,7 +61,7 @@ fn every_operation_is_in_the_file_when_it_returns() {
     assert_eq!(fs::read(&file.0).unwrap()[256 + 130..][..3], [0x00; 3]);
     flash.supply().cut_at(0, Torn::Half);
     assert!(flash.write(FIRST, 16, &[0x33; 16]).is_err());
-    std::mem::forget(flash);
+    drop(flash);
 
     let flash = file.open().unwrap();
     let expected = [[0xff; 8], [0x11; 8], [0x33; 8], [0xff; 8]].concat();
@@ -68,6 +74,20 @@ fn a_file_of_another_length_is_refused_and_left_alone() {
     fs::write(&file.0, [7; 100]).unwrap();
     assert_eq!(file.open().unwrap_err().kind(), ErrorKind::InvalidData);
     assert_eq!(fs::read(&file.0).unwrap(), [7; 100]);
+}
+
+#[test]
+fn the_flash_of_a_running_device_can_be_looked_at_but_not_taken() {
+    let file = Scratch::new("lock");
+    let mut flash = file.open().unwrap();
+    flash.write(FIRST, 0, &[1; 8]).unwrap();
+    assert_eq!(file.open().unwrap_err().kind(), ErrorKind::ResourceBusy);
+    let mut copy = SimFlash::copy_of(&file.0, specs(), table()).unwrap();
+    copy.write(FIRST, 8, &[2; 8]).unwrap();
+    assert_eq!(copy.bytes(FIRST)[..16], [[1; 8], [2; 8]].concat());
+    assert_eq!(flash.bytes(FIRST)[8..16], [0xff; 8]);
+    drop(flash);
+    assert_eq!(file.open().unwrap().bytes(FIRST)[8..16], [0xff; 8]);
 }
 
 #[test]

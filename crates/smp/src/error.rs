@@ -252,7 +252,8 @@ impl fmt::Display for ImageError {
                  that the image list shows, not by the hash of the file"
             }
             Self::NoFreeSlot => {
-                "the other slot is needed for the revert: confirm the running image or reset first"
+                "the slot is in use: the running image is in it, or the one that a revert goes \
+                 back to; confirm the running image or reset first"
             }
             Self::FlashOpenFailed => "the device has no such slot",
             Self::FlashReadFailed => "the device failed to read its flash",

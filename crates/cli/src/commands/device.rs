@@ -1,14 +1,15 @@
 //! `updraft device`: virtual devices.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
+use serde_json::json;
 use updraft_board::{Board, Role};
 use updraft_image::Verifier;
-use updraft_sim::device::{Device, Keys, flash_in_file, flash_in_memory, program};
+use updraft_sim::device::{Device, Keys, copy_of_flash, flash_in_file, flash_in_memory, program};
 use updraft_sim::flash::{SimFlash, Torn};
 
 use super::key::load_public;
@@ -38,7 +39,8 @@ const CONSOLE: &str = "Commands on standard input, a line each:
   cut [N]           cut the power in the Nth flash operation from now; at once without N
   on                power on
   slots             show flash map and slots
-  quit              stop; the flash file stays";
+  quit              stop; the flash file stays
+When standard input ends, the device goes on.";
 
 /// Options of `updraft device run`.
 #[derive(clap::Args)]
@@ -104,53 +106,77 @@ fn show(args: Show, out: &Output) -> anyhow::Result<()> {
         return Err(anyhow!("{} is not there", args.flash.display()))
             .hint("updraft device run --flash FILE makes one");
     }
-    let flash = open(&board, &args.flash)?;
+    let flash = explained(copy_of_flash(&board, &args.flash), &board, &args.flash)?;
     let views = slots(&board, &flash);
     let text = draw(&board, &views, Detail::Full, out.width(), out.is_terminal());
     out.result(&views, |w| write!(w, "{text}"))
 }
 
-fn open(board: &Board, path: &Path) -> anyhow::Result<SimFlash> {
-    flash_in_file(board, path)
+fn explained<T>(opened: io::Result<T>, board: &Board, path: &Path) -> anyhow::Result<T> {
+    let hint = match &opened {
+        Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+            "stop that device, or give another file: a device has its flash to itself"
+        }
+        _ => "give the board that the file was made for, or another file",
+    };
+    opened
         .with_context(|| format!("{} cannot be the flash of {}", path.display(), board.name()))
-        .hint("give the board that the file was made for, or another file")
+        .hint(hint)
 }
 
 fn play(args: Run, out: &Output) -> anyhow::Result<()> {
     let board = super::boards::load(&args.board)?;
-    let mut flash = match &args.flash {
-        Some(path) => open(&board, path)?,
-        None => flash_in_memory(&board),
-    };
-    for load in &args.load {
-        load_area(&board, &mut flash, load)?;
-    }
     let keys = match (args.unsigned, args.keys.is_empty()) {
         (true, _) => Keys::unsigned(),
         (false, true) => {
             return Err(anyhow!("the bootloader needs a key to trust"))
                 .usage("--key key.pub.pem, or --unsigned to trust everybody");
         }
-        (false, false) => trusted(&args.keys, out)?,
+        (false, false) => trusted(&board, &args.keys, out)?,
     };
+    let mut flash = match &args.flash {
+        Some(path) => explained(flash_in_file(&board, path), &board, path)?,
+        None => flash_in_memory(&board),
+    };
+    for load in &args.load {
+        load_area(&board, &mut flash, load)?;
+    }
     if !keys.demands_signature() {
         out.note(styled(crate::output::WARN, "this device boots unsigned images"));
     }
     let device = Device::new(board, flash, keys)?;
     let (host, remote) = Host::bind(device, &args.udp)?;
-    out.note(format!("{} SMP on {}", styled(GOOD, "device:"), host.address()?));
+    let address = host.address()?;
+    if out.json() {
+        out.event(&json!({ "event": "listening", "address": address }), "")?;
+    } else {
+        out.note(format!("{} SMP on {address}", styled(GOOD, "device:")));
+    }
     let console = *out;
     let input = std::thread::Builder::new().name("input".into());
     input.spawn(move || read_commands(&remote, &console))?;
     host.run(|line| {
         // A console that nobody reads does not stop the device.
-        let _ = out.line(line);
+        let _ = out.event(&json!({ "event": "console", "line": line }), line);
     })
 }
 
 /// The keys in the files, in the encoding that bootloaders embed.
-fn trusted(paths: &[PathBuf], out: &Output) -> anyhow::Result<Keys> {
-    let key = |path: &PathBuf| anyhow::Ok(load_public(path, out)?.as_der().to_vec());
+fn trusted(board: &Board, paths: &[PathBuf], out: &Output) -> anyhow::Result<Keys> {
+    let signature = board.boot().signature;
+    let key = |path: &PathBuf| {
+        let key = load_public(path, out)?;
+        let (kind, name) = (key.scheme(), board.name());
+        if signature.scheme() == Some(kind) {
+            return Ok(key.as_der().to_vec());
+        }
+        let hint = match signature.scheme() {
+            Some(_) => format!("updraft key new --type {}", signature.name()),
+            None => "--unsigned".into(),
+        };
+        Err(anyhow!("{}: {kind}, which the bootloader of {name} does not verify", path.display()))
+            .hint(hint)
+    };
     Ok(Keys::trusting(paths.iter().map(key).collect::<Result<_, _>>()?)?)
 }
 
@@ -175,7 +201,7 @@ fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<
 
 /// Reads commands until standard input ends; then the device goes on by itself.
 fn read_commands(remote: &Remote, out: &Output) {
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
         let done = match command(line.trim(), remote, out) {
             Ok(done) => done,
             Err(error) => {
@@ -221,12 +247,13 @@ fn command(line: &str, remote: &Remote, out: &Output) -> anyhow::Result<bool> {
         }
         "slots" => {
             let (width, color) = (out.width(), out.is_terminal());
-            let text = remote.with(move |device, _| {
+            let (views, text) = remote.with(move |device, _| {
                 let board = device.board().clone();
                 let views = slots(&board, device.flash());
-                draw(&board, &views, Detail::Brief, width, color)
+                let text = draw(&board, &views, Detail::Brief, width, color);
+                (views, text)
             })?;
-            out.line(text)?;
+            out.event(&json!({ "event": "slots", "slots": views }), text)?;
         }
         _ => out.note(CONSOLE),
     }

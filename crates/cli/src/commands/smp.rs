@@ -7,7 +7,8 @@ use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
-use updraft_smp::client::Patience;
+use updraft_smp::OsError;
+use updraft_smp::client::{AnswerError, Code, Patience, Refusal, UploadError};
 
 use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::Hint;
@@ -25,7 +26,8 @@ pub struct Args {
     /// The device: host or address, with a port unless it is 1337.
     #[arg(long, value_name = "HOST[:PORT]")]
     udp: String,
-    /// Seconds to wait for an answer before the request is repeated.
+    /// Seconds to wait for an answer before the request is repeated; at least 5 where flash is
+    /// written.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     timeout: f64,
     /// How often a request is repeated.
@@ -125,10 +127,40 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         .usage("--timeout takes seconds above 0, such as 2.5")?;
     let patience = Patience { timeout, longest: timeout * 4, retries: args.retries };
     let mut session = Session::new(Udp::connect(&args.udp)?, patience);
-    match args.group {
-        Group::Os(command) => os(&mut session, command, out),
-        Group::Image(command) => image(&mut session, command, out),
+    let (outcome, lacking) = match args.group {
+        Group::Os(command) => (os(&mut session, command, out), LACKS_OS),
+        Group::Image(command) => (image(&mut session, command, out), LACKS_IMAGE),
+    };
+    let advice = outcome.as_ref().err().and_then(refusal).and_then(|refusal| match refusal.code {
+        _ if refusal.is_unsupported() => Some(lacking),
+        Code::Group { group, rc } if group == OS && rc == OsError::InvalidFormat.rc() => {
+            Some("letters are s n r v b m p i o, a is all that the device has")
+        }
+        _ => None,
+    });
+    match advice {
+        Some(advice) => outcome.hint(advice),
+        None => outcome,
     }
+}
+
+const OS: u32 = updraft_smp::group::OS as u32;
+const LACKS_OS: &str = "another command of the group: this one is left out of the device's build \
+                        (Zephyr: the options CONFIG_MCUMGR_GRP_OS_…)";
+const LACKS_IMAGE: &str = "updraft smp … os info, which tells what runs there: its build lacks \
+                           the image group (Zephyr: CONFIG_MCUMGR_GRP_IMG), or its upgrade mode \
+                           the request";
+
+/// The device's refusal, if that is what went wrong.
+fn refusal(error: &anyhow::Error) -> Option<Refusal> {
+    let of_answer = match error.downcast_ref() {
+        Some(AnswerError::Refused(refusal)) => Some(*refusal),
+        _ => None,
+    };
+    of_answer.or(match error.downcast_ref() {
+        Some(UploadError::Refused(refusal)) => Some(*refusal),
+        _ => None,
+    })
 }
 
 fn os(session: &mut Session<Udp>, command: Os, out: &Output) -> anyhow::Result<()> {
@@ -220,6 +252,7 @@ struct Uploaded {
     version: String,
     hash: String,
     bytes: usize,
+    finding: Finding,
     sent: bool,
     verified: bool,
     seconds: f64,
@@ -233,7 +266,8 @@ fn upload(
     out: &Output,
 ) -> anyhow::Result<()> {
     let file = read(path)?;
-    let preflight = Preflight::of(&file).with_context(|| format!("{}", path.display()))?;
+    let preflight =
+        Preflight::of(&file).with_context(|| format!("{} is not sent", path.display()))?;
     let images = session.images()?;
     let slots = session.slots()?;
     let platform = session.platform()?;
@@ -242,6 +276,7 @@ fn upload(
         version: preflight.version.to_string(),
         hash: preflight.hash.to_string(),
         bytes: file.len(),
+        finding,
         sent: false,
         verified: false,
         seconds: 0.0,
@@ -259,6 +294,15 @@ fn upload(
     });
     bar.finish();
     let outcome = outcome?;
+    let listed = |session: &mut Session<Udp>| {
+        let hash = &result.hash;
+        let images = session.images()?;
+        anyhow::Ok(images.iter().any(|image| image.hash.as_ref() == Some(hash)))
+    };
+    if !outcome.verified && !listed(session)? {
+        return Err(anyhow!("the device took every byte, but does not list the image"))
+            .hint("upload again, and make sure that no other client uploads at the same time");
+    }
     let seconds = started.elapsed().as_secs_f64();
     result =
         Uploaded { sent: !outcome.already_there, verified: outcome.verified, seconds, ..result };

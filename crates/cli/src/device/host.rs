@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use updraft_sim::device::Device;
 
+use crate::report::Hint;
+
 /// The longest wait for a packet, so that commands are not left waiting.
 const NAP: Duration = Duration::from_millis(20);
 
@@ -30,7 +32,9 @@ impl Host {
     /// A device that answers on `address`, and the handle to it. It is played as long as there is
     /// a handle.
     pub fn bind(device: Device, address: impl ToSocketAddrs) -> anyhow::Result<(Self, Remote)> {
-        let socket = UdpSocket::bind(address).context("the UDP address cannot be used")?;
+        let socket = UdpSocket::bind(address)
+            .context("the UDP address cannot be used")
+            .hint("give another one with --udp; port 0 takes any that is free")?;
         let (remote, deeds) = channel();
         Ok((Self { device, socket, clock: Instant::now(), deeds }, Remote { deeds: remote }))
     }

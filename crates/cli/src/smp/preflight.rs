@@ -2,6 +2,7 @@
 //! still cheap.
 
 use anyhow::{Context, anyhow};
+use serde::Serialize;
 use updraft_board::Board;
 use updraft_image::{
     Digest, HashKind, Header, Rules, Source, TlvArea, TlvType, Version, image_hash,
@@ -25,7 +26,8 @@ pub struct Preflight {
 }
 
 /// What an upload would meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Finding {
     /// Nothing is in the way.
     Clear,
@@ -47,6 +49,10 @@ impl Preflight {
             "encrypted and compressed images cannot be uploaded with this version of updraft",
         )?;
         let tlvs = TlvArea::open(&mut source, &header).hint(damaged)?;
+        let size = tlvs.end();
+        if size > source.size() {
+            return Err(anyhow!("the file ends before its TLVs do")).hint(damaged);
+        }
         let mut found = None;
         let mut class = None;
         let mut entries = tlvs.iter();
@@ -66,10 +72,6 @@ impl Preflight {
                 "the file is damaged: it hashes to {computed}, its TLV says {hash}"
             ))
             .hint(damaged);
-        }
-        let size = tlvs.end();
-        if size > source.size() {
-            return Err(anyhow!("the file ends before its TLVs do")).hint(damaged);
         }
         Ok(Self { version: header.version, hash, size, len: file.len(), class })
     }

@@ -13,9 +13,9 @@ use updraft_smp::client::{
 use super::Link;
 use crate::report::Hint;
 
-/// For commands that write or erase flash before they answer, which may be repeated safely.
-const WRITING: Patience =
-    Patience { timeout: Duration::from_secs(5), longest: Duration::from_secs(30), retries: 5 };
+/// Least and longest wait for commands that write or erase flash before they answer. They may be
+/// repeated safely.
+const WRITING: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
 /// A slot of the image list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -96,6 +96,13 @@ impl<L: Link> Session<L> {
 
     fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// The patience with commands that write.
+    fn writing(&self) -> Patience {
+        let [least, longest] = WRITING;
+        let timeout = self.patience.timeout.max(least);
+        Patience { timeout, longest: longest.max(timeout), ..self.patience }
     }
 
     /// One request: built by `build`, its answer read by `read`.
@@ -228,7 +235,7 @@ impl<L: Link> Session<L> {
     /// Has the image with `hash` boot once, on trial.
     pub fn test(&mut self, hash: &[u8]) -> anyhow::Result<Vec<ImageState>> {
         self.ask(
-            WRITING,
+            self.writing(),
             |requests, buffer| requests.test(buffer, hash).map(<[u8]>::len),
             read_images,
         )
@@ -237,7 +244,7 @@ impl<L: Link> Session<L> {
     /// Confirms the running image, or has the image with `hash` boot for good.
     pub fn confirm(&mut self, hash: Option<&[u8]>) -> anyhow::Result<Vec<ImageState>> {
         self.ask(
-            WRITING,
+            self.writing(),
             |requests, buffer| requests.confirm(buffer, hash).map(<[u8]>::len),
             read_images,
         )
@@ -246,7 +253,7 @@ impl<L: Link> Session<L> {
     /// Erases a slot, or the one that does not run.
     pub fn erase(&mut self, slot: Option<u8>) -> anyhow::Result<()> {
         self.ask(
-            WRITING,
+            self.writing(),
             |requests, buffer| requests.erase(buffer, slot).map(<[u8]>::len),
             |answer| answer.check(),
         )

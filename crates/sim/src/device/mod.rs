@@ -369,6 +369,11 @@ pub fn flash_in_file(board: &Board, path: &Path) -> io::Result<SimFlash> {
     SimFlash::open(path, specs(board), board.area_table())
 }
 
+/// A copy in memory of what the file `path` holds of the flash of `board`.
+pub fn copy_of_flash(board: &Board, path: &Path) -> io::Result<SimFlash> {
+    SimFlash::copy_of(path, specs(board), board.area_table())
+}
+
 fn specs(board: &Board) -> Vec<DeviceSpec> {
     let spec = |device: &FlashDevice| DeviceSpec {
         kind: device.kind,

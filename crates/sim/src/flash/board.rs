@@ -1,6 +1,6 @@
 //! A board's flash: devices under one power supply, and the areas on them.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -21,6 +21,22 @@ pub struct AreaOp {
     pub len: u32,
     /// What.
     pub kind: OpKind,
+}
+
+/// What the file holds of each device.
+fn read(path: &Path, specs: &[DeviceSpec]) -> io::Result<Vec<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let expected: u64 = specs.iter().map(|spec| u64::from(spec.size())).sum();
+    let found = file.metadata()?.len();
+    if found != expected {
+        let text = format!("{found} bytes long, but the devices have {expected}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let mut device = |spec: &DeviceSpec| {
+        let mut bytes = vec![0; spec.size() as usize];
+        file.read_exact(&mut bytes).map(|()| bytes)
+    };
+    specs.iter().map(&mut device).collect()
 }
 
 /// A board's flash. A clone is a snapshot in memory with a power supply of its own.
@@ -51,30 +67,37 @@ impl SimFlash {
     }
 
     /// Devices whose contents are in the file `path`, one behind the other. A new file is filled
-    /// with erased flash; one that exists must have the length of the devices together.
+    /// with erased flash; one that exists must have the length of the devices together. As long as
+    /// the devices live, nobody else can open the file.
     pub fn open(path: &Path, specs: Vec<DeviceSpec>, table: Vec<AreaEntry>) -> io::Result<Self> {
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let expected: u64 = specs.iter().map(|spec| u64::from(spec.size())).sum();
-        let found = file.metadata()?.len();
-        if found == 0 {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = "it is the flash of a device that is running";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        if file.metadata()?.len() == 0 {
             for spec in &specs {
                 file.write_all(&vec![spec.erased; spec.size() as usize])?;
             }
-        } else if found != expected {
-            let text = format!("{found} bytes long, but the devices have {expected}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         let mut contents = Vec::new();
         let mut start = 0;
-        let mut reader = std::fs::File::open(path)?;
-        for spec in &specs {
-            let mut bytes = vec![0; spec.size() as usize];
-            reader.read_exact(&mut bytes)?;
+        for bytes in read(path, &specs)? {
             let len = bytes.len() as u64;
             contents.push(Contents::in_file(bytes, file.try_clone()?, start));
             start += len;
         }
+        Ok(Self::with_contents(specs, contents, table))
+    }
+
+    /// A copy in memory of devices whose contents are in the file `path`, also while they run.
+    pub fn copy_of(path: &Path, specs: Vec<DeviceSpec>, table: Vec<AreaEntry>) -> io::Result<Self> {
+        let contents = read(path, &specs)?.into_iter().map(Contents::in_memory).collect();
         Ok(Self::with_contents(specs, contents, table))
     }
 

@@ -118,8 +118,8 @@ fn both_error_forms_are_recognised() {
 fn refusals_tell_the_cause_and_the_way_out() {
     assert_eq!(
         refusal(b"\xa1\x63err\xa2\x65group\x01\x62rc\x09"),
-        "the other slot is needed for the revert: confirm the running image or reset first \
-         (group 1, rc 9)"
+        "the slot is in use: the running image is in it, or the one that a revert goes back to; \
+         confirm the running image or reset first (group 1, rc 9)"
     );
     assert_eq!(
         refusal(b"\xa2\x62rc\x06\x63rsn\x69downgrade"),

@@ -1,0 +1,15 @@
+//! Virtual devices and those who talk to them, as the processes that they are in use: `updraft
+//! device run`, `updraft smp`, foreign clients and servers. What became of a device is read from
+//! its flash file, not from what a client said.
+
+mod console;
+mod garbage;
+mod mcumgrctl;
+mod power;
+mod refusals;
+mod self_tests;
+mod smpmgr;
+mod support;
+mod updates;
+mod uploads;
+mod zephyr;

@@ -1,0 +1,96 @@
+//! mcumgrctl 0.20.0, a client that is not ours, against our device.
+
+use serde_json::Value;
+
+use crate::support::{Bench, Device, HOST, Image, SELF, Said, tool};
+
+/// mcumgrctl and a device.
+struct Peer {
+    program: String,
+    bench: Bench,
+    device: Device,
+    old: Image,
+    new: Image,
+}
+
+impl Peer {
+    fn new(name: &str) -> Option<Self> {
+        let program = tool("bin/mcumgrctl")?.display().to_string();
+        let imgtool = tool("venv/bin/imgtool")?.display().to_string();
+        let bench = Bench::new(name);
+        let old = bench.signed_by(&imgtool, "1.0.0", SELF);
+        let new = bench.signed_by(&imgtool, "1.1.0", HOST);
+        let device = bench.device_with(&old);
+        Some(Self { program, bench, device, old, new })
+    }
+
+    fn run(&self, line: &str) -> Said {
+        let line = format!("--udp {} -q {line}", self.device.address);
+        self.device.client(&self.program, &line.split(' ').collect::<Vec<_>>())
+    }
+
+    fn images(&self) -> Value {
+        self.run("image get-state --json").json()
+    }
+
+    fn upload_and_test(&self) {
+        self.run(&format!("image upload {}", self.new.file)).ok();
+        assert!(self.bench.slots().hold(&self.new));
+        self.run(&format!("image set-state --hash {}", self.new.hash)).ok();
+        assert_eq!(self.bench.slots().secondary(), "magic, test");
+    }
+
+    fn reset(&self, version: &str) {
+        self.run("os system-reset").ok();
+        self.device.starts(version);
+    }
+}
+
+#[test]
+fn mcumgrctl_uploads_tests_and_confirms() {
+    let Some(peer) = Peer::new("mcumgrctl-confirms") else { return };
+    assert!(peer.run("os echo hello").ok().contains("hello"));
+    assert_eq!(peer.images().as_array().map(Vec::len), Some(1));
+
+    peer.upload_and_test();
+    assert_eq!(peer.images()[1]["pending"], true);
+    peer.reset("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().on_trial());
+    let listed = peer.images();
+    assert_eq!(listed[0]["version"], "1.1.0");
+    assert_eq!((&listed[0]["active"], &listed[0]["confirmed"]), (&true.into(), &false.into()));
+
+    peer.run("image set-state --confirm").ok();
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().confirmed());
+    peer.reset("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().hold(&peer.old));
+}
+
+#[test]
+fn what_mcumgrctl_does_not_confirm_is_reverted() {
+    let Some(peer) = Peer::new("mcumgrctl-reverts") else { return };
+    peer.upload_and_test();
+    peer.reset("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().on_trial());
+    peer.reset("1.0.0");
+    assert!(peer.bench.slots().run(&peer.old) && peer.bench.slots().confirmed());
+    assert!(peer.bench.slots().hold(&peer.new));
+}
+
+#[test]
+fn mcumgrctl_updates_in_one_go() {
+    let Some(peer) = Peer::new("mcumgrctl-update") else { return };
+    peer.run(&format!("firmware update {}", peer.new.file)).ok();
+    peer.device.starts("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new), "{:?}", peer.bench.slots());
+}
+
+#[test]
+fn mcumgrctl_shows_what_the_device_refuses() {
+    let Some(peer) = Peer::new("mcumgrctl-refused") else { return };
+    let before = peer.bench.area("primary");
+    let said = peer.run(&format!("image set-state --hash {}", "55".repeat(32)));
+    assert_ne!(said.code, Some(0));
+    assert!(said.err.contains("HASH_NOT_FOUND"), "{said:?}");
+    assert_eq!(peer.bench.area("primary"), before);
+}

@@ -1,0 +1,92 @@
+//! smpmgr 0.19.1, a client that is not ours, against our device.
+
+use crate::support::{Bench, Device, HOST, Image, SELF, Said, Space, tool};
+
+/// smpmgr and a device. Its UDP port is fixed, so each test has a network of its own.
+struct Peer {
+    program: String,
+    bench: Bench,
+    device: Device,
+    old: Image,
+    new: Image,
+}
+
+impl Peer {
+    fn new(name: &str) -> Option<Self> {
+        let program = tool("venv/bin/smpmgr")?.display().to_string();
+        let imgtool = tool("venv/bin/imgtool")?.display().to_string();
+        let bench = Bench::new(name);
+        let old = bench.signed_by(&imgtool, "1.0.0", SELF);
+        let new = bench.signed_by(&imgtool, "1.1.0", HOST);
+        let device = bench.device().within(Space::own()).load("primary", &old).start();
+        device.wait("app: self-test passed");
+        Some(Self { program, bench, device, old, new })
+    }
+
+    fn run(&self, line: &str) -> Said {
+        let line = format!("--ip 127.0.0.1 {line}");
+        self.device.client(&self.program, &line.split(' ').collect::<Vec<_>>())
+    }
+
+    fn upload_and_test(&self) {
+        self.run(&format!("image upload {}", self.new.file)).ok();
+        assert!(self.bench.slots().hold(&self.new));
+        self.run(&format!("image state-write {}", self.new.hash)).ok();
+        assert_eq!(self.bench.slots().secondary(), "magic, test");
+    }
+
+    fn reset(&self, version: &str) {
+        self.run("os reset").ok();
+        self.device.starts(version);
+    }
+}
+
+#[test]
+fn smpmgr_uploads_tests_and_confirms() {
+    let Some(peer) = Peer::new("smpmgr-confirms") else { return };
+    let said = peer.run("os echo hello").ok();
+    assert!(said.contains("hello"), "{said}");
+    let listed = peer.run("image state-read").ok();
+    assert!(listed.contains("1.0.0") && !listed.contains("1.1.0"), "{listed}");
+
+    peer.upload_and_test();
+    let listed = peer.run("image state-read").ok();
+    assert!(listed.contains("1.1.0") && listed.contains("pending=True"), "{listed}");
+    peer.reset("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().on_trial());
+    let listed = peer.run("image state-read").ok();
+    assert!(listed.contains("active=True") && listed.contains("confirmed=True"), "{listed}");
+
+    peer.run("image state-write --confirm").ok();
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().confirmed());
+    peer.reset("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().hold(&peer.old));
+}
+
+#[test]
+fn what_smpmgr_does_not_confirm_is_reverted() {
+    let Some(peer) = Peer::new("smpmgr-reverts") else { return };
+    peer.upload_and_test();
+    peer.reset("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().on_trial());
+    peer.reset("1.0.0");
+    assert!(peer.bench.slots().run(&peer.old) && peer.bench.slots().confirmed());
+    assert!(peer.bench.slots().hold(&peer.new));
+}
+
+#[test]
+fn smpmgr_upgrades_in_one_go() {
+    let Some(peer) = Peer::new("smpmgr-upgrade") else { return };
+    peer.run(&format!("upgrade --slot 1 {}", peer.new.file)).ok();
+    peer.device.starts("1.1.0");
+    assert!(peer.bench.slots().run(&peer.new), "{:?}", peer.bench.slots());
+}
+
+#[test]
+fn smpmgr_shows_what_the_device_refuses() {
+    let Some(peer) = Peer::new("smpmgr-refused") else { return };
+    let before = peer.bench.area("primary");
+    let said = peer.run(&format!("image state-write {}", "55".repeat(32)));
+    assert!(said.out.contains("HASH_NOT_FOUND") || said.err.contains("HASH_NOT_FOUND"), "{said:?}");
+    assert_eq!(peer.bench.area("primary"), before);
+}

@@ -1,0 +1,146 @@
+//! Updates with our own client, on every kind of virtual device.
+
+use updraft_board::Board;
+
+use crate::support::{Bench, HOST, SELF};
+
+/// Tests an update, reverts it, tests it again, confirms it, and resets the device twice.
+fn tour(bench: &Bench) {
+    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
+    let device = bench.device_with(&old);
+
+    device.try_out(&new);
+    assert!(bench.slots().run(&new) && bench.slots().on_trial(), "{:?}", bench.slots());
+    device.smp("os reset").ok();
+    device.starts("1.0.0");
+    assert!(bench.slots().run(&old) && bench.slots().confirmed(), "{:?}", bench.slots());
+
+    device.try_out(&new);
+    device.smp("image confirm").ok();
+    assert!(bench.slots().run(&new) && bench.slots().confirmed(), "{:?}", bench.slots());
+    for _ in 0..2 {
+        device.smp("os reset").ok();
+        device.starts("1.1.0");
+    }
+    assert!(bench.slots().run(&new) && bench.slots().confirmed(), "{:?}", bench.slots());
+}
+
+#[test]
+fn every_virtual_board_is_updated_reverted_and_confirmed() {
+    let boards = updraft_board::built_in().filter(|name| name.starts_with("virtual-"));
+    let boards: Vec<_> = boards.collect();
+    let mut done = 0;
+    for name in &boards {
+        let bench = Bench::with_board(&format!("tour-{name}"), name);
+        if !bench.board().mode().swaps() {
+            println!("{name} left out: {} has no trial", bench.board().mode());
+            continue;
+        }
+        // No machine has this address, so that this always ends.
+        let line = format!("device run --board {name} --key key.pem --udp 192.0.2.1:1");
+        let started = bench.updraft(&line);
+        if started.err.contains("cannot do") {
+            println!("{name} left out: virtual devices cannot do {} yet", bench.board().mode());
+            continue;
+        }
+        tour(&bench);
+        done += 1;
+    }
+    println!("updates on virtual boards: {done} of {}", boards.len());
+    assert!(done > 0);
+}
+
+#[test]
+fn overwriting_is_for_good() {
+    let bench = Bench::with_board("overwrite", "virtual-overwrite");
+    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
+    let device = bench.device_with(&old);
+    device.try_out(&new);
+    device.smp("os reset").ok();
+    device.starts("1.1.0");
+    assert!(bench.slots().run(&new));
+}
+
+#[test]
+fn a_permanent_update_skips_the_trial() {
+    let bench = Bench::new("permanent");
+    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
+    let device = bench.device_with(&old);
+    device.smp(&format!("image upload {}", new.file)).ok();
+    let listed = device.smp(&format!("--json image confirm {}", new.file)).json();
+    assert_eq!(listed["images"][1]["permanent"], true);
+    assert_eq!(bench.slots().secondary(), "magic, permanent, image_ok");
+    device.smp("os reset").ok();
+    device.starts("1.1.0");
+    assert!(bench.slots().run(&new) && bench.slots().confirmed());
+    assert!(bench.slots().hold(&old), "the old image is kept");
+}
+
+#[test]
+fn erasing_the_other_slot_takes_a_pending_test_back() {
+    let bench = Bench::new("take-back");
+    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
+    let device = bench.device_with(&old);
+    device.smp(&format!("image upload {}", new.file)).ok();
+    device.smp(&format!("image test {}", &new.hash[..12])).ok();
+    assert_eq!(bench.slots().secondary(), "magic, test");
+    device.smp("image erase").ok();
+    assert!(bench.area("secondary").iter().all(|byte| *byte == 0xff));
+    device.smp("os reset").ok();
+    device.starts("1.0.0");
+}
+
+#[test]
+fn what_is_there_already_is_not_sent_again() {
+    let bench = Bench::new("again");
+    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
+    let device = bench.device_with(&old);
+
+    let said = device.smp(&format!("image upload {}", old.file)).ok();
+    assert!(said.contains("runs this image already: nothing sent"), "{said}");
+    let first = device.smp(&format!("--json image upload {}", new.file)).json();
+    assert_eq!((&first["finding"], &first["sent"]), (&"clear".into(), &true.into()));
+    assert_eq!(first["verified"], true);
+    let second = device.smp(&format!("--json image upload {}", new.file)).json();
+    assert_eq!((&second["finding"], &second["sent"]), (&"uploaded".into(), &false.into()));
+    let said = device.smp(&format!("image upload {}", new.file)).ok();
+    assert!(said.contains("on the device already: nothing sent"), "{said}");
+
+    // Asked to, the client insists; the device finds that it holds every byte, or takes the copy
+    // of what it runs, which cannot be tested.
+    let third = device.smp(&format!("--json image upload --again {}", new.file)).json();
+    assert_eq!((&third["sent"], &third["verified"]), (&false.into(), &true.into()));
+    device.smp(&format!("image upload --again {}", old.file)).ok();
+    assert!(bench.slots().run(&old) && bench.slots().hold(&old));
+    device
+        .smp(&format!("image test {}", old.file))
+        .complains(&["this image is the running one", "group 1, rc 33"]);
+    assert_eq!(bench.slots().secondary(), "erased");
+}
+
+#[test]
+fn confirming_what_is_confirmed_changes_nothing() {
+    let bench = Bench::new("confirmed");
+    let image = bench.image("1.0.0", SELF);
+    let device = bench.device_with(&image);
+    let before = std::fs::read(bench.path("dev.flash")).unwrap();
+    device.smp("image confirm").ok();
+    device.smp(&format!("image confirm {}", image.hash)).ok();
+    assert_eq!(std::fs::read(bench.path("dev.flash")).unwrap(), before);
+}
+
+#[test]
+fn the_client_shows_what_the_device_is() {
+    let bench = Bench::new("shows");
+    let device = bench.device_with(&bench.image("1.0.0+7", SELF));
+    assert_eq!(device.smp("os echo hëllo").ok(), "hëllo\n");
+    assert_eq!(device.smp("os params").ok(), "8 buffers of 2048 bytes\n");
+    assert_eq!(device.smp("os info ni").ok(), "blinky virtual-nor-4k\n");
+    assert_eq!(device.smp("os bootloader").ok(), "MCUboot, swap-move\n");
+    let slots = device.smp("image slots").ok();
+    assert!(slots.contains("image 0 slot 1: 256 KiB, images up to 248 KiB"), "{slots}");
+    let listed = device.smp("--json image list").json();
+    assert_eq!(listed["images"][0]["version"], "1.0.0.7");
+    assert_eq!(listed["images"][0]["active"], true);
+    assert_eq!(Board::load("virtual-nor-4k").unwrap().capacity(0).max_image, 248 * 1024);
+}
