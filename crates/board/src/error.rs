@@ -118,7 +118,9 @@ impl<'t> Locator<'t> {
 
     fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        // What is missing at the end of the file is missing from its last line.
+        line.min(self.text.lines().count().max(1))
     }
 }
 

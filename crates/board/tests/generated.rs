@@ -186,6 +186,12 @@ proptest! {
     }
 }
 
+#[test]
+fn a_file_that_ends_too_early_is_refused_at_its_last_line() {
+    let text = "name = \"x\"\ndescription = \"\"\"y\n";
+    loads_or_is_refused(text);
+}
+
 /// The generator is of no use if next to nothing it makes loads.
 #[test]
 fn enough_generated_boards_load() {
