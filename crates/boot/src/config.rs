@@ -1,17 +1,35 @@
 //! What a board fixes about its bootloader.
 
-use updraft_flash::AreaId;
+use updraft_flash::SlotPair;
 use updraft_image::{Rules, Strictness};
 
-/// The two slots of one image.
+/// The most images that a bootloader looks after.
+pub const MAX_IMAGES: usize = 8;
+
+/// The images of a board in the order in which they are upgraded. The first one is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotPair {
-    /// Number of the image, 0 where there is only one.
-    pub image: u8,
-    /// The slot that the image runs from.
-    pub primary: AreaId,
-    /// The slot that takes updates.
-    pub secondary: AreaId,
+pub struct Images {
+    slots: [SlotPair; MAX_IMAGES],
+    count: usize,
+}
+
+impl Images {
+    /// A single image.
+    pub const fn one(slots: SlotPair) -> Self {
+        Self { slots: [slots; MAX_IMAGES], count: 1 }
+    }
+
+    /// Several; `None` if there are none or more than [`MAX_IMAGES`].
+    pub fn new(list: &[SlotPair]) -> Option<Self> {
+        let mut images = Self::one(*list.first()?);
+        images.slots.get_mut(..list.len())?.copy_from_slice(list);
+        Some(Self { count: list.len(), ..images })
+    }
+
+    /// Their slots.
+    pub fn slots(&self) -> &[SlotPair] {
+        self.slots.get(..self.count).unwrap_or_default()
+    }
 }
 
 /// Whether an upgrade may lower the version.
@@ -25,11 +43,11 @@ pub enum Downgrade {
     Refused,
 }
 
-/// What a board fixes about its bootloader, for one image.
+/// What a board fixes about its bootloader.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// The slots.
-    pub slots: SlotPair,
+    /// The images with their slots.
+    pub images: Images,
     /// The largest write alignment that trailers are laid out for: 8, 16 or 32 bytes.
     pub max_align: u32,
     /// The most sectors of a slot that trailers have status records for.
@@ -49,11 +67,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// A bootloader for `slots` with the settings that MCUboot has by default: alignment 8,
+    /// A bootloader for the image in `slots` with the settings that MCUboot has by default: alignment 8,
     /// 128 sectors, primary slot validated, downgrades allowed, no bootstrap.
     pub fn new(slots: SlotPair, rules: Rules) -> Self {
         Self {
-            slots,
+            images: Images::one(slots),
             max_align: 8,
             max_sectors: 128,
             rules,

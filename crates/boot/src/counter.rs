@@ -12,6 +12,16 @@ pub trait SecurityCounters {
     fn raise(&mut self, image: u8, value: u32) -> Result<(), CounterFault>;
 }
 
+impl<C: SecurityCounters> SecurityCounters for &mut C {
+    fn read(&mut self, image: u8) -> Result<Option<u32>, CounterFault> {
+        (**self).read(image)
+    }
+
+    fn raise(&mut self, image: u8, value: u32) -> Result<(), CounterFault> {
+        (**self).raise(image, value)
+    }
+}
+
 /// The counter store failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CounterFault;

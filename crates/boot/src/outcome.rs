@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use updraft_flash::AreaId;
+use updraft_flash::{AreaId, FlashMap};
 use updraft_image::{Header, Refusal, SwapType, Validated, Version};
 
 use crate::CounterFault;
@@ -69,6 +69,49 @@ pub enum Event<E> {
     StatusGap,
     /// The image under test was not confirmed, but there is nothing to go back to.
     NothingToRevertTo,
+    /// An image depends on another one in a version that would not be there: no image is
+    /// upgraded.
+    DependencyUnmet(Unmet<E>),
+    /// There is no image number 1 or above in this device; the others run without it.
+    NotProvisioned,
+}
+
+/// Why the images do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet<E> {
+    /// The TLVs of the image that would run cannot be read.
+    Unreadable(Refusal<E>),
+    /// It names an image number that this device does not have.
+    NoSuchImage {
+        /// The number.
+        image: u8,
+    },
+    /// The other image would be too old.
+    TooOld {
+        /// Its number.
+        image: u8,
+        /// The version that would be there; `None` where there is no image.
+        found: Option<Version>,
+        /// The lowest that will do.
+        minimum: Version,
+    },
+}
+
+impl<E: fmt::Display> fmt::Display for Unmet<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(refusal) => write!(f, "its dependencies cannot be read: {refusal}"),
+            Self::NoSuchImage { image } => {
+                write!(f, "it depends on image {image}, which this device does not have")
+            }
+            Self::TooOld { image, found: Some(found), minimum } => {
+                write!(f, "it needs image {image} in version {minimum}, which would be {found}")
+            }
+            Self::TooOld { image, found: None, minimum } => {
+                write!(f, "it needs image {image} in version {minimum}, and there is none")
+            }
+        }
+    }
 }
 
 impl<E: fmt::Display> fmt::Display for Event<E> {
@@ -92,6 +135,8 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::NothingToRevertTo => {
                 f.write_str("image under test not confirmed, but there is none to go back to")
             }
+            Self::DependencyUnmet(unmet) => write!(f, "no upgrade: {unmet}"),
+            Self::NotProvisioned => f.write_str("no image here; the others run without it"),
         }
     }
 }
@@ -106,43 +151,18 @@ fn name(swap: SwapType) -> &'static str {
     }
 }
 
-/// How many events one boot keeps.
-const CAPACITY: usize = 4;
-
-/// The events of one boot, in order. Holds the first few; a boot has no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Events<E> {
-    events: [Option<Event<E>>; CAPACITY],
-}
-
-impl<E> Default for Events<E> {
-    fn default() -> Self {
-        Self { events: [const { None }; CAPACITY] }
-    }
-}
-
-impl<E> Events<E> {
-    /// No events yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The events, the first one first.
-    pub fn iter(&self) -> impl Iterator<Item = &Event<E>> {
-        self.events.iter().flatten()
-    }
-
-    pub(crate) fn push(&mut self, event: Event<E>) {
-        if let Some(free) = self.events.iter_mut().find(|slot| slot.is_none()) {
-            *free = Some(event);
-        }
-    }
-}
+/// What a step of a boot over the flash map `M` leads to.
+pub(crate) type Step<T, M> = Result<T, BootError<<M as FlashMap>::Error>>;
 
 /// Why nothing can be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BootError<E> {
+    /// The bootloader was not configured for an image of that number.
+    NoSuchImage {
+        /// The number.
+        image: u8,
+    },
     /// The flash map lacks a slot, or it cannot hold a trailer of the configured shape.
     NoSlot {
         /// The area.
@@ -163,6 +183,7 @@ pub enum BootError<E> {
 impl<E: fmt::Display> fmt::Display for BootError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoSuchImage { image } => write!(f, "this device has no image {image}"),
             Self::NoSlot { area } => write!(f, "area {area} cannot be a slot"),
             Self::NoImage => f.write_str("the primary slot holds no image"),
             Self::Refused(refusal) => write!(f, "the image in the primary slot: {refusal}"),

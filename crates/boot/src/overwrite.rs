@@ -56,7 +56,7 @@ impl Overwrite {
             // The original copies one write more where the size is a multiple already.
             image_size.saturating_add(primary.write_size - image_size % primary.write_size)
         };
-        copy(map, (secondary.area, 0), (primary.area, 0), len)?;
+        copy(map, (secondary.area, secondary.start), (primary.area, 0), len)?;
         primary.trailer.write_magic(map)
     }
 }

@@ -1,9 +1,8 @@
 //! One image's slots as the flash map has them: sizes, sectors, trailers.
 
-use updraft_flash::{AreaId, FlashMap, SlotSource, TrailerAccess};
+use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
 use updraft_image::{
-    Flags, Header, HeaderError, Refusal, TlvArea, TornFlags, TrailerLayout, TrailerState,
-    UpgradeMode,
+    Flags, Header, HeaderError, Refusal, TlvArea, TornFlags, TrailerState, UpgradeMode,
 };
 
 use crate::{BootError, Config};
@@ -15,6 +14,8 @@ pub struct Slot {
     pub area: AreaId,
     /// Its size in bytes.
     pub size: u32,
+    /// Where its image begins, in bytes from the start of the area.
+    pub start: u32,
     /// Bytes that its device writes at once.
     pub write_size: u32,
     /// What its erased bytes read as.
@@ -66,13 +67,13 @@ impl Slot {
     /// The bytes where the header belongs.
     pub(crate) fn head<M: FlashMap>(&self, map: &mut M) -> Result<Head, M::Error> {
         let mut bytes = [0; Header::SIZE];
-        map.read(self.area, 0, &mut bytes)?;
+        map.read(self.area, self.start, &mut bytes)?;
         Ok(Head { bytes, erased: self.erased })
     }
 
     /// The image as something to read from.
     pub(crate) fn source<'m, M: FlashMap>(&self, map: &'m mut M) -> SlotSource<'m, M> {
-        SlotSource::new(map, self.area)
+        SlotSource::at(map, self.area, self.start)
     }
 
     /// Size of the image with its TLVs; 0 if there is none.
@@ -127,31 +128,27 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// The slots that `config` names, with the trailers of `mode`.
+    /// The slots of `pair` under `config`, with the trailers of `mode`.
     pub fn new<M: FlashMap>(
         map: &M,
         config: &Config,
+        pair: &SlotPair,
         mode: UpgradeMode,
     ) -> Result<Self, BootError<M::Error>> {
-        let Config { slots, max_align, max_sectors, .. } = *config;
-        let width = |area| map.info(area).map_or(1, |info| info.write_size.max(1));
-        let slot = |area, status_width| -> Result<Slot, BootError<M::Error>> {
-            // A wider write would reach from one field of the trailer into the next.
-            let info = map.info(area).filter(|info| info.write_size <= max_align);
-            let info = info.ok_or(BootError::NoSlot { area })?;
-            let layout = TrailerLayout::new(info.size, mode, max_sectors, status_width, max_align)
-                .ok_or(BootError::NoSlot { area })?;
-            let trailer = TrailerAccess::new(area, layout);
+        let Config { max_align, max_sectors, .. } = *config;
+        let format = TrailerFormat { mode, max_align, max_sectors };
+        let trailers = format.trailers(map, pair);
+        let [primary, secondary] = trailers.map_err(|area| BootError::NoSlot { area })?;
+        let slot = |trailer: TrailerAccess| -> Result<Slot, BootError<M::Error>> {
+            let area = trailer.area();
+            let info = map.info(area).ok_or(BootError::NoSlot { area })?;
             let write_size = info.write_size.max(1);
-            Ok(Slot { area, size: info.size, write_size, erased: info.erased, trailer })
+            Ok(Slot { area, size: info.size, start: 0, write_size, erased: info.erased, trailer })
         };
-        // Records are as wide as the primary slot's device writes; the secondary slot's trailer
-        // is cleared over at least that length.
-        let status_width = width(slots.primary);
         Ok(Self {
-            image: slots.image,
-            primary: slot(slots.primary, status_width)?,
-            secondary: slot(slots.secondary, status_width.max(width(slots.secondary)))?,
+            image: pair.image,
+            primary: slot(primary)?,
+            secondary: slot(secondary)?,
             max_sectors,
             strict: config.strict(),
         })

@@ -64,6 +64,11 @@ pub trait Strategy {
     /// The largest image with its TLVs that the slots can take, in bytes.
     fn max_image_size<M: FlashMap>(&self, map: &M, slots: &Slots) -> u32;
 
+    /// Where in the secondary slot the image begins that `swap` would bring in, in bytes.
+    fn update_start<M: FlashMap>(&self, _map: &M, _slots: &Slots, _swap: SwapType) -> u32 {
+        0
+    }
+
     /// What the flash tells about an earlier boot's work.
     fn progress<M: FlashMap>(
         &self,
@@ -129,6 +134,10 @@ impl Strategy for AnyStrategy {
 
     fn max_image_size<M: FlashMap>(&self, map: &M, slots: &Slots) -> u32 {
         each!(self, strategy => strategy.max_image_size(map, slots))
+    }
+
+    fn update_start<M: FlashMap>(&self, map: &M, slots: &Slots, swap: SwapType) -> u32 {
+        each!(self, strategy => strategy.update_start(map, slots, swap))
     }
 
     fn progress<M: FlashMap>(

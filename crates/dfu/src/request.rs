@@ -1,28 +1,20 @@
 //! Asking for an upgrade and confirming one: Zephyr's MCUboot API, by trailer.
 
-use updraft_flash::{AreaId, AreaInfo, FlashMap, SlotSource, TrailerAccess};
+use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
 use updraft_image::{
-    Flag, Header, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags, TrailerLayout,
-    TrailerState, UpgradeMode, Validated, Verifier, validate,
+    Flag, Header, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags, TrailerState,
+    Validated, Verifier, validate,
 };
 
 use crate::DfuError;
 
-/// How the slots of one image are laid out, as the board's bootloader sees them.
+/// The slots of one image, as the board's bootloader sees them.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Number of the image, 0 where there is only one.
-    pub image: u8,
-    /// The primary slot, which the application runs from.
-    pub primary: AreaId,
-    /// The secondary slot, which takes updates.
-    pub secondary: AreaId,
-    /// The bootloader's upgrade mode.
-    pub mode: UpgradeMode,
-    /// Sectors that the bootloader's trailer has room for.
-    pub max_sectors: u32,
-    /// The largest write alignment that the bootloader was built for.
-    pub max_align: u32,
+    /// The slots: the application runs from the primary one.
+    pub slots: SlotPair,
+    /// How the bootloader lays trailers out.
+    pub trailers: TrailerFormat,
     /// What the bootloader asks of an image.
     pub rules: Rules,
 }
@@ -56,24 +48,9 @@ pub struct Dfu {
 impl Dfu {
     /// Checks that both slots exist and hold a trailer.
     pub fn new<M: FlashMap>(map: &M, config: Config) -> Result<Self, DfuError<M::Error>> {
-        // Both trailers are laid out for the primary slot's device: it holds the swap status.
-        let write_size = map.info(config.primary).map(|info| info.write_size);
-        let trailer = |area| {
-            let Config { mode, max_sectors, max_align, .. } = config;
-            let AreaInfo { size, write_size: own, .. } = map.info(area)?;
-            // A field of the trailer is written at once.
-            if own > max_align {
-                return None;
-            }
-            let layout = TrailerLayout::new(size, mode, max_sectors, write_size?, max_align)?;
-            Some(TrailerAccess::new(area, layout))
-        };
-        let trailer = |area| trailer(area).ok_or(DfuError::NoSlot { area });
-        Ok(Self {
-            config,
-            primary: trailer(config.primary)?,
-            secondary: trailer(config.secondary)?,
-        })
+        let trailers = config.trailers.trailers(map, &config.slots);
+        let [primary, secondary] = trailers.map_err(|area| DfuError::NoSlot { area })?;
+        Ok(Self { config, primary, secondary })
     }
 
     /// How the slots are laid out.
@@ -115,7 +92,7 @@ impl Dfu {
         map: &mut M,
         verifier: &mut V,
     ) -> Result<Validated, DfuError<M::Error>> {
-        let mut slot = SlotSource::new(map, self.config.secondary);
+        let mut slot = SlotSource::new(map, self.config.slots.secondary);
         let mut bytes = [0; Header::SIZE];
         slot.read(0, &mut bytes).map_err(DfuError::Flash)?;
         let header = Header::parse(&bytes).map_err(DfuError::NoImage)?;
@@ -143,10 +120,11 @@ impl Dfu {
             // image ends before the sectors that would go with it.
             _ => {
                 let start = self.secondary.layout().status();
-                let sector = map.sector_at(self.config.secondary, start);
-                let sector = sector.ok_or(DfuError::NoSlot { area: self.config.secondary })?;
+                let sector = map.sector_at(self.config.slots.secondary, start);
+                let sector =
+                    sector.ok_or(DfuError::NoSlot { area: self.config.slots.secondary })?;
                 if validated.size > sector.offset {
-                    return Err(DfuError::BadTrailer { area: self.config.secondary });
+                    return Err(DfuError::BadTrailer { area: self.config.slots.secondary });
                 }
                 self.secondary.erase(map).map_err(DfuError::Flash)?;
             }
@@ -159,7 +137,7 @@ impl Dfu {
         if upgrade == Upgrade::Permanent {
             self.secondary.write_image_ok(map).map_err(DfuError::Flash)?;
         }
-        let info = SwapInfo { swap_type, image: self.config.image };
+        let info = SwapInfo { swap_type, image: self.config.slots.image };
         self.secondary.write_swap_info(map, info).map_err(DfuError::Flash)?;
         Ok(Requested::Marked(validated))
     }
@@ -178,7 +156,7 @@ impl Dfu {
         match (primary.magic, primary.image_ok) {
             (Magic::Unset, _) | (Magic::Good, Flag::Set) => Ok(()),
             (Magic::Good, _) => self.primary.write_image_ok(map).map_err(DfuError::Flash),
-            (Magic::Bad, _) => Err(DfuError::BadTrailer { area: self.config.primary }),
+            (Magic::Bad, _) => Err(DfuError::BadTrailer { area: self.config.slots.primary }),
         }
     }
 
@@ -186,7 +164,7 @@ impl Dfu {
     /// points at half an image. A blank slot is left as it is. (The slot that runs cannot be
     /// erased.)
     pub fn erase_slot<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
-        let area = self.config.secondary;
+        let area = self.config.slots.secondary;
         let size = map.info(area).ok_or(DfuError::NoSlot { area })?.size;
         if is_blank(map, area, size)? {
             return Ok(());

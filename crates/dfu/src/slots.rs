@@ -48,8 +48,8 @@ impl<M: FlashMap, V: Verifier, const N: usize> DfuSlots<M, V, N> {
 
     fn area(&self, slot: u8) -> Option<updraft_flash::AreaId> {
         match slot {
-            PRIMARY => Some(self.dfu.config().primary),
-            SECONDARY => Some(self.dfu.config().secondary),
+            PRIMARY => Some(self.dfu.config().slots.primary),
+            SECONDARY => Some(self.dfu.config().slots.secondary),
             _ => None,
         }
     }
@@ -131,7 +131,7 @@ impl<M: FlashMap, V: Verifier, const N: usize> Slots for DfuSlots<M, V, N> {
     }
 
     fn mode(&self) -> UpgradeMode {
-        self.dfu.config().mode
+        self.dfu.config().trailers.mode
     }
 
     fn slot_size(&self, slot: u8) -> Option<u32> {

@@ -5,6 +5,7 @@
 //! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
 //! FlashMap   what the bootloader and the DFU library work on: area id + offset in the area
 //! Stream     append-only writer that erases as it goes
+//! SlotPair   which areas are an image's slots; TrailerFormat: how their trailers are laid out
 //! Trailer    a slot's trailer, field by field
 //! ```
 //! No policy, no allocation. Offsets and lengths are in bytes; every access is checked against the
@@ -19,6 +20,6 @@ mod trailer;
 
 pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
 pub use device::{Device, Error, Fault, FlashError, Geometry, Kind, Sector, SectorRun};
-pub use slot::SlotSource;
+pub use slot::{SlotPair, SlotSource, TrailerFormat};
 pub use stream::{Stream, StreamError};
 pub use trailer::TrailerAccess;

@@ -1,8 +1,65 @@
-//! A slot as a place that an image can be read from.
+//! Slots: which areas they are, where their trailers lie, and images read from them.
 
-use updraft_image::Source;
+use updraft_image::{Source, TrailerLayout, UpgradeMode};
 
-use crate::{AreaId, FlashMap};
+use crate::{AreaId, FlashMap, TrailerAccess};
+
+/// The two slots of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotPair {
+    /// Number of the image, 0 where there is only one.
+    pub image: u8,
+    /// The slot that the image runs from.
+    pub primary: AreaId,
+    /// The slot that takes updates.
+    pub secondary: AreaId,
+}
+
+/// What a bootloader was built with that decides where the fields of its trailers lie. Everybody
+/// who reads or writes a trailer has to know the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrailerFormat {
+    /// The upgrade mode.
+    pub mode: UpgradeMode,
+    /// The largest write alignment that trailers are laid out for: 8, 16 or 32 bytes.
+    pub max_align: u32,
+    /// The most sectors of a slot that trailers have status records for.
+    pub max_sectors: u32,
+}
+
+impl TrailerFormat {
+    /// The trailers of the primary and of the secondary slot. `Err` names the area that does not
+    /// exist, holds no such trailer, or whose device writes more at once than a field may take.
+    ///
+    /// Records are as wide as the primary slot's device writes; the secondary slot's trailer
+    /// takes at least that room, as it is cleared for the larger of both.
+    pub fn trailers<M: FlashMap>(
+        &self,
+        map: &M,
+        slots: &SlotPair,
+    ) -> Result<[TrailerAccess; 2], AreaId> {
+        let width = |area| map.info(area).map_or(1, |info| info.write_size.max(1));
+        let records = width(slots.primary);
+        Ok([
+            self.trailer(map, slots.primary, records)?,
+            self.trailer(map, slots.secondary, records.max(width(slots.secondary)))?,
+        ])
+    }
+
+    /// The trailer of `area` with status records `record` bytes wide.
+    pub fn trailer<M: FlashMap>(
+        &self,
+        map: &M,
+        area: AreaId,
+        record: u32,
+    ) -> Result<TrailerAccess, AreaId> {
+        let Self { mode, max_align, max_sectors } = *self;
+        // A wider write would reach from one field of the trailer into the next.
+        let info = map.info(area).filter(|info| info.write_size <= max_align).ok_or(area)?;
+        let layout = TrailerLayout::new(info.size, mode, max_sectors, record, max_align);
+        Ok(TrailerAccess::new(area, layout.ok_or(area)?))
+    }
+}
 
 /// An area of a flash map, read as an image that begins `start` bytes in.
 #[derive(Debug)]

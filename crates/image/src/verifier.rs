@@ -29,6 +29,30 @@ pub trait Verifier {
     fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure>;
 }
 
+impl<V: Verifier> Verifier for &mut V {
+    type Pure = V::Pure;
+
+    fn demands_signature(&self) -> bool {
+        (**self).demands_signature()
+    }
+
+    fn key(&self, index: usize) -> Option<PublicKey<'_>> {
+        (**self).key(index)
+    }
+
+    fn key_hash(&self, index: usize, kind: HashKind) -> Option<Digest> {
+        (**self).key_hash(index, kind)
+    }
+
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+        (**self).verify(index, digest, signature)
+    }
+
+    fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure> {
+        (**self).verify_pure(index, signature)
+    }
+}
+
 /// A signature check that is fed the image piece by piece.
 pub trait PureCheck {
     /// Takes in more of the image.

@@ -21,7 +21,7 @@ fn board_file_and_bootloader_agree_on_the_largest_image() {
         let flash = flash_in_memory(&board);
         let limit = board.capacity(0);
         assert_eq!(
-            bootloader.max_image_size(&flash),
+            bootloader.max_image_size(&flash, 0),
             Ok(limit.max_image),
             "{}: {}",
             board.name(),
@@ -34,7 +34,7 @@ fn board_file_and_bootloader_agree_on_the_largest_image() {
 fn board_file_and_application_agree_on_the_trailers() {
     for board in playable() {
         let dfu = dfu(&board, &flash_in_memory(&board)).unwrap();
-        let secondary = board.areas().iter().find(|area| area.id == dfu.config().secondary);
+        let secondary = board.areas().iter().find(|area| area.id == dfu.config().slots.secondary);
         let trailer = board.trailer(secondary.expect("the area is there"));
         assert_eq!(trailer.as_ref(), Some(dfu.secondary_trailer().layout()), "{}", board.name());
     }

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, Events, Overwrite,
-    SecurityCounters, SlotPair, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, Overwrite, Platform,
+    SecurityCounters, SwapMove,
 };
-use updraft_flash::{AreaEntry, AreaId, Error, SectorRun};
+use updraft_flash::{AreaEntry, AreaId, Error, SectorRun, SlotPair};
 use updraft_image::{HashOnly, PublicKey, Rules, Software, Strictness, Verifier};
 use updraft_sim::Remembering;
 use updraft_sim::flash::{AreaOp, DeviceSpec, SimError, SimFlash, Timings};
@@ -137,7 +137,8 @@ impl Board<'_> {
         let loader = Bootloader::new(self.scenario.config, self.scenario.strategy);
         self.flash.supply().record(true);
         let mut counter = Stored(self.counter);
-        let verdict = loader.boot(&mut self.flash, verifier, &mut counter, &mut Events::new());
+        let mut platform = Platform::new(&mut self.flash, verifier).with_counters(&mut counter);
+        let verdict = loader.boot(&mut platform);
         self.counter = counter.0;
         (verdict, self.flash.take_log())
     }

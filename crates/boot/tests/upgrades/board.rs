@@ -3,10 +3,10 @@
 use std::fmt;
 
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Event, Events, NoCounters, Overwrite,
-    SlotPair, Strategy, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Event, Overwrite, Platform, Strategy,
+    SwapMove,
 };
-use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotSource, TrailerAccess};
+use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotPair, SlotSource, TrailerAccess};
 use updraft_image::{
     Digest, Flag, HashKind, HashOnly, Header, Magic, Rules, Source, SwapInfo, SwapType, TlvArea,
     TlvKind, TlvType, TlvWriter, TrailerLayout, Version, align_up,
@@ -90,7 +90,7 @@ impl Board {
 
     /// The largest image that the board takes, in bytes.
     pub fn max_image_size(&self) -> u32 {
-        self.loader.max_image_size(&self.flash).unwrap()
+        self.loader.max_image_size(&self.flash, 0).unwrap()
     }
 
     /// Puts an image into the primary slot on the bench.
@@ -167,9 +167,11 @@ impl Board {
 
     /// Boots once and tells what happened.
     pub fn boot_reporting(&mut self) -> (Result<Boot, BootError<FlashFault>>, Vec<Report>) {
-        let mut events = Events::new();
-        let boot = self.loader.boot(&mut self.flash, &mut HashOnly, &mut NoCounters, &mut events);
-        (boot, events.iter().copied().collect())
+        let mut events = Vec::new();
+        let hooks = |_: u8, event: Report| events.push(event);
+        let boot =
+            self.loader.boot(&mut Platform::new(&mut self.flash, HashOnly).with_hooks(hooks));
+        (boot, events)
     }
 
     /// The bootloader, for what is not covered here.

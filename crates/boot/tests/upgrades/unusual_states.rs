@@ -1,8 +1,8 @@
 //! States that no undisturbed upgrade passes through, and what the bootloader makes of them.
 
 use updraft_boot::{
-    AnyStrategy, BootError, CounterFault, Downgrade, Event, Events, NoCounters, Overwrite,
-    SecurityCounters, SwapMove,
+    AnyStrategy, BootError, CounterFault, Downgrade, Event, Overwrite, Platform, SecurityCounters,
+    SwapMove,
 };
 use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector};
 use updraft_image::{
@@ -11,7 +11,7 @@ use updraft_image::{
 };
 use updraft_sim::flash::Torn;
 
-use crate::board::{Board, FlashFault, PRIMARY, SECONDARY, Shape, image};
+use crate::board::{Board, FlashFault, PRIMARY, Report, SECONDARY, Shape, image};
 
 const SWAP: Shape = Shape {
     strategy: AnyStrategy::SwapMove(SwapMove),
@@ -251,11 +251,11 @@ fn a_secondary_slot_that_does_not_answer_is_left_alone() {
         let mut board = asked(Board::new(SWAP), SwapType::Test);
         assert_eq!(version(&mut board), 2);
         let loader = *board.loader();
-        let mut events = Events::new();
-        let mut map = Silent(&mut board.flash, from);
-        let boot = loader.boot(&mut map, &mut HashOnly, &mut NoCounters, &mut events).unwrap();
+        let mut events = Vec::new();
+        let hooks = |_: u8, event: Report| events.push(event);
+        let map = Silent(&mut board.flash, from);
+        let boot = loader.boot(&mut Platform::new(map, HashOnly).with_hooks(hooks)).unwrap();
         assert_eq!((boot.header.version.major, boot.swap), (2, SwapType::None));
-        let events: Vec<_> = events.iter().collect();
         let [Event::SecondaryUnreadable(error)] = events[..] else { panic!("{events:?}") };
         assert_eq!(error.fault(), Fault::OutOfBounds);
         assert_eq!(version(&mut board), 1, "reverted as soon as it answers");
@@ -320,7 +320,8 @@ fn the_security_counter_rises_only_when_there_is_no_way_back() {
         let mut counter = Counter(5);
         let loader = *board.loader();
         let boot = |board: &mut Board, counter: &mut Counter| {
-            let boot = loader.boot(&mut board.flash, &mut HashOnly, counter, &mut Events::new());
+            let platform = Platform::new(&mut board.flash, HashOnly);
+            let boot = loader.boot(&mut platform.with_counters(counter));
             boot.map(|boot| boot.header.version.major)
         };
         assert_eq!(boot(&mut board, &mut counter), Ok(2));

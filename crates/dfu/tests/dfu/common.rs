@@ -1,7 +1,7 @@
 //! A device with two slots of 64 KiB, and images for it.
 
 use updraft_dfu::{Config, Dfu};
-use updraft_flash::{AreaEntry, AreaId};
+use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerFormat};
 use updraft_image::{
     Digest, HashKind, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode, Version,
 };
@@ -21,12 +21,8 @@ pub fn flash(write_size: u32, erased: u8) -> SimFlash {
 
 pub fn config() -> Config {
     Config {
-        image: 0,
-        primary: PRIMARY,
-        secondary: SECONDARY,
-        mode: UpgradeMode::SwapMove,
-        max_sectors: 128,
-        max_align: 8,
+        slots: SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY },
+        trailers: TrailerFormat { mode: UpgradeMode::SwapMove, max_align: 8, max_sectors: 128 },
         rules: Rules::default(),
     }
 }

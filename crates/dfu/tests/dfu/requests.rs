@@ -3,7 +3,7 @@
 
 use crate::common::{PRIMARY, SECONDARY, SLOT, V1, config, dfu, flash, image};
 use updraft_dfu::{Dfu, DfuError, Requested, Upgrade};
-use updraft_flash::FlashMap;
+use updraft_flash::{FlashMap, SlotPair};
 use updraft_image::{HashOnly, Refusal, SwapType, magic_bytes};
 use updraft_sim::flash::{SimFlash, Torn};
 
@@ -202,7 +202,8 @@ fn a_cut_while_erasing_never_leaves_a_request() {
 fn slots_that_are_not_there_are_named() {
     let flash = flash(8, 0xff);
     let missing = updraft_flash::AreaId(9);
-    let refused = Dfu::new(&flash, updraft_dfu::Config { secondary: missing, ..config() });
+    let slots = SlotPair { secondary: missing, ..config().slots };
+    let refused = Dfu::new(&flash, updraft_dfu::Config { slots, ..config() });
     assert_eq!(refused.err(), Some(DfuError::NoSlot { area: missing }));
     assert!(flash.info(missing).is_none());
 }

@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use updraft_board::{Board, DowngradePrevention, FlashDevice, Role};
 use updraft_boot::{
-    AnyStrategy, BootError, Bootloader, Config, Downgrade, Events, NoCounters, SlotPair,
+    AnyStrategy, BootError, Bootloader, Config, Downgrade, Event, Images, Platform,
 };
 use updraft_dfu::{Dfu, DfuError};
-use updraft_flash::{AreaId, FlashMap, SlotSource};
+use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerFormat};
 use updraft_image::{Source, Version};
 
 pub use app::BUFFERS;
@@ -258,10 +258,11 @@ impl Device {
         self.boots += 1;
         let held = if self.button { ", button held" } else { "" };
         self.console.push(format!("boot: {} ({reason}{held})", self.board.name()));
-        let mut events = Events::new();
         let before = (flash.counts(), flash.supply().time_us());
-        let outcome = self.bootloader.boot(&mut flash, &mut keys, &mut NoCounters, &mut events);
-        self.console.extend(events.iter().map(|event| format!("boot: {event}")));
+        let console = &mut self.console;
+        let hooks = |_: u8, event: Event<_>| console.push(format!("boot: {event}"));
+        let mut platform = Platform::new(&mut flash, &mut keys).with_hooks(hooks);
+        let outcome = self.bootloader.boot(&mut platform);
         let erases = flash.counts().erases - before.0.erases;
         let written = flash.counts().bytes_written - before.0.bytes_written;
         if erases > 0 {
@@ -348,7 +349,7 @@ pub fn boot_config(board: &Board) -> Result<Config, DeviceError> {
         _ => Downgrade::Allowed,
     };
     Ok(Config {
-        slots: slots(board)?,
+        images: Images::one(slots(board)?),
         max_align: boot.max_align,
         max_sectors: boot.max_sectors,
         rules: board.rules(0),
@@ -406,12 +407,12 @@ pub fn dfu<M: FlashMap>(board: &Board, map: &M) -> Result<Dfu, DfuError<M::Error
     Dfu::new(
         map,
         updraft_dfu::Config {
-            image: 0,
-            primary,
-            secondary,
-            mode: board.mode(),
-            max_sectors: boot.max_sectors,
-            max_align: boot.max_align,
+            slots: SlotPair { image: 0, primary, secondary },
+            trailers: TrailerFormat {
+                mode: board.mode(),
+                max_align: boot.max_align,
+                max_sectors: boot.max_sectors,
+            },
             rules: board.rules(0),
         },
     )

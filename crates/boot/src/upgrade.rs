@@ -1,0 +1,380 @@
+//! The upgrade of one image: what is to be done with its slots, and doing it.
+
+use updraft_flash::{Fault, FlashError, FlashMap};
+use updraft_image::{Flag, Refusal, SwapType, Verifier};
+
+use crate::course::Course;
+use crate::outcome::Step;
+use crate::slots::Slots;
+use crate::{
+    BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Progress, SecurityCounters,
+    Strategy,
+};
+
+/// What this boot is going to do with the slots of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Nothing,
+    /// Nothing more: a swap that had been interrupted has been finished.
+    Resumed(SwapType),
+    /// Bring the image of the secondary slot in, which has been validated.
+    Upgrade {
+        swap: SwapType,
+        progress: Progress,
+    },
+    /// The same without having been asked, as there is nothing to run.
+    Bootstrap,
+    /// End a recorded swap whose image turned out bad.
+    GiveUp,
+}
+
+impl Plan {
+    /// Whether the image of the secondary slot will run.
+    pub(crate) fn upgrades(&self) -> bool {
+        matches!(self, Self::Upgrade { .. } | Self::Bootstrap)
+    }
+
+    /// Whether this tells that an earlier boot had come as far as this image.
+    pub(crate) fn continues_earlier_ones(&self) -> bool {
+        match self {
+            Self::Resumed(_) | Self::GiveUp => true,
+            Self::Upgrade { swap, .. } => *swap != SwapType::Revert,
+            Self::Nothing | Self::Bootstrap => false,
+        }
+    }
+
+    /// Leaves an image that was to be reverted as it is. The original does not tell a bootstrap
+    /// from a revert.
+    pub(crate) fn forget_revert(&mut self, strict: bool) {
+        match self {
+            Self::Upgrade { swap: SwapType::Revert, .. } => *self = Self::Nothing,
+            Self::Bootstrap if !strict => *self = Self::Nothing,
+            _ => {}
+        }
+    }
+
+    /// Leaves the slots as they are.
+    pub(crate) fn cancel(&mut self) {
+        if !matches!(self, Self::Resumed(_)) {
+            *self = Self::Nothing;
+        }
+    }
+}
+
+/// What the secondary slot holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// An image that may be brought in.
+    Good,
+    /// None, or one that had to be erased.
+    Bad,
+    /// That cannot be told now.
+    Unreadable,
+}
+
+impl<S, M, V, C, H> Course<'_, S, M, V, C, H>
+where
+    S: Strategy,
+    M: FlashMap,
+    V: Verifier,
+    C: SecurityCounters,
+    H: Hooks<M::Error>,
+{
+    /// Finishes an interrupted swap, and finds out what else there is to do.
+    pub(crate) fn prepare(&mut self) -> Step<Plan, M> {
+        let (loader, slots) = (self.loader, self.slots);
+        if !loader.strategy().compatible(&self.platform.flash, &slots) {
+            self.tell(Event::SlotsIncompatible);
+            return Ok(Plan::Nothing);
+        }
+        let progress = loader.strategy().progress(&mut self.platform.flash, &slots)?;
+        if let Progress::Interrupted { swap, gap } = progress {
+            return self.resume(swap, gap).map(Plan::Resumed);
+        }
+        let primary = slots.primary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
+        let swaps = loader.strategy().mode().swaps();
+        let bootstrap = loader.config().bootstrap;
+        if swaps && !slots.strict && primary.header().is_err() {
+            // The original gives up on an upgrade by swap if there is no image to swap out.
+            if !(bootstrap && primary.is_erased()) {
+                return Ok(Plan::Nothing);
+            }
+        }
+        let asked = match progress {
+            Progress::Recorded(swap) => swap,
+            _ => loader.decide(&mut self.platform.flash, &slots)?,
+        };
+        self.find_update(asked);
+        if asked != SwapType::None {
+            match (self.check_secondary(asked)?, progress) {
+                (Check::Good, _) => return Ok(Plan::Upgrade { swap: asked, progress }),
+                (Check::Bad, Progress::Recorded(_)) => return Ok(Plan::GiveUp),
+                (Check::Bad | Check::Unreadable, _) => {}
+            }
+        }
+        if bootstrap && self.can_bootstrap()? { Ok(Plan::Bootstrap) } else { Ok(Plan::Nothing) }
+    }
+
+    /// Carries out what [`Self::prepare`] planned. Returns what was done with the slots.
+    pub(crate) fn perform(&mut self, plan: Plan) -> Step<SwapType, M> {
+        let swaps = self.loader.strategy().mode().swaps();
+        self.find_update(match plan {
+            Plan::Upgrade { swap, .. } => swap,
+            _ => SwapType::None,
+        });
+        match plan {
+            Plan::Nothing => Ok(SwapType::None),
+            Plan::Resumed(swap) => Ok(swap),
+            Plan::GiveUp => self.give_up(),
+            Plan::Bootstrap if swaps => self.copy_first(SwapType::Revert),
+            Plan::Bootstrap => self.install(SwapType::Revert, Progress::None, Event::Bootstrapped),
+            Plan::Upgrade { swap, progress } => {
+                if swaps && swap != SwapType::Revert && self.is_downgrade()? {
+                    return Ok(SwapType::None);
+                }
+                self.run(swap, progress)
+            }
+        }
+    }
+
+    /// Learns where in the secondary slot the image begins that `swap` would bring in.
+    fn find_update(&mut self, swap: SwapType) {
+        let strategy = self.loader.strategy();
+        self.slots.secondary.start = strategy.update_start(&self.platform.flash, &self.slots, swap);
+    }
+
+    /// Finishes a swap that moved sectors already. Neither image can be checked before that.
+    fn resume(&mut self, swap: SwapType, gap: bool) -> Step<SwapType, M> {
+        let (loader, slots) = (self.loader, self.slots);
+        if gap {
+            self.tell(Event::StatusGap);
+            // Only a validation at the end tells whether the last record can be believed.
+            if !loader.config().validate_primary {
+                return Err(BootError::BadStatus);
+            }
+        }
+        let progress = Progress::Interrupted { swap, gap };
+        let job = Job { swap, progress, primary_size: 0, secondary_size: 0 };
+        loader.strategy().install(&mut self.platform.flash, &slots, &job)?;
+        loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
+        self.tell(Event::Resumed(swap));
+        Ok(swap)
+    }
+
+    /// Carries out a swap or copy whose image has been validated.
+    fn run(&mut self, swap: SwapType, progress: Progress) -> Step<SwapType, M> {
+        let (loader, slots) = (self.loader, self.slots);
+        let swaps = loader.strategy().mode().swaps();
+        if swaps && loader.config().bootstrap && self.validate(&slots.primary).is_err() {
+            return self.copy_first(swap);
+        }
+        let event = match swap {
+            SwapType::Revert => Event::Reverted,
+            swap => Event::Installed(swap),
+        };
+        self.install(swap, progress, event)
+    }
+
+    fn install(
+        &mut self,
+        swap: SwapType,
+        progress: Progress,
+        event: Event<M::Error>,
+    ) -> Step<SwapType, M> {
+        let (loader, slots) = (self.loader, self.slots);
+        let swaps = loader.strategy().mode().swaps();
+        let primary_size = match slots.primary.image_size(&mut self.platform.flash) {
+            // What is not an image need not be kept whole.
+            Err(_) if slots.strict || !swaps => 0,
+            size => size.map_err(BootError::Refused)?,
+        };
+        let secondary_size =
+            slots.secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
+        let job = Job { swap, progress, primary_size, secondary_size };
+        match loader.strategy().install(&mut self.platform.flash, &slots, &job)? {
+            Installed::NoSpace { needed, available } => {
+                self.tell(Event::NoSpace { needed, available });
+                if !slots.strict {
+                    loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
+                }
+                return Ok(SwapType::None);
+            }
+            Installed::Done if swap == SwapType::Permanent || !swaps => self.raise_counter()?,
+            Installed::Done => {}
+        }
+        loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
+        self.tell(event);
+        Ok(swap)
+    }
+
+    /// Whether there is nothing to run, and an image in the secondary slot that could.
+    fn can_bootstrap(&mut self) -> Step<bool, M> {
+        let slots = self.slots;
+        if self.validate(&slots.primary).is_ok() {
+            return Ok(false);
+        }
+        let head = slots.secondary.head(&mut self.platform.flash);
+        if slots.strict && head.is_ok_and(|head| head.header().is_err()) {
+            return Ok(false);
+        }
+        Ok(self.check_secondary(SwapType::None)? == Check::Good)
+    }
+
+    /// The copy that a swap mode does when there is nothing to swap out. The image in the
+    /// secondary slot stays; only the request goes.
+    fn copy_first(&mut self, swap: SwapType) -> Step<SwapType, M> {
+        let slots = self.slots;
+        let Slots { primary, secondary, strict, .. } = slots;
+        let size = secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
+        Overwrite::Image
+            .copy_image(&mut self.platform.flash, &slots, size)
+            .map_err(BootError::Flash)?;
+        self.raise_counter()?;
+        let map = &mut self.platform.flash;
+        let mut finish = || {
+            if !strict {
+                let last = map.sector_at(secondary.area, secondary.size.saturating_sub(1));
+                let last = last.map_or(secondary.size, |sector| sector.offset);
+                secondary.erase(map, last, secondary.size.saturating_sub(last))?;
+            } else if !secondary.trailer.is_erased(map)? {
+                secondary.trailer.erase_fields(map)?;
+            }
+            // There is nothing to go back to, so a test would only be reverted to itself.
+            if strict || swap != SwapType::Test {
+                primary.trailer.write_image_ok(map)?;
+            }
+            primary.trailer.write_copy_done(map)
+        };
+        finish().map_err(BootError::Flash)?;
+        self.tell(Event::Bootstrapped);
+        Ok(swap)
+    }
+
+    /// Ends a swap that was recorded but whose image turned out bad: what runs now stays.
+    fn give_up(&mut self) -> Step<SwapType, M> {
+        let trailer = &self.slots.primary.trailer;
+        let mut give_up = || {
+            if self.slots.primary_state(&mut self.platform.flash)?.image_ok == Flag::Unset {
+                trailer.write_image_ok(&mut self.platform.flash)?;
+            }
+            // Without it the original finds the record, and clears the secondary trailer, at
+            // every boot.
+            if self.slots.strict {
+                trailer.write_copy_done(&mut self.platform.flash)
+            } else {
+                Ok(())
+            }
+        };
+        give_up().map_err(BootError::Flash)?;
+        Ok(SwapType::Fail)
+    }
+
+    /// Whether the secondary slot holds an image that `swap` may bring in. What is not acceptable
+    /// is erased, so that it is not looked at again at every boot.
+    fn check_secondary(&mut self, swap: SwapType) -> Step<Check, M> {
+        let (loader, slots) = (self.loader, self.slots);
+        let swaps = loader.strategy().mode().swaps();
+        let head = match slots.secondary.head(&mut self.platform.flash) {
+            Ok(head) => head,
+            Err(error) => {
+                self.tell(Event::SecondaryUnreadable(error));
+                return Ok(Check::Unreadable);
+            }
+        };
+        if head.is_empty() {
+            self.tell(match swap {
+                SwapType::Revert => Event::NothingToRevertTo,
+                _ => Event::SecondaryEmpty,
+            });
+            self.clear_request(swap, swaps)?;
+            return Ok(Check::Bad);
+        }
+        if !swaps && !slots.strict && self.is_downgrade()? {
+            return Ok(Check::Bad);
+        }
+        match self.validate(&slots.secondary) {
+            Ok(_) if !swaps && slots.strict && self.is_downgrade()? => Ok(Check::Bad),
+            Ok(_) => Ok(Check::Good),
+            // A device that does not answer now may hold a good image still. Cells that cannot be
+            // read are another matter: they stay so until they are erased.
+            Err(Refusal::Read(error)) if slots.strict && error.fault() != Fault::Unreadable => {
+                self.tell(Event::SecondaryUnreadable(error));
+                Ok(Check::Unreadable)
+            }
+            Err(refusal) => {
+                slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+                self.tell(Event::SecondaryRefused(refusal));
+                if slots.strict && swap == SwapType::Revert {
+                    self.tell(Event::NothingToRevertTo);
+                    self.stay()?;
+                }
+                Ok(Check::Bad)
+            }
+        }
+    }
+
+    /// Clears a request that has no image. In overwrite mode the original leaves it; then it
+    /// would be obeyed as soon as there is an image, asked or not.
+    fn clear_request(&mut self, swap: SwapType, swaps: bool) -> Step<(), M> {
+        let slots = self.slots;
+        let mut clear = || {
+            if !slots.strict {
+                if swaps {
+                    slots.secondary.trailer.erase(&mut self.platform.flash)?;
+                    if swap == SwapType::Revert {
+                        slots.primary.trailer.erase(&mut self.platform.flash)?;
+                    }
+                }
+                return Ok(());
+            }
+            if !slots.secondary.trailer.is_erased(&mut self.platform.flash)? {
+                slots.secondary.trailer.erase(&mut self.platform.flash)?;
+            }
+            Ok(())
+        };
+        clear().map_err(BootError::Flash)?;
+        if slots.strict && swap == SwapType::Revert { self.stay() } else { Ok(()) }
+    }
+
+    /// Settles for the image under test, as there is nothing to revert to. If that were left for
+    /// later, whatever is uploaded next would be taken for the image to revert to.
+    ///
+    /// One write does it; erasing the primary trailer, torn, might leave a record of a swap that
+    /// is over.
+    fn stay(&mut self) -> Step<(), M> {
+        self.slots
+            .primary
+            .trailer
+            .write_image_ok(&mut self.platform.flash)
+            .map_err(BootError::Flash)
+    }
+
+    /// Whether the secondary slot's image is older than the running one and that matters. If so
+    /// it is erased.
+    fn is_downgrade(&mut self) -> Step<bool, M> {
+        let (loader, slots) = (self.loader, self.slots);
+        if loader.config().downgrade == Downgrade::Allowed {
+            return Ok(false);
+        }
+        let [primary, secondary] = [slots.primary, slots.secondary].map(|slot| {
+            let head = slot.head(&mut self.platform.flash);
+            head.map(|head| head.header().ok().map(|header| header.version))
+        });
+        let (Some(running), Some(offered)) =
+            (primary.map_err(BootError::Flash)?, secondary.map_err(BootError::Flash)?)
+        else {
+            return Ok(false);
+        };
+        if offered.cmp_ignoring_build(&running).is_ge() {
+            return Ok(false);
+        }
+        // The version of an image that cannot run, or that a cut has half replaced, is no reason
+        // to erase the one that could.
+        if slots.strict && self.validate(&slots.primary).is_err() {
+            return Ok(false);
+        }
+        slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+        self.tell(Event::DowngradeRefused { running, offered });
+        Ok(true)
+    }
+}
