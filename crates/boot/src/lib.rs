@@ -1,16 +1,19 @@
 //! The bootloader: what to run, and how a new image gets to where it runs.
 //!
 //! ```text
-//! Bootloader::boot
+//! Bootloader::boot, for each image
 //!   progress    did a power cut interrupt a swap?        status records, primary trailer
 //!   decide      what did the application ask for?        trailers of both slots
 //!   check       may the new image run?                   updraft-image, Verifier
-//!   install     bring it to the primary slot             Strategy: Overwrite, SwapMove
+//! then, for all of them
+//!   depend      does each get what it needs?             protected TLVs
+//!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove
 //!   start       check what is there now, tell where      Boot, or BootError
 //! ```
 //! Everything that a boot knows of earlier boots is in flash. There is no clock and no I/O; flash
 //! is reached through [`updraft_flash::FlashMap`], signatures through
-//! [`updraft_image::Verifier`], counters through [`SecurityCounters`]. Trailers, swap status and
+//! [`updraft_image::Verifier`], counters through [`SecurityCounters`], all of them put together as
+//! [`Platform`]. Trailers, swap status and
 //! the order of operations are MCUboot's (docs/design.md), so that either can finish what the
 //! other began.
 //!
@@ -39,6 +42,8 @@
 //! | overwrite, primary trailer asking for a revert | secondary image installed | ignored |
 //! | downgrade check | trusts the version of whatever is in the primary slot | only if that image is valid |
 //! | bootstrap on request of a test | will be "reverted" to itself | confirmed |
+//! | first of several images bootstrapped while another is upgraded | not done | done |
+//! | no image at all in the slots of a further image | nothing boots, nothing is upgraded | the others do |
 //!
 //! The missing status record is noticed in either case. [`updraft_image::validate`] lists what it
 //! refuses in addition.

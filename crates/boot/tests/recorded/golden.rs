@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, Overwrite, Platform,
-    SecurityCounters, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, Images, Overwrite,
+    Platform, SecurityCounters, SwapMove,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, SectorRun, SlotPair};
 use updraft_image::{HashOnly, PublicKey, Rules, Software, Strictness, Verifier};
@@ -34,7 +34,6 @@ pub fn excluded(config: &str) -> Option<&'static str> {
         _ if config.starts_with("offset-") => Some("mode swap-offset: no strategy"),
         _ if config.starts_with("xip-") => Some("mode direct-XIP: no strategy"),
         _ if config.starts_with("ramload-") => Some("mode RAM-load: no strategy"),
-        _ if config.contains("-multi") => Some("more than one image"),
         _ if !config.contains("-none") => Some("encrypted images"),
         _ if config.contains("-p384-") => Some("signature ECDSA P-384: no verifier"),
         _ if config.contains("-rsa2048-") => Some("signature RSA-2048: no verifier"),
@@ -66,10 +65,17 @@ impl Scenario {
             _ if option("fast") || option("boots") => AnyStrategy::Overwrite(Overwrite::Image),
             _ => AnyStrategy::Overwrite(Overwrite::Slot),
         };
-        let slots = SlotPair { image: 0, primary: AreaId(1), secondary: AreaId(2) };
+        let pair = |image, primary, secondary| SlotPair {
+            image,
+            primary: AreaId(primary),
+            secondary: AreaId(secondary),
+        };
+        let slots = pair(0, 1, 2);
+        let two = Images::new(&[slots, pair(1, 4, 5)]).unwrap();
         let rules = Rules { strictness: Strictness::Imitate, ..Rules::default() };
         let max_align = [(32, "a32"), (16, "a16")].into_iter().find(|(_, name)| option(name));
         let config = Config {
+            images: if option("multi") { two } else { Images::one(slots) },
             max_align: max_align.map_or(8, |(align, _)| align),
             max_sectors: MAX_SECTORS,
             validate_primary: option("vp"),

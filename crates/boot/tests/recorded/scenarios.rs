@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
 use serde_json::Value;
 use updraft_boot::{Config, Strategy};
-use updraft_flash::{AreaId, TrailerAccess};
+use updraft_flash::{AreaId, SlotPair, TrailerAccess};
 use updraft_image::{Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState};
 use updraft_sim::flash::Torn;
 
@@ -33,22 +33,24 @@ fn scenarios() -> Vec<Scenario> {
     included
 }
 
-/// Makes the scenario's request, in the application's order of writes.
+/// Makes the scenario's requests, in the application's order of writes.
 fn requested(mut scenario: Scenario) -> Scenario {
-    let request = &scenario.json["set_pending"];
-    let request = if request.is_object() { &request["0"] } else { request };
-    let swap_type = match request.as_str() {
-        Some("test") => SwapType::Test,
-        Some("perm") => SwapType::Permanent,
-        _ => return scenario,
-    };
-    let trailer = trailer(&scenario, AreaId(2));
-    let flash = &mut scenario.flash;
-    trailer.write_magic(flash).unwrap();
-    if swap_type == SwapType::Permanent {
-        trailer.write_image_ok(flash).unwrap();
+    for SlotPair { image, secondary, .. } in scenario.config.images.slots().to_vec() {
+        let request = &scenario.json["set_pending"];
+        let request = if request.is_object() { &request[image.to_string()] } else { request };
+        let swap_type = match request.as_str() {
+            Some("test") => SwapType::Test,
+            Some("perm") => SwapType::Permanent,
+            _ => continue,
+        };
+        let trailer = trailer(&scenario, secondary);
+        let flash = &mut scenario.flash;
+        trailer.write_magic(flash).unwrap();
+        if swap_type == SwapType::Permanent {
+            trailer.write_image_ok(flash).unwrap();
+        }
+        trailer.write_swap_info(flash, SwapInfo { swap_type, image }).unwrap();
     }
-    trailer.write_swap_info(flash, SwapInfo { swap_type, image: 0 }).unwrap();
     scenario
 }
 
@@ -61,8 +63,9 @@ fn trailer(scenario: &Scenario, area: AreaId) -> TrailerAccess {
 }
 
 fn assert_trailers(scenario: &Scenario, board: &mut Board, recorded: &Value, place: &str) {
-    for area in [1, 2] {
-        let state = trailer(scenario, AreaId(area)).read(&mut board.flash).unwrap();
+    let slots = scenario.config.images.slots().iter();
+    for area in slots.flat_map(|pair| [pair.primary, pair.secondary]) {
+        let state = trailer(scenario, area).read(&mut board.flash).unwrap();
         let recorded = &recorded["trailers"][area.to_string()];
         assert!(same_trailer(&state, recorded), "{place}, area {area}: {state:?}; {recorded}");
     }
@@ -147,8 +150,13 @@ fn imitating_power_cuts_end_as_recorded() {
 }
 
 /// Scenarios that end otherwise without imitation.
-const STRICT_DIFFERENCES: [(&str, &str); 1] =
-    [("move-empty-primary-upgrade", "installed, where the original boots nothing at all")];
+const STRICT_DIFFERENCES: [(&str, &str); 5] = [
+    ("move-empty-primary-upgrade", "installed, where the original boots nothing at all"),
+    ("move-multi-unprovisioned-vp", "runs without image 1, where the original does not boot"),
+    ("move-multi-unprovisioned-novp", "runs without image 1, where the original does not boot"),
+    ("overwrite-multi-unprovisioned-novp", "runs without image 1, as above"),
+    ("scratch-multi-unprovisioned-none-pending", "runs without image 1, as above"),
+];
 
 /// Boots that do more of something without imitation: `(scenario, boot, what)`.
 const STRICT_COSTS_MORE: [(&str, usize, &str); 5] = [

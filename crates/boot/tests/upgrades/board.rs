@@ -188,13 +188,28 @@ impl Board {
 /// An image of `size` bytes with its TLVs, version `major`.0.0, its body different for every
 /// version.
 pub fn image(major: u8, size: u32) -> Vec<u8> {
+    image_with(major, size, &[])
+}
+
+/// The same with protected TLVs.
+pub fn image_with(major: u8, size: u32, protected: &[(TlvType, Vec<u8>)]) -> Vec<u8> {
+    let mut buf = [0; 128];
+    let mut area = TlvWriter::new(TlvKind::Protected, &mut buf).unwrap();
+    protected.iter().for_each(|(kind, payload)| area.push(*kind, payload).unwrap());
+    let protected = if protected.is_empty() { &[] } else { area.finish() };
     const TLVS: u32 = 4 + 4 + 32;
-    let img_size = size.checked_sub(Header::SIZE as u32 + TLVS).expect("room for an image");
-    let version = Version::new(major, 0, 0, 0);
-    let header = Header { hdr_size: Header::SIZE as u16, img_size, version, ..Header::default() };
+    let around = Header::SIZE as u32 + protected.len() as u32 + TLVS;
+    let header = Header {
+        hdr_size: Header::SIZE as u16,
+        protect_tlv_size: protected.len() as u16,
+        img_size: size.checked_sub(around).expect("room for an image"),
+        version: Version::new(major, 0, 0, 0),
+        ..Header::default()
+    };
     let mut image = header.emit().to_vec();
-    let body = (0..img_size).map(|at| (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8);
-    image.extend(body);
+    let byte = |at: u32| (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8;
+    image.extend((0..header.img_size).map(byte));
+    image.extend(protected);
     let digest = Digest::of(HashKind::Sha256, &image);
     let mut buf = [0; TLVS as usize];
     let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();

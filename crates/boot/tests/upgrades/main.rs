@@ -3,5 +3,6 @@
 mod any_sequence;
 mod board;
 mod power_cuts;
+mod several_images;
 mod unusual_states;
 mod wear;

@@ -5,13 +5,10 @@ use updraft_boot::{
     SwapMove,
 };
 use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector};
-use updraft_image::{
-    Digest, Flag, HashKind, HashOnly, Header, Magic, Refusal, SwapType, TlvKind, TlvType,
-    TlvWriter, Version,
-};
+use updraft_image::{Flag, HashOnly, Magic, Refusal, SwapType, TlvType, Version};
 use updraft_sim::flash::Torn;
 
-use crate::board::{Board, FlashFault, PRIMARY, Report, SECONDARY, Shape, image};
+use crate::board::{Board, FlashFault, PRIMARY, Report, SECONDARY, Shape, image, image_with};
 
 const SWAP: Shape = Shape {
     strategy: AnyStrategy::SwapMove(SwapMove),
@@ -272,25 +269,7 @@ fn fields_closer_together_than_a_write_are_refused() {
 
 /// An image with a security counter.
 fn counted(major: u8, counter: u32) -> Vec<u8> {
-    let header = Header {
-        hdr_size: Header::SIZE as u16,
-        protect_tlv_size: 4 + 4 + 4,
-        img_size: 2000,
-        version: Version::new(major, 0, 0, 0),
-        ..Header::default()
-    };
-    let mut image = header.emit().to_vec();
-    image.resize(Header::SIZE + 2000, major);
-    let mut buf = [0; 64];
-    let mut protected = TlvWriter::new(TlvKind::Protected, &mut buf).unwrap();
-    protected.push(TlvType::SEC_CNT, &counter.to_le_bytes()).unwrap();
-    image.extend(protected.finish());
-    let digest = Digest::of(HashKind::Sha256, &image);
-    let mut buf = [0; 64];
-    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();
-    tlvs.push(TlvType::SHA256, digest.as_bytes()).unwrap();
-    image.extend(tlvs.finish());
-    image
+    image_with(major, 2076, &[(TlvType::SEC_CNT, counter.to_le_bytes().to_vec())])
 }
 
 struct Counter(u32);
