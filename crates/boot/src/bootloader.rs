@@ -128,11 +128,18 @@ impl<S: Strategy> Bootloader<S> {
                 *slot = plan;
             }
         }
-        if chosen().count() > 1
-            && plans.iter().any(Plan::upgrades)
-            && !dependencies::are_met(self, platform, chosen().zip(plans))?
-        {
-            plans.iter_mut().for_each(Plan::cancel);
+        if chosen().count() > 1 && plans.iter().any(Plan::upgrades) {
+            let will_run = |flash: &mut M, image| {
+                let slots = self.slots(flash, image)?;
+                let planned = chosen().zip(plans).find(|(pair, _)| pair.image == image);
+                let plan = planned.map_or(Plan::Nothing, |(_, plan)| plan);
+                slots.will_run(flash, &self.strategy, plan)
+            };
+            let Platform { flash, hooks, .. } = platform;
+            let images = chosen().map(|pair| pair.image);
+            if dependencies::unmet(flash, hooks, images, will_run)?.is_some() {
+                plans.iter_mut().for_each(Plan::cancel);
+            }
         }
         let mut swaps = [SwapType::None; MAX_IMAGES];
         for ((pair, plan), swap) in chosen().zip(plans).zip(&mut swaps) {

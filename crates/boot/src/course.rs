@@ -1,13 +1,10 @@
 //! One image at a time: everything that has to be at hand, and the checks before it is started.
 
 use updraft_flash::FlashMap;
-use updraft_image::{
-    Flag, Header, Magic, Refusal, Rules, SwapType, TlvArea, TlvType, Validated, Verifier, validate,
-};
+use updraft_image::{Flag, Header, Magic, Refusal, Rules, SwapType, Validated, Verifier};
 
 use crate::outcome::Step;
 use crate::slots::Slot;
-use crate::upgrade::Plan;
 use crate::{
     Boot, BootError, Bootloader, Event, Hooks, Platform, SecurityCounters, Slots, Strategy,
 };
@@ -34,19 +31,6 @@ where
         self.platform.hooks.event(self.slots.image, event);
     }
 
-    /// The slot whose image will run once `plan` has been carried out.
-    pub(crate) fn will_run(&self, plan: Plan) -> Slot {
-        let mut secondary = self.slots.secondary;
-        let swap = match plan {
-            Plan::Upgrade { swap, .. } => swap,
-            Plan::Bootstrap => SwapType::None,
-            Plan::Nothing | Plan::Resumed(_) | Plan::GiveUp => return self.slots.primary,
-        };
-        let strategy = self.loader.strategy();
-        secondary.start = strategy.update_start(&self.platform.flash, &self.slots, swap);
-        secondary
-    }
-
     /// Whether no image was ever put into the primary slot. For the original that is fatal for
     /// every image of the device.
     pub(crate) fn is_unprovisioned(&mut self) -> Step<bool, M> {
@@ -58,11 +42,8 @@ where
         &mut self,
         slot: &Slot,
     ) -> Result<(Header, Validated), Refusal<M::Error>> {
-        let header = slot.head(&mut self.platform.flash).map_err(Refusal::Read)?;
-        let header = header.header().map_err(Refusal::Header)?;
-        let mut source = slot.source(&mut self.platform.flash);
-        let validated = validate(&mut source, &header, &self.rules, &mut self.platform.verifier)?;
-        Ok((header, validated))
+        let Platform { flash, verifier, .. } = &mut *self.platform;
+        slot.validate(flash, verifier, &self.rules)
     }
 
     /// Raises the stored security counter to that of the image in the primary slot.
@@ -71,21 +52,8 @@ where
             return Ok(());
         }
         let primary = self.slots.primary;
-        let head = primary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
-        let mut read = || -> Result<u32, Refusal<M::Error>> {
-            let header = head.header().map_err(Refusal::Header)?;
-            let mut source = primary.source(&mut self.platform.flash);
-            let mut protected = TlvArea::open(&mut source, &header)?.iter_protected();
-            let entry = protected.find(&mut source, TlvType::SEC_CNT)?;
-            let entry = entry.ok_or(Refusal::NoSecurityCounter)?;
-            let mut bytes = [0; 4];
-            let payload = entry.payload(&mut source, &mut bytes).map_err(Refusal::Read)?;
-            match payload.map(TryInto::try_into) {
-                Some(Ok(bytes)) => Ok(u32::from_le_bytes(bytes)),
-                _ => Err(Refusal::TlvLength { entry }),
-            }
-        };
-        let value = read().map_err(BootError::Refused)?;
+        let value = primary.security_counter(&mut self.platform.flash);
+        let value = value.map_err(BootError::Refused)?;
         self.platform.counters.raise(self.slots.image, value)?;
         Ok(())
     }
@@ -108,6 +76,14 @@ where
         if state.magic != Magic::Good || state.image_ok == Flag::Set {
             self.raise_counter()?;
         }
-        Ok(Boot { image: self.slots.image, area: primary.area, offset: 0, header, validated, swap })
+        Ok(Boot {
+            image: self.slots.image,
+            area: primary.area,
+            offset: 0,
+            load_address: None,
+            header,
+            validated,
+            swap,
+        })
     }
 }

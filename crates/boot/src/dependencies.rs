@@ -1,103 +1,80 @@
 //! Images that need each other in certain versions.
 //!
 //! Each image may name others and the lowest version of each that will do, in its protected TLVs.
-//! What counts is what would run after the upgrades that are planned. Source: MCUboot
-//! `docs/design.md`, "Dependency check".
+//! What counts is what is about to run. Source: MCUboot `docs/design.md`, "Dependency check".
 
-use updraft_flash::{FlashMap, SlotPair};
-use updraft_image::{Dependency, Refusal, TlvArea, TlvType, Verifier, Version};
+use updraft_flash::FlashMap;
+use updraft_image::{Dependency, Refusal, TlvArea, TlvType, Version};
 
-use crate::course::Course;
 use crate::outcome::Step;
-use crate::upgrade::Plan;
-use crate::{BootError, Bootloader, Event, Hooks, Platform, SecurityCounters, Strategy, Unmet};
+use crate::slots::Slot;
+use crate::{BootError, Event, Hooks, Unmet};
 
-/// Whether every image would get what it needs. The first one that would not is reported.
-pub(crate) fn are_met<'c, S, M, V, C, H>(
-    loader: &Bootloader<S>,
-    platform: &mut Platform<M, V, C, H>,
-    plans: impl Iterator<Item = (&'c SlotPair, Plan)> + Clone,
-) -> Step<bool, M>
-where
-    S: Strategy,
-    M: FlashMap,
-    V: Verifier,
-    C: SecurityCounters,
-    H: Hooks<M::Error>,
-{
-    for (pair, plan) in plans.clone() {
-        let mut course = loader.course(platform, pair.image)?;
-        // An image that is not there needs nothing.
-        if !plan.upgrades() && course.is_unprovisioned()? {
-            continue;
-        }
+/// The first of `images` that would not get what it needs, after reporting what that is.
+/// `will_run` names the slot of an image's next run; `None` if there is no such image, or none of
+/// it is there.
+pub(crate) fn unmet<M: FlashMap>(
+    flash: &mut M,
+    hooks: &mut impl Hooks<M::Error>,
+    images: impl Iterator<Item = u8> + Clone,
+    mut will_run: impl FnMut(&mut M, u8) -> Step<Option<Slot>, M>,
+) -> Step<Option<u8>, M> {
+    for image in images.clone() {
+        let Some(slot) = will_run(flash, image)? else { continue };
         let mut index = 0;
-        loop {
-            let mut course = loader.course(platform, pair.image)?;
-            let needed = match course.dependency(plan, index) {
+        let unmet = loop {
+            let needed = match dependency(flash, &slot, index) {
                 Ok(Some(needed)) => needed,
-                Ok(None) => break,
-                Err(refusal) => {
-                    course.tell(Event::DependencyUnmet(Unmet::Unreadable(refusal)));
-                    return Ok(false);
-                }
+                Ok(None) => break None,
+                Err(refusal) => break Some(Unmet::Unreadable(refusal)),
             };
-            let image = needed.image;
-            let Some((_, plan)) = plans.clone().find(|(pair, _)| pair.image == image) else {
-                course.tell(Event::DependencyUnmet(Unmet::NoSuchImage { image }));
-                return Ok(false);
+            let Dependency { image, version: minimum } = needed;
+            if !images.clone().any(|other| other == image) {
+                break Some(Unmet::NoSuchImage { image });
+            }
+            let found = match will_run(flash, image)? {
+                Some(slot) => version(flash, &slot)?,
+                None => None,
             };
-            let found = loader.course(platform, image)?.version(plan)?;
-            if !found.is_some_and(|found| found.cmp_ignoring_build(&needed.version).is_ge()) {
-                let unmet = Unmet::TooOld { image, found, minimum: needed.version };
-                platform.hooks.event(pair.image, Event::DependencyUnmet(unmet));
-                return Ok(false);
+            if !found.is_some_and(|found| found.cmp_ignoring_build(&minimum).is_ge()) {
+                break Some(Unmet::TooOld { image, found, minimum });
             }
             index += 1;
+        };
+        if let Some(unmet) = unmet {
+            hooks.event(image, Event::DependencyUnmet(unmet));
+            return Ok(Some(image));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
-impl<S, M, V, C, H> Course<'_, S, M, V, C, H>
-where
-    S: Strategy,
-    M: FlashMap,
-    V: Verifier,
-    C: SecurityCounters,
-    H: Hooks<M::Error>,
-{
-    /// The version that will run once `plan` has been carried out.
-    fn version(&mut self, plan: Plan) -> Step<Option<Version>, M> {
-        let slot = self.will_run(plan);
-        let head = slot.head(&mut self.platform.flash).map_err(BootError::Flash)?;
-        Ok(head.header().ok().map(|header| header.version))
-    }
+fn version<M: FlashMap>(flash: &mut M, slot: &Slot) -> Step<Option<Version>, M> {
+    let head = slot.head(flash).map_err(BootError::Flash)?;
+    Ok(head.header().ok().map(|header| header.version))
+}
 
-    /// What the image that will run needs: entry number `index` of its dependencies.
-    fn dependency(
-        &mut self,
-        plan: Plan,
-        index: usize,
-    ) -> Result<Option<Dependency>, Refusal<M::Error>> {
-        let slot = self.will_run(plan);
-        let head = slot.head(&mut self.platform.flash).map_err(Refusal::Read)?;
-        let header = head.header().map_err(Refusal::Header)?;
-        let mut source = slot.source(&mut self.platform.flash);
-        let mut tlvs = TlvArea::open(&mut source, &header)?.iter_protected();
-        let mut seen = 0;
-        while let Some(entry) = tlvs.find(&mut source, TlvType::DEPENDENCY)? {
-            if seen == index {
-                let mut bytes = [0; Dependency::SIZE];
-                let payload = entry.payload(&mut source, &mut bytes).map_err(Refusal::Read)?;
-                let payload = payload.map(TryInto::try_into);
-                let Some(Ok(payload)) = payload else {
-                    return Err(Refusal::TlvLength { entry });
-                };
-                return Ok(Some(Dependency::from_bytes(payload)));
-            }
-            seen += 1;
+/// Dependency number `index` of the image in `slot`.
+fn dependency<M: FlashMap>(
+    flash: &mut M,
+    slot: &Slot,
+    index: usize,
+) -> Result<Option<Dependency>, Refusal<M::Error>> {
+    let head = slot.head(flash).map_err(Refusal::Read)?;
+    let header = head.header().map_err(Refusal::Header)?;
+    let mut source = slot.source(flash);
+    let mut tlvs = TlvArea::open(&mut source, &header)?.iter_protected();
+    let mut seen = 0;
+    while let Some(entry) = tlvs.find(&mut source, TlvType::DEPENDENCY)? {
+        if seen == index {
+            let mut bytes = [0; Dependency::SIZE];
+            let payload = entry.payload(&mut source, &mut bytes).map_err(Refusal::Read)?;
+            let Some(Ok(payload)) = payload.map(TryInto::try_into) else {
+                return Err(Refusal::TlvLength { entry });
+            };
+            return Ok(Some(Dependency::from_bytes(payload)));
         }
-        Ok(None)
+        seen += 1;
     }
+    Ok(None)
 }

@@ -10,6 +10,9 @@
 //!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove
 //!   start       check what is there now, tell where      Boot, or BootError
 //! ```
+//! Other ways to run images have loaders of their own: [`EqualSlots`] (direct-XIP and RAM-load),
+//! [`SingleSlot`], [`FirmwareLoader`].
+//!
 //! Everything that a boot knows of earlier boots is in flash. There is no clock and no I/O; flash
 //! is reached through [`updraft_flash::FlashMap`], signatures through
 //! [`updraft_image::Verifier`], counters through [`SecurityCounters`], all of them put together as
@@ -43,6 +46,11 @@
 //! | downgrade check | trusts the version of whatever is in the primary slot | only if that image is valid |
 //! | bootstrap on request of a test | will be "reverted" to itself | confirmed |
 //! | first of several images bootstrapped while another is upgraded | not done | done |
+//! | equal slots: an image that cannot be started | erased | erased once another one has been started |
+//! | equal slots with revert: failed test, or never asked for | erased | left; runs only if nothing better does |
+//! | equal slots with revert: image on its first start | marked, then validated | validated, then marked |
+//! | RAM-load with revert: security counter | raised before the image is confirmed | after |
+//! | RAM-load: image that ends where another begins | refused | accepted |
 //! | no image at all in the slots of a further image | nothing boots, nothing is upgraded | the others do |
 //!
 //! The missing status record is noticed in either case. [`updraft_image::validate`] lists what it
@@ -55,9 +63,13 @@ mod copy;
 mod counter;
 mod course;
 mod dependencies;
+mod equal_slots;
+mod firmware_loader;
 mod outcome;
 mod overwrite;
+mod placement;
 mod platform;
+mod single_slot;
 mod slots;
 mod status;
 mod strategy;
@@ -68,9 +80,13 @@ pub use bootloader::Bootloader;
 pub use config::{Config, Downgrade, Images, MAX_IMAGES};
 pub use copy::PIECE;
 pub use counter::{CounterFault, NoCounters, SecurityCounters};
+pub use equal_slots::{EqualSlots, InPlace, InRam, LoadRegion};
+pub use firmware_loader::FirmwareLoader;
 pub use outcome::{Boot, BootError, Event, Unmet};
 pub use overwrite::Overwrite;
+pub use placement::{Placed, Placement};
 pub use platform::{Hooks, NoHooks, Platform};
+pub use single_slot::{SingleSlot, Validate};
 pub use slots::{Slot, Slots};
 pub use strategy::{AnyStrategy, Installed, Job, Progress, Strategy};
 pub use swap_move::SwapMove;

@@ -14,8 +14,10 @@ pub struct Boot {
     pub image: u8,
     /// The slot that it is in.
     pub area: AreaId,
-    /// Where it begins in the slot, in bytes. Its body begins [`Header::hdr_size`] further on.
+    /// Where it begins in the slot, in bytes; its body begins [`Header::hdr_size`] further on.
     pub offset: u32,
+    /// Where it was loaded to, if it runs from RAM. Its body begins [`Header::hdr_size`] further on.
+    pub load_address: Option<u32>,
     /// Its header.
     pub header: Header,
     /// What its validation found; `None` where the primary slot is not validated.
@@ -72,6 +74,17 @@ pub enum Event<E> {
     /// An image depends on another one in a version that would not be there: no image is
     /// upgraded.
     DependencyUnmet(Unmet<E>),
+    /// A slot of equal rank cannot be read; it is left out.
+    SlotUnreadable(AreaId, E),
+    /// The image in a slot of equal rank cannot be started. The slot is erased, strictly only if
+    /// another image can.
+    SlotRefused(AreaId, Refusal<E>),
+    /// The image in a slot was made to run from another address.
+    WrongAddress(AreaId),
+    /// The loader was wanted and cannot be started.
+    LoaderFailed(BootError<E>),
+    /// The application cannot be started; the loader is tried.
+    ApplicationFailed(BootError<E>),
     /// There is no image number 1 or above in this device; the others run without it.
     NotProvisioned,
 }
@@ -134,6 +147,15 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::StatusGap => f.write_str("swap status inconsistent: a record is missing"),
             Self::NothingToRevertTo => {
                 f.write_str("image under test not confirmed, but there is none to go back to")
+            }
+            Self::SlotUnreadable(area, error) => write!(f, "area {area} left out: {error}"),
+            Self::SlotRefused(area, refusal) => write!(f, "area {area} left out: {refusal}"),
+            Self::WrongAddress(area) => {
+                write!(f, "area {area} left out: its image was made for another address")
+            }
+            Self::LoaderFailed(error) => write!(f, "the loader cannot be started: {error}"),
+            Self::ApplicationFailed(error) => {
+                write!(f, "the application cannot be started: {error}")
             }
             Self::DependencyUnmet(unmet) => write!(f, "no upgrade: {unmet}"),
             Self::NotProvisioned => f.write_str("no image here; the others run without it"),

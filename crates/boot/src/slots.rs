@@ -1,11 +1,16 @@
 //! One image's slots as the flash map has them: sizes, sectors, trailers.
 
-use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
+use updraft_flash::{
+    AreaId, Fault, FlashError, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat,
+};
 use updraft_image::{
-    Flags, Header, HeaderError, Refusal, TlvArea, TornFlags, TrailerState, UpgradeMode,
+    Flags, Header, HeaderError, Refusal, Rules, SwapType, TlvArea, TlvType, TornFlags,
+    TrailerState, UpgradeMode, Validated, Verifier, validate,
 };
 
-use crate::{BootError, Config};
+use crate::outcome::Step;
+use crate::upgrade::Plan;
+use crate::{BootError, Config, Strategy};
 
 /// One slot.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +30,24 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// The slot in `area`, whose trailer depends on no other slot.
+    pub(crate) fn alone<M: FlashMap>(
+        map: &M,
+        format: &TrailerFormat,
+        area: AreaId,
+    ) -> Step<Self, M> {
+        let record = map.info(area).map_or(1, |info| info.write_size.max(1));
+        let trailer = format.trailer(map, area, record);
+        Self::with(map, trailer.map_err(|area| BootError::NoSlot { area })?)
+    }
+
+    fn with<M: FlashMap>(map: &M, trailer: TrailerAccess) -> Step<Self, M> {
+        let area = trailer.area();
+        let info = map.info(area).ok_or(BootError::NoSlot { area })?;
+        let write_size = info.write_size.max(1);
+        Ok(Self { area, size: info.size, start: 0, write_size, erased: info.erased, trailer })
+    }
+
     /// Number of sectors, and their size if all have the same.
     pub(crate) fn sectors<M: FlashMap>(&self, map: &M) -> (u32, Option<u32>) {
         let mut count = 0;
@@ -76,6 +99,36 @@ impl Slot {
         SlotSource::at(map, self.area, self.start)
     }
 
+    /// Checks the image against `rules` and the keys of `verifier`.
+    pub(crate) fn validate<M: FlashMap, V: Verifier>(
+        &self,
+        map: &mut M,
+        verifier: &mut V,
+        rules: &Rules,
+    ) -> Result<(Header, Validated), Refusal<M::Error>> {
+        let header = self.head(map).map_err(Refusal::Read)?.header().map_err(Refusal::Header)?;
+        let validated = validate(&mut self.source(map), &header, rules, verifier)?;
+        Ok((header, validated))
+    }
+
+    /// The image's security counter.
+    pub(crate) fn security_counter<M: FlashMap>(
+        &self,
+        map: &mut M,
+    ) -> Result<u32, Refusal<M::Error>> {
+        let header = self.head(map).map_err(Refusal::Read)?.header().map_err(Refusal::Header)?;
+        let mut source = self.source(map);
+        let mut protected = TlvArea::open(&mut source, &header)?.iter_protected();
+        let entry = protected.find(&mut source, TlvType::SEC_CNT)?;
+        let entry = entry.ok_or(Refusal::NoSecurityCounter)?;
+        let mut bytes = [0; 4];
+        let payload = entry.payload(&mut source, &mut bytes).map_err(Refusal::Read)?;
+        match payload.map(TryInto::try_into) {
+            Some(Ok(bytes)) => Ok(u32::from_le_bytes(bytes)),
+            _ => Err(Refusal::TlvLength { entry }),
+        }
+    }
+
     /// Size of the image with its TLVs; 0 if there is none.
     pub(crate) fn image_size<M: FlashMap>(&self, map: &mut M) -> Result<u32, Refusal<M::Error>> {
         let head = self.head(map).map_err(Refusal::Read)?;
@@ -86,9 +139,16 @@ impl Slot {
     }
 }
 
+/// Whether a failure may pass by itself: a device that does not answer now may hold a good image
+/// still. Cells that cannot be read stay so until they are erased.
+pub(crate) fn may_pass<E: FlashError>(error: &E) -> bool {
+    error.fault() != Fault::Unreadable
+}
+
 /// The first 32 bytes of a slot, whatever they are.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Head {
+pub struct Head {
     bytes: [u8; Header::SIZE],
     erased: u8,
 }
@@ -139,19 +199,33 @@ impl Slots {
         let format = TrailerFormat { mode, max_align, max_sectors };
         let trailers = format.trailers(map, pair);
         let [primary, secondary] = trailers.map_err(|area| BootError::NoSlot { area })?;
-        let slot = |trailer: TrailerAccess| -> Result<Slot, BootError<M::Error>> {
-            let area = trailer.area();
-            let info = map.info(area).ok_or(BootError::NoSlot { area })?;
-            let write_size = info.write_size.max(1);
-            Ok(Slot { area, size: info.size, start: 0, write_size, erased: info.erased, trailer })
-        };
         Ok(Self {
             image: pair.image,
-            primary: slot(primary)?,
-            secondary: slot(secondary)?,
+            primary: Slot::with(map, primary)?,
+            secondary: Slot::with(map, secondary)?,
             max_sectors,
             strict: config.strict(),
         })
+    }
+
+    /// The slot whose image will run once `plan` has been carried out; `None` if that has none and
+    /// the others are to run without it.
+    pub(crate) fn will_run<M: FlashMap, S: Strategy>(
+        &self,
+        map: &mut M,
+        strategy: &S,
+        plan: Plan,
+    ) -> Step<Option<Slot>, M> {
+        let swap = match plan {
+            Plan::Upgrade { swap, .. } => swap,
+            Plan::Bootstrap => SwapType::None,
+            Plan::Nothing | Plan::Resumed(_) | Plan::GiveUp => {
+                let erased = self.primary.head(map).map_err(BootError::Flash)?.is_erased();
+                return Ok((!self.strict || !erased).then_some(self.primary));
+            }
+        };
+        let start = strategy.update_start(map, self, swap);
+        Ok(Some(Slot { start, ..self.secondary }))
     }
 
     /// The primary slot's trailer as it is to be understood.

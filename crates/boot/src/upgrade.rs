@@ -1,11 +1,11 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
-use updraft_flash::{Fault, FlashError, FlashMap};
+use updraft_flash::FlashMap;
 use updraft_image::{Flag, Refusal, SwapType, Verifier};
 
 use crate::course::Course;
 use crate::outcome::Step;
-use crate::slots::Slots;
+use crate::slots::{Slots, may_pass};
 use crate::{
     BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Progress, SecurityCounters,
     Strategy,
@@ -295,9 +295,7 @@ where
         match self.validate(&slots.secondary) {
             Ok(_) if !swaps && slots.strict && self.is_downgrade()? => Ok(Check::Bad),
             Ok(_) => Ok(Check::Good),
-            // A device that does not answer now may hold a good image still. Cells that cannot be
-            // read are another matter: they stay so until they are erased.
-            Err(Refusal::Read(error)) if slots.strict && error.fault() != Fault::Unreadable => {
+            Err(Refusal::Read(error)) if slots.strict && may_pass(&error) => {
                 self.tell(Event::SecondaryUnreadable(error));
                 Ok(Check::Unreadable)
             }

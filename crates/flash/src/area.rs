@@ -31,6 +31,8 @@ pub struct AreaEntry {
 /// What has to be known of an area to lay data out on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AreaInfo {
+    /// Where it begins on its device, in bytes.
+    pub offset: u32,
     /// Its size in bytes.
     pub size: u32,
     /// Bytes that a write has to be a multiple of.
@@ -188,7 +190,7 @@ where
     fn info(&self, id: AreaId) -> Option<AreaInfo> {
         let entry = self.entry(id)?;
         let Geometry { kind, write_size, erased, .. } = self.geometry(&entry)?;
-        Some(AreaInfo { size: entry.size, write_size, erased, kind })
+        Some(AreaInfo { offset: entry.offset, size: entry.size, write_size, erased, kind })
     }
 
     fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {

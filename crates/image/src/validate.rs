@@ -144,6 +144,11 @@ pub enum Refusal<E> {
         /// The device's id.
         expected: [u8; 16],
     },
+    /// It cannot be loaded to where it wants to run.
+    NotLoadable {
+        /// The address that its header names; `None` if it was not made to be loaded at all.
+        address: Option<u32>,
+    },
     /// The source failed.
     Read(E),
 }
@@ -154,6 +159,40 @@ impl<E> From<TlvError<E>> for Refusal<E> {
             TlvError::Read(error) => Self::Read(error),
             TlvError::Header(error) => Self::Header(error),
             error => Self::Tlv(error),
+        }
+    }
+}
+
+impl<E> Refusal<E> {
+    /// The same refusal of a source that fails differently: `read` says what its failure to be
+    /// read amounts to.
+    pub fn map_read<F>(self, read: impl FnOnce(E) -> Refusal<F>) -> Refusal<F> {
+        match self {
+            Self::Read(error) | Self::Tlv(TlvError::Read(error)) => read(error),
+            Self::Tlv(TlvError::Header(error)) | Self::Header(error) => Refusal::Header(error),
+            Self::Tlv(TlvError::Info { offset, found }) => {
+                Refusal::Tlv(TlvError::Info { offset, found })
+            }
+            Self::Tlv(TlvError::ProtectedSize { header, area }) => {
+                Refusal::Tlv(TlvError::ProtectedSize { header, area })
+            }
+            Self::Tlv(TlvError::Bounds { offset, end }) => {
+                Refusal::Tlv(TlvError::Bounds { offset, end })
+            }
+            Self::TooLarge { size, max } => Refusal::TooLarge { size, max },
+            Self::NoHash { expected } => Refusal::NoHash { expected },
+            Self::Hash { computed } => Refusal::Hash { computed },
+            Self::TlvLength { entry } => Refusal::TlvLength { entry },
+            Self::NotAllowed { entry } => Refusal::NotAllowed { entry },
+            Self::NoSignature { unknown_key } => Refusal::NoSignature { unknown_key },
+            Self::Signature { key } => Refusal::Signature { key },
+            Self::NotPure => Refusal::NotPure,
+            Self::NoSecurityCounter => Refusal::NoSecurityCounter,
+            Self::SecurityCounter { found, minimum } => Refusal::SecurityCounter { found, minimum },
+            Self::OtherBoard { kind, found, expected } => {
+                Refusal::OtherBoard { kind, found, expected }
+            }
+            Self::NotLoadable { address } => Refusal::NotLoadable { address },
         }
     }
 }
@@ -191,6 +230,10 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
                 found.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
                 f.write_str(", this is ")?;
                 expected.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::NotLoadable { address: None } => f.write_str("not made to be loaded to RAM"),
+            Self::NotLoadable { address: Some(address) } => {
+                write!(f, "made to be loaded to {address:#010x}, where there is no room for it")
             }
             Self::Read(error) => error.fmt(f),
         }

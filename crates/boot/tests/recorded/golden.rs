@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, Images, Overwrite,
-    Platform, SecurityCounters, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, EqualSlots, Images,
+    InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters, SwapMove,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, SectorRun, SlotPair};
 use updraft_image::{HashOnly, PublicKey, Rules, Software, Strictness, Verifier};
@@ -32,13 +32,18 @@ pub fn excluded(config: &str) -> Option<&'static str> {
     match config {
         _ if config.starts_with("scratch-") => Some("mode swap-scratch: no strategy"),
         _ if config.starts_with("offset-") => Some("mode swap-offset: no strategy"),
-        _ if config.starts_with("xip-") => Some("mode direct-XIP: no strategy"),
-        _ if config.starts_with("ramload-") => Some("mode RAM-load: no strategy"),
         _ if !config.contains("-none") => Some("encrypted images"),
         _ if config.contains("-p384-") => Some("signature ECDSA P-384: no verifier"),
         _ if config.contains("-rsa2048-") => Some("signature RSA-2048: no verifier"),
         _ => None,
     }
+}
+
+/// Where the images of equal slots run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Equal {
+    InPlace { revert: bool },
+    InRam { revert: bool, start: u32, size: u32 },
 }
 
 /// A recorded scenario before its first boot, the request not made yet.
@@ -47,6 +52,8 @@ pub struct Scenario {
     pub flash: SimFlash,
     pub config: Config,
     pub strategy: AnyStrategy,
+    /// Where images run whose slots are equal; the strategy does not matter then.
+    pub equal: Option<Equal>,
     /// The stored security counter, where the configuration has one.
     pub counter: Option<u32>,
     /// The recording.
@@ -92,19 +99,35 @@ impl Scenario {
         let counter = option("hwrb").then(|| json["nvcnt"].as_u64().unwrap_or(0) as u32);
         let name = json["name"].as_str().unwrap().to_owned();
         let flash = initial_flash(&json);
-        Self { name, flash, config, strategy, counter, json, key }
+        let revert = option("revert");
+        let number = |value: &Value| value.as_u64().unwrap() as u32;
+        let equal = match config_name.split('-').next() {
+            Some("xip") => Some(Equal::InPlace { revert }),
+            Some("ramload") => {
+                // The traces do not repeat it.
+                let region = json["ram_region"].as_array();
+                let [start, size] = match region.map(Vec::as_slice) {
+                    Some([start, size]) => [number(start), number(size)],
+                    _ => [0x2000_0000, 0x20_0000],
+                };
+                Some(Equal::InRam { revert, start, size })
+            }
+            _ => None,
+        };
+        Self { name, flash, config, strategy, equal, counter, json, key }
     }
 
     /// The same under a bootloader that does not imitate.
     pub fn strictly(&self) -> Self {
         let mut config = self.config;
         config.rules.strictness = Strictness::Strict;
-        let Self { name, flash, strategy, counter, json, key, .. } = self;
+        let Self { name, flash, strategy, equal, counter, json, key, .. } = self;
         Self {
             name: name.clone(),
             flash: flash.clone(),
             config,
             strategy: *strategy,
+            equal: *equal,
             counter: *counter,
             json: json.clone(),
             key: key.clone(),
@@ -114,7 +137,8 @@ impl Scenario {
     /// A device in its current state.
     pub fn board(&self) -> Board<'_> {
         let key = self.key.as_deref().map(|der| PublicKey::from_der(der).unwrap());
-        Board { scenario: self, flash: self.flash.clone(), counter: self.counter, key }
+        let (flash, counter) = (self.flash.clone(), self.counter);
+        Board { scenario: self, flash, counter, key, ram: Vec::new() }
     }
 }
 
@@ -125,6 +149,8 @@ pub struct Board<'s> {
     pub flash: SimFlash,
     pub counter: Option<u32>,
     key: Option<PublicKey<'s>>,
+    /// What the last boot has left in the memory that images are loaded to.
+    pub ram: Vec<u8>,
 }
 
 impl Board<'_> {
@@ -140,11 +166,21 @@ impl Board<'_> {
     }
 
     fn boot_with(&mut self, verifier: &mut impl Verifier) -> (Verdict, Vec<AreaOp>) {
-        let loader = Bootloader::new(self.scenario.config, self.scenario.strategy);
+        let Scenario { config, strategy, equal, .. } = self.scenario;
         self.flash.supply().record(true);
         let mut counter = Stored(self.counter);
         let mut platform = Platform::new(&mut self.flash, verifier).with_counters(&mut counter);
-        let verdict = loader.boot(&mut platform);
+        let verdict = match *equal {
+            None => Bootloader::new(*config, *strategy).boot(&mut platform),
+            Some(Equal::InPlace { revert }) => {
+                EqualSlots::new(*config, InPlace { revert }).boot(&mut platform)
+            }
+            Some(Equal::InRam { revert, start, size }) => {
+                self.ram = vec![0; size as usize];
+                let region = LoadRegion { address: start, bytes: &mut self.ram };
+                EqualSlots::new(*config, InRam::new(region, revert)).boot(&mut platform)
+            }
+        };
         self.counter = counter.0;
         (verdict, self.flash.take_log())
     }
@@ -152,10 +188,7 @@ impl Board<'_> {
     /// FNV-1a-64 of the area of that number, as the recordings have it.
     pub fn fnv(&self, area: &str) -> String {
         let area = AreaId(area.parse().unwrap());
-        let hash = self.flash.bytes(area).iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        format!("{hash:016x}")
+        fnv(self.flash.bytes(area))
     }
 
     /// Which areas do not hash to what `expected` says.
@@ -163,6 +196,34 @@ impl Board<'_> {
         let wrong = expected.iter().filter(|(area, fnv)| self.fnv(area) != **fnv);
         wrong.map(|(area, _)| area.clone()).collect()
     }
+}
+
+/// Whether memory is what was recorded: which bytes of it are not zero, and what they are.
+pub fn same_ram(board: &Board, recorded: &Value) -> bool {
+    let Some(Equal::InRam { start, .. }) = board.scenario.equal else { return true };
+    let first = board.ram.iter().position(|byte| *byte != 0);
+    let Some(first) = first else { return recorded["ram"].is_null() };
+    let end = board.ram.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let ram = &recorded["ram"];
+    ram["first"] == u64::from(start) + first as u64
+        && ram["end"] == u64::from(start) + end as u64
+        && ram["fnv"] == fnv(&board.ram[first..end])
+}
+
+/// Whether the slot is what was recorded, where slots are equal.
+pub fn same_slot(scenario: &Scenario, verdict: &Verdict, recorded: &Value) -> bool {
+    match (scenario.equal, verdict) {
+        (Some(_), Ok(boot)) => recorded["slot"] == boot.area.0,
+        _ => true,
+    }
+}
+
+/// FNV-1a-64, as the recordings write it.
+fn fnv(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
 }
 
 /// The hashes of a recording, by area.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::golden::{Board, Scenario, excluded, file, fnvs, same_verdict};
+use crate::golden::{Board, Scenario, excluded, file, fnvs, same_ram, same_slot, same_verdict};
 use serde_json::Value;
 use updraft_boot::{Config, Strategy};
 use updraft_flash::{AreaId, SlotPair, TrailerAccess};
@@ -104,6 +104,8 @@ fn imitating_ends_in_the_recorded_state_at_the_recorded_cost() {
             board.flash.reset_counts();
             let (verdict, ops) = board.boot();
             assert!(same_verdict(&verdict, recorded), "{place}: {verdict:?}; {recorded}");
+            assert!(same_slot(&scenario, &verdict, recorded), "{place}: {verdict:?}; {recorded}");
+            assert!(same_ram(&board, recorded), "{place}: RAM; {recorded}");
             assert_eq!(recorded["ops"], ops.len(), "{place}");
             let counts = board.flash.counts();
             assert_eq!(recorded["erase_calls"], counts.erases, "{place}");
@@ -150,11 +152,15 @@ fn imitating_power_cuts_end_as_recorded() {
 }
 
 /// Scenarios that end otherwise without imitation.
-const STRICT_DIFFERENCES: [(&str, &str); 5] = [
+pub const STRICT_DIFFERENCES: [(&str, &str); 9] = [
     ("move-empty-primary-upgrade", "installed, where the original boots nothing at all"),
     ("move-multi-unprovisioned-vp", "runs without image 1, where the original does not boot"),
     ("move-multi-unprovisioned-novp", "runs without image 1, where the original does not boot"),
     ("overwrite-multi-unprovisioned-novp", "runs without image 1, as above"),
+    ("xip-multi-second-empty", "runs without image 1, as above"),
+    ("xip-revert-unpadded", "runs what nobody asked for rather than erase both images"),
+    ("ram-multi-touch-before", "images may lie side by side in memory, whichever comes first"),
+    ("ram-revert-unpadded", "runs what nobody asked for rather than erase both images"),
     ("scratch-multi-unprovisioned-none-pending", "runs without image 1, as above"),
 ];
 

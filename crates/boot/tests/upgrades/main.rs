@@ -2,6 +2,7 @@
 
 mod any_sequence;
 mod board;
+mod equal_slots;
 mod power_cuts;
 mod several_images;
 mod unusual_states;

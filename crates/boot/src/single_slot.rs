@@ -1,0 +1,144 @@
+//! One slot, no upgrade: somebody else writes the image, the bootloader checks and starts it.
+
+use updraft_flash::{AreaId, FlashMap, TrailerFormat};
+use updraft_image::{
+    Flag, Magic, MaxSize, Refusal, Rules, SwapType, TornFlags, UpgradeMode, Verifier,
+};
+
+use crate::outcome::Step;
+use crate::slots::Slot;
+use crate::{Boot, BootError, Config, Event, Hooks, Platform, SecurityCounters};
+
+/// When the image in a slot is verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Validate {
+    /// At every boot.
+    #[default]
+    Always,
+    /// Until it was found good once, which the slot's trailer records. Whoever can write the flash
+    /// can write that record.
+    Once,
+    /// Never; only the header is looked at.
+    Never,
+}
+
+/// A bootloader for one slot per image.
+#[derive(Clone, Copy, Debug)]
+pub struct SingleSlot {
+    config: Config,
+    validate: Validate,
+}
+
+impl SingleSlot {
+    /// A bootloader that verifies as often as `validate` says
+    /// ([`Config::validate_primary`] is not looked at).
+    pub const fn new(config: Config, validate: Validate) -> Self {
+        Self { config, validate }
+    }
+
+    /// The largest image with its TLVs that the slot takes, in bytes.
+    pub fn max_image_size<M: FlashMap>(&self, map: &M, area: AreaId) -> Step<u32, M> {
+        let slot = self.slot(map, area)?;
+        Ok(MaxSize::below_trailer(UpgradeMode::SingleSlot, slot.trailer.layout()))
+    }
+
+    fn slot<M: FlashMap>(&self, map: &M, area: AreaId) -> Step<Slot, M> {
+        let Config { max_align, max_sectors, .. } = self.config;
+        let format = TrailerFormat { mode: UpgradeMode::SingleSlot, max_align, max_sectors };
+        Slot::alone(map, &format, area)
+    }
+
+    /// Checks the images in the primary slots and returns the first one.
+    pub fn boot<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+    ) -> Result<Boot, BootError<M::Error>>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        let mut first = None;
+        for (at, pair) in self.config.images.slots().iter().enumerate() {
+            let slot = self.slot(&platform.flash, pair.primary)?;
+            let head = slot.head(&mut platform.flash).map_err(BootError::Flash)?;
+            if at > 0 && self.config.strict() && head.is_erased() {
+                platform.hooks.event(pair.image, Event::NotProvisioned);
+                continue;
+            }
+            let boot = self.start(platform, pair.image, pair.primary)?;
+            first.get_or_insert(boot);
+        }
+        first.ok_or(BootError::NoImage)
+    }
+
+    /// Checks the image in `area`, which runs as image number `image`.
+    pub(crate) fn start<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        image: u8,
+        area: AreaId,
+    ) -> Step<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        let slot = self.slot(&platform.flash, area)?;
+        let security_counter = platform.counters.read(image)?;
+        let Platform { flash, verifier, .. } = &mut *platform;
+        let head = slot.head(flash).map_err(BootError::Flash)?;
+        if head.is_empty() {
+            return Err(BootError::NoImage);
+        }
+        let mut rules = Rules { security_counter, ..self.config.rules };
+        if rules.max_size == 0 {
+            rules.max_size = MaxSize::below_trailer(UpgradeMode::SingleSlot, slot.trailer.layout());
+        }
+        let once = self.validate == Validate::Once;
+        let known = match self.validate {
+            Validate::Always => false,
+            Validate::Once => is_known(flash, &slot)?,
+            Validate::Never => true,
+        };
+        let (header, validated) = if known {
+            (head.header().map_err(|error| BootError::Refused(Refusal::Header(error)))?, None)
+        } else {
+            let (header, validated) =
+                slot.validate(flash, verifier, &rules).map_err(BootError::Refused)?;
+            (header, Some(validated))
+        };
+        if once && !known {
+            remember(flash, &slot)?;
+        }
+        if let Some(counter) = validated.and_then(|validated| validated.security_counter) {
+            platform.counters.raise(image, counter)?;
+        }
+        let swap = SwapType::None;
+        Ok(Boot { image, area, offset: 0, load_address: None, header, validated, swap })
+    }
+}
+
+/// Whether the image was found good before.
+fn is_known<M: FlashMap>(flash: &mut M, slot: &Slot) -> Step<bool, M> {
+    let state = slot.trailer.read(flash).map_err(BootError::Flash)?;
+    // A torn record is none: the image is only validated once more.
+    let state = state.decide_torn_flags(TornFlags::CountAsUnset);
+    Ok(state.magic == Magic::Good && state.image_ok == Flag::Set)
+}
+
+/// Records that the image was found good: `image_ok` last, as it is what counts. Where the trailer
+/// cannot be written any more, the image is validated at every boot.
+fn remember<M: FlashMap>(flash: &mut M, slot: &Slot) -> Step<(), M> {
+    let state = slot.trailer.read(flash).map_err(BootError::Flash)?;
+    let written = match (state.magic, state.image_ok) {
+        (Magic::Unset, Flag::Unset) => {
+            slot.trailer.write_magic(flash).and_then(|()| slot.trailer.write_image_ok(flash))
+        }
+        (Magic::Good, Flag::Unset) => slot.trailer.write_image_ok(flash),
+        _ => Ok(()),
+    };
+    written.map_err(BootError::Flash)
+}
