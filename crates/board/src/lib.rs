@@ -103,6 +103,22 @@ impl Board {
         })
     }
 
+    /// The same board with a bootloader of another upgrade mode, if its areas allow that.
+    pub fn with_mode(&self, mode: UpgradeMode) -> Result<Self, LoadError> {
+        self.with_boot(|boot| boot.mode = mode)
+    }
+
+    /// The same board with a bootloader that imitates the original, weaknesses included.
+    pub fn imitating(&self) -> Result<Self, LoadError> {
+        self.with_boot(|boot| boot.strict = false)
+    }
+
+    fn with_boot(&self, change: impl FnOnce(&mut Boot)) -> Result<Self, LoadError> {
+        let mut changed = self.clone();
+        change(&mut changed.file.boot);
+        Self::parse(&changed.to_toml(), self.name())
+    }
+
     /// The board as a file, with every default written out.
     pub fn to_toml(&self) -> String {
         // The schema has neither maps with keys other than strings nor values out of TOML's range.

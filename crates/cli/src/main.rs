@@ -5,6 +5,7 @@ mod commands;
 mod demo;
 mod device;
 mod flash_map;
+mod flash_strip;
 mod output;
 mod report;
 mod signing;
@@ -40,6 +41,8 @@ enum Command {
     Image(commands::image::Args),
     /// The whole story in one terminal: update, test, revert, survive power cuts.
     Demo(commands::demo::Args),
+    /// Cut the power everywhere in an update, and see that the device survives.
+    Explore(commands::explore::Args),
     /// Play a virtual device.
     Device(commands::device::Args),
     /// Talk to a device over SMP (MCUmgr).
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Key(args) => commands::key::run(args, &out),
         Command::Image(args) => commands::image::run(args, &out),
         Command::Demo(args) => commands::demo::run(args, &out),
+        Command::Explore(args) => commands::explore::run(args, &out),
         Command::Device(args) => commands::device::run(args, &out),
         Command::Smp(args) => commands::smp::run(args, &out),
         Command::Completions(args) => commands::completions::run::<Cli>(args, &out),

@@ -1,5 +1,6 @@
 //! What people and programs get to see: text with colours that fade when piped, or JSON.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -94,13 +95,20 @@ impl Output {
 
     /// A progress bar over `total` bytes on standard error; hidden when that is no terminal.
     pub fn progress(&self, total: u64, what: &'static str) -> ProgressBar {
+        self.bar(total, what, "{bytes}/{total_bytes} {bytes_per_sec} {eta}")
+    }
+
+    /// The same over `total` steps.
+    pub fn steps(&self, total: u64, what: impl Into<Cow<'static, str>>) -> ProgressBar {
+        self.bar(total, what, "{pos}/{len} {eta}")
+    }
+
+    fn bar(&self, total: u64, what: impl Into<Cow<'static, str>>, figures: &str) -> ProgressBar {
         if self.quiet || self.json || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template(
-            "{msg:>10} {bar:40.cyan} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-        );
+        let style = ProgressStyle::with_template(&format!("{{msg:>10}} {{bar:40.cyan}} {figures}"));
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(what);
         bar.enable_steady_tick(Duration::from_millis(100));

@@ -2,12 +2,17 @@
 //!
 //! ```text
 //! device      a whole virtual device: bootloader, DFU library and SMP server over such a flash
+//! explore     every power cut that a device can meet with on its way, and what comes of it
+//! Loader      the bootloader that a board file asks for
 //! flash       SimFlash: devices with their physics, wear and power cuts, as a FlashMap
 //! Remembering a Verifier that works out each signature once
 //! ```
 
 pub mod device;
+pub mod explore;
 pub mod flash;
+mod loader;
 mod verifier;
 
+pub use loader::{Loader, LoaderError, UnplayableBoard};
 pub use verifier::Remembering;

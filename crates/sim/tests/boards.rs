@@ -3,21 +3,18 @@
 use std::time::Duration;
 
 use updraft_board::{Board, built_in};
-use updraft_boot::{AnyStrategy, Bootloader};
-use updraft_sim::device::{
-    Device, DeviceError, Keys, Status, boot_config, dfu, flash_in_memory, program,
-};
+use updraft_sim::device::{Device, Keys, Status, dfu, flash_in_memory, program};
+use updraft_sim::{Loader, UnplayableBoard};
 
 fn playable() -> Vec<Board> {
     let boards = built_in().map(|name| Board::load(name).expect("a built-in board loads"));
-    boards.filter(|board| AnyStrategy::new(board.mode()).is_some()).collect()
+    boards.filter(|board| Loader::new(board).is_ok()).collect()
 }
 
 #[test]
 fn board_file_and_bootloader_agree_on_the_largest_image() {
     for board in playable() {
-        let strategy = AnyStrategy::new(board.mode()).expect("the board is playable");
-        let bootloader = Bootloader::new(boot_config(&board).unwrap(), strategy);
+        let bootloader = Loader::new(&board).expect("the board is playable");
         let flash = flash_in_memory(&board);
         let limit = board.capacity(0);
         assert_eq!(
@@ -44,10 +41,10 @@ fn board_file_and_application_agree_on_the_trailers() {
 fn a_mode_without_a_strategy_is_refused_by_name() {
     for board in built_in().map(|name| Board::load(name).unwrap()) {
         let (mode, flash) = (board.mode(), flash_in_memory(&board));
-        let device = Device::new(board, flash, Keys::unsigned());
-        match AnyStrategy::new(mode) {
-            Some(_) => assert!(device.is_ok()),
-            None => assert_eq!(device.err(), Some(DeviceError::Mode(mode))),
+        let playable = Loader::new(&board).is_ok();
+        match Device::new(board, flash, Keys::unsigned()) {
+            Ok(_) => assert!(playable),
+            Err(error) => assert_eq!(error, UnplayableBoard::Mode(mode)),
         }
     }
 }

@@ -162,7 +162,7 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
 }
 
 /// The keys in the files, in the encoding that bootloaders embed.
-fn trusted(board: &Board, paths: &[PathBuf], out: &Output) -> anyhow::Result<Keys> {
+pub(super) fn trusted(board: &Board, paths: &[PathBuf], out: &Output) -> anyhow::Result<Keys> {
     let signature = board.boot().signature;
     let key = |path: &PathBuf| {
         let key = load_public(path, out)?;

@@ -4,6 +4,7 @@ pub mod boards;
 pub mod completions;
 pub mod demo;
 pub mod device;
+pub mod explore;
 pub mod image;
 pub mod key;
 pub mod smp;

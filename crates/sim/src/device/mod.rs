@@ -18,12 +18,10 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use updraft_board::{Board, DowngradePrevention, FlashDevice, Role};
-use updraft_boot::{
-    AnyStrategy, BootError, Bootloader, Config, Downgrade, Event, Images, Platform,
-};
+use updraft_board::{Board, FlashDevice};
+use updraft_boot::{BootError, Event};
 use updraft_dfu::{Dfu, DfuError};
-use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerFormat};
+use updraft_flash::{AreaId, FlashMap, SlotSource};
 use updraft_image::{Source, Version};
 
 pub use app::BUFFERS;
@@ -31,20 +29,8 @@ pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTes
 pub use keys::Keys;
 
 use crate::flash::{DeviceSpec, SimError, SimFlash, Timings, Torn};
+use crate::loader::{Loader, UnplayableBoard, slots, trailers};
 use app::{App, Wish};
-
-/// Why a board cannot be played.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// No strategy for the board's upgrade mode.
-    #[error(
-        "virtual devices cannot do {0} yet; boards with swap-move or overwrite-only can be run"
-    )]
-    Mode(updraft_image::UpgradeMode),
-    /// The board lacks a slot.
-    #[error("the board has no {0} slot")]
-    NoSlot(&'static str),
-}
 
 /// What a device is doing.
 #[derive(Debug)]
@@ -72,7 +58,7 @@ pub enum Status {
 #[derive(Debug)]
 pub struct Device {
     board: Board,
-    bootloader: Bootloader<AnyStrategy>,
+    bootloader: Loader,
     state: State,
     button: bool,
     cut: Option<(u64, Torn)>,
@@ -83,12 +69,10 @@ pub struct Device {
 
 impl Device {
     /// A device of kind `board`, without power, whose bootloader trusts `keys`.
-    pub fn new(board: Board, flash: SimFlash, keys: Keys) -> Result<Self, DeviceError> {
-        let strategy = AnyStrategy::new(board.mode()).ok_or(DeviceError::Mode(board.mode()))?;
-        let bootloader = Bootloader::new(boot_config(&board)?, strategy);
+    pub fn new(board: Board, flash: SimFlash, keys: Keys) -> Result<Self, UnplayableBoard> {
         Ok(Self {
+            bootloader: Loader::new(&board)?,
             board,
-            bootloader,
             state: State::Off(flash, keys),
             button: false,
             cut: None,
@@ -260,9 +244,8 @@ impl Device {
         self.console.push(format!("boot: {} ({reason}{held})", self.board.name()));
         let before = (flash.counts(), flash.supply().time_us());
         let console = &mut self.console;
-        let hooks = |_: u8, event: Event<_>| console.push(format!("boot: {event}"));
-        let mut platform = Platform::new(&mut flash, &mut keys).with_hooks(hooks);
-        let outcome = self.bootloader.boot(&mut platform);
+        let event = |_, event: Event<_>| console.push(format!("boot: {event}"));
+        let outcome = self.bootloader.boot(&mut flash, &mut keys, event);
         let erases = flash.counts().erases - before.0.erases;
         let written = flash.counts().bytes_written - before.0.bytes_written;
         if erases > 0 {
@@ -335,30 +318,6 @@ fn body(flash: &mut SimFlash, boot: &updraft_boot::Boot) -> Vec<u8> {
     }
 }
 
-fn slots(board: &Board) -> Result<SlotPair, DeviceError> {
-    let primary = board.slot(0, Role::Primary).ok_or(DeviceError::NoSlot("primary"))?;
-    let secondary = board.slot(0, Role::Secondary).ok_or(DeviceError::NoSlot("secondary"))?;
-    Ok(SlotPair { image: 0, primary: primary.id, secondary: secondary.id })
-}
-
-/// The bootloader configuration that `board` describes.
-pub fn boot_config(board: &Board) -> Result<Config, DeviceError> {
-    let boot = board.boot();
-    let downgrade = match boot.downgrade_prevention {
-        DowngradePrevention::Version => Downgrade::Refused,
-        _ => Downgrade::Allowed,
-    };
-    Ok(Config {
-        images: Images::one(slots(board)?),
-        max_align: boot.max_align,
-        max_sectors: boot.max_sectors,
-        rules: board.rules(0),
-        validate_primary: boot.validate_primary,
-        downgrade,
-        bootstrap: boot.bootstrap,
-    })
-}
-
 /// The flash of `board`, erased, in memory.
 pub fn flash_in_memory(board: &Board) -> SimFlash {
     SimFlash::new(specs(board), board.area_table())
@@ -398,22 +357,6 @@ pub fn program(flash: &mut SimFlash, area: AreaId, image: &[u8]) -> Result<(), S
 
 /// The update state of image 0 as the application of `board` sees it.
 pub fn dfu<M: FlashMap>(board: &Board, map: &M) -> Result<Dfu, DfuError<M::Error>> {
-    let slot = |role| board.slot(0, role).map(|area| area.id);
-    let missing = DfuError::NoSlot { area: AreaId(u8::MAX) };
-    let (Some(primary), Some(secondary)) = (slot(Role::Primary), slot(Role::Secondary)) else {
-        return Err(missing);
-    };
-    let boot = board.boot();
-    Dfu::new(
-        map,
-        updraft_dfu::Config {
-            slots: SlotPair { image: 0, primary, secondary },
-            trailers: TrailerFormat {
-                mode: board.mode(),
-                max_align: boot.max_align,
-                max_sectors: boot.max_sectors,
-            },
-            rules: board.rules(0),
-        },
-    )
+    let slots = slots(board, 0).map_err(|_| DfuError::NoSlot { area: AreaId(u8::MAX) })?;
+    Dfu::new(map, updraft_dfu::Config { slots, trailers: trailers(board), rules: board.rules(0) })
 }

@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use updraft_flash::{AreaEntry, AreaId, AreaInfo, Areas, Error, FlashMap, Sector};
+use updraft_flash::{AreaEntry, AreaId, AreaInfo, Areas, Device, Error, FlashMap, Sector};
 
 use crate::flash::contents::Contents;
-use crate::flash::{Counts, DeviceSpec, OpKind, SimDevice, SimError, Supply};
+use crate::flash::{Counts, DeviceSpec, Op, OpKind, SimDevice, SimError, Supply};
 
 /// An operation, told by area.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,11 +173,21 @@ impl SimFlash {
         device.load(entry.offset + offset, data)
     }
 
+    /// Carries out an operation that was recorded on a copy of this flash.
+    pub fn redo(&mut self, op: &Op) -> Result<(), SimError> {
+        let out = SimError::OutOfBounds { address: op.address, len: op.len };
+        let device = self.areas.devices_mut().get_mut(op.device).ok_or(out)?;
+        match &op.kind {
+            OpKind::Erase => device.erase(op.address, op.len),
+            OpKind::Write(data) => device.write(op.address, data),
+        }
+    }
+
     /// The operations recorded so far, told by area; recording goes on. Those outside every area
     /// are left out.
     pub fn take_log(&mut self) -> Vec<AreaOp> {
         let log = self.supply().take_log();
-        let by_area = |op: crate::flash::Op| {
+        let by_area = |op: Op| {
             let entry = self.table().iter().find(|entry| {
                 let inside = entry.offset..entry.offset.saturating_add(entry.size);
                 entry.device == op.device && inside.contains(&op.address)

@@ -15,6 +15,13 @@ pub struct Op {
     pub kind: OpKind,
 }
 
+impl Op {
+    /// Whether it erases a sector.
+    pub fn is_erase(&self) -> bool {
+        self.kind == OpKind::Erase
+    }
+}
+
 /// What an operation does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpKind {

@@ -1,0 +1,87 @@
+//! `updraft explore`, as people and programs see it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+struct Desk(PathBuf);
+
+impl Desk {
+    /// With two images for a small board.
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let desk = Self(folder);
+        desk.ok("key new --type ed25519 key.pem");
+        for (version, length) in [("1.0.0", 1500u32), ("1.1.0", 900)] {
+            let build: Vec<u8> = (0..length).map(|at| (at * (length + 4)) as u8).collect();
+            std::fs::write(desk.0.join(format!("{version}.bin")), build).unwrap();
+            desk.ok(&format!(
+                "image sign --board virtual-small -k key.pem -v {version} {version}.bin {version}.img"
+            ));
+        }
+        desk
+    }
+
+    fn run(&self, line: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
+        command.args(line.split(' ')).current_dir(&self.0).env("COLUMNS", "100").output().unwrap()
+    }
+
+    fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+const EXPLORE: &str = "explore --board virtual-small 1.0.0.img 1.1.0.img";
+
+#[test]
+fn an_update_is_shown_to_survive() {
+    let desk = Desk::new("explore-survives");
+    let text = desk.ok(&format!("{EXPLORE} --torn --key key.pem"));
+    assert!(text.starts_with("STORY"), "{text}");
+    assert!(text.contains("revert-used") && text.contains("The device survives."), "{text}");
+    let lines = desk.ok(&format!("{EXPLORE} --json --story test-used --story revert-used"));
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0]["story"], "test-used");
+    assert_eq!(lines[0]["cuts"], lines[0]["operations"], "one cut before each operation");
+    assert_eq!(lines[2]["survived"], true);
+}
+
+#[test]
+fn a_weakness_is_found_and_walked_step_by_step() {
+    let desk = Desk::new("explore-weak");
+    let output = desk.run(&format!("{EXPLORE} --imitate --torn --depth 2 --story revert-used"));
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let walk = said.lines().find_map(|line| line.split_once("try: updraft ")).unwrap().1;
+    assert!(walk.contains("--imitate") && walk.contains("--replay revert-used@"), "{said}");
+    let output = desk.run(walk);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("the power fails").count(), 2, "{text}");
+    assert!(text.contains("the device comes to: the new image for good"), "{text}");
+}
+
+#[test]
+fn questions_that_have_no_answer_are_refused() {
+    let desk = Desk::new("explore-refused");
+    for (line, code, said) in [
+        ("explore --board virtual-small 1.0.0.img 1.0.0.img", 1, "the same file"),
+        ("explore --board virtual-nor-4k 1.0.0.img 1.1.0.img", 1, "made for another board"),
+        (&format!("{EXPLORE} --mode ram-load"), 1, "ram-load"),
+        (&format!("{EXPLORE} --mode magic"), 2, "one of single-slot"),
+        (&format!("{EXPLORE} --story none"), 2, "one of test-fresh"),
+        (&format!("{EXPLORE} --replay test-used@x"), 2, "STORY@OPERATION:CLASS"),
+        (&format!("{EXPLORE} --replay test-used@99999:half"), 1, "there is no operation 99999"),
+    ] {
+        let output = desk.run(line);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}: {error}");
+        assert!(error.contains(said), "{line}: {error}");
+    }
+}

@@ -1,0 +1,119 @@
+//! The bootloader that a board file asks for.
+
+use updraft_board::{Board, DowngradePrevention, Role};
+use updraft_boot::{
+    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, Images,
+    InPlace, Platform,
+};
+use updraft_flash::{Error, SlotPair, TrailerFormat};
+use updraft_image::{UpgradeMode, Verifier};
+
+use crate::flash::{SimError, SimFlash};
+
+/// Why a boot failed.
+pub type LoaderError = BootError<Error<SimError>>;
+
+/// Why a board cannot be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnplayableBoard {
+    /// No strategy for the board's upgrade mode.
+    #[error("virtual devices cannot do {0} yet; boards in another mode can be run")]
+    Mode(UpgradeMode),
+    /// The board lacks a slot.
+    #[error("the board has no {0} slot")]
+    NoSlot(&'static str),
+    /// More images than a bootloader looks after.
+    #[error("the board has {0} images, a bootloader looks after {max}", max = updraft_boot::MAX_IMAGES)]
+    Images(u8),
+}
+
+/// The bootloader of a board, whatever its upgrade mode.
+#[derive(Clone, Copy, Debug)]
+pub struct Loader {
+    config: Config,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Upgrading(AnyStrategy),
+    InPlace(InPlace),
+}
+
+impl Loader {
+    /// The bootloader that `board` describes.
+    pub fn new(board: &Board) -> Result<Self, UnplayableBoard> {
+        let mode = match board.mode() {
+            UpgradeMode::DirectXip => Mode::InPlace(InPlace { revert: false }),
+            UpgradeMode::DirectXipRevert => Mode::InPlace(InPlace { revert: true }),
+            mode => {
+                let strategy = AnyStrategy::new(mode).ok_or(UnplayableBoard::Mode(mode))?;
+                Mode::Upgrading(strategy)
+            }
+        };
+        Ok(Self { config: config(board)?, mode })
+    }
+
+    /// What the board fixes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Boots; `event` is told what happens to which image.
+    pub fn boot(
+        &self,
+        flash: &mut SimFlash,
+        verifier: impl Verifier,
+        event: impl FnMut(u8, Event<Error<SimError>>),
+    ) -> Result<Boot, LoaderError> {
+        let mut platform = Platform::new(flash, verifier).with_hooks(event);
+        match self.mode {
+            Mode::Upgrading(strategy) => Bootloader::new(self.config, strategy).boot(&mut platform),
+            Mode::InPlace(place) => EqualSlots::new(self.config, place).boot(&mut platform),
+        }
+    }
+
+    /// The largest image number `image` with its TLVs that it boots, in bytes.
+    pub fn max_image_size(&self, flash: &SimFlash, image: u8) -> Result<u32, LoaderError> {
+        match self.mode {
+            Mode::Upgrading(strategy) => {
+                Bootloader::new(self.config, strategy).max_image_size(flash, image)
+            }
+            Mode::InPlace(place) => {
+                EqualSlots::new(self.config, place).max_image_size(flash, image)
+            }
+        }
+    }
+}
+
+/// The slots of image number `image`.
+pub(crate) fn slots(board: &Board, image: u8) -> Result<SlotPair, UnplayableBoard> {
+    let slot = |role, name| board.slot(image, role).ok_or(UnplayableBoard::NoSlot(name));
+    let primary = slot(Role::Primary, "primary")?.id;
+    let secondary = slot(Role::Secondary, "secondary")?.id;
+    Ok(SlotPair { image, primary, secondary })
+}
+
+/// How the bootloader of `board` lays trailers out.
+pub(crate) fn trailers(board: &Board) -> TrailerFormat {
+    let boot = board.boot();
+    TrailerFormat { mode: board.mode(), max_align: boot.max_align, max_sectors: boot.max_sectors }
+}
+
+fn config(board: &Board) -> Result<Config, UnplayableBoard> {
+    let boot = board.boot();
+    let downgrade = match boot.downgrade_prevention {
+        DowngradePrevention::Version => Downgrade::Refused,
+        _ => Downgrade::Allowed,
+    };
+    let pairs: Result<Vec<_>, _> = (0..board.images()).map(|image| slots(board, image)).collect();
+    Ok(Config {
+        images: Images::new(&pairs?).ok_or(UnplayableBoard::Images(board.images()))?,
+        max_align: boot.max_align,
+        max_sectors: boot.max_sectors,
+        rules: board.rules(0),
+        validate_primary: boot.validate_primary,
+        downgrade,
+        bootstrap: boot.bootstrap,
+    })
+}
