@@ -169,7 +169,7 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
     {
         let slots = self.slots(&platform.flash, image)?;
-        let minimum = platform.counters.read(image)?;
+        let minimum = platform.counters.read(&mut platform.flash, image)?;
         let rules = self.rules(&platform.flash, &slots, minimum);
         Ok(Course { loader: self, slots, rules, platform })
     }

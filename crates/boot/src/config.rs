@@ -41,6 +41,9 @@ pub enum Downgrade {
     /// An image whose version (without build number) is below the running one's is refused and
     /// erased. A revert is no downgrade.
     Refused,
+    /// The same by the images' own security counters, whatever their versions. What the device
+    /// has stored is another matter: see [`SecurityCounters`](crate::SecurityCounters).
+    ByCounter,
 }
 
 /// What a board fixes about its bootloader.

@@ -54,7 +54,7 @@ where
         let primary = self.slots.primary;
         let value = primary.security_counter(&mut self.platform.flash);
         let value = value.map_err(BootError::Refused)?;
-        self.platform.counters.raise(self.slots.image, value)?;
+        self.platform.counters.raise(&mut self.platform.flash, self.slots.image, value)?;
         Ok(())
     }
 

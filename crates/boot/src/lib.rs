@@ -79,7 +79,7 @@ mod upgrade;
 pub use bootloader::Bootloader;
 pub use config::{Config, Downgrade, Images, MAX_IMAGES};
 pub use copy::PIECE;
-pub use counter::{CounterFault, NoCounters, SecurityCounters};
+pub use counter::{CounterFault, FlashCounters, NoCounters, SecurityCounters};
 pub use equal_slots::{EqualSlots, InPlace, InRam, LoadRegion};
 pub use firmware_loader::FirmwareLoader;
 pub use outcome::{Boot, BootError, Event, Unmet};

@@ -60,6 +60,17 @@ pub enum Event<E> {
         /// The version that was to replace it.
         offered: Version,
     },
+    /// The image in the secondary slot has a lower security counter than the running one, or none,
+    /// and has been erased.
+    CounterRefused {
+        /// The counter of the image that runs.
+        running: u32,
+        /// The one of the image that was to replace it.
+        offered: Option<u32>,
+    },
+    /// The security counter store cannot be raised any more; the image in the secondary slot, which
+    /// would need that, has been erased.
+    CounterExhausted,
     /// The images are too large to be swapped in these slots; nothing was moved.
     NoSpace {
         /// Sectors that the larger image takes.
@@ -140,6 +151,15 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::SecondaryRefused(refusal) => write!(f, "secondary slot erased: {refusal}"),
             Self::DowngradeRefused { running, offered } => {
                 write!(f, "secondary slot erased: {offered} is older than the running {running}")
+            }
+            Self::CounterRefused { running, offered: Some(offered) } => {
+                write!(f, "secondary slot erased: security counter {offered}, {running} runs")
+            }
+            Self::CounterRefused { running, offered: None } => {
+                write!(f, "secondary slot erased: no security counter, {running} runs")
+            }
+            Self::CounterExhausted => {
+                f.write_str("secondary slot erased: the security counter cannot be raised any more")
             }
             Self::NoSpace { needed, available } => {
                 write!(f, "no upgrade: it takes {needed} sectors and {available} can be swapped")

@@ -87,7 +87,7 @@ impl SingleSlot {
         H: Hooks<M::Error>,
     {
         let slot = self.slot(&platform.flash, area)?;
-        let security_counter = platform.counters.read(image)?;
+        let security_counter = platform.counters.read(&mut platform.flash, image)?;
         let Platform { flash, verifier, .. } = &mut *platform;
         let head = slot.head(flash).map_err(BootError::Flash)?;
         if head.is_empty() {
@@ -114,7 +114,7 @@ impl SingleSlot {
             remember(flash, &slot)?;
         }
         if let Some(counter) = validated.and_then(|validated| validated.security_counter) {
-            platform.counters.raise(image, counter)?;
+            platform.counters.raise(&mut platform.flash, image, counter)?;
         }
         let swap = SwapType::None;
         Ok(Boot { image, area, offset: 0, load_address: None, header, validated, swap })

@@ -1,7 +1,7 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Flag, Refusal, SwapType, Verifier};
+use updraft_image::{Flag, Refusal, SwapType, Validated, Verifier};
 
 use crate::course::Course;
 use crate::outcome::Step;
@@ -294,6 +294,7 @@ where
         }
         match self.validate(&slots.secondary) {
             Ok(_) if !swaps && slots.strict && self.is_downgrade()? => Ok(Check::Bad),
+            Ok((_, validated)) if self.exhausts_counter(&validated)? => Ok(Check::Bad),
             Ok(_) => Ok(Check::Good),
             Err(Refusal::Read(error)) if slots.strict && may_pass(&error) => {
                 self.tell(Event::SecondaryUnreadable(error));
@@ -351,28 +352,63 @@ where
     /// it is erased.
     fn is_downgrade(&mut self) -> Step<bool, M> {
         let (loader, slots) = (self.loader, self.slots);
-        if loader.config().downgrade == Downgrade::Allowed {
-            return Ok(false);
-        }
-        let [primary, secondary] = [slots.primary, slots.secondary].map(|slot| {
-            let head = slot.head(&mut self.platform.flash);
-            head.map(|head| head.header().ok().map(|header| header.version))
-        });
-        let (Some(running), Some(offered)) =
-            (primary.map_err(BootError::Flash)?, secondary.map_err(BootError::Flash)?)
-        else {
-            return Ok(false);
+        let event = match loader.config().downgrade {
+            Downgrade::Allowed => None,
+            Downgrade::Refused => self.lower_version()?,
+            Downgrade::ByCounter => self.lower_counter()?,
         };
-        if offered.cmp_ignoring_build(&running).is_ge() {
-            return Ok(false);
-        }
+        let Some(event) = event else { return Ok(false) };
         // The version of an image that cannot run, or that a cut has half replaced, is no reason
         // to erase the one that could.
         if slots.strict && self.validate(&slots.primary).is_err() {
             return Ok(false);
         }
         slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
-        self.tell(Event::DowngradeRefused { running, offered });
+        self.tell(event);
+        Ok(true)
+    }
+
+    fn lower_version(&mut self) -> Step<Option<Event<M::Error>>, M> {
+        let [primary, secondary] = [self.slots.primary, self.slots.secondary].map(|slot| {
+            let head = slot.head(&mut self.platform.flash);
+            head.map(|head| head.header().ok().map(|header| header.version))
+        });
+        let (Some(running), Some(offered)) =
+            (primary.map_err(BootError::Flash)?, secondary.map_err(BootError::Flash)?)
+        else {
+            return Ok(None);
+        };
+        let lower = offered.cmp_ignoring_build(&running).is_lt();
+        Ok(lower.then_some(Event::DowngradeRefused { running, offered }))
+    }
+
+    /// An image without a counter may be replaced by any, and replaces none that has one.
+    fn lower_counter(&mut self) -> Step<Option<Event<M::Error>>, M> {
+        let [running, offered] = [self.slots.primary, self.slots.secondary]
+            .map(|slot| slot.security_counter(&mut self.platform.flash));
+        let (running, offered) = match (running, offered) {
+            (Err(Refusal::Read(error)), _) | (_, Err(Refusal::Read(error))) => {
+                return Err(BootError::Flash(error));
+            }
+            (Err(_), _) => return Ok(None),
+            (Ok(running), offered) => (running, offered.ok()),
+        };
+        let lower = offered.is_none_or(|offered| offered < running);
+        Ok(lower.then_some(Event::CounterRefused { running, offered }))
+    }
+
+    /// Whether the counter store is used up, so that the image could never be confirmed in it. If
+    /// so it is erased.
+    fn exhausts_counter(&mut self, validated: &Validated) -> Step<bool, M> {
+        let image = self.slots.image;
+        let Some(counter) = validated.security_counter else { return Ok(false) };
+        if self.rules.security_counter.is_none_or(|stored| counter <= stored)
+            || self.platform.counters.can_be_raised(&mut self.platform.flash, image)
+        {
+            return Ok(false);
+        }
+        self.slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+        self.tell(Event::CounterExhausted);
         Ok(true)
     }
 }

@@ -104,7 +104,8 @@ fn config(board: &Board) -> Result<Config, UnplayableBoard> {
     let boot = board.boot();
     let downgrade = match boot.downgrade_prevention {
         DowngradePrevention::Version => Downgrade::Refused,
-        _ => Downgrade::Allowed,
+        DowngradePrevention::SecurityCounter => Downgrade::ByCounter,
+        DowngradePrevention::None => Downgrade::Allowed,
     };
     let pairs: Result<Vec<_>, _> = (0..board.images()).map(|image| slots(board, image)).collect();
     Ok(Config {

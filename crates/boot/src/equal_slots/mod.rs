@@ -267,7 +267,7 @@ impl<P: Placement> EqualSlots<P> {
         H: Hooks<M::Error>,
     {
         let strict = self.config.strict();
-        let minimum = platform.counters.read(pair.image)?;
+        let minimum = platform.counters.read(&mut platform.flash, pair.image)?;
         let rules = self.rules(slot, minimum);
         let Platform { flash, verifier, hooks, .. } = platform;
         let head = slot.head(flash).map_err(BootError::Flash)?;
@@ -345,7 +345,7 @@ impl<P: Placement> EqualSlots<P> {
         if let Some(counter) = placed.validated.security_counter
             && (confirmed || !waits)
         {
-            platform.counters.raise(pair.image, counter)?;
+            platform.counters.raise(&mut platform.flash, pair.image, counter)?;
         }
         Ok(Boot {
             image: pair.image,

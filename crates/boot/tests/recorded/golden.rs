@@ -10,7 +10,7 @@ use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, EqualSlots, Images,
     InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters, SwapMove,
 };
-use updraft_flash::{AreaEntry, AreaId, Error, SectorRun, SlotPair};
+use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair};
 use updraft_image::{HashOnly, PublicKey, Rules, Software, Strictness, Verifier};
 use updraft_sim::Remembering;
 use updraft_sim::flash::{AreaOp, DeviceSpec, SimError, SimFlash, Timings};
@@ -244,11 +244,11 @@ pub fn same_verdict(verdict: &Verdict, recorded: &Value) -> bool {
 struct Stored(Option<u32>);
 
 impl SecurityCounters for Stored {
-    fn read(&mut self, _: u8) -> Result<Option<u32>, CounterFault> {
+    fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
         Ok(self.0)
     }
 
-    fn raise(&mut self, _: u8, value: u32) -> Result<(), CounterFault> {
+    fn raise<M: FlashMap>(&mut self, _: &mut M, _: u8, value: u32) -> Result<(), CounterFault> {
         self.0 = self.0.map(|stored| stored.max(value));
         Ok(())
     }

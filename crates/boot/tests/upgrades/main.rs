@@ -2,6 +2,7 @@
 
 mod any_sequence;
 mod board;
+mod counters;
 mod equal_slots;
 mod power_cuts;
 mod several_images;

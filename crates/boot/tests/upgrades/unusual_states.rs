@@ -275,11 +275,11 @@ fn counted(major: u8, counter: u32) -> Vec<u8> {
 struct Counter(u32);
 
 impl SecurityCounters for Counter {
-    fn read(&mut self, _: u8) -> Result<Option<u32>, CounterFault> {
+    fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
         Ok(Some(self.0))
     }
 
-    fn raise(&mut self, _: u8, value: u32) -> Result<(), CounterFault> {
+    fn raise<M: FlashMap>(&mut self, _: &mut M, _: u8, value: u32) -> Result<(), CounterFault> {
         self.0 = self.0.max(value);
         Ok(())
     }
