@@ -11,7 +11,8 @@
 //!   start       check what is there now, tell where      Boot, or BootError
 //! ```
 //! Other ways to run images have loaders of their own: [`EqualSlots`] (direct-XIP and RAM-load),
-//! [`SingleSlot`], [`FirmwareLoader`].
+//! [`SingleSlot`], [`FirmwareLoader`]. [`factory`] is a policy for boards that can be rolled back to
+//! the image that they left the factory with.
 //!
 //! Everything that a boot knows of earlier boots is in flash. There is no clock and no I/O; flash
 //! is reached through [`updraft_flash::FlashMap`], signatures through
@@ -64,6 +65,7 @@ mod counter;
 mod course;
 mod dependencies;
 mod equal_slots;
+pub mod factory;
 mod firmware_loader;
 mod outcome;
 mod overwrite;

@@ -6,6 +6,7 @@ use updraft_flash::{AreaId, FlashMap};
 use updraft_image::{Header, Refusal, SwapType, Validated, Version};
 
 use crate::CounterFault;
+use crate::factory::RollbackError;
 
 /// The image to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub enum Event<E> {
     LoaderFailed(BootError<E>),
     /// The application cannot be started; the loader is tried.
     ApplicationFailed(BootError<E>),
+    /// The device cannot be rolled back to its factory image.
+    RollbackFailed(RollbackError<E>),
     /// There is no image number 1 or above in this device; the others run without it.
     NotProvisioned,
 }
@@ -177,6 +180,7 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::ApplicationFailed(error) => {
                 write!(f, "the application cannot be started: {error}")
             }
+            Self::RollbackFailed(error) => write!(f, "no rollback: {error}"),
             Self::DependencyUnmet(unmet) => write!(f, "no upgrade: {unmet}"),
             Self::NotProvisioned => f.write_str("no image here; the others run without it"),
         }

@@ -1,6 +1,6 @@
 //! What a board gives its bootloader to work with.
 
-use crate::{Event, NoCounters, SecurityCounters};
+use crate::{Event, NoCounters, SecurityCounters, factory};
 use updraft_flash::FlashMap;
 use updraft_image::Verifier;
 
@@ -57,6 +57,9 @@ impl<M, V, C, H> Platform<M, V, C, H> {
 pub trait Hooks<E> {
     /// Something happened to image number `image` that is worth a line on the console.
     fn event(&mut self, image: u8, event: Event<E>);
+
+    /// A rollback to the factory image has come to a step that has a line of its own.
+    fn line(&mut self, _line: factory::Line) {}
 }
 
 /// Hears nothing.

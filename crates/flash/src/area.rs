@@ -98,8 +98,12 @@ impl<M: FlashMap> FlashMap for &mut M {
 pub struct Areas<D, Ds, T> {
     devices: Ds,
     table: T,
+    read_only: [Option<AreaId>; MOST_READ_ONLY],
     device: PhantomData<D>,
 }
+
+/// How many areas can be made read-only.
+const MOST_READ_ONLY: usize = 4;
 
 impl<D, Ds, T> Areas<D, Ds, T>
 where
@@ -109,7 +113,24 @@ where
 {
     /// A flash map of `devices` with the areas of `table`. Of ids that occur twice the first counts.
     pub fn new(devices: Ds, table: T) -> Self {
-        Self { devices, table, device: PhantomData }
+        Self { devices, table, read_only: [None; MOST_READ_ONLY], device: PhantomData }
+    }
+
+    /// Refuses from now on whatever would change a byte of area `id`, by way of whichever area.
+    /// `false` if four areas are read-only already.
+    pub fn make_read_only(&mut self, id: AreaId) -> bool {
+        let mut places = self.read_only.iter_mut();
+        let place = places.find(|place| place.is_none_or(|known| known == id));
+        place.map(|place| *place = Some(id)).is_some()
+    }
+
+    /// Whether a change of `len` bytes from device address `address` on touches a read-only area.
+    fn is_read_only(&self, device: usize, address: u32, len: u32) -> bool {
+        let areas = self.read_only.iter().flatten().filter_map(|id| self.entry(*id));
+        areas.filter(|entry| entry.device == device).any(|entry| {
+            let end = entry.offset.saturating_add(entry.size);
+            address < end && entry.offset < address.saturating_add(len)
+        })
     }
 
     /// The devices.
@@ -166,6 +187,9 @@ where
         };
         if !aligned {
             return Err(refused(Fault::Misaligned));
+        }
+        if !matches!(unit, Unit::Byte) && self.is_read_only(entry.device, address, len) {
+            return Err(refused(Fault::ReadOnly));
         }
         let device = self.devices.as_mut().get_mut(entry.device).ok_or(refused(Fault::NoArea))?;
         Ok((device, address))

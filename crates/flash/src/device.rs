@@ -102,6 +102,8 @@ pub enum Fault {
     OutOfBounds,
     /// Offset or length are not multiples of what the device writes or erases at once.
     Misaligned,
+    /// The area must not be changed.
+    ReadOnly,
     /// The cells cannot be read: an uncorrectable ECC fault. Erasing them makes them readable.
     Unreadable,
     /// The device refused or failed.
@@ -114,6 +116,7 @@ impl fmt::Display for Fault {
             Self::NoArea => "the flash map has no such area",
             Self::OutOfBounds => "the access passes the end of the area",
             Self::Misaligned => "offset or length are not aligned to the device",
+            Self::ReadOnly => "the area must not be changed",
             Self::Unreadable => "the cells cannot be read",
             Self::Device => "the flash device failed",
         })

@@ -1,9 +1,10 @@
 //! The bootloader that a board file asks for.
 
 use updraft_board::{Board, DowngradePrevention, Role};
+use updraft_boot::factory::{Course, Press, Rollback, RollbackError};
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, Images,
-    InPlace, Platform,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, Hooks, Images,
+    InPlace, Platform, SecurityCounters,
 };
 use updraft_flash::{Error, SlotPair, TrailerFormat};
 use updraft_image::{UpgradeMode, Verifier};
@@ -32,6 +33,7 @@ pub enum UnplayableBoard {
 pub struct Loader {
     config: Config,
     mode: Mode,
+    rollback: Option<Rollback>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +53,15 @@ impl Loader {
                 Mode::Upgrading(strategy)
             }
         };
-        Ok(Self { config: config(board)?, mode })
+        let config = config(board)?;
+        let factory = board.slot(0, Role::Factory).filter(|_| matches!(mode, Mode::Upgrading(_)));
+        let rollback = factory.map(|factory| -> Result<_, UnplayableBoard> {
+            let slots = slots(board, 0)?;
+            // Virtual images have no vector table.
+            let runs_at = None;
+            Ok(Rollback { slots, factory: factory.id, config, mode: board.mode(), runs_at })
+        });
+        Ok(Self { config, mode, rollback: rollback.transpose()? })
     }
 
     /// What the board fixes.
@@ -66,11 +76,54 @@ impl Loader {
         verifier: impl Verifier,
         event: impl FnMut(u8, Event<Error<SimError>>),
     ) -> Result<Boot, LoaderError> {
-        let mut platform = Platform::new(flash, verifier).with_hooks(event);
+        self.load(&mut Platform::new(flash, verifier).with_hooks(event))
+    }
+
+    fn load<V: Verifier, C: SecurityCounters, H: Hooks<Error<SimError>>>(
+        &self,
+        platform: &mut Platform<&mut SimFlash, V, C, H>,
+    ) -> Result<Boot, LoaderError> {
         match self.mode {
-            Mode::Upgrading(strategy) => Bootloader::new(self.config, strategy).boot(&mut platform),
-            Mode::InPlace(place) => EqualSlots::new(self.config, place).boot(&mut platform),
+            Mode::Upgrading(strategy) => Bootloader::new(self.config, strategy).boot(platform),
+            Mode::InPlace(place) => EqualSlots::new(self.config, place).boot(platform),
         }
+    }
+
+    /// The whole boot, with the rollback to the factory image that the board may have. `pressed`
+    /// is what the button says once there is an image to start.
+    pub fn start(
+        &self,
+        flash: &mut SimFlash,
+        verifier: impl Verifier,
+        hooks: impl Hooks<Error<SimError>>,
+        pressed: bool,
+    ) -> Course<Error<SimError>> {
+        let mut platform = Platform::new(flash, verifier).with_hooks(hooks);
+        let Some(rollback) = &self.rollback else {
+            return match self.load(&mut platform) {
+                Ok(boot) => Course::Start(boot),
+                Err(error) => Course::Prompt(error),
+            };
+        };
+        let press = if pressed { Press::Yes } else { Press::No };
+        rollback.boot(&mut platform, |platform| self.load(platform), || press)
+    }
+
+    /// Whether the board has a factory image to go back to.
+    pub fn can_roll_back(&self) -> bool {
+        self.rollback.is_some()
+    }
+
+    /// Rolls back to the factory image, as somebody asked for it on the prompt; `None` if the
+    /// board has none.
+    pub fn roll_back(
+        &self,
+        flash: &mut SimFlash,
+        verifier: impl Verifier,
+        hooks: impl Hooks<Error<SimError>>,
+    ) -> Option<Result<Boot, RollbackError<Error<SimError>>>> {
+        let mut platform = Platform::new(flash, verifier).with_hooks(hooks);
+        Some(self.rollback.as_ref()?.roll_back(&mut platform))
     }
 
     /// The largest image number `image` with its TLVs that it boots, in bytes.

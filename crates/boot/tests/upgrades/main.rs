@@ -4,6 +4,7 @@ mod any_sequence;
 mod board;
 mod counters;
 mod equal_slots;
+mod factory;
 mod power_cuts;
 mod several_images;
 mod unusual_states;

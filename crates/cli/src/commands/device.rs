@@ -35,7 +35,8 @@ enum Command {
 const CONSOLE: &str = "Commands on standard input, a line each:
   reset             reset pin
   button [MS]       press the button for MS milliseconds (default 100)
-  hold | release    hold the button down, let it go; the bootloader looks at a reset
+  hold | release    hold the button down, let it go; held at a reset, or let go with nothing to
+                    boot, it brings the factory image back
   cut [N]           cut the power in the Nth flash operation from now; at once without N
   on                power on
   slots             show flash map and slots
@@ -230,11 +231,11 @@ fn command(line: &str, remote: &Remote, out: &Output) -> anyhow::Result<bool> {
         "quit" => return Ok(true),
         "on" => remote.with(|device, now| device.power_on(now))?,
         "reset" => remote.with(|device, now| device.reset(now))?,
-        "hold" => remote.with(|device, _| device.hold_button(true))?,
-        "release" => remote.with(|device, _| device.hold_button(false))?,
+        "hold" => remote.with(|device, now| device.hold_button(true, now))?,
+        "release" => remote.with(|device, now| device.hold_button(false, now))?,
         "button" => {
             let hold = Duration::from_millis(number()?.unwrap_or(100));
-            remote.with(move |device, _| device.press_button(hold))?;
+            remote.with(move |device, now| device.press_button(hold, now))?;
         }
         "cut" => {
             let operation = number()?;

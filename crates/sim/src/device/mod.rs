@@ -14,14 +14,16 @@ mod app;
 mod descriptor;
 mod keys;
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use updraft_board::{Board, FlashDevice};
-use updraft_boot::{BootError, Event};
+use updraft_board::{Board, FlashDevice, Role};
+use updraft_boot::factory::{Course, Line};
+use updraft_boot::{BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
-use updraft_flash::{AreaId, FlashMap, SlotSource};
+use updraft_flash::{AreaId, Error, FlashMap, SlotSource};
 use updraft_image::{Source, Version};
 
 pub use app::BUFFERS;
@@ -162,16 +164,24 @@ impl Device {
         }
     }
 
-    /// Presses or releases the button. What the bootloader sees at a reset is whether it is held.
-    pub fn hold_button(&mut self, held: bool) {
-        self.button = held;
+    /// Presses or releases the button. At a reset the bootloader sees whether it is held, and
+    /// rolls back to the factory image if there is one; with nothing to boot it does so when the
+    /// button is released.
+    pub fn hold_button(&mut self, held: bool, now: Duration) {
+        let released = std::mem::replace(&mut self.button, held) && !held;
+        if released && self.status() == Status::Stopped && self.bootloader.can_roll_back() {
+            self.roll_back(now);
+        }
     }
 
-    /// Presses the button for `hold` while the application runs.
-    pub fn press_button(&mut self, hold: Duration) {
+    /// Presses the button for `hold`.
+    pub fn press_button(&mut self, hold: Duration, now: Duration) {
         if let State::Running(app) = &mut self.state {
             app.button(hold);
             self.console.extend(app.console());
+        } else {
+            self.hold_button(true, now);
+            self.hold_button(false, now);
         }
     }
 
@@ -232,7 +242,7 @@ impl Device {
 
     /// Runs the bootloader, and the application that it finds.
     fn restart(&mut self, reason: &str, now: Duration) {
-        let (mut flash, mut keys) = self.stop();
+        let (flash, keys) = self.stop();
         if !flash.supply().is_on() {
             flash.supply().power_on();
             if let Some((operation, torn)) = self.cut.take() {
@@ -242,10 +252,35 @@ impl Device {
         self.boots += 1;
         let held = if self.button { ", button held" } else { "" };
         self.console.push(format!("boot: {} ({reason}{held})", self.board.name()));
+        let (pressed, loader) = (self.button, self.bootloader);
+        self.in_bootloader(flash, keys, now, |flash, keys, console| {
+            loader.start(flash, keys, console, pressed)
+        });
+    }
+
+    /// Rolls back to the factory image, as the button asks for it on the prompt.
+    fn roll_back(&mut self, now: Duration) {
+        let (flash, keys) = self.stop();
+        let loader = self.bootloader;
+        self.in_bootloader(flash, keys, now, |flash, keys, console| {
+            match loader.roll_back(flash, keys, console) {
+                Some(Ok(boot)) => Course::StartFactory(boot),
+                Some(Err(error)) => Course::Prompt(error.into()),
+                None => Course::Prompt(BootError::NoImage),
+            }
+        });
+    }
+
+    /// Runs a part of the bootloader, and what it finds.
+    fn in_bootloader(
+        &mut self,
+        mut flash: SimFlash,
+        mut keys: Keys,
+        now: Duration,
+        run: impl FnOnce(&mut SimFlash, &mut Keys, Console<'_>) -> Course<Error<SimError>>,
+    ) {
         let before = (flash.counts(), flash.supply().time_us());
-        let console = &mut self.console;
-        let event = |_, event: Event<_>| console.push(format!("boot: {event}"));
-        let outcome = self.bootloader.boot(&mut flash, &mut keys, event);
+        let course = run(&mut flash, &mut keys, Console(&mut self.console));
         let erases = flash.counts().erases - before.0.erases;
         let written = flash.counts().bytes_written - before.0.bytes_written;
         if erases > 0 {
@@ -254,18 +289,20 @@ impl Device {
                 "boot: {erases} erases, {written} bytes written; {seconds:.1} s on the real board"
             ));
         }
-        self.state = match outcome {
-            Ok(boot) => {
+        self.state = match course {
+            Course::Start(boot) | Course::StartFactory(boot) => {
+                let what = if matches!(course, Course::Start(_)) { "" } else { "factory image " };
                 let body = body(&mut flash, &boot);
                 let version = boot.header.version;
-                self.console.push(format!("boot: starting {version} from area {}", boot.area));
+                self.console
+                    .push(format!("boot: starting {what}{version} from area {}", boot.area));
                 self.start_app(flash, keys, body, version, now)
             }
-            Err(_) if !flash.supply().is_on() => {
+            Course::Prompt(_) if !flash.supply().is_on() => {
                 self.console.push("power lost".into());
                 State::Off(flash, keys)
             }
-            Err(error) => {
+            Course::Prompt(error) => {
                 self.console.push(format!("boot: nothing to boot: {error}"));
                 if matches!(error, BootError::NoImage) {
                     self.console.push("boot: program a signed image into the primary slot".into());
@@ -307,6 +344,22 @@ impl Device {
     }
 }
 
+/// The bootloader's console.
+struct Console<'c>(&'c mut Vec<String>);
+
+impl<E: fmt::Display> Hooks<E> for Console<'_> {
+    fn event(&mut self, _: u8, event: Event<E>) {
+        self.0.push(format!("boot: {event}"));
+    }
+
+    fn line(&mut self, line: Line) {
+        // What every boot says is said in other words already.
+        if !matches!(line, Line::Started | Line::Validated | Line::Starting) {
+            self.0.push(format!("boot: {line}"));
+        }
+    }
+}
+
 /// The part of the body that may hold a description.
 fn body(flash: &mut SimFlash, boot: &updraft_boot::Boot) -> Vec<u8> {
     let len = SEARCHED.min(boot.header.img_size as usize);
@@ -320,18 +373,27 @@ fn body(flash: &mut SimFlash, boot: &updraft_boot::Boot) -> Vec<u8> {
 
 /// The flash of `board`, erased, in memory.
 pub fn flash_in_memory(board: &Board) -> SimFlash {
-    SimFlash::new(specs(board), board.area_table())
+    protected(SimFlash::new(specs(board), board.area_table()), board)
+}
+
+/// The factory image is nobody's to change.
+fn protected(mut flash: SimFlash, board: &Board) -> SimFlash {
+    for area in board.areas().iter().filter(|area| area.role == Role::Factory) {
+        flash.make_read_only(area.id);
+    }
+    flash
 }
 
 /// The flash of `board` in the file `path`, which is made if it is not there. Every operation is
 /// in the file before it returns: killing the process is a power cut.
 pub fn flash_in_file(board: &Board, path: &Path) -> io::Result<SimFlash> {
-    SimFlash::open(path, specs(board), board.area_table())
+    SimFlash::open(path, specs(board), board.area_table()).map(|flash| protected(flash, board))
 }
 
 /// A copy in memory of what the file `path` holds of the flash of `board`.
 pub fn copy_of_flash(board: &Board, path: &Path) -> io::Result<SimFlash> {
-    SimFlash::copy_of(path, specs(board), board.area_table())
+    let flash = SimFlash::copy_of(path, specs(board), board.area_table());
+    flash.map(|flash| protected(flash, board))
 }
 
 fn specs(board: &Board) -> Vec<DeviceSpec> {

@@ -116,6 +116,11 @@ impl SimFlash {
         Self { areas: Areas::new(devices, table), supply }
     }
 
+    /// Refuses from now on whatever would change `area`, except for a programmer on the bench.
+    pub fn make_read_only(&mut self, area: AreaId) -> bool {
+        self.areas.make_read_only(area)
+    }
+
     /// The power supply of all devices.
     pub fn supply(&self) -> MutexGuard<'_, Supply> {
         // As in `SimDevice::supply`.

@@ -1,0 +1,378 @@
+//! Rolling a device back to the image that it left the factory with.
+//!
+//! The factory image lies in an area of its own that nobody writes after the factory, and is linked
+//! to run from the primary slot. On demand it is copied there:
+//!
+//! | step | where | |
+//! |---|---|---|
+//! | 1 | factory area | verify the whole image in place; nothing is touched if it would not run |
+//! | 2 | secondary | erase a request, which would undo the rollback at the next boot |
+//! | 3 | primary | erase the trailer sectors, downwards |
+//! | 4 | primary | write the record: from here on a power cut is resumed by itself |
+//! | 5 | primary | erase the sectors below the trailer, upwards; copy the image |
+//! | 6 | primary | verify it; erase the trailer sectors again, and the record with them |
+//!
+//! The record is 16 bytes in the place of the trailer's magic that are not the magic, so that
+//! other software takes the trailer for a damaged one and leaves it alone. A cut up to step 4
+//! leaves the old image running, one after it leaves the record. Doing it again changes nothing
+//! but the flash's wear.
+//!
+//! Unlike the bootloader that the idea comes from (Infineon's `anycloud-mcuboot-rollback`
+//! example), nothing is erased before the factory image has proved itself, and nobody has to press
+//! the button again after a power cut.
+
+mod button;
+mod console;
+
+use core::fmt;
+
+use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
+use updraft_image::{
+    Header, Refusal, Rules, Source, SwapType, UpgradeMode, Validated, Verifier, align_down,
+    align_up, validate,
+};
+
+pub use button::{Button, Decision, Hold, Press, decide};
+pub use console::Line;
+
+use crate::copy::copy;
+use crate::{Boot, BootError, Config, CounterFault, Event, Hooks, Platform, SecurityCounters};
+
+/// The record of a rollback that has begun.
+const RECORD: [u8; 16] = *b"Updraft rollback";
+/// The widest write that the record is padded to.
+const WIDEST: usize = 512;
+
+/// How a board rolls back.
+#[derive(Clone, Copy, Debug)]
+pub struct Rollback {
+    /// The image that is rolled back, with its slots.
+    pub slots: SlotPair,
+    /// Where the factory image lies.
+    pub factory: AreaId,
+    /// The bootloader's configuration, and its upgrade mode.
+    pub config: Config,
+    /// The upgrade mode, which decides where the trailer lies.
+    pub mode: UpgradeMode,
+    /// The addresses that the primary slot is mapped to, first and last; the factory image's reset
+    /// vector has to point there. `None` where images have no vector table.
+    pub runs_at: Option<(u32, u32)>,
+}
+
+/// Why there was no rollback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RollbackError<E> {
+    /// The flash map lacks an area, or the primary slot holds no trailer.
+    NoArea(AreaId),
+    /// The factory image is not acceptable. Nothing was touched.
+    Factory(Refusal<E>),
+    /// The factory image was made to run from somewhere else. Nothing was touched.
+    ElsewhereLinked {
+        /// Its reset vector.
+        vector: u32,
+    },
+    /// The factory image reaches into the sectors of the primary slot's trailer, or past its end.
+    /// Nothing was touched.
+    TooLarge {
+        /// Its size, TLVs included.
+        size: u32,
+        /// The most that there is room for.
+        max: u32,
+    },
+    /// The copy in the primary slot is not what was verified; it is tried again at the next boot.
+    Copy(Refusal<E>),
+    /// The security counter store failed.
+    Counter,
+    /// The flash failed; a rollback that has begun goes on at the next boot.
+    Flash(E),
+}
+
+impl<E: fmt::Display> fmt::Display for RollbackError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoArea(area) => write!(f, "area {area} cannot be rolled back to or from"),
+            Self::Factory(refusal) => write!(f, "the factory image: {refusal}"),
+            Self::ElsewhereLinked { vector } => {
+                write!(f, "the factory image starts at {vector:#010x}, outside the primary slot")
+            }
+            Self::TooLarge { size, max } => {
+                write!(f, "the factory image takes {size} bytes, there is room for {max}")
+            }
+            Self::Copy(refusal) => write!(f, "the copy of the factory image: {refusal}"),
+            Self::Counter => f.write_str("the security counter store failed"),
+            Self::Flash(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for RollbackError<E> {}
+
+impl<E> From<CounterFault> for RollbackError<E> {
+    fn from(CounterFault: CounterFault) -> Self {
+        Self::Counter
+    }
+}
+
+impl<E> From<RollbackError<E>> for BootError<E> {
+    fn from(error: RollbackError<E>) -> Self {
+        match error {
+            RollbackError::NoArea(area) => Self::NoSlot { area },
+            RollbackError::Factory(refusal) | RollbackError::Copy(refusal) => {
+                Self::Refused(refusal)
+            }
+            RollbackError::TooLarge { size, max } => Self::Refused(Refusal::TooLarge { size, max }),
+            RollbackError::ElsewhereLinked { .. } => Self::NoImage,
+            RollbackError::Counter => Self::Counter,
+            RollbackError::Flash(error) => Self::Flash(error),
+        }
+    }
+}
+
+/// What a boot with a factory image behind it comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course<E> {
+    /// Start the application.
+    Start(Boot),
+    /// Start the factory image.
+    StartFactory(Boot),
+    /// There is nothing to start. Wait for the button to be released, and then
+    /// [`Rollback::roll_back`].
+    Prompt(BootError<E>),
+}
+
+type Outcome<T, M> = Result<T, RollbackError<<M as FlashMap>::Error>>;
+
+impl Rollback {
+    fn trailers<M: FlashMap>(&self, flash: &M) -> Outcome<[TrailerAccess; 2], M> {
+        let Config { max_align, max_sectors, .. } = self.config;
+        let format = TrailerFormat { mode: self.mode, max_align, max_sectors };
+        format.trailers(flash, &self.slots).map_err(RollbackError::NoArea)
+    }
+
+    /// Where the record goes, how wide its write is, and where in that it lies.
+    fn record<M: FlashMap>(&self, flash: &M) -> Outcome<(u32, usize, usize), M> {
+        let area = self.slots.primary;
+        let info = flash.info(area).ok_or(RollbackError::NoArea(area))?;
+        let at = info.size.checked_sub(RECORD.len() as u32).ok_or(RollbackError::NoArea(area))?;
+        let cell = align_down(at, info.write_size.max(1));
+        let width = (info.size - cell) as usize;
+        let width = Some(width).filter(|width| *width <= WIDEST);
+        Ok((cell, width.ok_or(RollbackError::NoArea(area))?, (at - cell) as usize))
+    }
+
+    /// Whether a rollback was begun and did not end.
+    pub fn is_in_progress<M: FlashMap>(&self, flash: &mut M) -> Outcome<bool, M> {
+        let (cell, _, within) = self.record(flash)?;
+        let mut bytes = [0; RECORD.len()];
+        let at = cell.saturating_add(within as u32);
+        flash.read(self.slots.primary, at, &mut bytes).map_err(RollbackError::Flash)?;
+        Ok(bytes == RECORD)
+    }
+
+    /// Goes on with a rollback that a power cut interrupted; `None` if there is none. To be called
+    /// before anything else is booted.
+    pub fn resume<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+    ) -> Outcome<Option<Boot>, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        if self.is_in_progress(&mut platform.flash)? {
+            platform.hooks.line(Line::Resuming);
+            return self.carry_out(platform, true).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// A whole boot: goes on with a rollback that was interrupted, or lets `loader` finish upgrades
+    /// and check the image, and then does what the button says. `press` is asked once there is an
+    /// image to start; it may wait until the button has been held for long enough.
+    ///
+    /// A rollback that is asked for and cannot be done leaves the image that is there to be
+    /// started.
+    pub fn boot<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        loader: impl FnOnce(&mut Platform<M, V, C, H>) -> Result<Boot, BootError<M::Error>>,
+        press: impl FnOnce() -> Press,
+    ) -> Course<M::Error>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        platform.hooks.line(Line::Started);
+        let image = self.slots.image;
+        match self.resume(platform) {
+            Ok(Some(boot)) => return Course::StartFactory(boot),
+            Ok(None) => {}
+            // An upgrade may still repair the device.
+            Err(error) => platform.hooks.event(image, Event::RollbackFailed(error)),
+        }
+        let boot = match loader(platform) {
+            Ok(boot) => boot,
+            Err(error) => {
+                platform.hooks.line(Line::NoUpgrade);
+                platform.hooks.line(Line::NoValidImage);
+                platform.hooks.line(Line::Prompt);
+                return Course::Prompt(error);
+            }
+        };
+        platform.hooks.line(Line::Validated);
+        if decide(true, press()) != Decision::RollBack {
+            platform.hooks.line(Line::Starting);
+            return Course::Start(boot);
+        }
+        platform.hooks.line(Line::ButtonDetected);
+        platform.hooks.line(Line::RollbackAtStartup);
+        let error = match self.roll_back(platform) {
+            Ok(boot) => return Course::StartFactory(boot),
+            Err(error) => error,
+        };
+        platform.hooks.line(Line::CannotRollBack);
+        match self.is_in_progress(&mut platform.flash) {
+            Ok(false) => {
+                platform.hooks.event(image, Event::RollbackFailed(error));
+                platform.hooks.line(Line::Starting);
+                Course::Start(boot)
+            }
+            _ => Course::Prompt(error.into()),
+        }
+    }
+
+    /// Rolls the device back. The image that is returned is the factory's, in the primary slot.
+    pub fn roll_back<M, V, C, H>(&self, platform: &mut Platform<M, V, C, H>) -> Outcome<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        let begun = self.is_in_progress(&mut platform.flash)?;
+        self.carry_out(platform, begun)
+    }
+
+    fn carry_out<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        begun: bool,
+    ) -> Outcome<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        let image = self.slots.image;
+        let area = self.slots.primary;
+        let security_counter = platform.counters.read(&mut platform.flash, image)?;
+        let rules = Rules { security_counter, max_size: 0, ..self.config.rules };
+        let Platform { flash, verifier, hooks, .. } = platform;
+        let [primary, secondary] = self.trailers(flash)?;
+        let max = flash.sector_at(area, primary.layout().status()).map_or(0, |first| first.offset);
+
+        hooks.line(Line::Checking);
+        let (header, validated) =
+            check(flash, self.factory, &rules, verifier).map_err(RollbackError::Factory)?;
+        if validated.size > max {
+            return Err(RollbackError::TooLarge { size: validated.size, max });
+        }
+        self.check_vector(flash, &header)?;
+        hooks.line(Line::ValidMagic);
+
+        if !secondary.is_erased(flash).map_err(RollbackError::Flash)? {
+            secondary.erase(flash).map_err(RollbackError::Flash)?;
+        }
+        if !begun {
+            primary.erase(flash).map_err(RollbackError::Flash)?;
+            self.write_record(flash)?;
+        }
+        hooks.line(Line::Erasing);
+        let mut at = 0;
+        while let Some(sector) = flash.sector_at(area, at).filter(|sector| sector.offset < max) {
+            flash.erase(area, sector.offset, sector.size).map_err(RollbackError::Flash)?;
+            at = sector.end();
+        }
+        hooks.line(Line::Transferring);
+        let unit = flash.info(area).map_or(1, |info| info.write_size.max(1));
+        let size = align_up(validated.size, unit).unwrap_or(validated.size).min(max);
+        copy(flash, (self.factory, 0), (area, 0), size).map_err(RollbackError::Flash)?;
+        hooks.line(Line::Copied);
+
+        let (header, validated) =
+            check(flash, area, &rules, verifier).map_err(RollbackError::Copy)?;
+        primary.erase(flash).map_err(RollbackError::Flash)?;
+        hooks.line(Line::FactoryValidated);
+        Ok(Boot {
+            image,
+            area,
+            offset: 0,
+            load_address: None,
+            header,
+            validated: Some(validated),
+            swap: SwapType::None,
+        })
+    }
+
+    fn write_record<M: FlashMap>(&self, flash: &mut M) -> Outcome<(), M> {
+        let (cell, width, within) = self.record(flash)?;
+        let area = self.slots.primary;
+        let erased = flash.info(area).map_or(0xff, |info| info.erased);
+        let mut bytes = [erased; WIDEST];
+        let record = bytes.get_mut(within..within.saturating_add(RECORD.len()));
+        record.ok_or(RollbackError::NoArea(area))?.copy_from_slice(&RECORD);
+        let bytes = bytes.get(..width).unwrap_or_default();
+        flash.write(area, cell, bytes).map_err(RollbackError::Flash)
+    }
+
+    /// The second word of the body has to point into the primary slot.
+    fn check_vector<M: FlashMap>(&self, flash: &mut M, header: &Header) -> Outcome<(), M> {
+        let Some((first, last)) = self.runs_at else { return Ok(()) };
+        let mut word = [0; 4];
+        let at = u32::from(header.hdr_size).saturating_add(4);
+        flash.read(self.factory, at, &mut word).map_err(RollbackError::Flash)?;
+        let vector = u32::from_le_bytes(word);
+        if (first..=last).contains(&vector) {
+            return Ok(());
+        }
+        Err(RollbackError::ElsewhereLinked { vector })
+    }
+}
+
+/// Validates the image at the beginning of `area`.
+fn check<M: FlashMap, V: Verifier>(
+    flash: &mut M,
+    area: AreaId,
+    rules: &Rules,
+    verifier: &mut V,
+) -> Result<(Header, Validated), Refusal<M::Error>> {
+    let mut source = SlotSource::new(flash, area);
+    let mut bytes = [0; Header::SIZE];
+    source.read(0, &mut bytes).map_err(Refusal::Read)?;
+    let header = Header::parse(&bytes).map_err(Refusal::Header)?;
+    let validated = validate(&mut source, &header, rules, verifier)?;
+    Ok((header, validated))
+}
+
+const _: () = assert!(RECORD.len() == 16, "the record takes the place of the magic");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use updraft_image::Magic;
+
+    #[test]
+    fn the_record_is_no_trailer_magic() {
+        for max_align in [8, 16, 32] {
+            for erased in [0xff, 0x00] {
+                assert_eq!(Magic::decode(&RECORD, max_align, erased), Magic::Bad);
+            }
+        }
+    }
+}
