@@ -13,6 +13,7 @@ pub mod image_validate;
 pub mod packets;
 pub mod smp_client_answer;
 pub mod smp_datagram;
+pub mod smp_framing;
 
 /// A target.
 pub struct Target {
@@ -37,7 +38,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "boot_flash", run: boot_flash::run, seeds: boot_flash::seeds },
     Target { name: "smp_datagram", run: smp_datagram::run, seeds: smp_datagram::seeds },
@@ -46,6 +47,7 @@ pub const TARGETS: [Target; 5] = [
         run: smp_client_answer::run,
         seeds: smp_client_answer::seeds,
     },
+    Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },
     Target { name: "board_toml", run: board_toml::run, seeds: board_toml::seeds },
 ];
 

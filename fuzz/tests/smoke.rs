@@ -133,11 +133,16 @@ fn smp_client_answer() {
 }
 
 #[test]
+fn smp_framing() {
+    drive("smp_framing");
+}
+
+#[test]
 fn board_toml() {
     drive("board_toml");
 }
 
 #[test]
 fn every_target_is_driven() {
-    assert_eq!(TARGETS.len(), 5, "a new target needs its test here");
+    assert_eq!(TARGETS.len(), 6, "a new target needs its test here");
 }

@@ -12,6 +12,7 @@
 //! * [`server`]: dispatch by group; the operating-system group (0) over the [`server::Os`] trait;
 //!   the image group (1) over the [`server::Slots`] trait, with the update policy.
 //! * [`client`]: one request with retries, typed requests and answers, and the windowed upload.
+//! * [`framing`]: messages on a serial line, as console text or raw.
 //!
 //! Format sources: Zephyr's "SMP Protocol Specification" and the group pages beside it, and the
 //! answers of real servers recorded in `vectors/smp`.
@@ -20,6 +21,7 @@
 mod cbor;
 pub mod client;
 mod error;
+pub mod framing;
 mod header;
 pub mod server;
 

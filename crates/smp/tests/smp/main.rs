@@ -4,6 +4,7 @@ mod client_requests;
 mod client_upload;
 mod device;
 mod dispatch;
+mod framing;
 mod header;
 mod lossy_link;
 mod os_group;
