@@ -8,7 +8,7 @@ use crate::outcome::Step;
 use crate::upgrade::Plan;
 use crate::{
     Boot, BootError, Config, Event, Hooks, MAX_IMAGES, Platform, Progress, SecurityCounters, Slots,
-    Strategy, dependencies,
+    Status, Strategy, dependencies,
 };
 
 /// A bootloader that keeps a slot to run from and a slot for updates per image.
@@ -113,6 +113,23 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
+        platform.hooks.status(Status::Startup);
+        let outcome = self.course_of(platform, chosen);
+        platform.hooks.status(Status::of(&outcome));
+        outcome
+    }
+
+    fn course_of<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        chosen: impl Fn(u8) -> bool,
+    ) -> Step<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
         let pairs = self.config.images.slots();
         let chosen = || pairs.iter().filter(|pair| chosen(pair.image));
         let mut plans = [Plan::Nothing; MAX_IMAGES];
@@ -140,6 +157,9 @@ impl<S: Strategy> Bootloader<S> {
             if dependencies::unmet(flash, hooks, images, will_run)?.is_some() {
                 plans.iter_mut().for_each(Plan::cancel);
             }
+        }
+        if plans.iter().any(Plan::upgrades) {
+            platform.hooks.status(Status::Upgrading);
         }
         let mut swaps = [SwapType::None; MAX_IMAGES];
         for ((pair, plan), swap) in chosen().zip(plans).zip(&mut swaps) {

@@ -42,8 +42,12 @@ where
         &mut self,
         slot: &Slot,
     ) -> Result<(Header, Validated), Refusal<M::Error>> {
-        let Platform { flash, verifier, .. } = &mut *self.platform;
-        slot.validate(flash, verifier, &self.rules)
+        let Platform { flash, verifier, hooks, .. } = &mut *self.platform;
+        let (header, validated) = slot.validate(flash, verifier, &self.rules)?;
+        if !hooks.accepts(self.slots.image, &header, &validated) {
+            return Err(Refusal::Vetoed);
+        }
+        Ok((header, validated))
     }
 
     /// Raises the stored security counter to that of the image in the primary slot.
@@ -76,7 +80,7 @@ where
         if state.magic != Magic::Good || state.image_ok == Flag::Set {
             self.raise_counter()?;
         }
-        Ok(Boot {
+        let boot = Boot {
             image: self.slots.image,
             area: primary.area,
             offset: 0,
@@ -84,6 +88,9 @@ where
             header,
             validated,
             swap,
-        })
+        };
+        let Platform { flash, hooks, .. } = &mut *self.platform;
+        hooks.ready(flash, &boot)?;
+        Ok(boot)
     }
 }

@@ -222,6 +222,8 @@ pub enum BootError<E> {
     BadStatus,
     /// The security counter store failed.
     Counter,
+    /// The application cannot be told what was booted.
+    SharedData,
     /// The flash failed.
     Flash(E),
 }
@@ -235,6 +237,7 @@ impl<E: fmt::Display> fmt::Display for BootError<E> {
             Self::Refused(refusal) => write!(f, "the image in the primary slot: {refusal}"),
             Self::BadStatus => f.write_str("an interrupted swap left no usable status"),
             Self::Counter => f.write_str("the security counter store failed"),
+            Self::SharedData => f.write_str("the application cannot be told what was booted"),
             Self::Flash(error) => error.fmt(f),
         }
     }

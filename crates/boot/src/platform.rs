@@ -1,8 +1,9 @@
 //! What a board gives its bootloader to work with.
 
-use crate::{Event, NoCounters, SecurityCounters, factory};
 use updraft_flash::FlashMap;
-use updraft_image::Verifier;
+use updraft_image::{Header, Validated, Verifier};
+
+use crate::{Boot, BootError, Event, NoCounters, SecurityCounters, factory};
 
 /// The parts that a boot needs besides its configuration. Each may be the thing itself or a
 /// mutable reference to it.
@@ -51,12 +52,57 @@ impl<M, V, C, H> Platform<M, V, C, H> {
     }
 }
 
+/// How far a boot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// The bootloader runs.
+    Startup,
+    /// Slots are about to be changed.
+    Upgrading,
+    /// There is an image to start.
+    BootableImageFound,
+    /// There is none.
+    NoBootableImage,
+    /// The boot failed for another reason.
+    BootFailed,
+}
+
+impl Status {
+    /// What a boot ended in.
+    pub(crate) fn of<E>(outcome: &Result<Boot, BootError<E>>) -> Self {
+        match outcome {
+            Ok(_) => Self::BootableImageFound,
+            Err(BootError::NoImage | BootError::Refused(_)) => Self::NoBootableImage,
+            Err(_) => Self::BootFailed,
+        }
+    }
+}
+
 /// What the course of a boot tells the board.
 ///
 /// A closure of an image number and an event is one.
 pub trait Hooks<E> {
     /// Something happened to image number `image` that is worth a line on the console.
     fn event(&mut self, image: u8, event: Event<E>);
+
+    /// Something that a light or a host may want to be told.
+    fn status(&mut self, _status: Status) {}
+
+    /// Whether the bootloader may go on with an image that it has found acceptable. A board may be
+    /// stricter than the bootloader, never more lenient.
+    fn accepts(&mut self, _image: u8, _header: &Header, _validated: &Validated) -> bool {
+        true
+    }
+
+    /// Image number `boot.image` is about to be started, or to be used by the one that is: the
+    /// place to measure it. An error keeps the device from booting.
+    fn ready<M: FlashMap<Error = E>>(
+        &mut self,
+        _flash: &mut M,
+        _boot: &Boot,
+    ) -> Result<(), BootError<E>> {
+        Ok(())
+    }
 
     /// A rollback to the factory image has come to a step that has a line of its own.
     fn line(&mut self, _line: factory::Line) {}

@@ -88,7 +88,7 @@ impl SingleSlot {
     {
         let slot = self.slot(&platform.flash, area)?;
         let security_counter = platform.counters.read(&mut platform.flash, image)?;
-        let Platform { flash, verifier, .. } = &mut *platform;
+        let Platform { flash, verifier, hooks, .. } = &mut *platform;
         let head = slot.head(flash).map_err(BootError::Flash)?;
         if head.is_empty() {
             return Err(BootError::NoImage);
@@ -108,6 +108,9 @@ impl SingleSlot {
         } else {
             let (header, validated) =
                 slot.validate(flash, verifier, &rules).map_err(BootError::Refused)?;
+            if !hooks.accepts(image, &header, &validated) {
+                return Err(BootError::Refused(Refusal::Vetoed));
+            }
             (header, Some(validated))
         };
         if once && !known {
@@ -117,7 +120,10 @@ impl SingleSlot {
             platform.counters.raise(&mut platform.flash, image, counter)?;
         }
         let swap = SwapType::None;
-        Ok(Boot { image, area, offset: 0, load_address: None, header, validated, swap })
+        let boot = Boot { image, area, offset: 0, load_address: None, header, validated, swap };
+        let Platform { flash, hooks, .. } = &mut *platform;
+        hooks.ready(flash, &boot)?;
+        Ok(boot)
     }
 }
 

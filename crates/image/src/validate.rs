@@ -149,6 +149,8 @@ pub enum Refusal<E> {
         /// The address that its header names; `None` if it was not made to be loaded at all.
         address: Option<u32>,
     },
+    /// The board has reasons of its own.
+    Vetoed,
     /// The source failed.
     Read(E),
 }
@@ -193,6 +195,7 @@ impl<E> Refusal<E> {
                 Refusal::OtherBoard { kind, found, expected }
             }
             Self::NotLoadable { address } => Refusal::NotLoadable { address },
+            Self::Vetoed => Refusal::Vetoed,
         }
     }
 }
@@ -231,6 +234,7 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
                 f.write_str(", this is ")?;
                 expected.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
+            Self::Vetoed => f.write_str("the board refuses it"),
             Self::NotLoadable { address: None } => f.write_str("not made to be loaded to RAM"),
             Self::NotLoadable { address: Some(address) } => {
                 write!(f, "made to be loaded to {address:#010x}, where there is no room for it")

@@ -284,7 +284,10 @@ impl<P: Placement> EqualSlots<P> {
         }
         let tried = self.placement.place(flash, pair.image, slot, &rules, verifier);
         let refusal = match tried {
-            Ok(placed) => return Ok(Ok(placed)),
+            Ok(placed) if hooks.accepts(pair.image, &placed.header, &placed.validated) => {
+                return Ok(Ok(placed));
+            }
+            Ok(_) => Refusal::Vetoed,
             Err(refusal) => refusal,
         };
         self.placement.discard(pair.image);
@@ -347,7 +350,7 @@ impl<P: Placement> EqualSlots<P> {
         {
             platform.counters.raise(&mut platform.flash, pair.image, counter)?;
         }
-        Ok(Boot {
+        let boot = Boot {
             image: pair.image,
             area: slot.area,
             offset: 0,
@@ -355,7 +358,10 @@ impl<P: Placement> EqualSlots<P> {
             header: placed.header,
             validated: Some(placed.validated),
             swap: SwapType::None,
-        })
+        };
+        let Platform { flash, hooks, .. } = &mut *platform;
+        hooks.ready(flash, &boot)?;
+        Ok(boot)
     }
 }
 

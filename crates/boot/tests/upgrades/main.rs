@@ -5,6 +5,7 @@ mod board;
 mod counters;
 mod equal_slots;
 mod factory;
+mod hooks;
 mod power_cuts;
 mod several_images;
 mod unusual_states;

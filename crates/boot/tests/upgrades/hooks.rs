@@ -1,0 +1,165 @@
+//! What a board is told and asked in the course of a boot, and what it tells the application.
+
+use crate::board::{Board, FlashFault, Report, Shape, image, image_with};
+use updraft_boot::{
+    AnyStrategy, Boot, BootError, BootInfo, Event, Hooks, Platform, ShareError, SharedData,
+    SharedRecovery, SharedSignature, Status, SwapMove,
+};
+use updraft_flash::FlashMap;
+use updraft_image::{
+    HashOnly, Header, Refusal, SwapType, TlvType, UpgradeMode, Validated, Version,
+};
+
+const SWAP: Shape = Shape {
+    strategy: AnyStrategy::SwapMove(SwapMove),
+    sector: 512,
+    sectors: [16, 16],
+    write_size: 8,
+    max_align: 8,
+    max_sectors: 16,
+    erased: 0xff,
+};
+
+/// A board that writes everything down, and refuses one version.
+struct Told<'b> {
+    status: Vec<Status>,
+    events: Vec<Report>,
+    refuses: u8,
+    shared: Option<SharedData<'b>>,
+}
+
+impl Told<'_> {
+    fn new(refuses: u8) -> Self {
+        Self { status: Vec::new(), events: Vec::new(), refuses, shared: None }
+    }
+}
+
+impl Hooks<FlashFault> for &mut Told<'_> {
+    fn event(&mut self, _: u8, event: Report) {
+        self.events.push(event);
+    }
+
+    fn status(&mut self, status: Status) {
+        self.status.push(status);
+    }
+
+    fn accepts(&mut self, _: u8, header: &Header, _: &Validated) -> bool {
+        header.version.major != self.refuses
+    }
+
+    fn ready<M: FlashMap<Error = FlashFault>>(
+        &mut self,
+        flash: &mut M,
+        boot: &Boot,
+    ) -> Result<(), BootError<FlashFault>> {
+        match &mut self.shared {
+            Some(shared) => Ok(shared.add_boot_record(flash, boot)?),
+            None => Ok(()),
+        }
+    }
+}
+
+fn boot(board: &mut Board, told: &mut Told<'_>) -> Result<Boot, BootError<FlashFault>> {
+    let loader = *board.loader();
+    loader.boot(&mut Platform::new(&mut board.flash, HashOnly).with_hooks(told))
+}
+
+#[test]
+fn a_board_is_told_how_far_a_boot_has_come() {
+    let mut board = Board::new(SWAP);
+    let mut told = Told::new(0);
+    assert_eq!(boot(&mut board, &mut told), Err(BootError::NoImage));
+    assert_eq!(told.status, [Status::Startup, Status::NoBootableImage]);
+    board.program(&image(1, 1500));
+    let mut told = Told::new(0);
+    boot(&mut board, &mut told).unwrap();
+    assert_eq!(told.status, [Status::Startup, Status::BootableImageFound]);
+    board.upload(&image(2, 1500)).unwrap();
+    assert!(board.request(SwapType::Test).unwrap());
+    let mut told = Told::new(0);
+    boot(&mut board, &mut told).unwrap();
+    assert_eq!(told.status, [Status::Startup, Status::Upgrading, Status::BootableImageFound]);
+}
+
+#[test]
+fn a_board_may_be_stricter_than_the_bootloader() {
+    let mut board = Board::new(SWAP);
+    board.program(&image(1, 1500));
+    board.upload(&image(2, 1500)).unwrap();
+    assert!(board.request(SwapType::Permanent).unwrap());
+    let mut told = Told::new(2);
+    assert_eq!(boot(&mut board, &mut told).unwrap().header.version.major, 1);
+    assert_eq!(told.events, [Event::SecondaryRefused(Refusal::Vetoed)]);
+    let mut told = Told::new(1);
+    assert_eq!(boot(&mut board, &mut told), Err(BootError::Refused(Refusal::Vetoed)));
+}
+
+/// A boot record as imgtool makes it: CBOR, the measurement last and empty.
+fn record() -> Vec<u8> {
+    let mut record = vec![0xa5, 0x01, 0x63];
+    record.extend(b"app");
+    record.extend([0x04, 0x65]);
+    record.extend(b"2.0.0");
+    record.extend([0x05, 0x58, 0x20]);
+    record.extend([0x77; 32]);
+    record.extend([0x06, 0x66]);
+    record.extend(b"SHA256");
+    record.extend([0x02, 0x58, 0x20]);
+    record.extend([0; 32]);
+    record
+}
+
+#[test]
+fn the_application_is_told_what_was_booted_and_how() {
+    let mut board = Board::new(SWAP);
+    board.program(&image_with(2, 1500, &[(TlvType::BOOT_RECORD, record())]));
+    let mut memory = [0xee; 256];
+    let mut told = Told::new(0);
+    told.shared = SharedData::new(&mut memory);
+    let boot = boot(&mut board, &mut told).unwrap();
+    let mut shared = told.shared.take().unwrap();
+    let info = BootInfo {
+        mode: UpgradeMode::SwapMove,
+        signature: SharedSignature::None,
+        recovery: SharedRecovery::Serial,
+        running_slot: 0,
+        bootloader: Version::new(1, 2, 3, 4),
+        max_app_size: 0x1234,
+    };
+    shared.add_boot_info::<()>(&info, &boot).unwrap();
+    let mut expected = vec![0x3f, 0x10];
+    let record = record();
+    expected.extend((record.len() as u16).to_le_bytes());
+    expected.extend(&record[..record.len() - 32]);
+    expected.extend(boot.validated.unwrap().hash.as_bytes());
+    for entry in [
+        &[0x00, 0x20, 1, 0, 3][..],
+        &[0x01, 0x20, 1, 0, 0],
+        &[0x02, 0x20, 1, 0, 1],
+        &[0x03, 0x20, 1, 0, 0],
+        &[0x04, 0x20, 8, 0, 1, 2, 3, 0, 4, 0, 0, 0],
+        &[0x05, 0x20, 4, 0, 0x34, 0x12, 0, 0],
+    ] {
+        expected.extend(entry);
+    }
+    let total = expected.len() as u16 + 4;
+    let header = [&[0x16, 0x20][..], &total.to_le_bytes()].concat();
+    assert_eq!(shared.bytes(), [header, expected].concat());
+    assert_eq!(
+        shared.add_boot_info::<()>(&info, &boot),
+        Err(ShareError::Twice { kind: 0x2000 }),
+        "nothing is told twice"
+    );
+}
+
+#[test]
+fn memory_that_is_too_small_keeps_the_device_from_booting_unmeasured() {
+    let mut board = Board::new(SWAP);
+    board.program(&image_with(2, 1500, &[(TlvType::BOOT_RECORD, record())]));
+    let mut memory = [0; 64];
+    let mut told = Told::new(0);
+    told.shared = SharedData::new(&mut memory);
+    assert_eq!(boot(&mut board, &mut told), Err(BootError::SharedData));
+    assert_eq!(told.shared.unwrap().bytes(), [0x16, 0x20, 4, 0]);
+    assert!(SharedData::new(&mut [0; 3]).is_none());
+}
