@@ -2,16 +2,7 @@
 
 use core::fmt;
 
-/// The physics of a device: what a write may do to a cell that was written before, and what a
-/// power cut in the middle of an operation leaves behind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// NOR flash: sectors erase to the erased value, programming moves bits one way only, and a
-    /// cell may be programmed again as long as it moves no bit back.
-    #[default]
-    Nor,
-}
+use crate::Kind;
 
 /// `count` sectors of `size` bytes each, one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,8 +67,8 @@ impl Geometry<'_> {
 
 /// A flash device: a driver on a chip, a model on the desk.
 pub trait Device {
-    /// What the driver reports beyond [`Fault`].
-    type Error: fmt::Debug;
+    /// What the driver reports.
+    type Error: FlashError;
 
     /// What the device is made of.
     fn geometry(&self) -> Geometry<'_>;
@@ -147,24 +138,24 @@ pub enum Error<E> {
     Device(E),
 }
 
-impl<E: fmt::Debug> fmt::Display for Error<E> {
+impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { fault, area, offset, len } => {
                 write!(f, "{fault} (area {area}, offset {offset:#x}, {len} bytes)")
             }
-            Self::Device(error) => write!(f, "the flash device failed: {error:?}"),
+            Self::Device(error) => write!(f, "the flash device failed: {error}"),
         }
     }
 }
 
-impl<E: fmt::Debug> core::error::Error for Error<E> {}
+impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
 
-impl<E: fmt::Debug> FlashError for Error<E> {
+impl<E: FlashError> FlashError for Error<E> {
     fn fault(&self) -> Fault {
         match self {
             Self::Refused { fault, .. } => *fault,
-            Self::Device(_) => Fault::Device,
+            Self::Device(error) => error.fault(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Device     one chip: sectors, write size, erased value, kind      (a driver, or a model)
+//! Kind       its physics: what may be written over, what a power cut leaves
 //! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
 //! FlashMap   what the bootloader and the DFU library work on: area id + offset in the area
 //! Stream     append-only writer that erases as it goes
@@ -14,12 +15,14 @@
 
 mod area;
 mod device;
+mod kind;
 mod slot;
 mod stream;
 mod trailer;
 
 pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
-pub use device::{Device, Error, Fault, FlashError, Geometry, Kind, Sector, SectorRun};
+pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
+pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat};
 pub use stream::{Stream, StreamError};
 pub use trailer::TrailerAccess;

@@ -2,6 +2,7 @@
 
 use updraft_image::{Source, TrailerLayout, UpgradeMode};
 
+use crate::trailer::LONGEST_ROW;
 use crate::{AreaId, FlashMap, TrailerAccess};
 
 /// The two slots of one image.
@@ -31,8 +32,8 @@ impl TrailerFormat {
     /// The trailers of the primary and of the secondary slot. `Err` names the area that does not
     /// exist, holds no such trailer, or whose device writes more at once than a field may take.
     ///
-    /// Records are as wide as the primary slot's device writes; the secondary slot's trailer
-    /// takes at least that room, as it is cleared for the larger of both.
+    /// Records are as wide as the primary slot's device writes, but no wider than a field; the
+    /// secondary slot's trailer takes at least that room, as it is cleared for the larger of both.
     pub fn trailers<M: FlashMap>(
         &self,
         map: &M,
@@ -46,7 +47,8 @@ impl TrailerFormat {
         ])
     }
 
-    /// The trailer of `area` with status records `record` bytes wide.
+    /// The trailer of `area` with status records `record` bytes wide, or as wide as a field if
+    /// that is less.
     pub fn trailer<M: FlashMap>(
         &self,
         map: &M,
@@ -54,8 +56,16 @@ impl TrailerFormat {
         record: u32,
     ) -> Result<TrailerAccess, AreaId> {
         let Self { mode, max_align, max_sectors } = *self;
-        // A wider write would reach from one field of the trailer into the next.
-        let info = map.info(area).filter(|info| info.write_size <= max_align).ok_or(area)?;
+        let info = map.info(area).ok_or(area)?;
+        let longest = match info.kind.writes_replace() {
+            true => LONGEST_ROW as u32,
+            // A wider write would reach from one field of the trailer into the next.
+            false => max_align,
+        };
+        if info.write_size > longest {
+            return Err(area);
+        }
+        let record = record.min(max_align);
         let layout = TrailerLayout::new(info.size, mode, max_sectors, record, max_align);
         Ok(TrailerAccess::new(area, layout.ok_or(area)?))
     }

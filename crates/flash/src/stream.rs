@@ -4,7 +4,7 @@
 //! to whole blocks, a sector is erased just before its first byte is written and never earlier,
 //! the last block is padded to the write size with the erased value. Unlike it, sectors may be
 //! smaller than a block, and the start of the stream has to be the start of a sector, so that
-//! nothing written before can be erased.
+//! nothing written before can be erased. Where a write replaces what was there, nothing is erased.
 
 use core::fmt;
 
@@ -168,7 +168,9 @@ impl<const N: usize> Stream<N> {
     fn sync<M: FlashMap>(&mut self, map: &mut M) -> Result<(), StreamError<M::Error>> {
         let info = map.info(self.area).ok_or(StreamError::NoArea)?;
         let padded = self.filled.next_multiple_of(info.write_size.max(1) as usize);
-        self.erase_up_to(map, self.taken())?;
+        if !info.kind.writes_replace() {
+            self.erase_up_to(map, self.taken())?;
+        }
         let block = self.block.get_mut(..padded).ok_or(StreamError::Finished)?;
         if let Some(padding) = block.get_mut(self.filled..) {
             padding.fill(info.erased);

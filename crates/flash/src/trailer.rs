@@ -3,6 +3,10 @@
 //! Mechanism only. Every field lies in its own cell of the largest write alignment, so that each
 //! is one write; what may be written when, and in which order, is for the bootloader and for the
 //! DFU library to say. Layout and encoding: [`TrailerLayout`].
+//!
+//! On devices whose writes replace ([`Kind::writes_replace`](crate::Kind::writes_replace)) a row
+//! holds many fields. Writing one of them reads the row and writes all of it: a torn write may
+//! take the other fields with it.
 
 use updraft_image::{
     Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState, align_up, magic_bytes,
@@ -12,6 +16,8 @@ use crate::{AreaId, FlashMap};
 
 /// The longest cell that is written at once.
 const LONGEST_CELL: usize = 32;
+/// The longest row of a self-erasing device that a field can be put into.
+pub(crate) const LONGEST_ROW: usize = 512;
 const MAGIC_SIZE: usize = 16;
 
 /// Access to the trailer of one slot.
@@ -91,7 +97,7 @@ impl TrailerAccess {
         if let Some(end) = cell.last_chunk_mut::<MAGIC_SIZE>() {
             *end = magic_bytes(self.layout.max_align());
         }
-        map.write(self.area, offset, cell)
+        self.put(map, offset, cell)
     }
 
     /// Writes the flag that the image is confirmed.
@@ -140,14 +146,49 @@ impl TrailerAccess {
         offset: u32,
         value: &[u8],
     ) -> Result<(), M::Error> {
-        let write_size = map.info(self.area).map_or(1, |info| info.write_size);
+        let write_size = map.info(self.area).map_or(1, |info| match info.kind.writes_replace() {
+            true => 1,
+            false => info.write_size,
+        });
         let len = u32::try_from(value.len()).ok().and_then(|len| align_up(len, write_size));
         let mut cell = [erased_value(map, self.area); LONGEST_CELL];
         for (to, from) in cell.iter_mut().zip(value) {
             *to = *from;
         }
         let len = len.map_or(LONGEST_CELL, |len| len as usize).min(LONGEST_CELL);
-        map.write(self.area, offset, cell.get(..len).unwrap_or_default())
+        self.put(map, offset, cell.get(..len).unwrap_or_default())
+    }
+
+    /// Writes a cell, by itself or with the row around it.
+    fn put<M: FlashMap>(&self, map: &mut M, offset: u32, cell: &[u8]) -> Result<(), M::Error> {
+        let info = map.info(self.area).filter(|info| info.kind.writes_replace());
+        let Some(row_size) = info.map(|info| info.write_size.max(1)) else {
+            return map.write(self.area, offset, cell);
+        };
+        let mut rest = cell;
+        let mut at = offset;
+        while !rest.is_empty() {
+            // Areas begin with a row, as rows are what sectors are made of.
+            let into = at % row_size;
+            let mut row = [0; LONGEST_ROW];
+            let row = row.get_mut(..row_size as usize).unwrap_or_default();
+            map.read(self.area, at - into, row)?;
+            let place = row.get_mut(into as usize..).unwrap_or_default();
+            let Some((now, later)) = rest.split_at_checked(rest.len().min(place.len())) else {
+                break;
+            };
+            if now.is_empty() {
+                // A row longer than the longest: the map tells that this is no whole write.
+                return map.write(self.area, offset, cell);
+            }
+            for (to, from) in place.iter_mut().zip(now) {
+                *to = *from;
+            }
+            map.write(self.area, at - into, row)?;
+            at = at.saturating_add(row_size - into);
+            rest = later;
+        }
+        Ok(())
     }
 }
 

@@ -188,7 +188,7 @@ impl Board<'_> {
     /// FNV-1a-64 of the area of that number, as the recordings have it.
     pub fn fnv(&self, area: &str) -> String {
         let area = AreaId(area.parse().unwrap());
-        fnv(self.flash.bytes(area))
+        fnv(&self.flash.bytes(area))
     }
 
     /// Which areas do not hash to what `expected` says.

@@ -96,10 +96,10 @@ impl Judge<'_> {
     }
 
     fn runs(&self, flash: &SimFlash, boot: &Boot) -> Result<Runs, String> {
-        let bytes = flash.bytes(boot.area).get(boot.offset as usize..).unwrap_or_default();
-        if bytes.starts_with(&self.story.new) {
+        let holds = |image: &[u8]| flash.holds(boot.area, boot.offset, image);
+        if holds(&self.story.new) {
             Ok(Runs::New)
-        } else if bytes.starts_with(&self.story.old) {
+        } else if holds(&self.story.old) {
             Ok(Runs::Old)
         } else {
             Err(format!("version {} runs, which is neither image as it was", boot.header.version))

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::fingerprint::Fingerprint;
 use super::outcome::{Judge, Outcome};
 use super::path::{Cut, Path};
 use super::story::{Activity, Story};
@@ -346,11 +345,7 @@ fn decides(flash: &SimFlash, op: &Op) -> bool {
 
 /// Another seed for every operation; the same one for every run.
 fn reseeded(torn: Torn, number: u64) -> Torn {
-    match torn {
-        Torn::AllButOneBit(class) => Torn::AllButOneBit(number * 32 + class),
-        Torn::Bits(class) => Torn::Bits(number * 32 + class),
-        torn => torn,
-    }
+    torn.with_seed(number * 32 + torn.seed().unwrap_or_default())
 }
 
 impl<'p> Shared<'p> {
@@ -389,7 +384,6 @@ impl Worker<'_, '_> {
     fn share(&mut self, log: &[Op], index: usize, threads: usize) {
         let mut flash = self.judge.story.start.clone();
         flash.reset_counts();
-        let mut print = Fingerprint::of(&flash);
         let mut cuts = Vec::new();
         for (number, op) in log.iter().enumerate() {
             if self.shared.stop.load(Ordering::Relaxed) {
@@ -397,11 +391,10 @@ impl Worker<'_, '_> {
             }
             if number % threads == index {
                 let place = (number as u64, number + 1 == log.len());
-                self.tear(&flash, &print, op, place, self.options.depth, &mut cuts);
+                self.tear(&flash, op, place, self.options.depth, &mut cuts);
                 (self.shared.progress)(number as u64 + 1, log.len() as u64);
             }
             redo(&mut flash, op, None);
-            print.update(&flash, op);
         }
     }
 
@@ -409,7 +402,6 @@ impl Worker<'_, '_> {
     fn tear(
         &mut self,
         flash: &SimFlash,
-        print: &Fingerprint,
         op: &Op,
         (number, is_last): (u64, bool),
         depth: u32,
@@ -421,12 +413,10 @@ impl Worker<'_, '_> {
             let torn = reseeded(*class, number);
             let mut state = flash.clone();
             redo(&mut state, op, Some(torn));
-            let mut after = print.clone();
-            after.update(&state, op);
             self.shared.cuts.fetch_add(1, Ordering::Relaxed);
-            if self.shared.is_new(after.value(), is_last, depth) {
+            if self.shared.is_new(state.fingerprint(), is_last, depth) {
                 cuts.push(Cut { operation: number, torn });
-                self.recover(state, &after, is_last, depth, cuts);
+                self.recover(state, is_last, depth, cuts);
                 cuts.pop();
             }
         }
@@ -434,14 +424,7 @@ impl Worker<'_, '_> {
 
     /// Gives power to a device in `state` and checks what it comes to; then lets the power fail
     /// again, anywhere in that.
-    fn recover(
-        &mut self,
-        state: SimFlash,
-        print: &Fingerprint,
-        was_last: bool,
-        depth: u32,
-        cuts: &mut Vec<Cut>,
-    ) {
+    fn recover(&mut self, state: SimFlash, was_last: bool, depth: u32, cuts: &mut Vec<Cut>) {
         let mut booted = state.clone();
         let (boot, log) = match act(&mut self.judge, &mut booted, Activity::Boot) {
             Ok((Some(boot), log)) => (boot, log),
@@ -452,12 +435,11 @@ impl Worker<'_, '_> {
             let time = booted.supply().time_us() - self.judge.story.start.supply().time_us();
             self.worst.at_least(Cost::of(&booted, time));
         }
-        let mut end = print.clone();
-        log.iter().for_each(|op| end.update(&booted, op));
-        let known = lock(&self.shared.outcomes).get(&end.value()).cloned();
+        let end = booted.fingerprint();
+        let known = lock(&self.shared.outcomes).get(&end).cloned();
         let outcome = known.unwrap_or_else(|| {
             let outcome = self.judge.outcome(&booted, &boot);
-            lock(&self.shared.outcomes).insert(end.value(), outcome.clone());
+            lock(&self.shared.outcomes).insert(end, outcome.clone());
             outcome
         });
         let story = self.judge.story;
@@ -477,15 +459,13 @@ impl Worker<'_, '_> {
             return;
         }
         let mut flash = state;
-        let mut print = print.clone();
         for (number, op) in log.iter().enumerate() {
             if self.shared.stop.load(Ordering::Relaxed) {
                 return;
             }
             let is_last = was_last || number + 1 == log.len();
-            self.tear(&flash, &print, op, (number as u64, is_last), depth - 1, cuts);
+            self.tear(&flash, op, (number as u64, is_last), depth - 1, cuts);
             redo(&mut flash, op, None);
-            print.update(&flash, op);
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use updraft_flash::{AreaEntry, AreaId, AreaInfo, Areas, Device, Error, FlashMap, Sector};
 
 use crate::flash::contents::Contents;
+use crate::flash::pages::{Pages, combined};
 use crate::flash::{Counts, DeviceSpec, Op, OpKind, SimDevice, SimError, Supply};
 
 /// An operation, told by area.
@@ -24,7 +25,7 @@ pub struct AreaOp {
 }
 
 /// What the file holds of each device.
-fn read(path: &Path, specs: &[DeviceSpec]) -> io::Result<Vec<Vec<u8>>> {
+fn read(path: &Path, specs: &[DeviceSpec]) -> io::Result<Vec<Pages>> {
     let mut file = File::open(path)?;
     let expected: u64 = specs.iter().map(|spec| u64::from(spec.size())).sum();
     let found = file.metadata()?.len();
@@ -34,15 +35,19 @@ fn read(path: &Path, specs: &[DeviceSpec]) -> io::Result<Vec<Vec<u8>>> {
     }
     let mut device = |spec: &DeviceSpec| {
         let mut bytes = vec![0; spec.size() as usize];
-        file.read_exact(&mut bytes).map(|()| bytes)
+        file.read_exact(&mut bytes)?;
+        let mut pages = Pages::filled(spec.erased, bytes.len());
+        pages.write(0, &bytes);
+        Ok(pages)
     };
     specs.iter().map(&mut device).collect()
 }
 
-/// A board's flash. A clone is a snapshot in memory with a power supply of its own.
+/// A board's flash. A clone is a snapshot in memory with a power supply of its own; it shares with
+/// the original what neither of them changes.
 #[derive(Debug)]
 pub struct SimFlash {
-    areas: Areas<SimDevice, Vec<SimDevice>, Vec<AreaEntry>>,
+    areas: Areas<SimDevice, Vec<SimDevice>, Arc<[AreaEntry]>>,
     supply: Arc<Mutex<Supply>>,
 }
 
@@ -60,8 +65,9 @@ impl Clone for SimFlash {
 impl SimFlash {
     /// Erased devices in memory, and areas on them.
     pub fn new(specs: Vec<DeviceSpec>, table: Vec<AreaEntry>) -> Self {
-        let contents =
-            |spec: &DeviceSpec| Contents::in_memory(vec![spec.erased; spec.size() as usize]);
+        let contents = |spec: &DeviceSpec| {
+            Contents::in_memory(Pages::filled(spec.erased, spec.size() as usize))
+        };
         let contents = specs.iter().map(contents).collect();
         Self::with_contents(specs, contents, table)
     }
@@ -87,9 +93,9 @@ impl SimFlash {
         }
         let mut contents = Vec::new();
         let mut start = 0;
-        for bytes in read(path, &specs)? {
-            let len = bytes.len() as u64;
-            contents.push(Contents::in_file(bytes, file.try_clone()?, start));
+        for pages in read(path, &specs)? {
+            let len = pages.len() as u64;
+            contents.push(Contents::in_file(pages, file.try_clone()?, start));
             start += len;
         }
         Ok(Self::with_contents(specs, contents, table))
@@ -113,7 +119,7 @@ impl SimFlash {
                 SimDevice::on(spec, index, contents, Arc::clone(&supply))
             })
             .collect();
-        Self { areas: Areas::new(devices, table), supply }
+        Self { areas: Areas::new(devices, table.into()), supply }
     }
 
     /// Refuses from now on whatever would change `area`, except for a programmer on the bench.
@@ -156,13 +162,39 @@ impl SimFlash {
         self.table().iter().find(|entry| entry.id == area).copied()
     }
 
-    /// The contents of `area`, power or not; empty if there is no such area.
-    pub fn bytes(&self, area: AreaId) -> &[u8] {
-        let bytes = self.entry(area).and_then(|entry| {
-            let start = entry.offset as usize;
-            self.devices().get(entry.device)?.bytes().get(start..start + entry.size as usize)
-        });
-        bytes.unwrap_or_default()
+    /// The contents of `area`, power or not; empty if there is no such area. What flawed cells
+    /// give is as in [`SimDevice::bytes`].
+    pub fn bytes(&self, area: AreaId) -> Vec<u8> {
+        let Some((pages, start, size)) = self.pages(area) else { return Vec::new() };
+        pages.to_vec(start, size)
+    }
+
+    /// Whether `data` stands in `area` from `offset` on. Cheaper than looking at its bytes.
+    pub fn holds(&self, area: AreaId, offset: u32, data: &[u8]) -> bool {
+        let Some((pages, start, size)) = self.pages(area) else { return false };
+        let offset = offset as usize;
+        if offset.checked_add(data.len()).is_none_or(|end| end > size) {
+            return false;
+        }
+        let mut rest = data;
+        pages.pieces(start + offset, data.len()).all(|piece| {
+            let (now, later) = rest.split_at(piece.len());
+            rest = later;
+            now == piece
+        })
+    }
+
+    fn pages(&self, area: AreaId) -> Option<(&Pages, usize, usize)> {
+        let entry = self.entry(area)?;
+        let pages = self.devices().get(entry.device)?.pages();
+        let (start, size) = (entry.offset as usize, entry.size as usize);
+        (start + size <= pages.len()).then_some((pages, start, size))
+    }
+
+    /// 128 bits that stand for everything that decides what accesses will do, as
+    /// [`SimDevice::fingerprint`] of all devices.
+    pub fn fingerprint(&self) -> u128 {
+        combined(self.devices().iter().map(SimDevice::fingerprint))
     }
 
     /// Puts `data` into `area` from `offset` on, as a programmer on the bench would: no rules,

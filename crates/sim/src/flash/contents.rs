@@ -3,47 +3,54 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
+use crate::flash::pages::Pages;
+
 /// The bytes of a device. Every change reaches the file, if there is one, before it returns, so
 /// that a process that is killed loses nothing.
 #[derive(Debug)]
 pub(crate) struct Contents {
-    bytes: Vec<u8>,
+    pages: Pages,
     file: Option<(File, u64)>,
 }
 
 /// A copy is a snapshot in memory; it does not share the file.
 impl Clone for Contents {
     fn clone(&self) -> Self {
-        Self { bytes: self.bytes.clone(), file: None }
+        Self { pages: self.pages.clone(), file: None }
     }
 }
 
 impl Contents {
-    pub(crate) fn in_memory(bytes: Vec<u8>) -> Self {
-        Self { bytes, file: None }
+    pub(crate) fn in_memory(pages: Pages) -> Self {
+        Self { pages, file: None }
     }
 
-    /// `bytes`, which are what stands in `file` from `start` on.
-    pub(crate) fn in_file(bytes: Vec<u8>, file: File, start: u64) -> Self {
-        Self { bytes, file: Some((file, start)) }
+    /// `pages`, which are what stands in `file` from `start` on.
+    pub(crate) fn in_file(pages: Pages, file: File, start: u64) -> Self {
+        Self { pages, file: Some((file, start)) }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub(crate) fn pages(&self) -> &Pages {
+        &self.pages
     }
 
-    /// Changes `len` bytes from `address` on. The caller has checked the bounds.
-    pub(crate) fn change(
-        &mut self,
-        address: usize,
-        len: usize,
-        change: impl FnOnce(&mut [u8]),
-    ) -> io::Result<()> {
-        let cells = &mut self.bytes[address..address + len];
-        change(cells);
+    /// Puts `data` at `address`. The caller has checked the bounds.
+    pub(crate) fn write(&mut self, address: usize, data: &[u8]) -> io::Result<()> {
+        self.pages.write(address, data);
+        self.save(address, data.len())
+    }
+
+    /// Sets `len` bytes from `address` on to `byte`. The caller has checked the bounds.
+    pub(crate) fn fill(&mut self, address: usize, len: usize, byte: u8) -> io::Result<()> {
+        self.pages.fill(address, len, byte);
+        self.save(address, len)
+    }
+
+    fn save(&mut self, address: usize, len: usize) -> io::Result<()> {
         if let Some((file, start)) = &mut self.file {
             file.seek(SeekFrom::Start(*start + address as u64))?;
-            file.write_all(cells)?;
+            // In one go: a process may be killed between two writes.
+            file.write_all(&self.pages.to_vec(address, len))?;
         }
         Ok(())
     }

@@ -1,15 +1,14 @@
 //! One flash device and its rules.
 
-use std::fmt;
-use std::io;
-use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use updraft_flash::{Device, Geometry, Kind, SectorRun};
 
+use crate::flash::cells::Cells;
 use crate::flash::contents::Contents;
+use crate::flash::pages::Pages;
 use crate::flash::supply::Fate;
-use crate::flash::{Op, OpKind, Supply};
+use crate::flash::{Op, OpKind, SimError, Supply};
 
 /// What a device is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,74 +66,22 @@ pub struct Counts {
     pub bytes_written: u64,
 }
 
-/// Why the model refused an access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SimError {
-    /// The power is off, or failed during this operation.
-    PowerCut,
-    /// The write would turn a programmed bit back, which only erasing can.
-    NotErased {
-        /// Address of the first such byte.
-        address: u32,
-        /// What stands there.
-        cell: u8,
-        /// What was to be written.
-        data: u8,
-    },
-    /// Address or length are not multiples of the write size, or no sector boundaries.
-    Misaligned {
-        /// The address.
-        address: u32,
-        /// The length in bytes.
-        len: u32,
-    },
-    /// The access passes the end of the device.
-    OutOfBounds {
-        /// The address.
-        address: u32,
-        /// The length in bytes.
-        len: u32,
-    },
-    /// The file behind the device failed.
-    File(io::ErrorKind),
-}
-
-impl fmt::Display for SimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PowerCut => f.write_str("the power is off"),
-            Self::NotErased { address, cell, data } => {
-                write!(f, "writing {data:#04x} over {cell:#04x} at {address:#x} without erasing")
-            }
-            Self::Misaligned { address, len } => {
-                write!(f, "{len} bytes at {address:#x} are not aligned to the device")
-            }
-            Self::OutOfBounds { address, len } => {
-                write!(f, "{len} bytes at {address:#x} pass the end of the device")
-            }
-            Self::File(kind) => write!(f, "the flash file failed: {kind}"),
-        }
-    }
-}
-
-impl std::error::Error for SimError {}
-
-/// A device of the model.
+/// A device of the model. A clone shares what neither of them has changed since, and the supply.
 #[derive(Clone, Debug)]
 pub struct SimDevice {
-    spec: DeviceSpec,
+    spec: Arc<DeviceSpec>,
     index: usize,
-    contents: Contents,
+    cells: Cells,
     counts: Counts,
-    wear: Vec<u32>,
+    wear: Arc<Vec<u32>>,
     supply: Arc<Mutex<Supply>>,
 }
 
 impl SimDevice {
     /// An erased device in memory, with a power supply of its own.
     pub fn new(spec: DeviceSpec) -> Self {
-        let contents = Contents::in_memory(vec![spec.erased; spec.size() as usize]);
-        Self::on(spec, 0, contents, Arc::default())
+        let pages = Pages::filled(spec.erased, spec.size() as usize);
+        Self::on(spec, 0, Contents::in_memory(pages), Arc::default())
     }
 
     pub(crate) fn on(
@@ -143,8 +90,10 @@ impl SimDevice {
         contents: Contents,
         supply: Arc<Mutex<Supply>>,
     ) -> Self {
-        let sectors = spec.sectors.iter().map(|run| run.count as usize).sum();
-        Self { spec, index, contents, counts: Counts::default(), wear: vec![0; sectors], supply }
+        let sectors: u32 = spec.sectors.iter().map(|run| run.count).sum();
+        let cells = Cells::new(&spec, contents);
+        let wear = Arc::new(vec![0; sectors as usize]);
+        Self { spec: Arc::new(spec), index, cells, counts: Counts::default(), wear, supply }
     }
 
     pub(crate) fn connect(&mut self, supply: Arc<Mutex<Supply>>) {
@@ -167,7 +116,8 @@ impl SimDevice {
         self.counts
     }
 
-    /// Erases of every sector since the counts were last reset.
+    /// How often every sector was worn since the counts were last reset: by an erase, or by the
+    /// write of a row that erases itself.
     pub fn wear(&self) -> &[u32] {
         &self.wear
     }
@@ -175,53 +125,67 @@ impl SimDevice {
     /// Sets every count to 0.
     pub fn reset_counts(&mut self) {
         self.counts = Counts::default();
-        self.wear.fill(0);
+        if self.wear.iter().any(|wear| *wear != 0) {
+            Arc::make_mut(&mut self.wear).fill(0);
+        }
     }
 
-    /// The contents, power or not.
-    pub fn bytes(&self) -> &[u8] {
-        self.contents.bytes()
+    /// The contents, power or not. Unstable cells give one of their values, words that cannot be
+    /// read what is left in them.
+    pub fn bytes(&self) -> Vec<u8> {
+        self.pages().to_vec(0, self.pages().len())
+    }
+
+    pub(crate) fn pages(&self) -> &Pages {
+        self.cells.pages()
+    }
+
+    /// 128 bits that stand for the contents and for everything else that decides what accesses
+    /// will do: unstable and unreadable cells, writes left until the next erase. Wear and power are
+    /// not part of it. The same on every machine and in every run.
+    pub fn fingerprint(&self) -> u128 {
+        self.cells.hash()
     }
 
     /// Puts `data` at `address`, as a programmer on the bench would: no rules, nothing counted.
     pub fn load(&mut self, address: u32, data: &[u8]) -> Result<(), SimError> {
-        let range = self.range(address, data.len())?;
-        self.contents
-            .change(range.start, range.len(), |cells| cells.copy_from_slice(data))
-            .map_err(|error| SimError::File(error.kind()))
+        self.bounds(address, data.len())?;
+        self.cells.load(address, data).map_err(|error| SimError::File(error.kind()))
     }
 
-    fn range(&self, address: u32, len: usize) -> Result<Range<usize>, SimError> {
-        let start = address as usize;
-        let size = self.contents.bytes().len();
-        match start.checked_add(len) {
-            Some(end) if end <= size => Ok(start..end),
+    fn bounds(&self, address: u32, len: usize) -> Result<(), SimError> {
+        match (address as usize).checked_add(len) {
+            Some(end) if end <= self.pages().len() => Ok(()),
             _ => Err(SimError::OutOfBounds { address, len: len as u32 }),
         }
     }
 
-    /// Carries out one operation that turns the cells from `address` on into `wanted`.
-    fn operate(
-        &mut self,
-        address: u32,
-        wanted: &[u8],
-        kind: impl FnOnce() -> OpKind,
-        time_us: u64,
-        write_size: Option<u32>,
-    ) -> Result<(), SimError> {
-        let device = self.index;
-        let len = wanted.len() as u32;
-        let op = || Op { device, address, len, kind: kind() };
-        let fate = self.supply().begin(op, time_us);
-        if matches!(fate, Fate::Off) {
-            return Err(SimError::PowerCut);
-        }
-        let changed = self.contents.change(address as usize, wanted.len(), |cells| match fate {
-            Fate::Cut(torn) => torn.apply(cells, wanted, write_size),
-            _ => cells.copy_from_slice(wanted),
-        });
-        changed.map_err(|error| SimError::File(error.kind()))?;
+    fn powered(&self) -> Result<(), SimError> {
+        if self.supply().is_on() { Ok(()) } else { Err(SimError::PowerCut) }
+    }
+
+    /// Carries out one operation: a write of `data`, or the erase of a sector.
+    fn operate(&mut self, address: u32, len: u32, data: Option<&[u8]>) -> Result<(), SimError> {
+        let DeviceSpec { write_size, timings, .. } = *self.spec;
+        let (device, time_us) = match data {
+            Some(_) => (self.index, timings.write_us * u64::from(len / write_size.max(1))),
+            None => (self.index, timings.erase_us),
+        };
+        let kind = || data.map_or(OpKind::Erase, |data| OpKind::Write(data.to_vec()));
+        let fate = self.supply().begin(|| Op { device, address, len, kind: kind() }, time_us);
+        let done = match (fate, data) {
+            (Fate::Off, _) => Ok(()),
+            (Fate::Cut(torn), _) => self.cells.tear(torn, address, len, data),
+            (Fate::Done, Some(data)) => self.cells.write(address, data),
+            (Fate::Done, None) => self.cells.erase(address, len),
+        };
+        done.map_err(|error| SimError::File(error.kind()))?;
         if matches!(fate, Fate::Done) { Ok(()) } else { Err(SimError::PowerCut) }
+    }
+
+    fn wear_out(&mut self, address: u32) {
+        let index = sector_index(&self.spec.sectors, address);
+        Arc::make_mut(&mut self.wear)[index] += 1;
     }
 }
 
@@ -233,49 +197,47 @@ impl Device for SimDevice {
     }
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), SimError> {
-        let range = self.range(address, buf.len())?;
-        if !self.supply().is_on() {
-            return Err(SimError::PowerCut);
-        }
-        buf.copy_from_slice(&self.contents.bytes()[range]);
-        Ok(())
+        self.bounds(address, buf.len())?;
+        self.powered()?;
+        self.cells.read(address, buf)
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), SimError> {
-        let range = self.range(address, data.len())?;
+        self.bounds(address, data.len())?;
         let len = data.len() as u32;
         let unit = self.spec.write_size.max(1);
         if !address.is_multiple_of(unit) || !len.is_multiple_of(unit) {
             return Err(SimError::Misaligned { address, len });
         }
-        let erased = self.spec.erased;
-        let cells = &self.contents.bytes()[range];
-        // A bit that is not erased any more has to stay as it is.
-        let back = |cell: u8, data: u8| (cell ^ erased) & (cell ^ data) != 0;
-        if let Some(at) = cells.iter().zip(data).position(|(cell, data)| back(*cell, *data)) {
-            let address = address + at as u32;
-            return Err(SimError::NotErased { address, cell: cells[at], data: data[at] });
+        self.powered()?;
+        self.cells.admits(address, data)?;
+        // Rows are erased and programmed one after another, each for itself.
+        let replaces = self.spec.kind.writes_replace();
+        let once = if replaces { unit } else { len.max(1) };
+        for (at, data) in (address..).step_by(once as usize).zip(data.chunks(once as usize)) {
+            self.counts.writes += 1;
+            self.counts.bytes_written += data.len() as u64;
+            if replaces {
+                self.wear_out(at);
+            }
+            self.operate(at, data.len() as u32, Some(data))?;
         }
-        let time_us = self.spec.timings.write_us * u64::from(len / unit);
-        self.counts.writes += 1;
-        self.counts.bytes_written += u64::from(len);
-        self.operate(address, data, || OpKind::Write(data.to_vec()), time_us, Some(unit))
+        Ok(())
     }
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), SimError> {
-        self.range(address, len as usize)?;
+        self.bounds(address, len as usize)?;
         let end = address + len;
         let mut at = address;
         while at < end {
             let sector = self.geometry().sector_at(at);
             let sector = sector.filter(|sector| sector.offset == at && sector.end() <= end);
             let sector = sector.ok_or(SimError::Misaligned { address, len })?;
-            let index = sector_index(&self.spec.sectors, at);
+            self.powered()?;
             self.counts.erases += 1;
             self.counts.bytes_erased += u64::from(sector.size);
-            self.wear[index] += 1;
-            let wanted = vec![self.spec.erased; sector.size as usize];
-            self.operate(at, &wanted, || OpKind::Erase, self.spec.timings.erase_us, None)?;
+            self.wear_out(at);
+            self.operate(at, sector.size, None)?;
             at = sector.end();
         }
         Ok(())

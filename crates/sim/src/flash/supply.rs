@@ -48,6 +48,7 @@ impl Default for Supply {
 }
 
 /// What becomes of an operation.
+#[derive(Clone, Copy)]
 pub(crate) enum Fate {
     /// It is carried out.
     Done,
