@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 
 use crate::deps;
+use crate::hardening;
 use crate::process::{cargo, output, program, run as run_command};
 use crate::steps::Outcome;
 use crate::workspace::{CHIP_CRATES, package};
@@ -38,6 +39,7 @@ pub fn build() -> Result<Outcome> {
     let schemes = deps::signature_features()?;
     let (built, missing): (Vec<&str>, Vec<&str>) =
         TARGETS.into_iter().partition(|target| has_core(target));
+    let mut places = 0;
     for target in &built {
         for features in [String::new(), schemes.join(",")] {
             let mut command = cargo(["build", "--quiet", "--profile", "chip", "--target", target]);
@@ -49,6 +51,7 @@ pub fn build() -> Result<Outcome> {
             }
             run_command(&mut command)?;
         }
+        places += hardening::check(target)?;
     }
     if built.is_empty() {
         return Ok(Outcome::LeftOut(
@@ -56,7 +59,8 @@ pub fn build() -> Result<Outcome> {
                 .to_owned(),
         ));
     }
-    let mut figure = format!("{} × {}", built.len(), packages.join(" "));
+    let packages = packages.join(" ");
+    let mut figure = format!("{} × {packages}; {places} double tests in place", built.len());
     if !missing.is_empty() {
         figure.push_str(&format!("; left out, no core library: {}", missing.join(" ")));
     }

@@ -4,6 +4,7 @@ mod chip;
 mod deps;
 mod evidence;
 mod fuzz;
+mod hardening;
 mod long;
 mod mutants;
 mod process;

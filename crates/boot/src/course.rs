@@ -91,6 +91,6 @@ where
         };
         let Platform { flash, hooks, .. } = &mut *self.platform;
         hooks.ready(flash, &boot)?;
-        Ok(boot)
+        boot.cleared(self.loader.config().validate_primary)
     }
 }

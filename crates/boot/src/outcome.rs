@@ -3,7 +3,7 @@
 use core::fmt;
 
 use updraft_flash::{AreaId, FlashMap};
-use updraft_image::{Header, Refusal, SwapType, Validated, Version};
+use updraft_image::{Decision, Header, Refusal, SwapType, Validated, Version};
 
 use crate::CounterFault;
 use crate::factory::RollbackError;
@@ -197,6 +197,31 @@ fn name(swap: SwapType) -> &'static str {
     }
 }
 
+impl Boot {
+    /// The last look before the image is started: one that was to be validated stands on a
+    /// decision that was really taken.
+    pub(crate) fn cleared<E>(self, to_be_validated: bool) -> Result<Self, BootError<E>> {
+        match self.is_cleared(to_be_validated) {
+            true => Ok(self),
+            false => Err(BootError::Tampered),
+        }
+    }
+
+    /// Two tests, one behind the other, of a decision computed anew for each; see
+    /// [`updraft_image::Decision`]. `cargo xtask chip` looks for both in the machine code.
+    #[inline(never)]
+    fn is_cleared(&self, to_be_validated: bool) -> bool {
+        let decision = || match &self.validated {
+            Some(validated) => Decision::of(validated.stands()),
+            None => Decision::of(!core::hint::black_box(to_be_validated)),
+        };
+        if !decision().is_yes() {
+            return false;
+        }
+        decision().still()
+    }
+}
+
 /// What a step of a boot over the flash map `M` leads to.
 pub(crate) type Step<T, M> = Result<T, BootError<<M as FlashMap>::Error>>;
 
@@ -224,6 +249,9 @@ pub enum BootError<E> {
     Counter,
     /// The application cannot be told what was booted.
     SharedData,
+    /// An image is about to be started whose validation did not take place: the processor was
+    /// disturbed.
+    Tampered,
     /// The flash failed.
     Flash(E),
 }
@@ -237,6 +265,7 @@ impl<E: fmt::Display> fmt::Display for BootError<E> {
             Self::Refused(refusal) => write!(f, "the image in the primary slot: {refusal}"),
             Self::BadStatus => f.write_str("an interrupted swap left no usable status"),
             Self::Counter => f.write_str("the security counter store failed"),
+            Self::Tampered => f.write_str("an image was about to be started without validation"),
             Self::SharedData => f.write_str("the application cannot be told what was booted"),
             Self::Flash(error) => error.fmt(f),
         }

@@ -123,7 +123,7 @@ impl SingleSlot {
         let boot = Boot { image, area, offset: 0, load_address: None, header, validated, swap };
         let Platform { flash, hooks, .. } = &mut *platform;
         hooks.ready(flash, &boot)?;
-        Ok(boot)
+        boot.cleared(!known)
     }
 }
 

@@ -19,6 +19,7 @@
 
 mod digest;
 mod flags;
+mod hardened;
 mod header;
 mod key;
 mod mode;
@@ -31,6 +32,7 @@ mod version;
 
 pub use digest::{Digest, HashKind, Hasher};
 pub use flags::Flags;
+pub use hardened::Decision;
 pub use header::{Header, HeaderError};
 pub use key::{KeyError, PublicKey, Scheme};
 pub use mode::{MaxSize, UpgradeMode};

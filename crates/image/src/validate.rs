@@ -5,8 +5,8 @@
 use core::fmt;
 
 use crate::{
-    Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme, Source, TlvArea,
-    TlvEntry, TlvError, TlvKind, TlvType, Verifier,
+    Decision, Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme, Source,
+    TlvArea, TlvEntry, TlvError, TlvKind, TlvType, Verifier,
 };
 
 /// Bytes read at a time.
@@ -77,6 +77,16 @@ pub struct Validated {
     pub security_counter: Option<u32>,
     /// Which key signed it; `None` if none had to.
     pub key: Option<usize>,
+    /// Everything that was decided on the way.
+    decision: Decision,
+}
+
+impl Validated {
+    /// Whether this was really decided: a yes that a fault has made up does not stand. To be asked
+    /// right before the image is started.
+    pub fn stands(&self) -> bool {
+        self.decision.is_yes() && self.decision.still()
+    }
 }
 
 /// Why an image may not be booted.
@@ -332,11 +342,11 @@ impl Payload {
 /// What the walk over the TLVs has found so far.
 #[derive(Default)]
 struct Seen {
-    hash: bool,
-    pure: bool,
+    hash: Decision,
+    pure: Decision,
     unknown_key: bool,
     /// The key of the last signature, and whether it was right.
-    signature: Option<(usize, bool)>,
+    signature: Option<(usize, Decision)>,
     security_counter: Option<u32>,
 }
 
@@ -368,10 +378,12 @@ impl Walk<'_> {
                 if usize::from(entry.len) != self.rules.hash.size() {
                     return Err(length());
                 }
-                if Payload::read(source, entry)?.bytes() != self.hash.as_bytes() {
+                let payload = Payload::read(source, entry)?;
+                let equal = Decision::equal(payload.bytes(), self.hash.as_bytes());
+                self.seen.hash = equal;
+                if !equal.is_yes() {
                     return Err(Refusal::Hash { computed: self.hash });
                 }
-                self.seen.hash = true;
             }
             TlvType::KEYHASH => {
                 if usize::from(entry.len) > self.rules.hash.size() {
@@ -384,7 +396,7 @@ impl Walk<'_> {
                 if entry.len != 1 {
                     return Err(length());
                 }
-                self.seen.pure = Payload::read(source, entry)?.bytes() == [1];
+                self.seen.pure = Decision::equal(Payload::read(source, entry)?.bytes(), &[1]);
             }
             TlvType::SEC_CNT if self.rules.security_counter.is_some() => {
                 if self.strict && unprotected {
@@ -455,7 +467,8 @@ impl Walk<'_> {
                 }
             }
         };
-        if self.strict && !good {
+        let good = Decision::of(good);
+        if self.strict && !good.is_yes() {
             return Err(Refusal::Signature { key });
         }
         self.seen.signature = Some((key, good));
@@ -474,22 +487,32 @@ impl Walk<'_> {
 
     fn conclude<E>(self, demands_signature: bool, size: u32) -> Result<Validated, Refusal<E>> {
         let Seen { hash, pure, unknown_key, signature, security_counter } = self.seen;
-        match self.rules.signed {
-            Signed::Hash if !hash => {
-                return Err(Refusal::NoHash { expected: self.rules.hash });
-            }
-            Signed::Image if !pure => return Err(Refusal::NotPure),
-            _ => {}
+        let content = match self.rules.signed {
+            Signed::Hash => hash,
+            Signed::Image => pure,
+        };
+        if !content.is_yes() {
+            return Err(match self.rules.signed {
+                Signed::Hash => Refusal::NoHash { expected: self.rules.hash },
+                Signed::Image => Refusal::NotPure,
+            });
         }
-        let key = match signature {
-            _ if !demands_signature => None,
-            Some((key, true)) => Some(key),
-            Some((key, false)) => return Err(Refusal::Signature { key }),
+        let (key, origin) = match signature {
+            _ if !demands_signature => (None, content),
+            Some((key, good)) => (Some(key), good),
             None => return Err(Refusal::NoSignature { unknown_key }),
         };
+        if !origin.is_yes() {
+            return Err(Refusal::Signature { key: key.unwrap_or(0) });
+        }
         if self.rules.security_counter.is_some() && security_counter.is_none() {
             return Err(Refusal::NoSecurityCounter);
         }
-        Ok(Validated { hash: self.hash, size, security_counter, key })
+        // Asked once more, of the same decisions: whatever was jumped over above is caught here.
+        if !content.still() {
+            return Err(Refusal::NoHash { expected: self.rules.hash });
+        }
+        let decision = Decision::of(origin.still() && content.still());
+        Ok(Validated { hash: self.hash, size, security_counter, key, decision })
     }
 }

@@ -361,7 +361,7 @@ impl<P: Placement> EqualSlots<P> {
         };
         let Platform { flash, hooks, .. } = &mut *platform;
         hooks.ready(flash, &boot)?;
-        Ok(boot)
+        boot.cleared(true)
     }
 }
 

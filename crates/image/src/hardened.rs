@@ -1,0 +1,117 @@
+//! Decisions that a fault in one instruction does not turn round.
+//!
+//! Whoever can disturb a chip's supply for a moment can make it skip an instruction or read a
+//! wrong bit. A decision is therefore not a flag but a pattern of many bits and its complement,
+//! computed from what was compared and not set in a branch; the default is no; and whoever acts on
+//! a yes asks twice, in two tests that the compiler must not merge. Skipping one jump then leads
+//! to the second test, which sees the same no.
+//!
+//! What it does not do: protect the arithmetic of a signature scheme, or stop a fault that hits
+//! twice at the right moments.
+
+use core::hint::black_box;
+
+/// The pattern of a yes: 16 of 32 bits set, and 16 bits away from the pattern of a no.
+pub const YES: u32 = 0x5a3c_c3a5;
+/// The pattern of a no.
+pub const NO: u32 = 0x9669_5a3c;
+/// What a pattern is combined with for its second copy.
+const MASK: u32 = 0xb10c_5eed;
+
+/// A yes or a no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    value: u32,
+    copy: u32,
+}
+
+impl Default for Decision {
+    fn default() -> Self {
+        Self::NO
+    }
+}
+
+impl Decision {
+    /// No.
+    pub const NO: Self = Self { value: NO, copy: NO ^ MASK };
+
+    /// Yes if `bit` is 1, computed without a branch.
+    fn of_bit(bit: u32) -> Self {
+        // All ones for a yes, else zero.
+        let select = black_box(bit & 1).wrapping_neg();
+        let value = NO ^ ((YES ^ NO) & select);
+        Self { value, copy: black_box(value) ^ MASK }
+    }
+
+    /// The decision of somebody who has only a flag.
+    pub fn of(yes: bool) -> Self {
+        Self::of_bit(u32::from(black_box(yes)))
+    }
+
+    /// Yes if both are equal and not empty, in a time that depends on their lengths only.
+    pub fn equal(a: &[u8], b: &[u8]) -> Self {
+        let mut different = (a.len() ^ b.len()) as u32;
+        let mut compared = 0usize;
+        for (a, b) in a.iter().zip(b) {
+            different |= u32::from(a ^ b);
+            compared = compared.wrapping_add(1);
+        }
+        // A loop that ended early has compared too little.
+        different |= (black_box(compared) ^ a.len()) as u32;
+        different |= u32::from(a.is_empty());
+        // The top bit of x | -x is set unless x is 0.
+        let unequal = (different | different.wrapping_neg()) >> 31;
+        Self::of_bit(unequal ^ 1)
+    }
+
+    /// Whether it is a yes. Whoever acts on that asks [`Decision::still`] before doing so.
+    #[inline(never)]
+    pub fn is_yes(&self) -> bool {
+        if black_box(self.value) != YES {
+            return false;
+        }
+        black_box(self.copy) == YES ^ MASK
+    }
+
+    /// The second test, from the other copy first.
+    #[inline(never)]
+    pub fn still(&self) -> bool {
+        if black_box(self.copy) != YES ^ MASK {
+            return false;
+        }
+        black_box(self.value) == YES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_what_was_compared() {
+        assert!(Decision::equal(b"abc", b"abc").is_yes() && Decision::of(true).still());
+        for (a, b) in [(&b"abc"[..], &b"abd"[..]), (b"abc", b"ab"), (b"", b""), (b"a", b"\xe1")] {
+            let no = Decision::equal(a, b);
+            assert!(!no.is_yes() && !no.still());
+            assert_eq!(no, Decision::NO);
+        }
+        assert!(!Decision::default().is_yes() && !Decision::of(false).still());
+    }
+
+    #[test]
+    fn no_single_bit_makes_a_yes_of_a_no() {
+        for bit in 0..32 {
+            let flip = 1 << bit;
+            for wrong in [
+                Decision { value: NO ^ flip, copy: NO ^ MASK },
+                Decision { value: NO, copy: NO ^ MASK ^ flip },
+                // A whole word read wrongly is not enough either.
+                Decision { value: YES, copy: NO ^ MASK },
+                Decision { value: NO, copy: YES ^ MASK },
+            ] {
+                assert!(!wrong.is_yes() && !wrong.still());
+            }
+        }
+        assert_eq!((YES ^ NO).count_ones(), 16);
+    }
+}
