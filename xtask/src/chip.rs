@@ -33,15 +33,15 @@ pub fn run(_: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds for every target that the toolchain has, without and with all signature schemes.
+/// Builds for every target that the toolchain has, without and with all algorithms.
 pub fn build() -> Result<Outcome> {
     let packages: Vec<String> = CHIP_CRATES.into_iter().map(package).collect();
-    let schemes = deps::signature_features()?;
+    let algorithms = deps::algorithm_features()?;
     let (built, missing): (Vec<&str>, Vec<&str>) =
         TARGETS.into_iter().partition(|target| has_core(target));
     let mut places = 0;
     for target in &built {
-        for features in [String::new(), schemes.join(",")] {
+        for features in [String::new(), algorithms.join(",")] {
             let mut command = cargo(["build", "--quiet", "--profile", "chip", "--target", target]);
             for package in &packages {
                 command.args(["--package", package]);

@@ -63,16 +63,18 @@ pub fn run(_: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The features of the chip's crates that choose signature schemes, as `package/feature`.
-pub fn signature_features() -> Result<Vec<String>> {
+/// The features of the chip's crates that choose algorithms, as `package/feature`.
+pub fn algorithm_features() -> Result<Vec<String>> {
     let chip: BTreeSet<String> = CHIP_CRATES.into_iter().map(package).collect();
     let metadata = metadata()?;
     Ok(metadata
         .members()
         .filter(|member| chip.contains(&member.name))
         .flat_map(|member| {
-            let schemes = member.features.keys().filter(|feature| feature.starts_with("sig-"));
-            schemes.map(|feature| format!("{}/{feature}", member.name)).collect::<Vec<_>>()
+            let algorithms = member.features.keys().filter(|feature| {
+                ["sig-", "enc-", "compression"].iter().any(|kind| feature.starts_with(kind))
+            });
+            algorithms.map(|feature| format!("{}/{feature}", member.name)).collect::<Vec<_>>()
         })
         .collect())
 }

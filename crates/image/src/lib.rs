@@ -17,6 +17,8 @@
 //! Format sources: MCUboot `docs/design.md` and `boot/bootutil/include/bootutil/image.h`.
 #![no_std]
 
+#[cfg(feature = "compression")]
+mod compression;
 mod digest;
 mod flags;
 mod hardened;
@@ -30,6 +32,10 @@ mod validate;
 mod verifier;
 mod version;
 
+#[cfg(feature = "compression")]
+pub use compression::{
+    CompressionError, Decoder, Decompressed, Piece, RamWindow, Window, validate_compressed,
+};
 pub use digest::{Digest, HashKind, Hasher};
 pub use flags::Flags;
 pub use hardened::Decision;

@@ -14,6 +14,18 @@ pub trait Source {
     fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error>;
 }
 
+impl<S: Source> Source for &mut S {
+    type Error = S::Error;
+
+    fn size(&self) -> u32 {
+        (**self).size()
+    }
+
+    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), S::Error> {
+        (**self).read(offset, buf)
+    }
+}
+
 /// A read past the end of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfRange {

@@ -1,0 +1,7 @@
+//! Compressed images: streams of liblzma, images of imgtool, and what is damaged.
+
+mod damaged;
+mod golden;
+mod streams;
+mod support;
+mod tlvs;
