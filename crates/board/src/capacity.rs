@@ -57,33 +57,36 @@ impl<'b> Slots<'b> {
 
     fn capacity(&self) -> Option<Capacity> {
         match self.board.mode() {
-            UpgradeMode::SwapMove => self.whole_sectors(&self.first, &self.second, "primary"),
-            UpgradeMode::SwapOffset => self.whole_sectors(&self.second, &self.first, "secondary"),
+            UpgradeMode::SwapMove | UpgradeMode::SwapOffset => self.whole_sectors(),
             UpgradeMode::SwapScratch => self.scratch(),
             mode => Some(self.below_trailer(mode)),
         }
     }
 
-    /// The slot in `spare` gives up one more sector than its trailer, the other only its trailer.
-    fn whole_sectors(
-        &self,
-        spare: &[SectorRun],
-        other: &[SectorRun],
-        spare_name: &str,
-    ) -> Option<Capacity> {
-        let sector = uniform(spare)?;
-        let (more, less) = (count(spare), count(other));
-        let trailer = self.trailer.size();
-        let max_image = MaxSize::swap_move(
-            more.checked_mul(sector)?,
-            less.checked_mul(sector)?,
-            sector,
-            trailer,
-        )?;
-        let in_trailer = align_up(trailer, sector)? / sector;
+    /// One slot gives up one more sector than its trailer, the other only its trailer.
+    fn whole_sectors(&self) -> Option<Capacity> {
+        let sector = uniform(&self.first)?;
+        let counts = [count(&self.first), count(&self.second)];
+        let [Some(primary), Some(secondary)] = counts.map(|count| count.checked_mul(sector)) else {
+            return None;
+        };
+        let other = self.secondary.and_then(|area| self.board.trailer(area));
+        let sizes = [self.trailer.size(), other.unwrap_or(self.trailer).size()];
+        let moves = self.board.mode() == UpgradeMode::SwapMove;
+        let max_size = if moves { MaxSize::swap_move } else { MaxSize::swap_offset };
+        let max_image = max_size([primary, secondary], sector, sizes)?;
+        let trailers = [align_up(sizes[0], sector)? / sector, align_up(sizes[1], sector)? / sector];
+        let (spare, rest) = if moves { (0, 1) } else { (1, 0) };
         let working = format!(
-            "min({more} − 1 − {in_trailer}, {less} − {in_trailer}) sectors × {sector} = \
-             {max_image}; 1 spare in the {spare_name} slot, trailer of {trailer} B in {in_trailer}"
+            "min({} − 1 − {}, {} − {}) sectors × {sector} = {max_image}; 1 spare in the {} slot, \
+             trailer of {} B in {}",
+            counts[spare],
+            trailers[spare],
+            counts[rest],
+            trailers[rest],
+            if moves { "primary" } else { "secondary" },
+            sizes[spare],
+            trailers[spare],
         );
         Some(Capacity { max_image, working })
     }

@@ -246,8 +246,8 @@ impl Board {
 
     /// The trailer of a slot or of the scratch area; `None` for all others.
     ///
-    /// The records of both slots of a pair have the write size of the primary's device, as that
-    /// is where they are written.
+    /// The records of a pair have the write size of the primary's device, as that is where they
+    /// are written; the secondary slot's trailer takes at least that room.
     pub fn trailer(&self, area: &Area) -> Option<TrailerLayout> {
         let Boot { mode, max_sectors, max_align, .. } = self.file.boot;
         let sectors = match area.role {
@@ -263,7 +263,11 @@ impl Board {
     /// Bytes of one status record in the trailer of `area`.
     fn status_write_size(&self, area: &Area) -> u32 {
         let image = if area.role.is_slot() { area.image } else { 0 };
-        self.device(self.slot(image, Role::Primary).unwrap_or(area)).write_size
+        let record = self.device(self.slot(image, Role::Primary).unwrap_or(area)).write_size;
+        match area.role {
+            Role::Secondary => record.max(self.device(area).write_size),
+            _ => record,
+        }
     }
 
     /// Whether the mode works with a secondary slot.

@@ -219,10 +219,11 @@ impl<S: Strategy> Bootloader<S> {
     ) -> Result<SwapType, BootError<M::Error>> {
         let primary = slots.primary_state(map).map_err(BootError::Flash)?;
         let secondary = slots.secondary_state(map);
-        Ok(match TrailerState::swap_type(&primary, &secondary) {
+        let mode = self.strategy.mode();
+        Ok(match TrailerState::swap_type(mode, &primary, &secondary) {
             // Where nothing is kept there is nothing to revert to. The original installs whatever
             // is in the secondary slot.
-            SwapType::Revert if slots.strict && !self.strategy.mode().swaps() => SwapType::None,
+            SwapType::Revert if slots.strict && !mode.swaps() => SwapType::None,
             swap => swap,
         })
     }

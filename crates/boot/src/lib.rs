@@ -7,7 +7,7 @@
 //!   check       may the new image run?                   updraft-image, Verifier
 //! then, for all of them
 //!   depend      does each get what it needs?             protected TLVs
-//!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove
+//!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove, SwapOffset
 //!   start       check what is there now, tell where      Boot, or BootError
 //! ```
 //! Other ways to run images have loaders of their own: [`EqualSlots`] (direct-XIP and RAM-load),
@@ -47,6 +47,8 @@
 //! | downgrade check | trusts the version of whatever is in the primary slot | only if that image is valid |
 //! | bootstrap on request of a test | will be "reverted" to itself | confirmed |
 //! | first of several images bootstrapped while another is upgraded | not done | done |
+//! | secondary slot written in wider units: its trailer reaches further down | and is erased over the largest images | such images are refused |
+//! | swap-offset: image to revert to replaced by an upload | brought in from the wrong place; nothing boots | image under test stays |
 //! | equal slots: an image that cannot be started | erased | erased once another one has been started |
 //! | equal slots with revert: failed test, or never asked for | erased | left; runs only if nothing better does |
 //! | equal slots with revert: image on its first start | marked, then validated | validated, then marked |
@@ -54,7 +56,9 @@
 //! | RAM-load: image that ends where another begins | refused | accepted |
 //! | no image at all in the slots of a further image | nothing boots, nothing is upgraded | the others do |
 //!
-//! The missing status record is noticed in either case. [`updraft_image::validate`] lists what it
+//! The missing status record is noticed in either case, and in neither is the header of an image
+//! that is being swapped out by offset looked for where the other one is, nor does a bootstrap by
+//! offset copy from any place but the image's. [`updraft_image::validate`] lists what it
 //! refuses in addition.
 #![no_std]
 
@@ -77,6 +81,8 @@ mod slots;
 mod status;
 mod strategy;
 mod swap_move;
+mod swap_offset;
+mod swap_record;
 mod upgrade;
 
 pub use bootloader::Bootloader;
@@ -92,5 +98,6 @@ pub use platform::{Hooks, NoHooks, Platform, Status};
 pub use shared_data::{BootInfo, ShareError, SharedData, SharedRecovery, SharedSignature};
 pub use single_slot::{SingleSlot, Validate};
 pub use slots::{Slot, Slots};
-pub use strategy::{AnyStrategy, Installed, Job, Progress, Strategy};
+pub use strategy::{AnyStrategy, Installed, Job, Place, Progress, Strategy};
 pub use swap_move::SwapMove;
+pub use swap_offset::SwapOffset;

@@ -54,6 +54,12 @@ pub enum Event<E> {
     SecondaryUnreadable(E),
     /// The image in the secondary slot was not acceptable and has been erased.
     SecondaryRefused(Refusal<E>),
+    /// There is an image at the beginning of the secondary slot, but updates have to be uploaded
+    /// to a place further on. The slot has been erased.
+    Misplaced {
+        /// Where updates begin, in bytes from the start of the slot.
+        expected: u32,
+    },
     /// The image in the secondary slot is older than the running one and has been erased.
     DowngradeRefused {
         /// The version that runs.
@@ -152,6 +158,9 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::SecondaryEmpty => f.write_str("no upgrade: the secondary slot holds no image"),
             Self::SecondaryUnreadable(error) => write!(f, "no upgrade: {error}"),
             Self::SecondaryRefused(refusal) => write!(f, "secondary slot erased: {refusal}"),
+            Self::Misplaced { expected } => {
+                write!(f, "secondary slot erased: updates belong {expected:#x} bytes into it")
+            }
             Self::DowngradeRefused { running, offered } => {
                 write!(f, "secondary slot erased: {offered} is older than the running {running}")
             }

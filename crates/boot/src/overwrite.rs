@@ -6,10 +6,10 @@
 //! request. Source: MCUboot `docs/design.md`, "Overwrite only".
 
 use updraft_flash::FlashMap;
-use updraft_image::{MaxSize, UpgradeMode, align_up};
+use updraft_image::{MaxSize, SwapType, UpgradeMode, align_up};
 
 use crate::copy::copy;
-use crate::{BootError, Installed, Job, Progress, Slots, Strategy};
+use crate::{BootError, Installed, Job, Place, Progress, Slots, Strategy};
 
 /// The overwrite-only mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,6 +75,15 @@ impl Strategy for Overwrite {
     fn max_image_size<M: FlashMap>(&self, _: &M, slots: &Slots) -> u32 {
         let of = |slot: &crate::Slot| MaxSize::below_trailer(self.mode(), slot.trailer.layout());
         of(&slots.primary).min(of(&slots.secondary))
+    }
+
+    fn headers<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        _: Progress,
+    ) -> Result<[Place; 2], BootError<M::Error>> {
+        Ok(Place::before(self, map, slots, SwapType::None))
     }
 
     fn progress<M: FlashMap>(&self, _: &mut M, _: &Slots) -> Result<Progress, BootError<M::Error>> {

@@ -4,10 +4,10 @@
 //! [`Strategy::install`] again after a power cut at any operation, and it goes on where the flash
 //! says that it had come to.
 
-use updraft_flash::FlashMap;
+use updraft_flash::{AreaId, FlashMap};
 use updraft_image::{SwapType, UpgradeMode};
 
-use crate::{BootError, Overwrite, Slots, SwapMove};
+use crate::{BootError, Overwrite, Slots, SwapMove, SwapOffset};
 
 /// What the flash tells about an earlier boot's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,28 @@ pub enum Installed {
     },
 }
 
+/// Where the header of an image lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The area.
+    pub area: AreaId,
+    /// Offset in the area, in bytes.
+    pub offset: u32,
+}
+
+impl Place {
+    /// Where the headers are before `swap` has moved anything.
+    pub(crate) fn before<M: FlashMap>(
+        strategy: &impl Strategy,
+        map: &M,
+        slots: &Slots,
+        swap: SwapType,
+    ) -> [Self; 2] {
+        let offset = strategy.update_start(map, slots, swap);
+        [Self { area: slots.primary.area, offset: 0 }, Self { area: slots.secondary.area, offset }]
+    }
+}
+
 /// A way of bringing the image of the secondary slot to the primary one.
 pub trait Strategy {
     /// Which upgrade mode this is.
@@ -68,6 +90,16 @@ pub trait Strategy {
     fn update_start<M: FlashMap>(&self, _map: &M, _slots: &Slots, _swap: SwapType) -> u32 {
         0
     }
+
+    /// Where, with a swap at `progress`, the headers lie of the images that were in the primary
+    /// and in the secondary slot when it began. Nothing that is still to be done touches them
+    /// before they have been copied on.
+    fn headers<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        progress: Progress,
+    ) -> Result<[Place; 2], BootError<M::Error>>;
 
     /// What the flash tells about an earlier boot's work.
     fn progress<M: FlashMap>(
@@ -101,6 +133,8 @@ pub enum AnyStrategy {
     Overwrite(Overwrite),
     /// Swap-move.
     SwapMove(SwapMove),
+    /// Swap-offset.
+    SwapOffset(SwapOffset),
 }
 
 impl AnyStrategy {
@@ -109,6 +143,7 @@ impl AnyStrategy {
         match mode {
             UpgradeMode::OverwriteOnly => Some(Self::Overwrite(Overwrite::Image)),
             UpgradeMode::SwapMove => Some(Self::SwapMove(SwapMove)),
+            UpgradeMode::SwapOffset => Some(Self::SwapOffset(SwapOffset)),
             _ => None,
         }
     }
@@ -119,6 +154,7 @@ macro_rules! each {
         match $any {
             AnyStrategy::Overwrite($strategy) => $call,
             AnyStrategy::SwapMove($strategy) => $call,
+            AnyStrategy::SwapOffset($strategy) => $call,
         }
     };
 }
@@ -138,6 +174,15 @@ impl Strategy for AnyStrategy {
 
     fn update_start<M: FlashMap>(&self, map: &M, slots: &Slots, swap: SwapType) -> u32 {
         each!(self, strategy => strategy.update_start(map, slots, swap))
+    }
+
+    fn headers<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        progress: Progress,
+    ) -> Result<[Place; 2], BootError<M::Error>> {
+        each!(self, strategy => strategy.headers(map, slots, progress))
     }
 
     fn progress<M: FlashMap>(

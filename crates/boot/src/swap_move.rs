@@ -17,7 +17,7 @@ use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TrailerState, Upgr
 
 use crate::copy::copy;
 use crate::status::Records;
-use crate::{BootError, Installed, Job, Progress, Slots, Strategy};
+use crate::{BootError, Installed, Job, Place, Progress, Slots, Strategy};
 
 /// The swap-move mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -220,11 +220,35 @@ impl Strategy for SwapMove {
     }
 
     fn max_image_size<M: FlashMap>(&self, map: &M, slots: &Slots) -> u32 {
-        let trailer = slots.primary.trailer.layout().size();
+        let pair = [&slots.primary, &slots.secondary];
+        let [sizes, trailers] =
+            [pair.map(|slot| slot.size), pair.map(|slot| slot.trailer.layout().size())];
         let (_, sector) = slots.primary.sectors(map);
-        let max =
-            |sector| MaxSize::swap_move(slots.primary.size, slots.secondary.size, sector, trailer);
-        sector.and_then(max).unwrap_or(0)
+        sector.and_then(|sector| MaxSize::swap_move(sizes, sector, trailers)).unwrap_or(0)
+    }
+
+    /// The primary image's header is the last thing to be moved up.
+    fn headers<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        progress: Progress,
+    ) -> Result<[Place; 2], BootError<M::Error>> {
+        let [primary, secondary] = Place::before(self, map, slots, SwapType::None);
+        if !matches!(progress, Progress::Interrupted { .. }) {
+            return Ok([primary, secondary]);
+        }
+        let offset = Self::sector(map, slots)?;
+        let size = slots.primary.trailer.read_swap_size(map).map_err(BootError::Flash)?;
+        let written = Self::records(slots).last_written(map).map_err(BootError::Flash)?;
+        Ok(match Position::after(written, slots.max_sectors) {
+            Position::Move { moved } if moved < last(size, offset) => [primary, secondary],
+            Position::Move { .. } | Position::Swap { steps: 0 } => {
+                [Place { offset, ..primary }, secondary]
+            }
+            Position::Swap { steps: 1 } => [Place { offset, ..primary }, primary],
+            Position::Swap { .. } => [secondary, primary],
+        })
     }
 
     /// A swap was begun if the primary trailer says so and the request is gone from the secondary

@@ -1,11 +1,11 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Flag, Refusal, SwapType, Validated, Verifier};
+use updraft_image::{Flag, Refusal, SwapType, UpgradeMode, Validated, Verifier};
 
 use crate::course::Course;
 use crate::outcome::Step;
-use crate::slots::{Slots, may_pass};
+use crate::slots::{Slot, Slots, may_pass};
 use crate::{
     BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Progress, SecurityCounters,
     Strategy,
@@ -106,7 +106,9 @@ where
         };
         self.find_update(asked);
         if asked != SwapType::None {
-            match (self.check_secondary(asked)?, progress) {
+            let misplaced = progress == Progress::None && self.is_misplaced(asked)?;
+            let check = if misplaced { Check::Bad } else { self.check_secondary(asked)? };
+            match (check, progress) {
                 (Check::Good, _) => return Ok(Plan::Upgrade { swap: asked, progress }),
                 (Check::Bad, Progress::Recorded(_)) => return Ok(Plan::GiveUp),
                 (Check::Bad | Check::Unreadable, _) => {}
@@ -137,10 +139,42 @@ where
         }
     }
 
-    /// Learns where in the secondary slot the image begins that `swap` would bring in.
+    /// Learns where in the secondary slot the image begins that `swap` would bring in. The
+    /// original also takes one that begins where that of another swap would.
     fn find_update(&mut self, swap: SwapType) {
         let strategy = self.loader.strategy();
-        self.slots.secondary.start = strategy.update_start(&self.platform.flash, &self.slots, swap);
+        let start = |swap| strategy.update_start(&self.platform.flash, &self.slots, swap);
+        let other = if swap == SwapType::Revert { SwapType::Test } else { SwapType::Revert };
+        let [right, other] = [start(swap), start(other)];
+        self.slots.secondary.start = right;
+        if !self.slots.strict && other != right {
+            let mut holds_image = |start| {
+                let head = Slot { start, ..self.slots.secondary }.head(&mut self.platform.flash);
+                head.is_ok_and(|head| head.header().is_ok())
+            };
+            if !holds_image(right) && holds_image(other) {
+                self.slots.secondary.start = other;
+            }
+        }
+    }
+
+    /// Whether the update was uploaded to the beginning of the slot, under a mode that looks for
+    /// it further on. It is erased then, as what a revert brings back would be mistaken for it.
+    fn is_misplaced(&mut self, swap: SwapType) -> Step<bool, M> {
+        let slots = self.slots;
+        let secondary = slots.secondary;
+        let expected = self.loader.strategy().update_start(&self.platform.flash, &slots, swap);
+        let mut head = |start| Slot { start, ..secondary }.head(&mut self.platform.flash);
+        if expected == 0 || !head(0).is_ok_and(|head| head.header().is_ok()) {
+            return Ok(false);
+        }
+        // The original looks first whether there is something to boot.
+        if !slots.strict && head(secondary.start).is_ok_and(|head| head.is_empty()) {
+            return Ok(false);
+        }
+        secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+        self.tell(Event::Misplaced { expected });
+        Ok(true)
     }
 
     /// Finishes a swap that moved sectors already. Neither image can be checked before that.
@@ -320,7 +354,8 @@ where
             if !slots.strict {
                 if swaps {
                     slots.secondary.trailer.erase(&mut self.platform.flash)?;
-                    if swap == SwapType::Revert {
+                    let mode = self.loader.strategy().mode();
+                    if swap == SwapType::Revert && mode == UpgradeMode::SwapMove {
                         slots.primary.trailer.erase(&mut self.platform.flash)?;
                     }
                 }

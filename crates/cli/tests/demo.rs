@@ -25,7 +25,9 @@ fn held_and_total(output: &Output) -> (u64, u64) {
 
 #[test]
 fn every_claim_holds_on_every_board_that_swaps() {
-    for board in ["virtual-nor-4k", "virtual-small", "virtual-erased0", "virtual-wide"] {
+    for board in
+        ["virtual-nor-4k", "virtual-small", "virtual-erased0", "virtual-wide", "virtual-offset"]
+    {
         let output = demo(&["--json", "--board", board]);
         let (held, total) = held_and_total(&output);
         assert_eq!(output.status.code(), Some(0), "{board}");

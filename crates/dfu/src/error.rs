@@ -26,6 +26,12 @@ pub enum DfuError<E> {
         /// The area.
         area: AreaId,
     },
+    /// The slot begins with an image, but updates have to be uploaded to a place further on: the
+    /// bootloader would erase the slot. Upload the image again.
+    Misplaced {
+        /// Where updates begin, in bytes from the start of the slot.
+        expected: u32,
+    },
     /// Writing the slot failed.
     Write(StreamError<E>),
     /// No upload has been begun.
@@ -44,6 +50,11 @@ impl<E: fmt::Display> fmt::Display for DfuError<E> {
             Self::BadTrailer { area } => write!(
                 f,
                 "the trailer of area {area} is damaged: upload the image again, or erase the slot"
+            ),
+            Self::Misplaced { expected } => write!(
+                f,
+                "the slot begins with an image, updates belong {expected:#x} bytes into it: upload \
+                 the image again"
             ),
             Self::Write(error) => error.fmt(f),
             Self::NoUpload => f.write_str("no upload has been begun"),

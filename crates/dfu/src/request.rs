@@ -2,8 +2,8 @@
 
 use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
 use updraft_image::{
-    Flag, Header, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags, TrailerState,
-    Validated, Verifier, validate,
+    Flag, Header, HeaderError, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags,
+    TrailerState, Validated, Verifier, validate,
 };
 
 use crate::DfuError;
@@ -83,19 +83,31 @@ impl Dfu {
     /// What the next boot will do.
     pub fn swap_type<M: FlashMap>(&self, map: &mut M) -> Result<SwapType, DfuError<M::Error>> {
         let (primary, secondary) = self.trailers(map)?;
-        Ok(TrailerState::swap_type(&primary, &secondary))
+        Ok(TrailerState::swap_type(self.config.trailers.mode, &primary, &secondary))
     }
 
-    /// Verifies the image in the secondary slot as the bootloader will.
+    /// Where in the secondary slot updates begin, in bytes.
+    pub fn update_start<M: FlashMap>(&self, map: &M) -> u32 {
+        self.config.trailers.update_start(map, self.config.slots.secondary)
+    }
+
+    /// Verifies the update in the secondary slot as the bootloader will.
     pub fn verify<M: FlashMap, V: Verifier>(
         &self,
         map: &mut M,
         verifier: &mut V,
     ) -> Result<Validated, DfuError<M::Error>> {
-        let mut slot = SlotSource::new(map, self.config.slots.secondary);
-        let mut bytes = [0; Header::SIZE];
-        slot.read(0, &mut bytes).map_err(DfuError::Flash)?;
-        let header = Header::parse(&bytes).map_err(DfuError::NoImage)?;
+        let area = self.config.slots.secondary;
+        let start = self.update_start(map);
+        let header = header(&mut SlotSource::at(map, area, start)).map_err(DfuError::Flash)?;
+        let header = header.map_err(DfuError::NoImage)?;
+        if start > 0 {
+            let first = self::header(&mut SlotSource::new(map, area)).map_err(DfuError::Flash)?;
+            if first.is_ok() {
+                return Err(DfuError::Misplaced { expected: start });
+            }
+        }
+        let mut slot = SlotSource::at(map, area, start);
         validate(&mut slot, &header, &self.config.rules, verifier).map_err(DfuError::Refused)
     }
 
@@ -113,7 +125,9 @@ impl Dfu {
         let (primary, secondary) = self.trailers(map)?;
         match secondary.magic {
             Magic::Good => {
-                return Ok(Requested::Already(TrailerState::swap_type(&primary, &secondary)));
+                let mode = self.config.trailers.mode;
+                let pending = TrailerState::swap_type(mode, &primary, &secondary);
+                return Ok(Requested::Already(pending));
             }
             Magic::Unset if self.secondary.is_erased(map).map_err(DfuError::Flash)? => {}
             // A torn request, or leftovers of another one. The trailer may be cleared if the
@@ -123,7 +137,7 @@ impl Dfu {
                 let sector = map.sector_at(self.config.slots.secondary, start);
                 let sector =
                     sector.ok_or(DfuError::NoSlot { area: self.config.slots.secondary })?;
-                if validated.size > sector.offset {
+                if self.update_start(map).saturating_add(validated.size) > sector.offset {
                     return Err(DfuError::BadTrailer { area: self.config.slots.secondary });
                 }
                 self.secondary.erase(map).map_err(DfuError::Flash)?;
@@ -166,7 +180,7 @@ impl Dfu {
     pub fn erase_slot<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
         let area = self.config.slots.secondary;
         let size = map.info(area).ok_or(DfuError::NoSlot { area })?.size;
-        if is_blank(map, area, size)? {
+        if is_blank(map, area, 0, size).map_err(DfuError::Flash)? {
             return Ok(());
         }
         self.secondary.erase(map).map_err(DfuError::Flash)?;
@@ -180,14 +194,28 @@ impl Dfu {
     }
 }
 
-fn is_blank<M: FlashMap>(map: &mut M, area: AreaId, size: u32) -> Result<bool, DfuError<M::Error>> {
-    let erased = map.info(area).ok_or(DfuError::NoSlot { area })?.erased;
+/// What the image in `slot` begins with.
+fn header<S: Source>(slot: &mut S) -> Result<Result<Header, HeaderError>, S::Error> {
+    let mut bytes = [0; Header::SIZE];
+    slot.read(0, &mut bytes)?;
+    Ok(Header::parse(&bytes))
+}
+
+/// Whether `len` bytes of `area` from `offset` on read as erased.
+pub(crate) fn is_blank<M: FlashMap>(
+    map: &mut M,
+    area: AreaId,
+    offset: u32,
+    len: u32,
+) -> Result<bool, M::Error> {
+    // A missing area is refused by the access that follows.
+    let erased = map.info(area).map_or(0xff, |info| info.erased);
     let mut piece = [0; 128];
     let mut at = 0;
-    while at < size {
-        let n = (size - at).min(piece.len() as u32);
+    while at < len {
+        let n = (len - at).min(piece.len() as u32);
         let piece = piece.get_mut(..n as usize).unwrap_or_default();
-        map.read(area, at, piece).map_err(DfuError::Flash)?;
+        map.read(area, offset.saturating_add(at), piece)?;
         if piece.iter().any(|byte| *byte != erased) {
             return Ok(false);
         }

@@ -56,7 +56,14 @@ impl<M: FlashMap, V: Verifier, const N: usize> DfuSlots<M, V, N> {
 
     fn info(&mut self, slot: u8) -> Result<Option<SlotImage>, Error<M::Error>> {
         let Some(area) = self.area(slot) else { return Ok(None) };
-        let mut source = SlotSource::new(&mut self.map, area);
+        // The image that a revert brings back may lie elsewhere than an update.
+        let start = match slot {
+            SECONDARY if self.dfu.swap_type(&mut self.map)? != SwapType::Revert => {
+                self.dfu.update_start(&self.map)
+            }
+            _ => 0,
+        };
+        let mut source = SlotSource::at(&mut self.map, area, start);
         let mut bytes = [0; Header::SIZE];
         source.read(0, &mut bytes).map_err(DfuError::Flash)?;
         let Ok(header) = Header::parse(&bytes) else { return Ok(None) };
@@ -98,6 +105,9 @@ impl<E: FlashError> From<Error<E>> for Refused {
             DfuError::NoSlot { .. } => ImageError::InvalidSlot.into(),
             DfuError::ActiveSlot => Refused::because(ImageError::NoFreeSlot, "slot is running"),
             DfuError::NoImage(_) => ImageError::NoImage.into(),
+            DfuError::Misplaced { .. } => {
+                Refused::because(ImageError::InvalidImageHeaderMagic, "image in the wrong place")
+            }
             DfuError::BadTrailer { .. } => {
                 Refused::because(ImageError::InvalidImageHeaderMagic, "trailer is damaged")
             }
@@ -163,7 +173,8 @@ impl<M: FlashMap, V: Verifier, const N: usize> Slots for DfuSlots<M, V, N> {
         if upload.slot != SECONDARY {
             return Err(DfuError::ActiveSlot.into());
         }
-        let writer = SlotWriter::new(&mut self.map, self.dfu.secondary_trailer());
+        let start = self.dfu.update_start(&self.map);
+        let writer = SlotWriter::new(&mut self.map, self.dfu.secondary_trailer(), start);
         self.upload = Some(writer.map_err(DfuError::from)?);
         Ok(())
     }
@@ -185,13 +196,14 @@ impl<M: FlashMap, V: Verifier, const N: usize> Slots for DfuSlots<M, V, N> {
 
     fn matches(&mut self, slot: u8, len: u32, sha256: &[u8; 32]) -> Result<bool, Self::Error> {
         let Some(area) = self.area(slot) else { return Ok(false) };
+        let start = if slot == SECONDARY { self.dfu.update_start(&self.map) } else { 0 };
         let mut hasher = Hasher::new(HashKind::Sha256);
         let mut piece = [0; 256];
         let mut at = 0;
         while at < len {
             let n = (len - at).min(piece.len() as u32);
             let piece = piece.get_mut(..n as usize).unwrap_or_default();
-            self.map.read(area, at, piece).map_err(DfuError::Flash)?;
+            self.map.read(area, start.saturating_add(at), piece).map_err(DfuError::Flash)?;
             hasher.update(piece);
             at += n;
         }

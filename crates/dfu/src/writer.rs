@@ -2,9 +2,12 @@
 //!
 //! The semantics are those of Zephyr's `flash_img` with progressive erase, with two differences:
 //! every sector of the trailer is cleared and not only the one with its flags, and that happens
-//! when the writer is made, so that an old request can never point at a half-written image.
+//! when the writer is made, so that an old request can never point at a half-written image. As
+//! there, what lies before the image is cleared too: with swap-offset that may be an old image.
 
 use updraft_flash::{FlashMap, Stream, StreamError, TrailerAccess};
+
+use crate::request::is_blank;
 
 /// Writes one image into one slot, in blocks of `N` bytes.
 #[derive(Clone, Debug)]
@@ -13,17 +16,27 @@ pub struct SlotWriter<const N: usize> {
 }
 
 impl<const N: usize> SlotWriter<N> {
-    /// A writer into the slot that `trailer` belongs to. Erases the trailer, from the end
-    /// downwards: its magic goes first, so that a power cut leaves no request.
+    /// A writer from offset `start` on into the slot that `trailer` belongs to. Erases the trailer,
+    /// from the end downwards: its magic goes first, so that a power cut leaves no request. Then
+    /// erases the sectors before `start`, where they are not blank.
     ///
     /// The slot must not be the one that runs.
     pub fn new<M: FlashMap>(
         map: &mut M,
         trailer: &TrailerAccess,
+        start: u32,
     ) -> Result<Self, StreamError<M::Error>> {
-        let size = map.info(trailer.area()).ok_or(StreamError::NoArea)?.size;
-        let stream = Stream::new(map, trailer.area(), 0, size)?;
+        let area = trailer.area();
+        let size = map.info(area).ok_or(StreamError::NoArea)?.size;
+        let stream = Stream::new(map, area, start, size.saturating_sub(start))?;
         trailer.erase(map).map_err(StreamError::Flash)?;
+        let mut at = 0;
+        while let Some(sector) = map.sector_at(area, at).filter(|sector| sector.end() <= start) {
+            if !is_blank(map, area, sector.offset, sector.size).map_err(StreamError::Flash)? {
+                map.erase(area, sector.offset, sector.size).map_err(StreamError::Flash)?;
+            }
+            at = sector.end();
+        }
         Ok(Self { stream })
     }
 

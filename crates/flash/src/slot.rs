@@ -47,6 +47,15 @@ impl TrailerFormat {
         ])
     }
 
+    /// Where in the secondary slot in `area` updates begin, in bytes: with swap-offset at its second
+    /// sector.
+    pub fn update_start<M: FlashMap>(&self, map: &M, area: AreaId) -> u32 {
+        match self.mode {
+            UpgradeMode::SwapOffset => map.sector_at(area, 0).map_or(0, |sector| sector.size),
+            _ => 0,
+        }
+    }
+
     /// The trailer of `area` with status records `record` bytes wide, or as wide as a field if
     /// that is less.
     pub fn trailer<M: FlashMap>(

@@ -87,6 +87,16 @@ impl TrailerAccess {
         Ok(u32::from_le_bytes(bytes))
     }
 
+    /// Reads the sizes that the unprotected TLVs of the images in the primary and in the secondary
+    /// slot had when the swap began, in bytes. `None` where the mode does not keep them.
+    pub fn read_tlv_sizes<M: FlashMap>(&self, map: &mut M) -> Result<Option<[u16; 2]>, M::Error> {
+        let Some(offset) = self.layout.tlv_sizes() else { return Ok(None) };
+        let mut bytes = [0; 4];
+        map.read(self.area, offset, &mut bytes)?;
+        let [p0, p1, s0, s1] = bytes;
+        Ok(Some([[p0, p1], [s0, s1]].map(u16::from_le_bytes)))
+    }
+
     /// Writes the magic: from now on the other fields count.
     pub fn write_magic<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
         let mut cell = [erased_value(map, self.area); LONGEST_CELL];
@@ -125,6 +135,18 @@ impl TrailerAccess {
     /// Writes how many bytes the swap exchanges.
     pub fn write_swap_size<M: FlashMap>(&self, map: &mut M, size: u32) -> Result<(), M::Error> {
         self.write_cell(map, self.layout.swap_size(), &size.to_le_bytes())
+    }
+
+    /// Writes the sizes of the unprotected TLVs of the images in the primary and in the secondary
+    /// slot, in bytes; a mode that does not keep them has nothing to write.
+    pub fn write_tlv_sizes<M: FlashMap>(
+        &self,
+        map: &mut M,
+        sizes: [u16; 2],
+    ) -> Result<(), M::Error> {
+        let Some(offset) = self.layout.tlv_sizes() else { return Ok(()) };
+        let [[p0, p1], [s0, s1]] = sizes.map(u16::to_le_bytes);
+        self.write_cell(map, offset, &[p0, p1, s0, s1])
     }
 
     /// Erases the sectors that hold the trailer, the last one first: the magic goes before

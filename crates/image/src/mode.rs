@@ -100,11 +100,19 @@ impl MaxSize {
     }
 
     /// For swap-move: one spare sector in the primary slot, and the trailers in whole sectors.
-    /// `sector` and the slot sizes are in bytes. `None` if nothing is left.
-    pub fn swap_move(primary: u32, secondary: u32, sector: u32, trailer_size: u32) -> Option<u32> {
-        let trailer = align_up(trailer_size, sector)?;
-        let in_primary = primary.checked_sub(trailer)?.checked_sub(sector)?;
-        let in_secondary = secondary.checked_sub(trailer)?;
+    /// `slots` and `trailers` are the sizes of the primary's and the secondary's, `sector` that of
+    /// any sector, in bytes. `None` if nothing is left.
+    pub fn swap_move(slots: [u32; 2], sector: u32, trailers: [u32; 2]) -> Option<u32> {
+        let [primary, secondary] = slots;
+        let [in_primary, in_secondary] = trailers.map(|trailer| align_up(trailer, sector));
+        let in_primary = primary.checked_sub(in_primary?)?.checked_sub(sector)?;
+        let in_secondary = secondary.checked_sub(in_secondary?)?;
         Some(in_primary.min(in_secondary)).filter(|size| *size > 0)
+    }
+
+    /// For swap-offset: the spare sector is in the secondary slot, otherwise as for swap-move.
+    pub fn swap_offset(slots: [u32; 2], sector: u32, trailers: [u32; 2]) -> Option<u32> {
+        let [[primary, secondary], [of_primary, of_secondary]] = [slots, trailers];
+        Self::swap_move([secondary, primary], sector, [of_secondary, of_primary])
     }
 }

@@ -267,16 +267,22 @@ impl TrailerState {
         Self { copy_done: decide(self.copy_done), image_ok: decide(self.image_ok), ..self }
     }
 
-    /// The swap type that the two trailers of an image ask for; the first rule that fits decides.
-    /// Source: the swap tables of MCUboot's `bootutil_public.c`.
+    /// The swap type that the two trailers of an image ask for under a bootloader of `mode`; the
+    /// first rule that fits decides. Source: the swap tables of MCUboot's `bootutil_public.c`.
     ///
-    /// | secondary magic | secondary image_ok | primary magic | primary image_ok | primary copy_done | |
-    /// |---|---|---|---|---|---|
-    /// | good | unset | | | | test |
-    /// | good | set | | | | permanent |
-    /// | | | good | unset | set | revert |
-    pub fn swap_type(primary: &Self, secondary: &Self) -> SwapType {
+    /// | secondary magic | image_ok | copy_done | primary magic | image_ok | copy_done | |
+    /// |---|---|---|---|---|---|---|
+    /// | good | unset | set | | | | swap-offset only: revert |
+    /// | good | unset | | | | | test |
+    /// | good | set | | | | | permanent |
+    /// | | | | good | unset | set | revert |
+    pub fn swap_type(mode: UpgradeMode, primary: &Self, secondary: &Self) -> SwapType {
         match (secondary.magic, secondary.image_ok) {
+            (Magic::Good, Flag::Unset)
+                if mode == UpgradeMode::SwapOffset && secondary.copy_done == Flag::Set =>
+            {
+                return SwapType::Revert;
+            }
             (Magic::Good, Flag::Unset) => return SwapType::Test,
             (Magic::Good, Flag::Set) => return SwapType::Permanent,
             _ => {}

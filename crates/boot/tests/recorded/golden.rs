@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, EqualSlots, Images,
-    InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters, SwapMove,
+    InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters, SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair};
 use updraft_image::{HashOnly, PublicKey, Rules, Software, Strictness, Verifier};
@@ -31,7 +31,6 @@ pub fn file(name: &str) -> Vec<u8> {
 pub fn excluded(config: &str) -> Option<&'static str> {
     match config {
         _ if config.starts_with("scratch-") => Some("mode swap-scratch: no strategy"),
-        _ if config.starts_with("offset-") => Some("mode swap-offset: no strategy"),
         _ if !config.contains("-none") => Some("encrypted images"),
         _ if config.contains("-p384-") => Some("signature ECDSA P-384: no verifier"),
         _ if config.contains("-rsa2048-") => Some("signature RSA-2048: no verifier"),
@@ -68,6 +67,7 @@ impl Scenario {
         let option = |name| config_name.split('-').any(|part| part == name);
         let strategy = match config_name.split('-').next() {
             Some("move") => AnyStrategy::SwapMove(SwapMove),
+            Some("offset") => AnyStrategy::SwapOffset(SwapOffset),
             // The recorded builds with bootstrap copy only the image, whatever their name.
             _ if option("fast") || option("boots") => AnyStrategy::Overwrite(Overwrite::Image),
             _ => AnyStrategy::Overwrite(Overwrite::Slot),
@@ -301,9 +301,11 @@ fn initial_flash(json: &Value) -> SimFlash {
         entry
     });
     let mut flash = SimFlash::new(vec![device], areas.collect());
-    for (area, name) in [(1, "primary"), (2, "secondary")] {
+    let offset = json["config"].as_str().unwrap().starts_with("offset-");
+    let update = if offset { field("sector") } else { 0 };
+    for (area, start, name) in [(1, 0, "primary"), (2, update, "secondary")] {
         if let Some(name) = json[name].as_str() {
-            flash.load(AreaId(area), 0, &file(name)).unwrap();
+            flash.load(AreaId(area), start, &file(name)).unwrap();
         }
     }
     flash

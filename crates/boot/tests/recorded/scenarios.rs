@@ -152,8 +152,9 @@ fn imitating_power_cuts_end_as_recorded() {
 }
 
 /// Scenarios that end otherwise without imitation.
-pub const STRICT_DIFFERENCES: [(&str, &str); 9] = [
+pub const STRICT_DIFFERENCES: [(&str, &str); 10] = [
     ("move-empty-primary-upgrade", "installed, where the original boots nothing at all"),
+    ("offset-empty-primary-upgrade", "installed, where the original boots nothing at all"),
     ("move-multi-unprovisioned-vp", "runs without image 1, where the original does not boot"),
     ("move-multi-unprovisioned-novp", "runs without image 1, where the original does not boot"),
     ("overwrite-multi-unprovisioned-novp", "runs without image 1, as above"),

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::board::{Board, PRIMARY, Shape, image};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
+use updraft_boot::{AnyStrategy, Overwrite, SwapMove, SwapOffset};
 use updraft_image::SwapType;
 use updraft_sim::flash::Torn;
 
@@ -45,44 +45,66 @@ enum Asked {
 /// A state of the device, as the rules see it. Images are known by version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Model {
-    swaps: bool,
+    mode: Mode,
     running: u8,
     confirmed: bool,
     /// The whole image in the secondary slot, if there is one.
     secondary: Option<u8>,
+    /// It was swapped out of the primary slot, and not uploaded.
+    swapped_out: bool,
     asked: Asked,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mode {
+    Overwrites,
+    Swaps,
+    /// Updates and images to go back to are looked for in different places.
+    SwapsByOffset,
+}
+
 impl Model {
+    fn swaps(self) -> bool {
+        self.mode != Mode::Overwrites
+    }
+
+    /// The image in the secondary slot is not where it is looked for.
+    fn misplaced(self) -> bool {
+        let asked = matches!(self.asked, Asked::Test | Asked::Permanent);
+        self.mode == Mode::SwapsByOffset && asked == self.swapped_out
+    }
+
+    fn swapped(self, confirmed: bool) -> Self {
+        let (running, secondary) = (self.secondary.unwrap(), Some(self.running));
+        // A revert by offset puts the image back to where it was uploaded.
+        let swapped_out = self.asked != Asked::Nothing || self.mode != Mode::SwapsByOffset;
+        Self { running, confirmed, secondary, swapped_out, asked: Asked::Nothing, ..self }
+    }
+
     fn booted(self) -> Self {
+        let idle = Self { asked: Asked::Nothing, ..self };
         match (self.asked, self.secondary) {
-            (Asked::Test | Asked::Permanent, Some(new)) if self.swaps => Self {
-                running: new,
-                confirmed: self.asked == Asked::Permanent,
-                secondary: Some(self.running),
-                asked: Asked::Nothing,
-                ..self
-            },
-            (Asked::Test | Asked::Permanent, Some(new)) => {
-                Self { running: new, secondary: None, asked: Asked::Nothing, ..self }
+            (Asked::Test | Asked::Permanent, Some(_)) if self.misplaced() => {
+                Self { secondary: None, ..idle }
             }
-            (Asked::Test | Asked::Permanent, None) => Self { asked: Asked::Nothing, ..self },
-            _ if self.confirmed || !self.swaps => self,
-            (_, Some(old)) => Self {
-                running: old,
-                confirmed: true,
-                secondary: Some(self.running),
-                asked: Asked::Nothing,
-                ..self
-            },
-            (_, None) => Self { confirmed: true, asked: Asked::Nothing, ..self },
+            (Asked::Test | Asked::Permanent, Some(_)) if self.swaps() => {
+                self.swapped(self.asked == Asked::Permanent)
+            }
+            (Asked::Test | Asked::Permanent, Some(new)) => {
+                Self { running: new, secondary: None, ..idle }
+            }
+            (Asked::Test | Asked::Permanent, None) => idle,
+            _ if self.confirmed || !self.swaps() => self,
+            (_, Some(_)) if !self.misplaced() => idle.swapped(true),
+            _ => Self { confirmed: true, ..idle },
         }
     }
 
     fn after(self, action: Action) -> Self {
         match action {
             Action::Upload(version) => {
-                Self { secondary: Some(version), asked: Asked::Nothing, ..self }
+                let secondary = Some(version);
+                Self { secondary, swapped_out: false, asked: Asked::Nothing, ..self }
             }
             Action::Request(permanent) => match self.asked {
                 Asked::Test | Asked::Permanent => self,
@@ -114,7 +136,11 @@ impl Model {
                 states.extend(asked.map(|asked| Self { asked, ..self }));
             }
             // A bad image is erased with its request, an overwrite takes the request away first.
-            Action::Reset if self.secondary.is_none() || !self.swaps => {
+            Action::Reset
+                if self.secondary.is_none()
+                    || !self.swaps()
+                    || (self.misplaced() && self.swapped_out) =>
+            {
                 let running = self.booted().running;
                 states.extend(erasing(Self { running, ..self }));
                 states.extend(erasing(Self { running, secondary: None, ..self }));
@@ -129,6 +155,7 @@ impl Model {
 fn shape() -> impl Strategy<Value = Shape> {
     let strategy = prop_oneof![
         3 => Just(AnyStrategy::SwapMove(SwapMove)),
+        3 => Just(AnyStrategy::SwapOffset(SwapOffset)),
         1 => Just(AnyStrategy::Overwrite(Overwrite::Image)),
         1 => Just(AnyStrategy::Overwrite(Overwrite::Slot)),
     ];
@@ -148,7 +175,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         let (strategy, log, (write_size, max_align), erased, images, spare, uneven, slack) = parts;
         let sector = 1u32 << log;
         let trailer = |records: u32| {
-            let fields = 5 * max_align + 16;
+            let fields = 6 * max_align + 16;
             (records * 3 * write_size + fields).div_ceil(sector)
         };
         let content = images.max(160u32.div_ceil(sector)) + spare + 1;
@@ -156,9 +183,12 @@ fn shape() -> impl Strategy<Value = Shape> {
         let fits = (content..200).find(|records| content + trailer(*records) < *records)?;
         let max_sectors = if sector > 256 { fits + slack * 4 } else { fits };
         let count = content + trailer(max_sectors);
-        let sectors = [count + u32::from(uneven), count];
+        let mut sectors = [count + u32::from(uneven), count];
+        if matches!(strategy, AnyStrategy::SwapOffset(_)) {
+            sectors.reverse();
+        }
         let shape = Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased };
-        (sectors[0] <= max_sectors).then_some(shape)
+        (sectors[0].max(sectors[1]) <= max_sectors).then_some(shape)
     })
 }
 
@@ -191,9 +221,18 @@ fn play(shape: Shape, sizes: [u8; 3], steps: &[Step]) {
     let images = [1, 2, 3].map(|version| image(version, size(sizes[usize::from(version) - 1])));
     let image = |version: u8| &images[usize::from(version) - 1];
     board.program(image(1));
-    let swaps = matches!(shape.strategy, AnyStrategy::SwapMove(_));
-    let start =
-        Model { swaps, running: 1, confirmed: true, secondary: None, asked: Asked::Nothing };
+    let start = Model {
+        mode: match shape.strategy {
+            AnyStrategy::Overwrite(_) => Mode::Overwrites,
+            AnyStrategy::SwapMove(_) => Mode::Swaps,
+            AnyStrategy::SwapOffset(_) => Mode::SwapsByOffset,
+        },
+        running: 1,
+        confirmed: true,
+        secondary: None,
+        swapped_out: false,
+        asked: Asked::Nothing,
+    };
     let mut models = BTreeSet::from([start]);
     for step in steps {
         if let Some((at, torn)) = step.cut {

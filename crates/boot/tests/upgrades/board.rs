@@ -4,12 +4,12 @@ use std::fmt;
 
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Event, Overwrite, Platform, Strategy,
-    SwapMove,
+    SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotPair, SlotSource, TrailerAccess};
 use updraft_image::{
     Digest, Flag, HashKind, HashOnly, Header, Magic, Rules, Source, SwapInfo, SwapType, TlvArea,
-    TlvKind, TlvType, TlvWriter, TrailerLayout, Version, align_up,
+    TlvKind, TlvType, TlvWriter, TrailerLayout, UpgradeMode, Version, align_up,
 };
 use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
 
@@ -43,6 +43,7 @@ impl fmt::Debug for Shape {
             AnyStrategy::Overwrite(Overwrite::Slot) => "overwrite-slot",
             AnyStrategy::Overwrite(Overwrite::Image) => "overwrite-image",
             AnyStrategy::SwapMove(SwapMove) => "swap-move",
+            AnyStrategy::SwapOffset(SwapOffset) => "swap-offset",
         };
         write!(f, "{strategy} {p}/{s}x{sector} W{write_size} A{max_align} N{max_sectors}")?;
         write!(f, " erased {erased:#04x}")
@@ -98,22 +99,35 @@ impl Board {
         self.flash.load(PRIMARY, 0, image).unwrap();
     }
 
-    /// Writes an image to the secondary slot: trailer erased first, then sector by sector.
+    /// Where updates begin in the secondary slot.
+    pub fn update_start(&self) -> u32 {
+        match self.loader.mode() {
+            UpgradeMode::SwapOffset => self.flash.sector_at(SECONDARY, 0).unwrap().size,
+            _ => 0,
+        }
+    }
+
+    /// Writes an image to the secondary slot: the trailer is erased first, then whatever is before
+    /// the image, then sector by sector.
     pub fn upload(&mut self, image: &[u8]) -> Result<(), FlashFault> {
+        let start = self.update_start();
         let Self { flash, secondary, .. } = self;
         let info = flash.info(SECONDARY).unwrap();
         secondary.erase(flash)?;
+        if start > 0 {
+            flash.erase(SECONDARY, 0, start)?;
+        }
         let mut at = 0;
         while at < image.len() {
-            let sector = flash.sector_at(SECONDARY, at as u32).unwrap();
+            let sector = flash.sector_at(SECONDARY, start + at as u32).unwrap();
             if sector.offset < secondary.layout().status() {
                 flash.erase(SECONDARY, sector.offset, sector.size)?;
             }
-            let end = image.len().min(sector.end() as usize);
+            let end = image.len().min((sector.end() - start) as usize);
             let mut piece = image[at..end].to_vec();
             let len = align_up(piece.len() as u32, info.write_size).unwrap();
             piece.resize(len as usize, info.erased);
-            flash.write(SECONDARY, at as u32, &piece)?;
+            flash.write(SECONDARY, start + at as u32, &piece)?;
             at = end;
         }
         Ok(())
@@ -122,12 +136,13 @@ impl Board {
     /// Asks for the image in the secondary slot. Returns whether it is being asked for now. What
     /// a cut has left of another request is cleared, unless the image reaches into its sectors.
     pub fn request(&mut self, swap_type: SwapType) -> Result<bool, FlashFault> {
+        let start = self.update_start();
         let Self { flash, secondary, .. } = self;
         if secondary.read(flash)?.magic == Magic::Good {
             return Ok(true);
         }
         if !secondary.is_erased(flash)? {
-            let mut slot = SlotSource::new(flash, SECONDARY);
+            let mut slot = SlotSource::at(flash, SECONDARY, start);
             let mut bytes = [0; Header::SIZE];
             slot.read(0, &mut bytes)?;
             let Ok(header) = Header::parse(&bytes) else {
@@ -135,7 +150,7 @@ impl Board {
             };
             let end = TlvArea::open(&mut slot, &header).map_or(u32::MAX, |tlvs| tlvs.end());
             let trailer = flash.sector_at(SECONDARY, secondary.layout().status()).unwrap();
-            if end > trailer.offset {
+            if end.saturating_add(start) > trailer.offset {
                 return Ok(false);
             }
             secondary.erase(flash)?;

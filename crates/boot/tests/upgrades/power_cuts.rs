@@ -1,7 +1,7 @@
 //! Power cuts at every operation, torn in every way, and cuts during the recovery.
 
 use crate::board::{Board, PRIMARY, SECONDARY, Shape, image};
-use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
+use updraft_boot::{AnyStrategy, Overwrite, Strategy, SwapMove, SwapOffset};
 use updraft_image::SwapType;
 use updraft_sim::flash::{OpKind, Torn};
 
@@ -34,6 +34,36 @@ const MOVES: [Shape; 9] = [
     // Magic and flags in sectors of their own.
     Shape { max_align: 16, erased: 0x00, ..swap_move(40, 64, 4) },
 ];
+
+/// The same for swap-offset, with one sector more in the secondary slot.
+const fn swap_offset(count: u32, sector: u32, write_size: u32) -> Shape {
+    Shape {
+        strategy: AnyStrategy::SwapOffset(SwapOffset),
+        sectors: [count, count + 1],
+        ..swap_move(count, sector, write_size)
+    }
+}
+
+const OFFSETS: [Shape; 10] = [
+    swap_offset(8, 512, 1),
+    swap_offset(12, 512, 4),
+    Shape { erased: 0x00, ..swap_offset(8, 1024, 8) },
+    swap_offset(16, 512, 16),
+    swap_offset(10, 1024, 32),
+    Shape { sectors: [5, 5], max_align: 16, ..swap_offset(5, 4096, 8) },
+    Shape { max_align: 32, erased: 0x00, ..swap_offset(3, 8192, 4) },
+    // One sector for the image, one for the trailer.
+    swap_offset(2, 4096, 8),
+    // Trailers over several sectors: the status alone takes more than one.
+    Shape { max_sectors: 64, ..swap_offset(12, 512, 8) },
+    // Magic and flags in sectors of their own.
+    Shape { max_align: 16, erased: 0x00, ..swap_offset(40, 64, 4) },
+];
+
+/// The shapes of all modes that swap.
+pub fn swapping_shapes() -> impl Iterator<Item = Shape> {
+    MOVES.into_iter().chain(OFFSETS)
+}
 
 fn overwrites() -> impl Iterator<Item = Shape> {
     let shapes = [
@@ -81,7 +111,7 @@ impl Story {
     }
 
     fn swaps(&self) -> bool {
-        matches!(self.shape.strategy, AnyStrategy::SwapMove(_))
+        self.shape.strategy.mode().swaps()
     }
 
     /// How many operations the boot takes that is to be cut.
@@ -200,6 +230,24 @@ fn swap_move_survives_every_cut_of_a_revert() {
 }
 
 #[test]
+fn swap_offset_survives_every_cut_of_a_test() {
+    let cuts = OFFSETS.map(|shape| Story::new(shape, SwapType::Test, [70, 45]).sweep());
+    println!("swap-offset, test: {cuts:?} cuts");
+}
+
+#[test]
+fn swap_offset_survives_every_cut_of_a_permanent_upgrade() {
+    let cuts = OFFSETS.map(|shape| Story::new(shape, SwapType::Permanent, [33, 100]).sweep());
+    println!("swap-offset, permanent: {cuts:?} cuts");
+}
+
+#[test]
+fn swap_offset_survives_every_cut_of_a_revert() {
+    let cuts = OFFSETS.map(|shape| Story::new(shape, SwapType::Revert, [60, 25]).sweep());
+    println!("swap-offset, revert: {cuts:?} cuts");
+}
+
+#[test]
 fn overwrite_survives_every_cut() {
     for swap in [SwapType::Test, SwapType::Permanent] {
         let sweep = |shape| Story::new(shape, swap, [100, 70]).sweep();
@@ -212,7 +260,7 @@ fn overwrite_survives_every_cut() {
 /// read again: a permanent upgrade does not become a test, nor a revert an upgrade.
 #[test]
 fn a_half_erased_request_keeps_its_kind() {
-    for shape in MOVES {
+    for shape in swapping_shapes() {
         for swap in [SwapType::Permanent, SwapType::Revert] {
             let story = Story::new(shape, swap, [33, 60]);
             let mut recording = story.start.clone();
@@ -238,7 +286,7 @@ fn a_half_erased_request_keeps_its_kind() {
 /// A request or a confirmation that is cut is either made or not, and every boot sees the same.
 #[test]
 fn a_cut_request_or_confirmation_is_decided_once() {
-    for shape in MOVES {
+    for shape in swapping_shapes() {
         let test = Story::new(shape, SwapType::Test, [70, 45]);
         let revert = Story::new(shape, SwapType::Revert, [70, 45]);
         for seed in 0..64 {

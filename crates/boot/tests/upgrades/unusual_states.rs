@@ -2,7 +2,7 @@
 
 use updraft_boot::{
     AnyStrategy, BootError, CounterFault, Downgrade, Event, Overwrite, Platform, SecurityCounters,
-    SwapMove,
+    SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector};
 use updraft_image::{Flag, HashOnly, Magic, Refusal, SwapType, TlvType, Version};
@@ -19,6 +19,9 @@ const SWAP: Shape = Shape {
     max_sectors: 8,
     erased: 0xff,
 };
+
+const OFFSET: Shape =
+    Shape { strategy: AnyStrategy::SwapOffset(SwapOffset), sectors: [8, 9], ..SWAP };
 
 const OVERWRITE: Shape = Shape { strategy: AnyStrategy::Overwrite(Overwrite::Image), ..SWAP };
 
@@ -55,26 +58,33 @@ fn operations(board: &Board) -> u64 {
 
 #[test]
 fn a_missing_status_record_is_reported_and_only_tolerated_if_the_result_is_validated() {
-    // Three sectors: the moves begin at operation 6 and have records 0 to 2; the swaps begin at
-    // operation 15 and have records 8 to 13.
-    for (cut, gap) in [(13, 0), (25, 1), (25, 9)] {
-        let mut board = interrupted(Board::new(SWAP), cut);
-        set_record(&mut board, gap, SWAP.erased);
+    for (shape, cut, gap) in [
+        // Three sectors: the moves begin at operation 6 and have records 0 to 2; the swaps begin
+        // at operation 15 and have records 8 to 13.
+        (SWAP, 13, 0),
+        (SWAP, 25, 1),
+        (SWAP, 25, 9),
+        // The steps begin at operation 7 and have records 0 to 5.
+        (OFFSET, 13, 0),
+        (OFFSET, 22, 2),
+    ] {
+        let mut board = interrupted(Board::new(shape), cut);
+        set_record(&mut board, gap, shape.erased);
         let (boot, events) = board.boot_reporting();
         assert_eq!(boot.unwrap().header.version.major, 2);
         assert_eq!(events, [Event::StatusGap, Event::Resumed(SwapType::Permanent)]);
 
-        let unvalidated = Board::configured(SWAP, |config| config.validate_primary = false);
+        let unvalidated = Board::configured(shape, |config| config.validate_primary = false);
         let mut board = interrupted(unvalidated, cut);
-        set_record(&mut board, gap, SWAP.erased);
+        set_record(&mut board, gap, shape.erased);
         assert_eq!(board.boot().unwrap_err(), BootError::BadStatus);
     }
 }
 
 #[test]
 fn a_status_that_points_past_the_images_is_not_followed() {
-    for (cut, record) in [(12, 5), (20, 8 + 7)] {
-        let mut board = interrupted(Board::new(SWAP), cut);
+    for (shape, cut, record) in [(SWAP, 12, 5), (SWAP, 20, 8 + 7), (OFFSET, 16, 6)] {
+        let mut board = interrupted(Board::new(shape), cut);
         set_record(&mut board, record, 1);
         let before = operations(&board);
         assert_eq!(board.boot().unwrap_err(), BootError::BadStatus);
@@ -83,42 +93,92 @@ fn a_status_that_points_past_the_images_is_not_followed() {
 }
 
 #[test]
+fn a_status_of_more_than_the_slots_hold_is_not_followed() {
+    for (shape, cut) in [(SWAP, 20), (OFFSET, 16)] {
+        for size in [shape.sector * 7 + 1, u32::MAX] {
+            let mut board = interrupted(Board::new(shape), cut);
+            let at = board.trailers()[0].layout().swap_size();
+            board.flash.load(PRIMARY, at, &size.to_le_bytes()).unwrap();
+            let before = operations(&board);
+            assert_eq!(board.boot().unwrap_err(), BootError::BadStatus);
+            assert_eq!(operations(&board), before);
+        }
+    }
+}
+
+#[test]
 fn without_room_to_swap_nothing_is_written_and_the_old_image_runs() {
-    // The bound on sizes is lifted, so that only the strategy itself is in the way.
-    let board = Board::configured(SWAP, |config| config.rules.max_size = 8192);
-    let mut board = asked(board, SwapType::Permanent);
-    board.upload(&image(2, 6500)).unwrap();
-    assert!(board.request(SwapType::Permanent).unwrap());
-    for _ in 0..3 {
-        let before = operations(&board);
-        let (boot, events) = board.boot_reporting();
-        assert_eq!(boot.unwrap().header.version.major, 1);
-        assert_eq!(events, [Event::NoSpace { needed: 7, available: 6 }]);
-        assert_eq!(operations(&board), before);
+    for (shape, size, needed) in [(SWAP, 6500, 7), (OFFSET, 7500, 8)] {
+        // The bound on sizes is lifted, so that only the strategy itself is in the way.
+        let board = Board::configured(shape, |config| config.rules.max_size = 8192);
+        let mut board = asked(board, SwapType::Permanent);
+        board.upload(&image(2, size)).unwrap();
+        assert!(board.request(SwapType::Permanent).unwrap());
+        for _ in 0..3 {
+            let before = operations(&board);
+            let (boot, events) = board.boot_reporting();
+            assert_eq!(boot.unwrap().header.version.major, 1);
+            assert_eq!(events, [Event::NoSpace { needed, available: needed - 1 }]);
+            assert_eq!(operations(&board), before);
+        }
     }
 }
 
 #[test]
 fn a_recorded_swap_whose_image_is_damaged_is_given_up_once() {
-    // Cut before the first sector moves, after the request was cleared.
-    let mut board = interrupted(Board::new(SWAP), 6);
-    board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
-    let (boot, events) = board.boot_reporting();
-    let boot = boot.unwrap();
-    assert_eq!((boot.header.version.major, boot.swap), (1, SwapType::Fail));
-    assert!(matches!(events[..], [Event::SecondaryRefused(Refusal::Hash { .. })]), "{events:?}");
-    let before = operations(&board);
-    assert_eq!(version(&mut board), 1);
-    assert_eq!(operations(&board), before, "nothing is left to do");
+    for (shape, cut) in [(SWAP, 6), (OFFSET, 7)] {
+        // Cut before the first sector moves, after the request was cleared.
+        let mut board = interrupted(Board::new(shape), cut);
+        let start = board.update_start();
+        board.flash.load(SECONDARY, start + 1000, &[0; 8]).unwrap();
+        let (boot, events) = board.boot_reporting();
+        let boot = boot.unwrap();
+        assert_eq!((boot.header.version.major, boot.swap), (1, SwapType::Fail));
+        assert!(
+            matches!(events[..], [Event::SecondaryRefused(Refusal::Hash { .. })]),
+            "{events:?}"
+        );
+        let before = operations(&board);
+        assert_eq!(version(&mut board), 1);
+        assert_eq!(operations(&board), before, "nothing is left to do");
+        board.upload(&image(3, 3000)).unwrap();
+        assert!(board.request(SwapType::Test).unwrap());
+        assert_eq!(version(&mut board), 3);
+        assert_eq!(version(&mut board), 1, "the test is reverted");
+    }
+}
+
+/// What stands there may be what a revert would bring back, and must not be taken for the update.
+#[test]
+fn an_update_at_the_beginning_of_the_slot_is_refused_where_it_belongs_further_on() {
+    for further_on in [false, true] {
+        let mut board = asked(Board::new(OFFSET), SwapType::Permanent);
+        if !further_on {
+            board.flash.load(SECONDARY, OFFSET.sector, &[OFFSET.erased; 32]).unwrap();
+        }
+        board.flash.load(SECONDARY, 0, &image(3, 900)).unwrap();
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 1);
+        assert_eq!(events, [Event::Misplaced { expected: OFFSET.sector }]);
+        assert!(board.flash.bytes(SECONDARY).iter().all(|byte| *byte == OFFSET.erased));
+    }
+}
+
+#[test]
+fn an_image_that_nobody_asked_for_is_not_what_a_revert_brings_back() {
+    let mut board = asked(Board::new(OFFSET), SwapType::Test);
+    assert_eq!(version(&mut board), 2);
     board.upload(&image(3, 3000)).unwrap();
-    assert!(board.request(SwapType::Test).unwrap());
-    assert_eq!(version(&mut board), 3);
-    assert_eq!(version(&mut board), 1, "the test is reverted");
+    let (boot, events) = board.boot_reporting();
+    assert_eq!(boot.unwrap().header.version.major, 2);
+    assert_eq!(events, [Event::NothingToRevertTo]);
+    assert!(board.request(SwapType::Permanent).unwrap());
+    assert_eq!(version(&mut board), 3, "it can still be asked for");
 }
 
 #[test]
 fn a_request_without_an_image_is_cleared_once() {
-    for shape in [SWAP, OVERWRITE] {
+    for shape in [SWAP, OFFSET, OVERWRITE] {
         let mut board = Board::new(shape);
         board.program(&image(1, 2500));
         assert!(board.request(SwapType::Permanent).unwrap());
@@ -135,19 +195,21 @@ fn a_request_without_an_image_is_cleared_once() {
 
 #[test]
 fn a_test_that_cannot_be_reverted_stays_and_is_not_mistaken_for_a_later_upload() {
-    let mut board = asked(Board::new(SWAP), SwapType::Test);
-    assert_eq!(version(&mut board), 2);
-    board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
-    let (boot, events) = board.boot_reporting();
-    assert_eq!(boot.unwrap().header.version.major, 2);
-    assert!(events.contains(&Event::NothingToRevertTo), "{events:?}");
-    board.upload(&image(3, 3000)).unwrap();
-    assert_eq!(version(&mut board), 2, "nobody asked for version 3");
+    for shape in [SWAP, OFFSET] {
+        let mut board = asked(Board::new(shape), SwapType::Test);
+        assert_eq!(version(&mut board), 2);
+        board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 2);
+        assert!(events.contains(&Event::NothingToRevertTo), "{events:?}");
+        board.upload(&image(3, 3000)).unwrap();
+        assert_eq!(version(&mut board), 2, "nobody asked for version 3");
+    }
 }
 
 #[test]
 fn a_downgrade_is_refused_and_erased() {
-    for shape in [SWAP, OVERWRITE] {
+    for shape in [SWAP, OFFSET, OVERWRITE] {
         let mut board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
         board.program(&image(3, 2500));
         board.upload(&image(2, 3000)).unwrap();
@@ -162,7 +224,7 @@ fn a_downgrade_is_refused_and_erased() {
 
 #[test]
 fn a_damaged_image_cannot_refuse_its_replacement() {
-    for shape in [SWAP, OVERWRITE] {
+    for shape in [SWAP, OFFSET, OVERWRITE] {
         let mut board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
         board.program(&image(3, 2500));
         board.flash.load(PRIMARY, 1000, &[0; 8]).unwrap();
@@ -174,15 +236,17 @@ fn a_damaged_image_cannot_refuse_its_replacement() {
 
 #[test]
 fn a_revert_is_no_downgrade() {
-    let board = Board::configured(SWAP, |config| config.downgrade = Downgrade::Refused);
-    let mut board = asked(board, SwapType::Test);
-    assert_eq!(version(&mut board), 2);
-    assert_eq!(version(&mut board), 1);
+    for shape in [SWAP, OFFSET] {
+        let board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
+        let mut board = asked(board, SwapType::Test);
+        assert_eq!(version(&mut board), 2);
+        assert_eq!(version(&mut board), 1);
+    }
 }
 
 #[test]
 fn bootstrap_installs_the_first_image_and_survives_every_cut() {
-    for shape in [SWAP, OVERWRITE] {
+    for shape in [SWAP, OFFSET, OVERWRITE] {
         let mut start = Board::configured(shape, |config| config.bootstrap = true);
         start.upload(&image(2, 3000)).unwrap();
         let mut uncut = start.clone();
@@ -206,7 +270,7 @@ fn bootstrap_installs_the_first_image_and_survives_every_cut() {
 
 #[test]
 fn without_bootstrap_an_upload_alone_is_not_installed() {
-    for shape in [SWAP, OVERWRITE] {
+    for shape in [SWAP, OFFSET, OVERWRITE] {
         let mut board = Board::new(shape);
         board.upload(&image(2, 3000)).unwrap();
         assert_eq!(board.boot().unwrap_err(), BootError::NoImage);
@@ -244,8 +308,8 @@ impl<M: FlashMap<Error = FlashFault>> FlashMap for Silent<'_, M> {
 
 #[test]
 fn a_secondary_slot_that_does_not_answer_is_left_alone() {
-    for from in [0, 1000] {
-        let mut board = asked(Board::new(SWAP), SwapType::Test);
+    for (shape, from) in [(SWAP, 0), (SWAP, 1000), (OFFSET, 0), (OFFSET, 1000)] {
+        let mut board = asked(Board::new(shape), SwapType::Test);
         assert_eq!(version(&mut board), 2);
         let loader = *board.loader();
         let mut events = Vec::new();
@@ -290,6 +354,8 @@ fn the_security_counter_rises_only_when_there_is_no_way_back() {
     for (shape, request, at_once) in [
         (SWAP, SwapType::Test, false),
         (SWAP, SwapType::Permanent, true),
+        (OFFSET, SwapType::Test, false),
+        (OFFSET, SwapType::Permanent, true),
         (OVERWRITE, SwapType::Test, true),
     ] {
         let mut board = Board::new(shape);

@@ -1,7 +1,7 @@
 //! What an upgrade costs in erases and bytes, against what was measured with the C boot loader.
 
 use crate::board::{Board, Shape, image};
-use updraft_boot::{AnyStrategy, Overwrite, SwapMove};
+use updraft_boot::{AnyStrategy, Overwrite, SwapMove, SwapOffset};
 use updraft_image::SwapType;
 use updraft_sim::flash::Counts;
 
@@ -9,13 +9,15 @@ use updraft_sim::flash::Counts;
 type Cost = [u64; 4];
 
 /// 4 KiB sectors, 8-byte writes, permanent upgrade, measured with the C boot loader.
-const MEASURED: [(AnyStrategy, u32, Cost); 6] = [
+const MEASURED: [(AnyStrategy, u32, Cost); 8] = [
     (AnyStrategy::Overwrite(Overwrite::Slot), 256, [98, 384, 393_216, 1]),
     (AnyStrategy::Overwrite(Overwrite::Slot), 512, [162, 640, 655_360, 1]),
     (AnyStrategy::Overwrite(Overwrite::Image), 256, [66, 252, 256_912, 1]),
     (AnyStrategy::Overwrite(Overwrite::Image), 512, [131, 508, 519_056, 1]),
     (AnyStrategy::SwapMove(SwapMove), 256, [194, 965, 788_016, 2]),
     (AnyStrategy::SwapMove(SwapMove), 512, [388, 1925, 1_575_984, 2]),
+    (AnyStrategy::SwapOffset(SwapOffset), 256, [130, 646, 525_368, 1]),
+    (AnyStrategy::SwapOffset(SwapOffset), 512, [260, 1286, 1_050_680, 1]),
 ];
 
 /// Sizes of the old and the new image, in bytes; sectors of a slot; sectors with records.

@@ -9,7 +9,9 @@ use clap::Subcommand;
 use serde_json::json;
 use updraft_board::{Board, Role};
 use updraft_image::Verifier;
-use updraft_sim::device::{Device, Keys, copy_of_flash, flash_in_file, flash_in_memory, program};
+use updraft_sim::device::{
+    Device, Keys, copy_of_flash, flash_in_file, flash_in_memory, program_at, update_start,
+};
 use updraft_sim::flash::{SimFlash, Torn};
 
 use super::key::load_public;
@@ -196,7 +198,7 @@ fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<
         .ok_or_else(|| anyhow!("{} has no area {name}", board.name()))
         .hint(format!("updraft boards {} shows them", board.name()))?;
     let bytes = std::fs::read(path).with_context(|| format!("{path} cannot be read"))?;
-    program(flash, area.id, &bytes)
+    program_at(flash, area.id, update_start(board, flash, area), &bytes)
         .with_context(|| format!("{path} does not fit the {}-byte area {name}", area.size))
 }
 

@@ -8,6 +8,7 @@ use updraft_flash::{SlotSource, TrailerAccess};
 use updraft_image::{
     Digest, Flag, HashKind, Header, Magic, Source, SwapType, TlvArea, TrailerState,
 };
+use updraft_sim::device::update_start;
 use updraft_sim::flash::SimFlash;
 
 use crate::flash_map::FlashMapView;
@@ -50,9 +51,11 @@ fn slot(board: &Board, flash: &mut SimFlash, area: &Area) -> SlotView {
         trailer: trailer(board, flash, area),
         area: area.id,
     };
-    let mut source = SlotSource::new(flash, area.id);
-    let mut bytes = [0; Header::SIZE];
-    let header = source.read(0, &mut bytes).ok().and_then(|()| Header::parse(&bytes).ok());
+    // An update may lie further on in its slot than the image that was swapped out.
+    let start = update_start(board, flash, area);
+    let start = if header(flash, area, start).is_some() { start } else { 0 };
+    let header = header(flash, area, start);
+    let mut source = SlotSource::at(flash, area.id, start);
     if let Some(header) = header
         && let Ok(tlvs) = TlvArea::open(&mut source, &header)
     {
@@ -70,6 +73,12 @@ fn slot(board: &Board, flash: &mut SimFlash, area: &Area) -> SlotView {
         }
     }
     view
+}
+
+fn header(flash: &mut SimFlash, area: &Area, start: u32) -> Option<Header> {
+    let mut bytes = [0; Header::SIZE];
+    SlotSource::at(flash, area.id, start).read(0, &mut bytes).ok()?;
+    Header::parse(&bytes).ok()
 }
 
 fn trailer(board: &Board, flash: &mut SimFlash, area: &Area) -> String {

@@ -31,6 +31,13 @@ pub fn dfu(flash: &SimFlash) -> Dfu {
     Dfu::new(flash, config()).expect("the slots hold a trailer")
 }
 
+/// The same for a device that swaps by offset.
+pub fn with_offset(flash: &SimFlash) -> Dfu {
+    let config = config();
+    let trailers = TrailerFormat { mode: UpgradeMode::SwapOffset, ..config.trailers };
+    Dfu::new(flash, Config { trailers, ..config }).expect("the slots hold a trailer")
+}
+
 /// An unsigned image with an intact hash.
 pub fn image(version: Version, body_len: usize) -> Vec<u8> {
     let header = Header { hdr_size: 32, img_size: body_len as u32, version, ..Header::default() };

@@ -1,7 +1,7 @@
 //! Asking for an upgrade and confirming one. The byte checks are those that Zephyr's own tests of
 //! its MCUboot API make.
 
-use crate::common::{PRIMARY, SECONDARY, SLOT, V1, config, dfu, flash, image};
+use crate::common::{PRIMARY, SECONDARY, SLOT, V1, config, dfu, flash, image, with_offset};
 use updraft_dfu::{Dfu, DfuError, Requested, Upgrade};
 use updraft_flash::{FlashMap, SlotPair};
 use updraft_image::{HashOnly, Refusal, SwapType, magic_bytes};
@@ -71,6 +71,27 @@ fn a_damaged_image_is_not_marked() {
     let refused = dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Permanent);
     assert!(matches!(refused, Err(DfuError::Refused(Refusal::Hash { .. }))), "{refused:?}");
     assert_eq!(flash.bytes(SECONDARY), before);
+}
+
+#[test]
+fn an_update_is_looked_for_where_the_mode_has_it() {
+    let mut flash = flash(8, 0xff);
+    let dfu = with_offset(&flash);
+    flash.load(SECONDARY, 4096, &image(V1, 5000)).unwrap();
+    let requested = dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Permanent).unwrap();
+    assert!(matches!(requested, Requested::Marked(_)));
+    assert_eq!(dfu.swap_type(&mut flash), Ok(SwapType::Permanent));
+}
+
+#[test]
+fn an_update_at_the_beginning_of_the_slot_is_not_marked_where_it_belongs_further_on() {
+    let mut flash = with_update();
+    let dfu = with_offset(&flash);
+    let refused = dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Test);
+    assert!(matches!(refused, Err(DfuError::NoImage(_))), "{refused:?}");
+    flash.load(SECONDARY, 4096, &image(V1, 5000)).unwrap();
+    let refused = dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Test);
+    assert_eq!(refused, Err(DfuError::Misplaced { expected: 4096 }));
 }
 
 #[test]

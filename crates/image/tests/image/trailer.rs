@@ -153,12 +153,17 @@ fn the_two_trailers_decide_the_swap_type() {
                 .flat_map(move |ok| flags.into_iter().map(move |done| (magic, ok, done)))
         })
     };
-    for (magic, ok, done) in states() {
+    let modes = [UpgradeMode::SwapMove, UpgradeMode::SwapScratch, UpgradeMode::SwapOffset];
+    let cases = modes.into_iter().flat_map(|mode| states().map(move |state| (mode, state)));
+    for (mode, (magic, ok, done)) in cases {
         let primary = state(magic, ok, done);
         for (magic, ok, done) in states() {
             let secondary = state(magic, ok, done);
+            let offset = mode == UpgradeMode::SwapOffset;
             let expected = if magic == Magic::Good && ok == Flag::Unset {
-                SwapType::Test
+                // Only swap-offset asks for a revert in the secondary trailer.
+                let revert = offset && done == Flag::Set;
+                if revert { SwapType::Revert } else { SwapType::Test }
             } else if magic == Magic::Good && ok == Flag::Set {
                 SwapType::Permanent
             } else if primary.magic == Magic::Good
@@ -169,7 +174,7 @@ fn the_two_trailers_decide_the_swap_type() {
             } else {
                 SwapType::None
             };
-            assert_eq!(TrailerState::swap_type(&primary, &secondary), expected);
+            assert_eq!(TrailerState::swap_type(mode, &primary, &secondary), expected);
         }
     }
 }

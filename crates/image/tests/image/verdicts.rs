@@ -46,7 +46,7 @@ impl Config {
             },
             signed: self.signed,
             strictness,
-            max_size: MaxSize::swap_move(SLOT, SLOT, SECTOR, trailer.size()).unwrap(),
+            max_size: MaxSize::swap_move([SLOT; 2], SECTOR, [trailer.size(); 2]).unwrap(),
             allow_list: self.allow_list,
             ..Rules::default()
         }

@@ -19,7 +19,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use updraft_board::{Board, FlashDevice, Role};
+use updraft_board::{Area, Board, FlashDevice, Role};
 use updraft_boot::factory::{Course, Line};
 use updraft_boot::{BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
@@ -409,12 +409,32 @@ fn specs(board: &Board) -> Vec<DeviceSpec> {
 
 /// Programs `image` into `area` as a probe does: erased first, and no rule asked.
 pub fn program(flash: &mut SimFlash, area: AreaId, image: &[u8]) -> Result<(), SimError> {
+    program_at(flash, area, 0, image)
+}
+
+/// The same with the image beginning at offset `start` of the area.
+pub fn program_at(
+    flash: &mut SimFlash,
+    area: AreaId,
+    start: u32,
+    image: &[u8],
+) -> Result<(), SimError> {
     let info = flash.info(area);
     let erased = info.map_or(0xff, |info| info.erased);
     let mut bytes = vec![erased; flash.bytes(area).len()];
     let out = SimError::OutOfBounds { address: 0, len: image.len() as u32 };
-    bytes.get_mut(..image.len()).ok_or(out)?.copy_from_slice(image);
+    let room = bytes.get_mut(start as usize..).and_then(|bytes| bytes.get_mut(..image.len()));
+    room.ok_or(out)?.copy_from_slice(image);
     flash.load(area, 0, &bytes)
+}
+
+/// Where an image that is put into `area` begins, in bytes: an update at its place in the
+/// secondary slot, anything else at the start.
+pub fn update_start(board: &Board, flash: &SimFlash, area: &Area) -> u32 {
+    match area.role {
+        Role::Secondary => trailers(board).update_start(flash, area.id),
+        _ => 0,
+    }
 }
 
 /// The update state of image 0 as the application of `board` sees it.

@@ -120,7 +120,8 @@ struct Author<'b> {
 impl Author<'_> {
     fn upload(&mut self, image: &[u8]) -> Result<(), StreamError<Error<SimError>>> {
         let dfu = dfu(self.board, &self.flash).map_err(|_| StreamError::NoArea)?;
-        let mut writer = SlotWriter::<512>::new(&mut self.flash, dfu.secondary_trailer())?;
+        let (trailer, start) = (dfu.secondary_trailer(), dfu.update_start(&self.flash));
+        let mut writer = SlotWriter::<512>::new(&mut self.flash, trailer, start)?;
         writer.write(&mut self.flash, image)?;
         writer.finish(&mut self.flash).map(drop)
     }
