@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<io::Result<Vec<PathBuf>>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
+    files.sort_by(|one, other| one.file_stem().cmp(&other.file_stem()));
     let mut table = String::from("&[\n");
     for path in files {
         let path = path.canonicalize()?;

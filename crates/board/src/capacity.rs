@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use updraft_flash::SectorRun;
-use updraft_image::{MaxSize, TrailerLayout, UpgradeMode, align_up};
+use updraft_image::{MaxSize, TrailerLayout, UpgradeMode, align_down, align_up};
 
 use crate::schema::Role;
-use crate::slots::{count, covering, uniform};
+use crate::slots::{count, covering, end_of, uniform};
 use crate::{Area, Board};
 
 /// The largest image of a slot pair.
@@ -50,8 +50,8 @@ impl<'b> Slots<'b> {
             primary,
             secondary,
             trailer: board.trailer(primary)?,
-            first: board.sectors(primary),
-            second: secondary.map(|area| board.sectors(area)).unwrap_or_default(),
+            first: board.swap_units(primary),
+            second: secondary.map(|area| board.swap_units(area)).unwrap_or_default(),
         })
     }
 
@@ -59,6 +59,7 @@ impl<'b> Slots<'b> {
         match self.board.mode() {
             UpgradeMode::SwapMove | UpgradeMode::SwapOffset => self.whole_sectors(),
             UpgradeMode::SwapScratch => self.scratch(),
+            UpgradeMode::StatusPartition => self.beside_status_area(),
             mode => Some(self.below_trailer(mode)),
         }
     }
@@ -110,15 +111,38 @@ impl<'b> Slots<'b> {
         Some(Capacity { max_image, working })
     }
 
+    /// Whole sectors below the trailer, less one to move into where there is no scratch area.
+    fn beside_status_area(&self) -> Option<Capacity> {
+        if self.board.area(Role::Scratch).is_none() {
+            return self.whole_sectors(&self.first, &self.second, "primary");
+        }
+        let (slot, below) = (self.trailer.slot_size(), self.trailer.status());
+        let edge = |runs: &[SectorRun]| {
+            let (sectors, end) = covering(runs, below);
+            if end == below { end } else { end_of(runs, sectors.saturating_sub(1)) }
+        };
+        let max_image = edge(&self.first).min(edge(&self.second));
+        let working =
+            format!("slot {slot} − {} in the trailer's sectors = {max_image}", slot - max_image);
+        Some(Capacity { max_image, working })
+    }
+
     fn below_trailer(&self, mode: UpgradeMode) -> Capacity {
         let smaller = self
             .secondary
             .filter(|secondary| secondary.size < self.primary.size)
             .and_then(|secondary| self.board.trailer(secondary))
             .unwrap_or(self.trailer);
-        let max_image = MaxSize::below_trailer(mode, &smaller);
+        let below = MaxSize::below_trailer(mode, &smaller);
         let slot = smaller.slot_size();
-        let working = format!("slot {slot} − trailer fields {} = {max_image}", slot - max_image);
+        // A row that is written for a field of the trailer is written whole.
+        let slots = [Some(self.primary), self.secondary].into_iter().flatten();
+        let rows =
+            slots.map(|area| self.board.device(area)).filter(|it| it.kind().writes_replace());
+        let row = rows.map(|device| device.write_size).max().unwrap_or(1);
+        let max_image = align_down(below, row);
+        let what = if row > 1 { "rows with trailer fields" } else { "trailer fields" };
+        let working = format!("slot {slot} − {what} {} = {max_image}", slot - max_image);
         match (mode, &self.board.boot().ram_load) {
             (UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad, Some(ram))
                 if ram.size < max_image =>

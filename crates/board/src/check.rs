@@ -1,13 +1,13 @@
 //! What a board file has to fulfil before anybody may work with it. Every refusal shows its
 //! arithmetic.
 
-use updraft_flash::{AreaId, Kind};
+use updraft_flash::AreaId;
 use updraft_image::{HashKind, TrailerLayout, UpgradeMode};
 use uuid::Uuid;
 
-use crate::schema::{BoardFile, FlashDevice, Role, Signature};
+use crate::schema::{BoardFile, FlashDevice, FlashKind, Role, Signature};
 use crate::text::{Named as _, bytes};
-use crate::{Area, Board, slots};
+use crate::{Area, Board, safety, slots};
 
 /// Largest `max_sectors`: what a swap can count in 16 bits.
 const MOST_SECTORS: u32 = 0xffff;
@@ -54,6 +54,7 @@ pub(crate) fn check(file: BoardFile) -> Result<Board, Findings> {
     let areas = areas(&file)?;
     let board = Board { file, areas, ids };
     boot(&board)?;
+    safety::check(&board)?;
     slots::check(&board)?;
     image(&board)?;
     Ok(board)
@@ -118,6 +119,7 @@ fn devices(file: &BoardFile) -> Result<(), Findings> {
             let write = device.write_size;
             found.add(key("write_size"), format!("{write} is no power of two"));
         }
+        kind(device, &key, &mut found);
         sectors(device, &key("sectors"), &mut found);
         for id in &device.jedec {
             if id.len() != 6 || !id.chars().all(|c| c.is_ascii_hexdigit()) {
@@ -126,6 +128,53 @@ fn devices(file: &BoardFile) -> Result<(), Findings> {
         }
     }
     found.then(())
+}
+
+/// What the kind of a device asks of its numbers.
+fn kind(device: &FlashDevice, key: &dyn Fn(&str) -> String, found: &mut Findings) {
+    let (name, write) = (&device.name, device.write_size);
+    match (device.kind, device.word, device.word_writes) {
+        (FlashKind::NorLimited, Some(word), Some(writes)) => {
+            if !word.is_power_of_two() {
+                found.add(key("word"), format!("{word} is no power of two"));
+            } else if let Some(run) = device.sectors.iter().find(|run| run.size % word != 0) {
+                let size = run.size;
+                found.add(key("word"), format!("a sector of {size} bytes is no whole words"));
+            }
+            if writes == 0 {
+                found.add(key("word_writes"), "a word that takes no write cannot be used");
+            }
+        }
+        (FlashKind::NorLimited, word, _) => {
+            let missing = if word.is_none() { "word" } else { "word_writes" };
+            found.add(
+                key("kind"),
+                format!(
+                    "nor-limited flash \"{name}\" needs `{missing}`: it takes `word_writes` \
+                     writes of `word` bytes between two erases"
+                ),
+            );
+        }
+        (_, None, None) => {}
+        (kind, word, _) => {
+            let extra = if word.is_some() { "word" } else { "word_writes" };
+            found.add(
+                key(extra),
+                format!("only nor-limited flash has `{extra}`, this is {}", kind.word()),
+            );
+        }
+    }
+    let rows = device.kind == FlashKind::SelfErasingRows;
+    if let Some(run) = device.sectors.iter().find(|run| rows && run.size != write) {
+        found.add(
+            key("write_size"),
+            format!(
+                "a self-erasing row is a sector: flash \"{name}\" has sectors of {} bytes, and \
+                 {write} are written at once",
+                run.size
+            ),
+        );
+    }
 }
 
 fn sectors(device: &FlashDevice, key: &str, found: &mut Findings) {
@@ -297,15 +346,6 @@ fn overlaps(file: &BoardFile, areas: &[Area], found: &mut Findings) {
     }
 }
 
-/// Whether a mode keeps its promises on flash of a kind, whatever moment power goes.
-const fn is_safe(mode: UpgradeMode, kind: Kind) -> bool {
-    match (mode, kind) {
-        // A cell of NOR flash takes the status records and flags of every mode one after another.
-        (_, Kind::Nor) => true,
-        _ => false,
-    }
-}
-
 fn boot(board: &Board) -> Result<(), Findings> {
     let mut found = Findings::default();
     let boot = &board.file.boot;
@@ -341,21 +381,6 @@ fn boot(board: &Board) -> Result<(), Findings> {
                     );
                 }
             }
-        }
-    }
-    for area in board.areas.iter().filter(|area| area.role.is_slot() || area.role == Role::Scratch)
-    {
-        let device = &board.file.flash[area.device];
-        if !is_safe(boot.mode, device.kind) {
-            found.add(
-                "boot.mode",
-                format!(
-                    "{} is not safe against power cuts on {} flash, where \"{}\" lies",
-                    boot.mode,
-                    device.kind.word(),
-                    area.name
-                ),
-            );
         }
     }
     found.then(())

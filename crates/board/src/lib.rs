@@ -15,9 +15,11 @@ mod capacity;
 mod check;
 mod error;
 mod names;
+mod safety;
 pub mod schema;
 mod signing;
 mod slots;
+mod status;
 mod text;
 
 use std::fs;
@@ -31,7 +33,7 @@ pub use capacity::{Capacity, UpgradeCost};
 pub use error::{LoadError, Problem};
 pub use names::built_in;
 pub use schema::{
-    Active, Boot, Button, Console, ConsoleKind, Core, DowngradePrevention, FlashDevice,
+    Active, Boot, Button, Console, ConsoleKind, Core, DowngradePrevention, FlashDevice, FlashKind,
     ImageDefaults, Led, Ram, Role, Signature, Watchdog,
 };
 pub use signing::Signing;
@@ -244,6 +246,15 @@ impl Board {
         slots::runs(&self.device(area).sectors, area.offset, area.size)
     }
 
+    /// What swaps exchange of `area` at once, in address order: its sectors, or the board's
+    /// logical sectors.
+    pub fn swap_units(&self, area: &Area) -> Vec<SectorRun> {
+        match self.file.boot.logical_sector {
+            Some(size) if size > 0 => vec![SectorRun { count: area.size / size, size }],
+            _ => self.sectors(area),
+        }
+    }
+
     /// The trailer of a slot or of the scratch area; `None` for all others.
     ///
     /// The records of a pair have the write size of the primary's device, as that is where they
@@ -253,14 +264,20 @@ impl Board {
         let sectors = match area.role {
             Role::Primary | Role::Secondary => max_sectors,
             // The scratch area holds the records of one round.
-            Role::Scratch => 1,
+            Role::Scratch if mode == UpgradeMode::SwapScratch => 1,
             _ => return None,
         };
-        let write = self.status_write_size(area);
+        let write = self.record_size(area);
         TrailerLayout::new(area.size, mode, sectors, write, max_align)
     }
 
-    /// Bytes of one status record in the trailer of `area`.
+    /// Bytes of one status record in the trailer of `area`: one write, but no more than a field.
+    /// Rows that are wider hold several, and only modes that write no records may lie on them.
+    fn record_size(&self, area: &Area) -> u32 {
+        self.status_write_size(area).min(self.file.boot.max_align)
+    }
+
+    /// Bytes that are written at once where the status records of the trailer of `area` go.
     fn status_write_size(&self, area: &Area) -> u32 {
         let image = if area.role.is_slot() { area.image } else { 0 };
         let record = self.device(self.slot(image, Role::Primary).unwrap_or(area)).write_size;

@@ -83,15 +83,35 @@ pub struct Ram {
     pub size: u32,
 }
 
+/// The physics of a flash device, as [`Kind`] without its numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FlashKind {
+    /// `nor`: programming moves bits one way, as often as one likes.
+    #[default]
+    Nor,
+    /// `nor-limited`: the same, but a word takes only so many writes between erases.
+    NorLimited,
+    /// `ecc-words`: a word is written once.
+    EccWords,
+    /// `self-erasing-rows`: a write replaces a row.
+    SelfErasingRows,
+}
+
 /// `[[flash]]`: a flash device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlashDevice {
     /// What areas call it.
     pub name: String,
-    /// Its physics: `nor`.
+    /// Its physics. Default `nor`.
     #[serde(default, with = "named")]
-    pub kind: Kind,
+    pub kind: FlashKind,
+    /// Bytes of a word, with `nor-limited`: what `word_writes` counts for.
+    #[serde(default, with = "size_option", skip_serializing_if = "Option::is_none")]
+    pub word: Option<u32>,
+    /// How often a word may be written between two erases, with `nor-limited`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word_writes: Option<u32>,
     /// Where it is mapped into memory; left out for a device that code cannot run from.
     #[serde(default, with = "size_option", skip_serializing_if = "Option::is_none")]
     pub base: Option<u32>,
@@ -127,10 +147,24 @@ impl FlashDevice {
     /// Its geometry.
     pub fn geometry(&self) -> Geometry<'_> {
         Geometry {
-            kind: self.kind,
+            kind: self.kind(),
             write_size: self.write_size,
             erased: self.erased,
             sectors: &self.sectors,
+        }
+    }
+
+    /// Its physics.
+    pub fn kind(&self) -> Kind {
+        match self.kind {
+            FlashKind::Nor => Kind::Nor,
+            // The loader sees to it that both are there.
+            FlashKind::NorLimited => Kind::NorLimited {
+                word: self.word.unwrap_or(self.write_size),
+                programs: self.word_writes.unwrap_or(1),
+            },
+            FlashKind::EccWords => Kind::EccWords,
+            FlashKind::SelfErasingRows => Kind::SelfErasingRows,
         }
     }
 
@@ -284,6 +318,10 @@ pub struct Boot {
     /// agree on it.
     #[serde(default = "Boot::usual_sectors")]
     pub max_sectors: u32,
+    /// The unit in which swaps exchange slots, where that is not the sectors themselves: a power
+    /// of two, whose multiples are sector boundaries in every slot. Default: the sectors.
+    #[serde(default, with = "size_option", skip_serializing_if = "Option::is_none")]
+    pub logical_sector: Option<u32>,
     /// Spacing of the trailer's fields: 8 (default), 16 or 32 bytes.
     #[serde(default = "Boot::usual_align", with = "size")]
     pub max_align: u32,

@@ -57,7 +57,7 @@ impl Board {
             pad,
             confirm,
             slot_size: slot.size,
-            align: self.device(primary).write_size,
+            align: self.device(primary).write_size.min(boot.max_align),
             max_align: boot.max_align,
             max_sectors: boot.max_sectors,
             mode: boot.mode,

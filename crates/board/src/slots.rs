@@ -8,7 +8,7 @@ use updraft_image::{TrailerLayout, UpgradeMode};
 
 use crate::check::Findings;
 use crate::schema::Role;
-use crate::{Area, Board};
+use crate::{Area, Board, status};
 
 /// The runs of sectors that make up `size` bytes from `offset` on; both lie on boundaries.
 pub(crate) fn runs(device: &[SectorRun], offset: u32, size: u32) -> Vec<SectorRun> {
@@ -51,6 +51,17 @@ pub(crate) fn covering(runs: &[SectorRun], bytes: u32) -> (u32, u32) {
     (sectors, end)
 }
 
+/// Where the first `sectors` sectors end.
+pub(crate) fn end_of(runs: &[SectorRun], sectors: u32) -> u32 {
+    let (mut left, mut end) = (sectors, 0);
+    for run in runs {
+        let some = left.min(run.count);
+        left -= some;
+        end += some * run.size;
+    }
+    end
+}
+
 fn describe(runs: &[SectorRun]) -> String {
     let runs: Vec<_> = runs.iter().map(|run| format!("{} × {}", run.count, run.size)).collect();
     runs.join(" + ")
@@ -78,18 +89,72 @@ pub(crate) fn check(board: &Board) -> Result<(), Findings> {
             }
         }
     }
+    let missing =
+        |role: Role| format!("{} needs a {} area, there is none", board.mode(), role.name());
     if board.mode() == UpgradeMode::SwapScratch {
         match board.area(Role::Scratch) {
             Some(scratch) => slot(board, scratch, &mut found),
-            None => found.add("area", "swap-scratch needs a scratch area, there is none"),
+            None => found.add("area", missing(Role::Scratch)),
         }
     }
+    if board.mode() == UpgradeMode::StatusPartition && board.area(Role::Status).is_none() {
+        found.add("area", missing(Role::Status));
+    }
+    logical(board, &mut found);
     if found.0.is_empty() {
         for image in 0..board.images() {
             pair(board, image, &mut found);
         }
+        let status = board.area(Role::Status);
+        if let Some(area) = status.filter(|_| board.mode() == UpgradeMode::StatusPartition) {
+            status::check(board, area, &mut found);
+        }
     }
     if found.0.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// Whether every area that takes part in a swap is made of whole logical sectors.
+fn logical(board: &Board, found: &mut Findings) {
+    let Some(size) = board.boot().logical_sector else { return };
+    let key = "boot.logical_sector";
+    if !board.mode().swaps() {
+        found.add(key, format!("{} exchanges nothing: leave it out", board.mode()));
+        return;
+    }
+    if !size.is_power_of_two() {
+        found.add(key, format!("{size} is no power of two"));
+        return;
+    }
+    let swapped = |area: &&Area| area.role.is_slot() || area.role == Role::Scratch;
+    for area in board.areas().iter().filter(swapped) {
+        let geometry = board.device(area).geometry();
+        let edges = (0..area.size).step_by(size as usize).map(|at| area.offset + at);
+        let mut sectors = edges.filter_map(|at| Some((at, geometry.sector_at(at)?)));
+        if let Some((at, sector)) = sectors.find(|(at, sector)| sector.offset != *at) {
+            found.add(
+                key,
+                format!(
+                    "\"{}\" cannot be exchanged {size} bytes at a time: {:#x} lies inside the \
+                     {}-byte sector from {:#x} to {:#x}",
+                    area.name,
+                    at - area.offset,
+                    sector.size,
+                    sector.offset - area.offset.min(sector.offset),
+                    sector.end() - area.offset
+                ),
+            );
+        } else if !area.size.is_multiple_of(size) {
+            found.add(
+                key,
+                format!(
+                    "\"{}\" of {:#x} bytes is not whole logical sectors of {size}: {} over",
+                    area.name,
+                    area.size,
+                    area.size % size
+                ),
+            );
+        }
+    }
 }
 
 /// What holds for one slot, or the scratch area, by itself.
@@ -97,7 +162,7 @@ fn slot(board: &Board, area: &Area, found: &mut Findings) {
     let boot = board.boot();
     let (name, write) = (&area.name, board.device(area).write_size);
     let key = format!("area[{}]", area.row);
-    if write > boot.max_align {
+    if write > boot.max_align && !board.device(area).kind().writes_replace() {
         found.add(
             "boot.max_align",
             format!(
@@ -108,14 +173,15 @@ fn slot(board: &Board, area: &Area, found: &mut Findings) {
         );
     }
     let scratch = area.role == Role::Scratch;
-    let sectors = count(&board.sectors(area));
+    let units = board.swap_units(area);
+    let sectors = count(&units);
     if !scratch && board.has_secondary() && sectors > boot.max_sectors {
         found.add(
             "boot.max_sectors",
             format!(
                 "\"{name}\" has {sectors} sectors ({}), {} more than the {} that the swap status \
                  has records for",
-                describe(&board.sectors(area)),
+                describe(&units),
                 sectors - boot.max_sectors,
                 boot.max_sectors
             ),
@@ -124,7 +190,7 @@ fn slot(board: &Board, area: &Area, found: &mut Findings) {
     if board.trailer(area).is_none() {
         let records = if scratch { 1 } else { u64::from(boot.max_sectors) };
         let states = u64::from(boot.mode.status_states());
-        let status = records * states * u64::from(board.status_write_size(area));
+        let status = records * states * u64::from(board.record_size(area));
         let info = TrailerLayout::new(u32::MAX, boot.mode, 0, 1, boot.max_align)
             .map_or(0, |layout| u64::from(layout.size()));
         found.add(
@@ -132,7 +198,7 @@ fn slot(board: &Board, area: &Area, found: &mut Findings) {
             format!(
                 "the trailer of \"{name}\" takes {records} sectors × {states} records × {} bytes \
                  + {info} = {} bytes, the area has {}",
-                board.status_write_size(area),
+                board.record_size(area),
                 status + info,
                 area.size
             ),
@@ -160,10 +226,12 @@ fn pair(board: &Board, image: u8, found: &mut Findings) {
         return;
     };
     let key = format!("area[{}].size", secondary.row);
-    let (first, second) = (board.sectors(primary), board.sectors(secondary));
+    let (first, second) = (board.swap_units(primary), board.swap_units(secondary));
     let names = format!("\"{}\" and \"{}\"", primary.name, secondary.name);
+    // Without a scratch area, sectors are exchanged by moving them up.
+    let moves = board.mode() == UpgradeMode::StatusPartition && board.area(Role::Scratch).is_none();
     match board.mode() {
-        mode @ (UpgradeMode::SwapMove | UpgradeMode::SwapOffset) => {
+        mode if moves || matches!(mode, UpgradeMode::SwapMove | UpgradeMode::SwapOffset) => {
             let (one, two) = (uniform(&first), uniform(&second));
             if one.is_none() || one != two {
                 found.add(
@@ -178,8 +246,8 @@ fn pair(board: &Board, image: u8, found: &mut Findings) {
             }
             let (primary, secondary) = (count(&first), count(&second));
             let (more, less, rule) = match mode {
-                UpgradeMode::SwapMove => (primary, secondary, "primary = secondary (+ 1)"),
-                _ => (secondary, primary, "secondary = primary (+ 1)"),
+                UpgradeMode::SwapOffset => (secondary, primary, "secondary = primary (+ 1)"),
+                _ => (primary, secondary, "primary = secondary (+ 1)"),
             };
             if more != less && Some(more) != less.checked_add(1) {
                 found.add(
@@ -191,7 +259,7 @@ fn pair(board: &Board, image: u8, found: &mut Findings) {
                 );
             }
         }
-        UpgradeMode::SwapScratch | UpgradeMode::OverwriteOnly => {
+        UpgradeMode::SwapScratch | UpgradeMode::OverwriteOnly | UpgradeMode::StatusPartition => {
             if primary.size != secondary.size {
                 found.add(
                     key,
@@ -221,25 +289,24 @@ fn chunks(
     (first, second): (&[SectorRun], &[SectorRun]),
     found: &mut Findings,
 ) {
-    let scratch = board
-        .area(Role::Scratch)
-        .filter(|_| board.mode() == UpgradeMode::SwapScratch)
-        .inspect(|scratch| {
-            let status = board.device(scratch).write_size;
-            for area in board.areas().iter().filter(|area| area.role == Role::Primary) {
-                let write = board.device(area).write_size;
-                if status > write {
-                    found.add(
-                        format!("area[{}].flash", scratch.row),
-                        format!(
-                            "status records would be {status} bytes apart as on \"{}\", but \
+    let exchanges = matches!(board.mode(), UpgradeMode::SwapScratch | UpgradeMode::StatusPartition);
+    let records = board.mode() == UpgradeMode::SwapScratch;
+    let scratch = board.area(Role::Scratch).filter(|_| exchanges).inspect(|scratch| {
+        let status = board.device(scratch).write_size;
+        for area in board.areas().iter().filter(|area| area.role == Role::Primary) {
+            let write = board.device(area).write_size;
+            if records && status > write {
+                found.add(
+                    format!("area[{}].flash", scratch.row),
+                    format!(
+                        "status records would be {status} bytes apart as on \"{}\", but \
                              \"{}\" has room for records of {write} bytes",
-                            scratch.name, area.name
-                        ),
-                    );
-                }
+                        scratch.name, area.name
+                    ),
+                );
             }
-        });
+        }
+    });
     let each = |runs: &[SectorRun]| {
         let sizes: Vec<_> = runs.to_vec();
         sizes.into_iter().flat_map(|run| std::iter::repeat_n(run.size, run.count as usize))

@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::ser::Serializer;
-use updraft_flash::Kind;
 use updraft_image::{HashKind, UpgradeMode};
+
+use crate::schema::FlashKind;
 
 /// Sizes and addresses: an integer, or a string such as `"512K"`, `"4 MiB"` or `"0x74000"`.
 pub(crate) mod size {
@@ -85,9 +86,14 @@ pub(crate) trait Named: Copy + PartialEq + 'static {
     }
 }
 
-impl Named for Kind {
+impl Named for FlashKind {
     const WHAT: &str = "flash kind";
-    const NAMES: &[(Self, &str)] = &[(Self::Nor, "nor")];
+    const NAMES: &[(Self, &str)] = &[
+        (Self::Nor, "nor"),
+        (Self::NorLimited, "nor-limited"),
+        (Self::EccWords, "ecc-words"),
+        (Self::SelfErasingRows, "self-erasing-rows"),
+    ];
 }
 
 impl Named for HashKind {

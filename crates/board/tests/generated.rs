@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use updraft_board::{Board, LoadError, Role};
 use updraft_image::UpgradeMode;
 
-/// Checks every fact of a board against its geometry.
+/// Checks every fact of a board against its geometry, and against the kinds of its flash.
 fn holds_together(board: &Board) {
     for (index, area) in board.areas().iter().enumerate() {
         let device = board.device(area);
@@ -25,6 +25,10 @@ fn holds_together(board: &Board) {
         assert!(trailer.status() <= trailer.swap_size());
         assert!(trailer.magic() + 16 == primary.size);
         let capacity = board.capacity(image);
+        let device = board.device(primary);
+        if device.kind().writes_replace() {
+            assert!(capacity.max_image.is_multiple_of(device.write_size), "{}", capacity.working);
+        }
         assert!(capacity.max_image < primary.size, "{}", capacity.working);
         assert!(capacity.max_image > board.image_defaults().header_size);
         if board.mode().swaps() {
@@ -63,14 +67,24 @@ prop_compose! {
     /// A device whose sectors are mostly `sector` bytes.
     fn device(sector: u32)(
         write in skewed(power(0..5)),
+        kind in prop::sample::select(vec![
+            "nor", "nor", "nor", "nor-limited", "ecc-words", "self-erasing-rows",
+        ]),
+        word in power(0..4),
+        word_writes in 0u32..4,
         base in seldom("base = 0\n", ""),
         erased in prop_oneof![20 => Just(0xff), 10 => Just(0), 1 => Just(0x55)],
         first in prop_oneof![8 => Just(None), 1 => power(8..16).prop_map(Some)],
         count in skewed(80u32..400),
     ) -> String {
         let other = first.map_or(String::new(), |size| format!("{{ size = {size}, count = 4 }}, "));
+        let (write, more) = match kind {
+            "self-erasing-rows" => (sector, String::new()),
+            "nor-limited" => (write, format!("word = {word}\nword_writes = {word_writes}\n")),
+            _ => (write, String::new()),
+        };
         format!(
-            "{base}write_size = {write}\nerased = {erased}\n\
+            "{base}kind = '{kind}'\n{more}write_size = {write}\nerased = {erased}\n\
              sectors = [{other}{{ size = {sector}, count = {count} }}]\n"
         )
     }
@@ -85,7 +99,8 @@ prop_compose! {
             0..3,
         ),
         slot in 3u32..40,
-        scratch in 1u32..4,
+        scratch in seldom(Some(2u32), None),
+        status in 8u32..40,
         spare in prop::sample::select(vec![(0, 0), (0, 0), (0, 0), (1, 0), (0, 1), (2, 0)]),
         external in 0usize..2,
         images in seldom(1u8, 2),
@@ -110,7 +125,10 @@ prop_compose! {
             add(Role::Primary, image, 0, slot + spare.0, 0);
             add(Role::Secondary, image, external, slot + spare.1, 0);
         }
-        add(Role::Scratch, 0, 0, scratch, 0);
+        if let Some(scratch) = scratch {
+            add(Role::Scratch, 0, 0, scratch, 0);
+        }
+        add(Role::Status, 0, 0, status, 0);
         for (role, device, size, gap) in rows {
             add(role, 0, device, size, gap);
         }
@@ -126,16 +144,18 @@ prop_compose! {
         mode in prop::sample::select(UpgradeMode::ALL.to_vec()),
         max_sectors in skewed(40u32..200),
         max_align in prop::sample::select(vec![8, 16, 32, 32, 16, 4]),
+        logical in prop_oneof![8 => Just(None), 1 => power(9..16).prop_map(Some)],
         header in skewed(power(6..11)),
         vectors in power(2..8),
     ) -> String {
+        let logical = logical.map_or(String::new(), |size| format!("logical_sector = {size}\n"));
         format!(
             "name = 'generated'\ndescription = ''\n\
              [[core]]\nname = 'app'\narch = 'x'\ntarget = 'x'\nmhz = 1\nvector_align = {vectors}\n\
              [[ram]]\nbase = 0x2000_0000\nsize = '64K'\n\
              [[flash]]\nname = 'f0'\n{first}[[flash]]\nname = 'f1'\n{second}{areas}\
              [boot]\nmode = '{mode}'\nmax_sectors = {max_sectors}\nmax_align = {max_align}\n\
-             ram_load = {{ base = 0x2000_0000, size = '64K' }}\n\
+             {logical}ram_load = {{ base = 0x2000_0000, size = '64K' }}\n\
              [image]\nheader_size = {header}\n",
         )
     }

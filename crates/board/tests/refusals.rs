@@ -151,7 +151,7 @@ mod text {
             refusal(&[("swap-move", "swap-mov")]),
             "boot.mode: \"swap-mov\" is no upgrade mode; known: single-slot, swap-scratch, \
              overwrite-only, swap-move, direct-xip, direct-xip-revert, ram-load, firmware-loader, \
-             single-slot-ram-load, swap-offset"
+             single-slot-ram-load, swap-offset, status-partition"
         );
         let problem = refusal(&[("base = 0x08000000", "base = 0x08000000\nkind = \"nand\"")]);
         assert!(problem.starts_with("flash[0].kind: \"nand\" is no flash kind"), "{problem}");
@@ -595,6 +595,131 @@ mod image {
         assert_eq!(
             refusal(&[("header_size = 0x200", "confirm = true")]),
             "image.confirm: only padded images have a trailer to confirm: add `pad = true`"
+        );
+    }
+}
+
+mod kinds {
+    use super::*;
+
+    const WRITES: &str = "base = 0x08000000";
+
+    fn kind(lines: &str) -> String {
+        refusal(&[(WRITES, &format!("{WRITES}\n{lines}"))])
+    }
+
+    #[test]
+    fn unknown_kinds_list_the_known_ones() {
+        assert_eq!(
+            kind("kind = \"nand\""),
+            "flash[0].kind: \"nand\" is no flash kind; known: nor, nor-limited, ecc-words, \
+             self-erasing-rows"
+        );
+    }
+
+    #[test]
+    fn a_limit_without_its_numbers() {
+        let problem = kind("kind = \"nor-limited\"\nword = 4");
+        assert_eq!(
+            problem,
+            "flash[0].kind: nor-limited flash \"internal\" needs `word_writes`: it takes \
+             `word_writes` writes of `word` bytes between two erases"
+        );
+        assert!(kind("kind = \"nor-limited\"\nword_writes = 2").contains("needs `word`"));
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be() {
+        let limited = |word, writes| {
+            kind(&format!("kind = \"nor-limited\"\nword = {word}\nword_writes = {writes}"))
+        };
+        assert_eq!(limited(12, 2), "flash[0].word: 12 is no power of two");
+        assert_eq!(limited(8192, 2), "flash[0].word: a sector of 4096 bytes is no whole words");
+        assert_eq!(
+            limited(8, 0),
+            "flash[0].word_writes: a word that takes no write cannot be used"
+        );
+    }
+
+    #[test]
+    fn numbers_that_a_kind_does_not_have() {
+        assert_eq!(
+            kind("kind = \"ecc-words\"\nword_writes = 2"),
+            "flash[0].word_writes: only nor-limited flash has `word_writes`, this is ecc-words"
+        );
+        assert_eq!(
+            kind("word = 4"),
+            "flash[0].word: only nor-limited flash has `word`, this is nor"
+        );
+    }
+
+    #[test]
+    fn rows_that_are_no_sectors() {
+        let problem = kind("kind = \"self-erasing-rows\"");
+        assert_eq!(
+            problem,
+            "flash[0].write_size: a self-erasing row is a sector: flash \"internal\" has sectors \
+             of 4096 bytes, and 8 are written at once"
+        );
+    }
+}
+
+mod logical_sectors {
+    use super::*;
+
+    fn logical(size: &str) -> String {
+        format!("max_sectors = 64\nlogical_sector = {size}")
+    }
+
+    #[test]
+    fn slots_are_counted_in_them() {
+        let board = load(&[("max_sectors = 64", &logical("\"8K\""))]);
+        // 16 logical sectors of 8 KiB, one to move into and one for the trailer.
+        assert_eq!(board.capacity(0).max_image, 14 * 8192);
+        let problems = refusals(&[("max_sectors = 64", "max_sectors = 15\nlogical_sector = 8192")]);
+        assert_eq!(
+            problems[0],
+            "boot.max_sectors: \"first\" has 16 sectors (16 × 8192), 1 more than the 15 that the \
+             swap status has records for"
+        );
+    }
+
+    #[test]
+    fn sizes_that_are_none() {
+        assert_eq!(
+            refusal(&[("max_sectors = 64", &logical("12288"))]),
+            "boot.logical_sector: 12288 is no power of two"
+        );
+    }
+
+    #[test]
+    fn boundaries_that_are_inside_a_sector() {
+        let problems = refusals(&[("max_sectors = 64", &logical("2048"))]);
+        assert_eq!(
+            problems[0],
+            "boot.logical_sector: \"first\" cannot be exchanged 2048 bytes at a time: 0x800 lies \
+             inside the 4096-byte sector from 0x0 to 0x1000"
+        );
+    }
+
+    #[test]
+    fn slots_that_are_not_whole_ones() {
+        let problems = refusals(&[
+            ("size = \"128K\"", "size = \"124K\""),
+            ("max_sectors = 64", &logical("8192")),
+        ]);
+        assert_eq!(
+            problems[0],
+            "boot.logical_sector: \"first\" of 0x1f000 bytes is not whole logical sectors of \
+             8192: 4096 over"
+        );
+    }
+
+    #[test]
+    fn modes_that_exchange_nothing_have_none() {
+        assert_eq!(
+            refusal(&[("swap-move", "overwrite-only"), ("max_sectors = 64", &logical("8192"))]),
+            "boot.logical_sector: overwrite-only exchanges nothing: leave it out"
         );
     }
 }

@@ -53,7 +53,8 @@ fn an_unknown_name_is_answered_with_the_nearest_ones() {
     assert!(matches!(error, LoadError::Unknown { .. }));
     assert_eq!(
         error.to_string(),
-        "there is no board \"virtual-nro-4k\"; did you mean virtual-nor-4k?"
+        "there is no board \"virtual-nro-4k\"; did you mean virtual-nor-4k or \
+         virtual-nrf52?"
     );
     let error = Board::load("esp32").unwrap_err().to_string();
     assert!(error.ends_with(", or give the path of a board file"), "{error}");

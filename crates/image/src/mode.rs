@@ -5,7 +5,7 @@ use core::fmt;
 use crate::trailer::{TrailerLayout, align_up};
 
 /// How a bootloader brings a new image to where it runs. The numbers are those of MCUboot's shared
-/// data and of SMP's bootloader information.
+/// data and of SMP's bootloader information; what has none there is 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -30,11 +30,14 @@ pub enum UpgradeMode {
     SingleSlotRamLoad = 8,
     /// Swap with the update one sector up in the secondary slot.
     SwapOffset = 9,
+    /// Swap with the status in an area of its own, in several copies with checks. For devices
+    /// whose rows are wider than a trailer's fields. Known from Infineon's builds of MCUboot.
+    StatusPartition = 255,
 }
 
 impl UpgradeMode {
     /// Every mode.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SingleSlot,
         Self::SwapScratch,
         Self::OverwriteOnly,
@@ -45,6 +48,7 @@ impl UpgradeMode {
         Self::FirmwareLoader,
         Self::SingleSlotRamLoad,
         Self::SwapOffset,
+        Self::StatusPartition,
     ];
 
     /// The name used in board files.
@@ -60,18 +64,25 @@ impl UpgradeMode {
             Self::FirmwareLoader => "firmware-loader",
             Self::SingleSlotRamLoad => "single-slot-ram-load",
             Self::SwapOffset => "swap-offset",
+            Self::StatusPartition => "status-partition",
         }
     }
 
     /// Whether the old image is kept in the secondary slot, so that a test can be reverted.
     pub const fn swaps(self) -> bool {
-        matches!(self, Self::SwapScratch | Self::SwapMove | Self::SwapOffset)
+        matches!(
+            self,
+            Self::SwapScratch | Self::SwapMove | Self::SwapOffset | Self::StatusPartition
+        )
     }
 
     /// Swap status records per sector in the trailer.
     pub const fn status_states(self) -> u32 {
         match self {
-            Self::SingleSlot | Self::FirmwareLoader | Self::SingleSlotRamLoad => 0,
+            Self::SingleSlot
+            | Self::FirmwareLoader
+            | Self::SingleSlotRamLoad
+            | Self::StatusPartition => 0,
             Self::SwapOffset => 2,
             _ => 3,
         }

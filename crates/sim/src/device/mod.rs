@@ -398,7 +398,7 @@ pub fn copy_of_flash(board: &Board, path: &Path) -> io::Result<SimFlash> {
 
 fn specs(board: &Board) -> Vec<DeviceSpec> {
     let spec = |device: &FlashDevice| DeviceSpec {
-        kind: device.kind,
+        kind: device.kind(),
         write_size: device.write_size,
         erased: device.erased,
         sectors: device.sectors.clone(),
