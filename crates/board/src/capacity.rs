@@ -73,7 +73,7 @@ impl<'b> Slots<'b> {
         };
         let other = self.secondary.and_then(|area| self.board.trailer(area));
         let sizes = [self.trailer.size(), other.unwrap_or(self.trailer).size()];
-        let moves = self.board.mode() == UpgradeMode::SwapMove;
+        let moves = self.board.mode() != UpgradeMode::SwapOffset;
         let max_size = if moves { MaxSize::swap_move } else { MaxSize::swap_offset };
         let max_image = max_size([primary, secondary], sector, sizes)?;
         let trailers = [align_up(sizes[0], sector)? / sector, align_up(sizes[1], sector)? / sector];
@@ -114,7 +114,7 @@ impl<'b> Slots<'b> {
     /// Whole sectors below the trailer, less one to move into where there is no scratch area.
     fn beside_status_area(&self) -> Option<Capacity> {
         if self.board.area(Role::Scratch).is_none() {
-            return self.whole_sectors(&self.first, &self.second, "primary");
+            return self.whole_sectors();
         }
         let (slot, below) = (self.trailer.slot_size(), self.trailer.status());
         let edge = |runs: &[SectorRun]| {

@@ -10,6 +10,53 @@
 //! A [`Board`] has passed every check: areas lie within their devices and apart from each other,
 //! slots hold their trailers and suit the upgrade mode, and an image of some size fits. What a
 //! file may contain is in [`schema`] and in `boards/README.md`.
+//!
+//! # Modes and kinds of flash
+//!
+//! A mode writes to trailers while it works, field by field. Whether it can do so safely follows
+//! from what the flash does to a cell that is written
+//! ([`Kind`](updraft_flash::Kind)) and from what a mode makes of a trailer:
+//!
+//! | mode | trailers hold | `nor` | `nor-limited` | `ecc-words` | `self-erasing-rows` |
+//! |---|---|---|---|---|---|
+//! | single-slot, single-slot-ram-load, firmware-loader, direct-xip, ram-load | nothing that is read | safe | safe | safe | safe |
+//! | overwrite-only, status-partition | a request | safe | *a* | *a* | safe, *b* |
+//! | direct-xip-revert | the course of a trial | safe | *a* | *a*, *c* | *d* |
+//! | swap-scratch, swap-move, swap-offset | every step | safe | *a*, *e* | *a*, *e* | *d* |
+//!
+//! **NOR** takes everything: a write moves the bits of its own cells and no others, and may be
+//! repeated.
+//!
+//! *a*: **safe if no word holds more than it takes writes.** Fields and status records are each
+//! written once between two erases, by themselves. So the writes that a word sees are the fields,
+//! the records, and the end of an image that lie in it; the loader counts them for every word of
+//! every trailer. A torn write that changed nothing is repeated, and one that changed something
+//! counts as written, so power cuts add none. A word of `ecc-words` is one write, and fields are at
+//! least one write apart: there it always holds. With bytes written one by one, a 4-byte word of a
+//! swap's trailer holds four records.
+//!
+//! *b*: **safe because a request may be lost.** A row holds several fields, and a write replaces
+//! the row: a torn one may take the fields with it that were there. In these modes they only ask
+//! for an upgrade, and a request that is lost before it is complete was never made; the bootloader
+//! clears it once the upgrade is done, which may be done twice. What must not be lost is the image:
+//! it ends before the first row that holds a field. How far a swap has come is in the status area,
+//! row by row, each with a second copy.
+//!
+//! *c*: **not with padded images.** Uploading the padding writes the words in which the trial is
+//! recorded: the second write is one too many where a word takes one.
+//!
+//! *d*: **safe only if a row is no wider than fields are apart** (`max_align`). Otherwise writing
+//! one field risks those written before, on which the mode relies: with 512-byte rows and fields 8
+//! bytes apart, 64 of them are at stake at every write.
+//!
+//! *e*: **not while imitating the original** (`strict = false`). It writes `copy_done` again at
+//! every boot as long as two images are too large for swap-move or swap-offset to exchange; and its
+//! swap-scratch copies the trailer area with the slot in a bootstrap, and then writes to it.
+//!
+//! What no mode with plain trailers survives on any kind is a cell that reads differently from
+//! time to time, or a word that cannot be read, in a trailer itself: there is one copy of a field,
+//! and no check. Such outcomes of a torn write are counted and reported by whoever explores power
+//! cuts; only formats with copies and checks (a status area) have to survive them.
 
 mod capacity;
 mod check;

@@ -38,12 +38,14 @@ fn board_file_and_application_agree_on_the_trailers() {
 }
 
 #[test]
-fn a_mode_without_a_strategy_is_refused_by_name() {
+fn what_virtual_devices_cannot_do_is_refused_by_name() {
     for board in built_in().map(|name| Board::load(name).unwrap()) {
         let (mode, flash) = (board.mode(), flash_in_memory(&board));
+        let logical = board.boot().logical_sector.is_some();
         let playable = Loader::new(&board).is_ok();
         match Device::new(board, flash, Keys::unsigned()) {
-            Ok(_) => assert!(playable),
+            Ok(_) => assert!(playable && !logical),
+            Err(UnplayableBoard::LogicalSectors) => assert!(logical),
             Err(error) => assert_eq!(error, UnplayableBoard::Mode(mode)),
         }
     }
