@@ -118,6 +118,11 @@ fn image_validate() {
 }
 
 #[test]
+fn image_decompress() {
+    drive("image_decompress");
+}
+
+#[test]
 fn boot_flash() {
     drive("boot_flash");
 }
@@ -144,5 +149,5 @@ fn board_toml() {
 
 #[test]
 fn every_target_is_driven() {
-    assert_eq!(TARGETS.len(), 6, "a new target needs its test here");
+    assert_eq!(TARGETS.len(), 7, "a new target needs its test here");
 }

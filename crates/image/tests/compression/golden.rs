@@ -12,9 +12,9 @@ use updraft_image::{
 use crate::support::{into_ram, into_slot};
 
 /// A ring for every image of imgtool.
-const RING: usize = (128 << 10) + 3;
+pub const RING: usize = (128 << 10) + 3;
 
-pub fn file(name: &str) -> Vec<u8> {
+fn file(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/mcuboot").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -23,7 +23,7 @@ fn manifest() -> Value {
     serde_json::from_slice(&file("manifest.json")).unwrap()
 }
 
-fn key(name: &str) -> Vec<u8> {
+pub fn key(name: &str) -> Vec<u8> {
     let manifest = manifest();
     let hex = manifest["keys"][name]["embedded_pub_der_hex"].as_str().unwrap();
     (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()

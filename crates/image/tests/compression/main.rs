@@ -2,6 +2,7 @@
 
 mod damaged;
 mod golden;
+mod imgtool;
 mod streams;
 mod support;
 mod tlvs;
