@@ -157,7 +157,8 @@ impl<S: Strategy> Bootloader<S> {
             let Platform { flash, hooks, .. } = platform;
             let images = chosen().map(|pair| pair.image);
             if dependencies::unmet(flash, hooks, images, will_run)?.is_some() {
-                plans.iter_mut().for_each(Plan::cancel);
+                let strict = self.config.strict();
+                plans.iter_mut().for_each(|plan| plan.cancel(strict));
             }
         }
         if plans.iter().any(Plan::upgrades) {

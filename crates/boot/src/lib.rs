@@ -47,8 +47,13 @@
 //! | downgrade check | trusts the version of whatever is in the primary slot | only if that image is valid |
 //! | bootstrap on request of a test | will be "reverted" to itself | confirmed |
 //! | first of several images bootstrapped while another is upgraded | not done | done |
-//! | secondary slot written in wider units: its trailer reaches further down | and is erased over the largest images | such images are refused |
+//! | secondary slot written in wider units: its trailer reaches further down | and is erased over the largest images | it ends where the primary's would |
 //! | swap-offset: image to revert to replaced by an upload | brought in from the wrong place; nothing boots | image under test stays |
+//! | primary slot that cannot be read while its image is checked | counts as damaged: replaced, or no downgrade any more | the boot fails, and is tried again |
+//! | recorded swap whose image cannot be read, or that is not carried out | stands, and installs what is uploaded next | ended |
+//! | bootstrap over the status of an old swap | a torn erase may leave a swap "under way" | the image is asked for first |
+//! | no room to swap, and the primary image cannot run | refused at every boot | installed without keeping it |
+//! | image under test, another one uploaded over the one to revert to | reverts to that | the same: the application must not let it happen |
 //! | equal slots: an image that cannot be started | erased | erased once another one has been started |
 //! | equal slots with revert: failed test, or never asked for | erased | left; runs only if nothing better does |
 //! | equal slots with revert: image on its first start | marked, then validated | validated, then marked |

@@ -1,11 +1,12 @@
 //! Swap status records: how far an exchange of sectors has come.
 //!
 //! A record is one write, `W` bytes at `status + index · W`: the number of the step that was
-//! completed, padded with the erased value. Anything but erased counts as written, so a record
-//! that a power cut tore is either there or not, and the step that it stands for was complete
-//! before its write began. Source: MCUboot `docs/design.md`, "Swap status".
+//! completed, padded with the erased value. Anything but erased counts as written, cells that
+//! cannot be read included: a record that a power cut tore is either there or not, and the step
+//! that it stands for was complete before its write began. Source: MCUboot `docs/design.md`, "Swap
+//! status".
 
-use updraft_flash::FlashMap;
+use updraft_flash::{FlashMap, readable};
 
 use crate::slots::Slot;
 
@@ -39,8 +40,8 @@ impl Records {
 
     fn is_written<M: FlashMap>(&self, map: &mut M, index: u32) -> Result<bool, M::Error> {
         let mut byte = [self.slot.erased];
-        map.read(self.slot.area, self.offset(index), &mut byte)?;
-        Ok(byte != [self.slot.erased])
+        let readable = readable(map.read(self.slot.area, self.offset(index), &mut byte))?;
+        Ok(!readable || byte != [self.slot.erased])
     }
 
     /// How many records there are up to the last one that is written; 0 if none is.

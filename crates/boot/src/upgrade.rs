@@ -1,7 +1,7 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Flag, Refusal, SwapType, UpgradeMode, Validated, Verifier};
+use updraft_image::{Flag, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier};
 
 use crate::course::Course;
 use crate::outcome::Step;
@@ -53,11 +53,13 @@ impl Plan {
         }
     }
 
-    /// Leaves the slots as they are.
-    pub(crate) fn cancel(&mut self) {
-        if !matches!(self, Self::Resumed(_)) {
-            *self = Self::Nothing;
-        }
+    /// Leaves the images where they are. The original leaves a record standing.
+    pub(crate) fn cancel(&mut self, strict: bool) {
+        *self = match *self {
+            Self::Resumed(swap) => Self::Resumed(swap),
+            Self::Upgrade { progress: Progress::Recorded(_), .. } if strict => Self::GiveUp,
+            _ => Self::Nothing,
+        };
     }
 }
 
@@ -111,6 +113,11 @@ where
             match (check, progress) {
                 (Check::Good, _) => return Ok(Plan::Upgrade { swap: asked, progress }),
                 (Check::Bad, Progress::Recorded(_)) => return Ok(Plan::GiveUp),
+                // A record that was left standing would be carried out with whatever is uploaded
+                // next. The way back from a test is worth waiting for, and kept by the application.
+                (Check::Unreadable, Progress::Recorded(swap)) if swap != SwapType::Revert => {
+                    return Ok(Plan::GiveUp);
+                }
                 (Check::Bad | Check::Unreadable, _) => {}
             }
         }
@@ -132,6 +139,10 @@ where
             Plan::Bootstrap => self.install(SwapType::Revert, Progress::None, Event::Bootstrapped),
             Plan::Upgrade { swap, progress } => {
                 if swaps && swap != SwapType::Revert && self.is_downgrade()? {
+                    let recorded = matches!(progress, Progress::Recorded(_));
+                    if recorded && self.slots.strict {
+                        self.give_up()?;
+                    }
                     return Ok(SwapType::None);
                 }
                 self.run(swap, progress)
@@ -197,9 +208,9 @@ where
 
     /// Carries out a swap or copy whose image has been validated.
     fn run(&mut self, swap: SwapType, progress: Progress) -> Step<SwapType, M> {
-        let (loader, slots) = (self.loader, self.slots);
+        let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
-        if swaps && loader.config().bootstrap && self.validate(&slots.primary).is_err() {
+        if swaps && loader.config().bootstrap && self.primary_is_bad()? {
             return self.copy_first(swap);
         }
         let event = match swap {
@@ -225,7 +236,17 @@ where
         let secondary_size =
             slots.secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
         let job = Job { swap, progress, primary_size, secondary_size };
-        match loader.strategy().install(&mut self.platform.flash, &slots, &job)? {
+        let mut installed = loader.strategy().install(&mut self.platform.flash, &slots, &job)?;
+        if let Installed::NoSpace { .. } = installed
+            && slots.strict
+            && primary_size > 0
+            && self.primary_is_bad()?
+        {
+            // What cannot run need not be kept.
+            let job = Job { primary_size: 0, ..job };
+            installed = loader.strategy().install(&mut self.platform.flash, &slots, &job)?;
+        }
+        match installed {
             Installed::NoSpace { needed, available } => {
                 self.tell(Event::NoSpace { needed, available });
                 if !slots.strict {
@@ -241,10 +262,23 @@ where
         Ok(swap)
     }
 
+    /// Whether the primary slot holds nothing that may run. That it cannot be read right now is no
+    /// reason to replace it.
+    fn primary_is_bad(&mut self) -> Step<bool, M> {
+        let primary = self.slots.primary;
+        match self.validate(&primary) {
+            Ok(_) => Ok(false),
+            Err(Refusal::Read(error)) if self.slots.strict && may_pass(&error) => {
+                Err(BootError::Flash(error))
+            }
+            Err(_) => Ok(true),
+        }
+    }
+
     /// Whether there is nothing to run, and an image in the secondary slot that could.
     fn can_bootstrap(&mut self) -> Step<bool, M> {
         let slots = self.slots;
-        if self.validate(&slots.primary).is_ok() {
+        if !self.primary_is_bad()? {
             return Ok(false);
         }
         let head = slots.secondary.head(&mut self.platform.flash);
@@ -260,6 +294,10 @@ where
         let slots = self.slots;
         let Slots { primary, secondary, strict, .. } = slots;
         let size = secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
+        let flash = &mut self.platform.flash;
+        if strict && !primary.trailer.is_erased(flash).map_err(BootError::Flash)? {
+            self.vouch_for_secondary().map_err(BootError::Flash)?;
+        }
         Overwrite::Image
             .copy_image(&mut self.platform.flash, &slots, size)
             .map_err(BootError::Flash)?;
@@ -282,6 +320,22 @@ where
         finish().map_err(BootError::Flash)?;
         self.tell(Event::Bootstrapped);
         Ok(swap)
+    }
+
+    /// Asks for the image in the secondary slot, if nobody has. The primary trailer may hold the
+    /// status of a swap that is over, and is about to be erased: what a cut leaves of it must not
+    /// be taken for one that is under way, which nothing is as long as a request stands.
+    fn vouch_for_secondary(&mut self) -> Result<(), M::Error> {
+        let flash = &mut self.platform.flash;
+        let trailer = &self.slots.secondary.trailer;
+        if trailer.read(flash)?.magic == Magic::Good {
+            return Ok(());
+        }
+        if !trailer.is_erased(flash)? {
+            trailer.erase(flash)?;
+        }
+        trailer.write_image_ok(flash)?;
+        trailer.write_magic(flash)
     }
 
     /// Ends a swap that was recorded but whose image turned out bad: what runs now stays.
@@ -395,7 +449,7 @@ where
         let Some(event) = event else { return Ok(false) };
         // The version of an image that cannot run, or that a cut has half replaced, is no reason
         // to erase the one that could.
-        if slots.strict && self.validate(&slots.primary).is_err() {
+        if slots.strict && self.primary_is_bad()? {
             return Ok(false);
         }
         slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;

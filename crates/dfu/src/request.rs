@@ -1,6 +1,8 @@
 //! Asking for an upgrade and confirming one: Zephyr's MCUboot API, by trailer.
 
-use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
+use updraft_flash::{
+    AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
+};
 use updraft_image::{
     Flag, Header, HeaderError, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags,
     TrailerState, Validated, Verifier, validate,
@@ -215,8 +217,8 @@ pub(crate) fn is_blank<M: FlashMap>(
     while at < len {
         let n = (len - at).min(piece.len() as u32);
         let piece = piece.get_mut(..n as usize).unwrap_or_default();
-        map.read(area, offset.saturating_add(at), piece)?;
-        if piece.iter().any(|byte| *byte != erased) {
+        let readable = readable(map.read(area, offset.saturating_add(at), piece))?;
+        if !readable || piece.iter().any(|byte| *byte != erased) {
             return Ok(false);
         }
         at += n;

@@ -25,4 +25,4 @@ pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
 pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat};
 pub use stream::{Stream, StreamError};
-pub use trailer::TrailerAccess;
+pub use trailer::{TrailerAccess, readable};

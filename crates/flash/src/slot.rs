@@ -32,18 +32,17 @@ impl TrailerFormat {
     /// The trailers of the primary and of the secondary slot. `Err` names the area that does not
     /// exist, holds no such trailer, or whose device writes more at once than a field may take.
     ///
-    /// Records are as wide as the primary slot's device writes, but no wider than a field; the
-    /// secondary slot's trailer takes at least that room, as it is cleared for the larger of both.
+    /// In both, records are as wide as the primary slot's device writes, but no wider than a field:
+    /// the one width that bootloader, application, board file and signer all know.
     pub fn trailers<M: FlashMap>(
         &self,
         map: &M,
         slots: &SlotPair,
     ) -> Result<[TrailerAccess; 2], AreaId> {
-        let width = |area| map.info(area).map_or(1, |info| info.write_size.max(1));
-        let records = width(slots.primary);
+        let records = map.info(slots.primary).map_or(1, |info| info.write_size.max(1));
         Ok([
             self.trailer(map, slots.primary, records)?,
-            self.trailer(map, slots.secondary, records.max(width(slots.secondary)))?,
+            self.trailer(map, slots.secondary, records)?,
         ])
     }
 

@@ -12,7 +12,7 @@ use updraft_image::{
     Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState, align_up, magic_bytes,
 };
 
-use crate::{AreaId, FlashMap};
+use crate::{AreaId, Fault, FlashError, FlashMap};
 
 /// The longest cell that is written at once.
 const LONGEST_CELL: usize = 32;
@@ -43,21 +43,27 @@ impl TrailerAccess {
         &self.layout
     }
 
-    /// Reads the four fields that decide over the next boot.
+    /// Reads the four fields that decide over the next boot. A field whose cells cannot be read is
+    /// one that a power cut has torn.
     pub fn read<M: FlashMap>(&self, map: &mut M) -> Result<TrailerState, M::Error> {
         let erased = erased_value(map, self.area);
         let mut magic = [0; MAGIC_SIZE];
-        map.read(self.area, self.layout.magic(), &mut magic)?;
+        let magic = match readable(map.read(self.area, self.layout.magic(), &mut magic))? {
+            true => Magic::decode(&magic, self.layout.max_align(), erased),
+            false => Magic::Bad,
+        };
         let mut byte = |offset| {
             let mut byte = [0];
-            map.read(self.area, offset, &mut byte)?;
-            Ok(byte[0])
+            let readable = readable(map.read(self.area, offset, &mut byte))?;
+            Ok(readable.then_some(byte[0]))
         };
+        let swap_info = byte(self.layout.swap_info())?;
+        let flag = |byte: Option<u8>| byte.map_or(Flag::Bad, |byte| Flag::decode(byte, erased));
         Ok(TrailerState {
-            magic: Magic::decode(&magic, self.layout.max_align(), erased),
-            swap_info: SwapInfo::decode(byte(self.layout.swap_info())?, erased),
-            copy_done: Flag::decode(byte(self.layout.copy_done())?, erased),
-            image_ok: Flag::decode(byte(self.layout.image_ok())?, erased),
+            magic,
+            swap_info: SwapInfo::decode(swap_info.unwrap_or(erased), erased),
+            copy_done: flag(byte(self.layout.copy_done())?),
+            image_ok: flag(byte(self.layout.image_ok())?),
         })
     }
 
@@ -71,8 +77,8 @@ impl TrailerAccess {
             let mut piece = [0; LONGEST_CELL];
             let len = (self.layout.slot_size() - at).min(LONGEST_CELL as u32);
             let piece = piece.get_mut(..len as usize).unwrap_or_default();
-            map.read(self.area, at, piece)?;
-            if piece.iter().any(|byte| *byte != erased) {
+            let readable = readable(map.read(self.area, at, piece))?;
+            if !readable || piece.iter().any(|byte| *byte != erased) {
                 return Ok(false);
             }
             at += len;
@@ -211,6 +217,15 @@ impl TrailerAccess {
             rest = later;
         }
         Ok(())
+    }
+}
+
+/// Whether cells could be read; `Err` if that is not for the cells to answer.
+pub fn readable<E: FlashError>(read: Result<(), E>) -> Result<bool, E> {
+    match read {
+        Ok(()) => Ok(true),
+        Err(error) if error.fault() == Fault::Unreadable => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -6,16 +6,17 @@
 //! | step | where | |
 //! |---|---|---|
 //! | 1 | factory area | verify the whole image in place; nothing is touched if it would not run |
-//! | 2 | secondary | erase a request, which would undo the rollback at the next boot |
-//! | 3 | primary | erase the trailer sectors, downwards |
-//! | 4 | primary | write the record: from here on a power cut is resumed by itself |
-//! | 5 | primary | erase the sectors below the trailer, upwards; copy the image |
-//! | 6 | primary | verify it; erase the trailer sectors again, and the record with them |
+//! | 2 | secondary | erase the trailer sectors, downwards: a request would undo the rollback |
+//! | 3 | secondary | write the record: from here on a power cut is resumed by itself |
+//! | 4 | primary | erase the trailer sectors, downwards, then the others, upwards |
+//! | 5 | primary | copy the image; verify it |
+//! | 6 | secondary | erase the trailer sectors, and the record with them |
 //!
 //! The record is 16 bytes in the place of the trailer's magic that are not the magic, so that
-//! other software takes the trailer for a damaged one and leaves it alone. A cut up to step 4
-//! leaves the old image running, one after it leaves the record. Doing it again changes nothing
-//! but the flash's wear.
+//! other software sees a damaged request and no more. It is looked for before anything else: what
+//! a torn erase leaves of the primary trailer, which may hold the status of a swap that is over, is
+//! never taken for one that is under way. A cut up to step 3 leaves the old image running. Doing it
+//! again changes nothing but the flash's wear.
 //!
 //! Unlike the bootloader that the idea comes from (Infineon's `anycloud-mcuboot-rollback`
 //! example), nothing is erased before the factory image has proved itself, and nobody has to press
@@ -26,7 +27,9 @@ mod console;
 
 use core::fmt;
 
-use updraft_flash::{AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat};
+use updraft_flash::{
+    AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
+};
 use updraft_image::{
     Header, Refusal, Rules, Source, SwapType, UpgradeMode, Validated, Verifier, align_down,
     align_up, validate,
@@ -63,7 +66,7 @@ pub struct Rollback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RollbackError<E> {
-    /// The flash map lacks an area, or the primary slot holds no trailer.
+    /// The flash map lacks an area, or a slot holds no trailer.
     NoArea(AreaId),
     /// The factory image is not acceptable. Nothing was touched.
     Factory(Refusal<E>),
@@ -152,7 +155,7 @@ impl Rollback {
 
     /// Where the record goes, how wide its write is, and where in that it lies.
     fn record<M: FlashMap>(&self, flash: &M) -> Outcome<(u32, usize, usize), M> {
-        let area = self.slots.primary;
+        let area = self.slots.secondary;
         let info = flash.info(area).ok_or(RollbackError::NoArea(area))?;
         let at = info.size.checked_sub(RECORD.len() as u32).ok_or(RollbackError::NoArea(area))?;
         let cell = align_down(at, info.write_size.max(1));
@@ -166,8 +169,8 @@ impl Rollback {
         let (cell, _, within) = self.record(flash)?;
         let mut bytes = [0; RECORD.len()];
         let at = cell.saturating_add(within as u32);
-        flash.read(self.slots.primary, at, &mut bytes).map_err(RollbackError::Flash)?;
-        Ok(bytes == RECORD)
+        let read = flash.read(self.slots.secondary, at, &mut bytes);
+        Ok(readable(read).map_err(RollbackError::Flash)? && bytes == RECORD)
     }
 
     /// Goes on with a rollback that a power cut interrupted; `None` if there is none. To be called
@@ -286,14 +289,14 @@ impl Rollback {
         self.check_vector(flash, &header)?;
         hooks.line(Line::ValidMagic);
 
-        if !secondary.is_erased(flash).map_err(RollbackError::Flash)? {
-            secondary.erase(flash).map_err(RollbackError::Flash)?;
-        }
         if !begun {
-            primary.erase(flash).map_err(RollbackError::Flash)?;
+            if !secondary.is_erased(flash).map_err(RollbackError::Flash)? {
+                secondary.erase(flash).map_err(RollbackError::Flash)?;
+            }
             self.write_record(flash)?;
         }
         hooks.line(Line::Erasing);
+        primary.erase(flash).map_err(RollbackError::Flash)?;
         let mut at = 0;
         while let Some(sector) = flash.sector_at(area, at).filter(|sector| sector.offset < max) {
             flash.erase(area, sector.offset, sector.size).map_err(RollbackError::Flash)?;
@@ -307,7 +310,7 @@ impl Rollback {
 
         let (header, validated) =
             check(flash, area, &rules, verifier).map_err(RollbackError::Copy)?;
-        primary.erase(flash).map_err(RollbackError::Flash)?;
+        secondary.erase(flash).map_err(RollbackError::Flash)?;
         hooks.line(Line::FactoryValidated);
         Ok(Boot {
             image,
@@ -322,7 +325,7 @@ impl Rollback {
 
     fn write_record<M: FlashMap>(&self, flash: &mut M) -> Outcome<(), M> {
         let (cell, width, within) = self.record(flash)?;
-        let area = self.slots.primary;
+        let area = self.slots.secondary;
         let erased = flash.info(area).map_or(0xff, |info| info.erased);
         let mut bytes = [erased; WIDEST];
         let record = bytes.get_mut(within..within.saturating_add(RECORD.len()));

@@ -295,9 +295,17 @@ fn no_cut_leaves_a_device_without_an_image() {
     let mut cuts = 0;
     for mode in MODES {
         for (erased, update) in [(0xff, None), (0x00, None), (0xff, Some(true))] {
+            // A device whose trailers tell of an upgrade that is over.
             let mut start = Device::new(mode, erased);
             start.load(FACTORY, &app(FACTORY_VERSION));
-            start.load(PRIMARY, &app(OLD));
+            start.load(PRIMARY, &app(NEW));
+            start.load(SECONDARY, &app(OLD));
+            let [_, secondary] = start.trailers();
+            secondary.write_image_ok(&mut start.flash).unwrap();
+            secondary.write_magic(&mut start.flash).unwrap();
+            let (course, _) = start.boot(Press::No);
+            assert_eq!(major(&course), Some((OLD, false)));
+            start.flash.load(SECONDARY, 0, &vec![erased; SLOT as usize]).unwrap();
             if update.is_some() {
                 start.load(SECONDARY, &app(NEW));
                 start.ask();
@@ -311,7 +319,8 @@ fn no_cut_leaves_a_device_without_an_image() {
             };
             let total = operations(&start, Press::Yes);
             for n in 0..total {
-                for (class, torn) in CLASSES.into_iter().enumerate() {
+                let more = (0..40).map(|seed| Torn::Bits(100 * n + seed));
+                for (class, torn) in CLASSES.into_iter().chain(more).enumerate() {
                     let place =
                         format!("{mode}, {erased:#x}, {update:?}, cut {n}/{total} {torn:?}");
                     let mut cut = start.clone();

@@ -5,6 +5,7 @@ mod board;
 mod counters;
 mod equal_slots;
 mod factory;
+mod faults;
 mod headers;
 mod hooks;
 mod power_cuts;
