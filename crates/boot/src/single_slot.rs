@@ -44,7 +44,8 @@ impl SingleSlot {
 
     fn slot<M: FlashMap>(&self, map: &M, area: AreaId) -> Step<Slot, M> {
         let Config { max_align, max_sectors, .. } = self.config;
-        let format = TrailerFormat { mode: UpgradeMode::SingleSlot, max_align, max_sectors };
+        let format =
+            TrailerFormat { mode: UpgradeMode::SingleSlot, max_align, max_sectors, keys: None };
         Slot::alone(map, &format, area)
     }
 

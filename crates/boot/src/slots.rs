@@ -196,7 +196,7 @@ impl Slots {
         mode: UpgradeMode,
     ) -> Result<Self, BootError<M::Error>> {
         let Config { max_align, max_sectors, .. } = *config;
-        let format = TrailerFormat { mode, max_align, max_sectors };
+        let format = TrailerFormat { mode, max_align, max_sectors, keys: None };
         let trailers = format.trailers(map, pair);
         let [primary, secondary] = trailers.map_err(|area| BootError::NoSlot { area })?;
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Slots: which areas they are, where their trailers lie, and images read from them.
 
-use updraft_image::{Source, TrailerLayout, UpgradeMode};
+use updraft_image::{Source, TrailerKeys, TrailerLayout, UpgradeMode};
 
 use crate::trailer::LONGEST_ROW;
 use crate::{AreaId, FlashMap, TrailerAccess};
@@ -26,6 +26,8 @@ pub struct TrailerFormat {
     pub max_align: u32,
     /// The most sectors of a slot that trailers have status records for.
     pub max_sectors: u32,
+    /// What trailers keep of the images' content keys, under bootloaders that decrypt.
+    pub keys: Option<TrailerKeys>,
 }
 
 impl TrailerFormat {
@@ -63,7 +65,7 @@ impl TrailerFormat {
         area: AreaId,
         record: u32,
     ) -> Result<TrailerAccess, AreaId> {
-        let Self { mode, max_align, max_sectors } = *self;
+        let Self { mode, max_align, max_sectors, keys } = *self;
         let info = map.info(area).ok_or(area)?;
         let longest = match info.kind.writes_replace() {
             true => LONGEST_ROW as u32,
@@ -74,7 +76,8 @@ impl TrailerFormat {
             return Err(area);
         }
         let record = record.min(max_align);
-        let layout = TrailerLayout::new(info.size, mode, max_sectors, record, max_align);
+        let layout = TrailerLayout::new(info.size, mode, max_sectors, record, max_align)
+            .and_then(|layout| layout.with_keys(keys));
         Ok(TrailerAccess::new(area, layout.ok_or(area)?))
     }
 }

@@ -9,8 +9,10 @@
 //! take the other fields with it.
 
 use updraft_image::{
-    Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState, align_up, magic_bytes,
+    Flag, KeySlot, Magic, SavedKey, SwapInfo, SwapType, TrailerLayout, TrailerState, WrapFormat,
+    align_up, magic_bytes,
 };
+use zeroize::Zeroizing;
 
 use crate::{AreaId, Fault, FlashError, FlashMap};
 
@@ -155,6 +157,42 @@ impl TrailerAccess {
         self.write_cell(map, offset, &[p0, p1, s0, s1])
     }
 
+    /// Reads the content key that was saved for the image of `slot`; `None` if none was, or if the
+    /// layout has no such fields. An erased field and one that an absent key was written to are
+    /// the same.
+    pub fn read_key<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slot: KeySlot,
+    ) -> Result<Option<SavedKey>, M::Error> {
+        let erased = erased_value(map, self.area);
+        let (Some(keys), Some(offset)) = (self.layout.keys(), self.layout.key(slot)) else {
+            return Ok(None);
+        };
+        let mut saved = SavedKey::absent(keys);
+        map.read(self.area, offset, saved.as_mut_bytes())?;
+        Ok(saved.is_present(erased).then_some(saved))
+    }
+
+    /// Saves the content key of the image of `slot`, or that it has none. Nothing happens where
+    /// the layout has no such fields.
+    pub fn write_key<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slot: KeySlot,
+        key: Option<&SavedKey>,
+    ) -> Result<(), M::Error> {
+        let (Some(keys), Some(offset)) = (self.layout.keys(), self.layout.key(slot)) else {
+            return Ok(());
+        };
+        let mut field = Zeroizing::new([SavedKey::ABSENT; WrapFormat::LONGEST]);
+        for (to, from) in field.iter_mut().zip(key.map_or(&[][..], SavedKey::as_bytes)) {
+            *to = *from;
+        }
+        let len = keys.field_size(self.layout.max_align()) as usize;
+        self.put(map, offset, field.get(..len).unwrap_or_default())
+    }
+
     /// Erases the sectors that hold the trailer, the last one first: the magic goes before
     /// anything that it vouches for.
     pub fn erase<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
@@ -198,7 +236,8 @@ impl TrailerAccess {
         while !rest.is_empty() {
             // Areas begin with a row, as rows are what sectors are made of.
             let into = at % row_size;
-            let mut row = [0; LONGEST_ROW];
+            // The row may hold content keys besides.
+            let mut row = Zeroizing::new([0; LONGEST_ROW]);
             let row = row.get_mut(..row_size as usize).unwrap_or_default();
             map.read(self.area, at - into, row)?;
             let place = row.get_mut(into as usize..).unwrap_or_default();

@@ -19,7 +19,12 @@ fn flash(row: u32) -> SimFlash {
 }
 
 fn trailers(flash: &SimFlash) -> Result<[TrailerAccess; 2], AreaId> {
-    let format = TrailerFormat { mode: UpgradeMode::OverwriteOnly, max_align: 8, max_sectors: 8 };
+    let format = TrailerFormat {
+        mode: UpgradeMode::OverwriteOnly,
+        max_align: 8,
+        max_sectors: 8,
+        keys: None,
+    };
     let pair = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
     format.trailers(flash, &pair)
 }

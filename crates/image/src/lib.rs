@@ -20,6 +20,7 @@
 #[cfg(feature = "compression")]
 mod compression;
 mod digest;
+pub mod encryption;
 mod flags;
 mod hardened;
 mod header;
@@ -37,6 +38,12 @@ pub use compression::{
     CompressionError, Decoder, Decompressed, Piece, RamWindow, Window, validate_compressed,
 };
 pub use digest::{Digest, HashKind, Hasher};
+#[cfg(feature = "enc")]
+pub use encryption::{BodyCipher, Decrypted};
+pub use encryption::{
+    ContentKey, KeyLength, KeySlot, KeyUnwrap, NoPrivateKey, SavedKey, TrailerKeys, UnwrapError,
+    WrapFormat, WrappedKey,
+};
 pub use flags::Flags;
 pub use hardened::Decision;
 pub use header::{Header, HeaderError};

@@ -113,6 +113,11 @@ impl TlvType {
         self.0 >= 0x00a0 && self.0 < 0xffff
     }
 
+    /// Whether such TLVs carry the key that the body is encrypted with.
+    pub const fn is_encryption(self) -> bool {
+        matches!(self.0, 0x30..=0x34)
+    }
+
     /// Whether the type may stand in an unprotected area when the optional allow-list is on
     /// (`pure` adds SIG_PURE).
     pub const fn is_allowed_unprotected(self, pure: bool) -> bool {

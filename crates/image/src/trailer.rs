@@ -7,13 +7,14 @@
 //! swap_info          copy_done − A                 type | image << 4
 //! tlv_sizes          swap_info − A                 2 × u16, swap-offset only
 //! swap_size          (tlv_sizes or swap_info) − A  u32
+//! key 0, key 1       swap_size − K, − 2 K          content keys, with encrypted images only
 //! status             S − trailer size              swap status records, W bytes each
 //! ```
 //! S is the slot size, A the largest write alignment that the bootloader was built for (8 to 32),
-//! W the write size of the slot's device. Source: MCUboot `docs/design.md`, "Image Trailer", and
+//! W the write size of the slot's device, K the size of a saved key rounded up to A. Source: MCUboot `docs/design.md`, "Image Trailer", and
 //! `boot/bootutil/src/bootutil_misc.c`.
 
-use crate::UpgradeMode;
+use crate::{KeySlot, TrailerKeys, UpgradeMode};
 
 /// `value` rounded down to a multiple of `to`; `to` must not be 0 (then `value` is returned).
 pub const fn align_down(value: u32, to: u32) -> u32 {
@@ -47,6 +48,7 @@ pub struct TrailerLayout {
     max_align: u32,
     size: u32,
     keeps_tlv_sizes: bool,
+    keys: Option<TrailerKeys>,
 }
 
 impl TrailerLayout {
@@ -72,7 +74,19 @@ impl TrailerLayout {
         let fields = if keeps_tlv_sizes { 5 } else { 4 };
         let info = fields * max_align + if max_align > 16 { max_align } else { 16 };
         let size = status.checked_add(info)?;
-        (size <= slot_size).then_some(Self { slot_size, max_align, size, keeps_tlv_sizes })
+        let layout = Self { slot_size, max_align, size, keeps_tlv_sizes, keys: None };
+        (size <= slot_size).then_some(layout)
+    }
+
+    /// The same trailer under a bootloader that saves content keys in it, or does not. The fields
+    /// above the keys stay where they are; `None` if the slot is too small.
+    pub fn with_keys(self, keys: Option<TrailerKeys>) -> Option<Self> {
+        let room = |keys: Option<TrailerKeys>| match keys {
+            Some(keys) => 2 * keys.field_size(self.max_align),
+            None => 0,
+        };
+        let size = self.size.checked_sub(room(self.keys))?.checked_add(room(keys))?;
+        (size <= self.slot_size).then_some(Self { size, keys, ..self })
     }
 
     /// Size of the slot.
@@ -124,6 +138,21 @@ impl TrailerLayout {
     /// Bytes that the swap exchanges, a u32.
     pub fn swap_size(&self) -> u32 {
         self.tlv_sizes().unwrap_or_else(|| self.swap_info()) - self.max_align
+    }
+
+    /// What is saved of content keys; `None`: nothing, there are no fields for them.
+    pub fn keys(&self) -> Option<TrailerKeys> {
+        self.keys
+    }
+
+    /// Where the content key of one of the two images is saved.
+    pub fn key(&self, slot: KeySlot) -> Option<u32> {
+        let field = self.keys?.field_size(self.max_align);
+        let below = match slot {
+            KeySlot::Primary => field,
+            KeySlot::Secondary => 2 * field,
+        };
+        Some(self.swap_size().saturating_sub(below))
     }
 
     /// The first swap status record; also where the trailer begins.

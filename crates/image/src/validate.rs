@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::{
     Decision, Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme, Source,
-    TlvArea, TlvEntry, TlvError, TlvKind, TlvType, Verifier,
+    TlvArea, TlvEntry, TlvError, TlvKind, TlvType, UnwrapError, Verifier,
 };
 
 /// Bytes read at a time.
@@ -54,7 +54,9 @@ pub struct Rules {
     pub signed: Signed,
     /// Safer than the original, or not.
     pub strictness: Strictness,
-    /// Encryption and compression flags that this bootloader can deal with.
+    /// Encryption and compression flags that this bootloader can deal with. An encryption flag
+    /// says nothing about what is in the slot: it is set in a primary slot with plaintext, too.
+    /// What is hashed here is what the source gives, see [`crate::encryption`].
     pub supported: Flags,
     /// Largest image with its TLVs, in bytes; 0 for no bound but the slot.
     pub max_size: u32,
@@ -161,6 +163,13 @@ pub enum Refusal<E> {
     },
     /// The board has reasons of its own.
     Vetoed,
+    /// Encrypted, with no TLV that this device could take the content key from.
+    NoContentKey {
+        /// The type of the TLV that it needs.
+        expected: TlvType,
+    },
+    /// The content key cannot be unwrapped.
+    ContentKey(UnwrapError),
     /// The source failed.
     Read(E),
 }
@@ -206,6 +215,8 @@ impl<E> Refusal<E> {
             }
             Self::NotLoadable { address } => Refusal::NotLoadable { address },
             Self::Vetoed => Refusal::Vetoed,
+            Self::NoContentKey { expected } => Refusal::NoContentKey { expected },
+            Self::ContentKey(error) => Refusal::ContentKey(error),
         }
     }
 }
@@ -249,6 +260,10 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
             Self::NotLoadable { address: Some(address) } => {
                 write!(f, "made to be loaded to {address:#010x}, where there is no room for it")
             }
+            Self::NoContentKey { expected } => {
+                write!(f, "encrypted, and without the {expected} TLV that this device reads")
+            }
+            Self::ContentKey(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
         }
     }

@@ -156,7 +156,12 @@ pub(crate) fn slots(board: &Board, image: u8) -> Result<SlotPair, UnplayableBoar
 /// How the bootloader of `board` lays trailers out.
 pub(crate) fn trailers(board: &Board) -> TrailerFormat {
     let boot = board.boot();
-    TrailerFormat { mode: board.mode(), max_align: boot.max_align, max_sectors: boot.max_sectors }
+    TrailerFormat {
+        mode: board.mode(),
+        max_align: boot.max_align,
+        max_sectors: boot.max_sectors,
+        keys: None,
+    }
 }
 
 fn config(board: &Board) -> Result<Config, UnplayableBoard> {

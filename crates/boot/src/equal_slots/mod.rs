@@ -97,7 +97,8 @@ impl<P: Placement> EqualSlots<P> {
 
     fn slot<M: FlashMap>(&self, map: &M, pair: &SlotPair, at: usize) -> Step<Slot, M> {
         let Config { max_align, max_sectors, .. } = self.config;
-        let format = TrailerFormat { mode: self.placement.mode(), max_align, max_sectors };
+        let format =
+            TrailerFormat { mode: self.placement.mode(), max_align, max_sectors, keys: None };
         Slot::alone(map, &format, if at == 0 { pair.primary } else { pair.secondary })
     }
 

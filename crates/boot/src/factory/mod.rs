@@ -149,7 +149,7 @@ type Outcome<T, M> = Result<T, RollbackError<<M as FlashMap>::Error>>;
 impl Rollback {
     fn trailers<M: FlashMap>(&self, flash: &M) -> Outcome<[TrailerAccess; 2], M> {
         let Config { max_align, max_sectors, .. } = self.config;
-        let format = TrailerFormat { mode: self.mode, max_align, max_sectors };
+        let format = TrailerFormat { mode: self.mode, max_align, max_sectors, keys: None };
         format.trailers(flash, &self.slots).map_err(RollbackError::NoArea)
     }
 

@@ -47,7 +47,9 @@ fn major(booted: &Booted) -> u8 {
 
 fn trailer(flash: &SimFlash, area: AreaId) -> TrailerAccess {
     let mode = UpgradeMode::DirectXipRevert;
-    TrailerFormat { mode, max_align: 8, max_sectors: 8 }.trailer(flash, area, 8).unwrap()
+    TrailerFormat { mode, max_align: 8, max_sectors: 8, keys: None }
+        .trailer(flash, area, 8)
+        .unwrap()
 }
 
 /// A device that runs a confirmed 1.0.0, and has 2.0.0 in the other slot.

@@ -70,7 +70,8 @@ impl Device {
     }
 
     fn trailers(&self) -> [TrailerAccess; 2] {
-        let format = TrailerFormat { mode: self.rollback.mode, max_align: 8, max_sectors: 8 };
+        let format =
+            TrailerFormat { mode: self.rollback.mode, max_align: 8, max_sectors: 8, keys: None };
         format.trailers(&self.flash, &PAIR).unwrap()
     }
 

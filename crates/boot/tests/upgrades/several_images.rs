@@ -34,7 +34,8 @@ impl Device {
     }
 
     fn trailers(&self, pair: &SlotPair) -> [TrailerAccess; 2] {
-        let format = TrailerFormat { mode: UpgradeMode::SwapMove, max_align: 8, max_sectors: 8 };
+        let format =
+            TrailerFormat { mode: UpgradeMode::SwapMove, max_align: 8, max_sectors: 8, keys: None };
         format.trailers(&self.flash, pair).unwrap()
     }
 

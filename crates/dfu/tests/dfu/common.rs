@@ -22,7 +22,12 @@ pub fn flash(write_size: u32, erased: u8) -> SimFlash {
 pub fn config() -> Config {
     Config {
         slots: SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY },
-        trailers: TrailerFormat { mode: UpgradeMode::SwapMove, max_align: 8, max_sectors: 128 },
+        trailers: TrailerFormat {
+            mode: UpgradeMode::SwapMove,
+            max_align: 8,
+            max_sectors: 128,
+            keys: None,
+        },
         rules: Rules::default(),
     }
 }

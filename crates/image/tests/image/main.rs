@@ -1,5 +1,6 @@
 //! The image format against images from imgtool, verdicts of the C boot loader, and noise.
 
+mod encryption;
 mod hostile_input;
 mod round_trips;
 mod rules;

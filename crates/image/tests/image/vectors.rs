@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use updraft_image::encryption::{AesKeyWrap, EciesP256, EciesX25519, HmacSha512};
+use updraft_image::{KeyLength, KeyUnwrap};
 
 /// The manifest, as far as these tests read it.
 #[derive(Deserialize)]
@@ -16,6 +20,8 @@ pub struct Manifest {
 #[derive(Deserialize)]
 pub struct Key {
     pub embedded_pub_der_hex: Option<String>,
+    #[serde(rename = "private")]
+    pub private_file: String,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +30,11 @@ pub struct Vector {
     pub kind: String,
     pub expect: Option<Expect>,
     pub image_hash: Option<String>,
+    /// The content key of an encrypted image, and the key that it was wrapped for.
+    pub aes_key_hex: Option<String>,
+    pub enc_key: Option<String>,
+    /// Hash of the body in plaintext.
+    pub plain_sha256: Option<String>,
     /// By the configuration of the C boot loader that was asked.
     #[serde(default)]
     pub bootutil: Option<BTreeMap<String, Verdict>>,
@@ -78,6 +89,26 @@ impl Manifest {
     /// The key's embedded encoding.
     pub fn key(&self, name: &str) -> Vec<u8> {
         unhex(self.keys[name].embedded_pub_der_hex.as_ref().unwrap())
+    }
+
+    /// The private key's file without its PEM or base64 wrapping.
+    pub fn private(&self, name: &str) -> Vec<u8> {
+        let text = String::from_utf8(file(&self.keys[name].private_file)).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with("-----"));
+        STANDARD.decode(lines.collect::<String>()).unwrap()
+    }
+
+    /// The device that holds the private key `name`, in the shape that images with TLVs of type
+    /// `kind` ask for; `None` for RSA.
+    pub fn device(&self, name: &str, kind: u16, key: KeyLength) -> Option<Box<dyn KeyUnwrap>> {
+        let der = self.private(name);
+        Some(match kind {
+            0x31 => Box::new(AesKeyWrap::from_slice(&der).unwrap()),
+            0x32 => Box::new(EciesP256::from_pkcs8(&der, key).unwrap()),
+            0x33 => Box::new(<EciesX25519>::from_pkcs8(&der, key).unwrap()),
+            0x34 => Box::new(EciesX25519::<HmacSha512>::from_pkcs8(&der, key).unwrap()),
+            _ => return None,
+        })
     }
 }
 

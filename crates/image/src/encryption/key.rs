@@ -1,0 +1,84 @@
+//! Content keys.
+
+use core::fmt;
+
+use zeroize::Zeroize;
+
+use crate::Flags;
+
+/// How long content keys are: a bootloader is built for one length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyLength {
+    /// AES-128: 16 bytes.
+    Aes128,
+    /// AES-256: 32 bytes.
+    Aes256,
+}
+
+impl KeyLength {
+    /// Both lengths.
+    pub const ALL: [Self; 2] = [Self::Aes128, Self::Aes256];
+
+    /// Bytes of a key.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::Aes128 => 16,
+            Self::Aes256 => 32,
+        }
+    }
+
+    /// The header flag of images that are encrypted with such a key.
+    pub const fn flag(self) -> Flags {
+        match self {
+            Self::Aes128 => Flags::ENCRYPTED_AES128,
+            Self::Aes256 => Flags::ENCRYPTED_AES256,
+        }
+    }
+}
+
+impl fmt::Display for KeyLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aes128 => "AES-128",
+            Self::Aes256 => "AES-256",
+        })
+    }
+}
+
+/// The key that the body of one image is encrypted with. Wiped when dropped, never printed.
+pub struct ContentKey {
+    bytes: [u8; 32],
+    length: KeyLength,
+}
+
+impl ContentKey {
+    /// A key of 16 or 32 bytes; `None` for any other length.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let length = KeyLength::ALL.into_iter().find(|length| length.size() == bytes.len())?;
+        let mut key = Self { bytes: [0; 32], length };
+        key.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(key)
+    }
+
+    /// Its length.
+    pub fn length(&self) -> KeyLength {
+        self.length
+    }
+
+    /// Its 16 or 32 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length.size()).unwrap_or_default()
+    }
+}
+
+impl Drop for ContentKey {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl fmt::Debug for ContentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ContentKey({})", self.length)
+    }
+}
