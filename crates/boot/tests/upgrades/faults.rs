@@ -140,8 +140,12 @@ fn slots_on_devices_that_write_differently_hold_images_of_the_full_size() {
             let config = Config { max_align: 32, max_sectors: 32, ..Config::new(slots, rules) };
             let loader = Bootloader::new(config, SwapMove);
             let max = loader.max_image_size(&flash, 0).unwrap();
-            let format =
-                TrailerFormat { mode: UpgradeMode::SwapMove, max_align: 32, max_sectors: 32 };
+            let format = TrailerFormat {
+                mode: UpgradeMode::SwapMove,
+                max_align: 32,
+                max_sectors: 32,
+                keys: None,
+            };
             let [_, secondary] = format.trailers(&flash, &slots).unwrap();
             let [old, new] = [image(1, max - 40), image(2, max)];
             flash.load(PRIMARY, 0, &old).unwrap();
