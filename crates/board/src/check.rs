@@ -5,7 +5,7 @@ use updraft_flash::AreaId;
 use updraft_image::{HashKind, TrailerLayout, UpgradeMode};
 use uuid::Uuid;
 
-use crate::schema::{BoardFile, FlashDevice, FlashKind, Role, Signature};
+use crate::schema::{BoardFile, Boot, FlashDevice, FlashKind, Role};
 use crate::text::{Named as _, bytes};
 use crate::{Area, Board, safety, slots};
 
@@ -355,16 +355,7 @@ fn boot(board: &Board) -> Result<(), Findings> {
     if boot.max_sectors == 0 || boot.max_sectors > MOST_SECTORS {
         found.add("boot.max_sectors", format!("{} is not in 1..={MOST_SECTORS}", boot.max_sectors));
     }
-    match boot.signature {
-        Signature::EcdsaP256 if boot.hash != HashKind::Sha256 => {
-            let hash = boot.hash.word();
-            found.add("boot.hash", format!("ecdsa-p256 signs sha256 hashes, not {hash}"));
-        }
-        Signature::None | Signature::EcdsaP256 if boot.pure => {
-            found.add("boot.pure", "only ed25519 can sign the image itself");
-        }
-        _ => {}
-    }
+    signature(boot, &mut found);
     if matches!(boot.mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
         match &boot.ram_load {
             None => found
@@ -384,6 +375,32 @@ fn boot(board: &Board) -> Result<(), Findings> {
         }
     }
     found.then(())
+}
+
+/// Whether a key can make what the bootloader asks for.
+fn signature(boot: &Boot, found: &mut Findings) {
+    let Some(scheme) = boot.signature.scheme() else {
+        if boot.pure {
+            found.add("boot.pure", "without a signature nothing covers the image itself");
+        }
+        return;
+    };
+    if scheme.usual_hash(boot.pure).is_none() {
+        found.add("boot.pure", format!("{} cannot sign the image itself", scheme.name()));
+    } else if !scheme.allows(boot.image_hash(), boot.pure) {
+        let allowed = HashKind::ALL.into_iter().filter(|hash| scheme.allows(*hash, boot.pure));
+        let allowed: Vec<_> = allowed.map(HashKind::word).collect();
+        let what = if boot.pure { "the image itself, with" } else { "hashes of" };
+        found.add(
+            "boot.hash",
+            format!(
+                "{} signs {what} {}, not {}",
+                scheme.name(),
+                allowed.join(" or "),
+                boot.image_hash().word()
+            ),
+        );
+    }
 }
 
 fn image(board: &Board) -> Result<(), Findings> {

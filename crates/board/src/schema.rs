@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use updraft_flash::{Geometry, Kind, SectorRun};
 use updraft_image::{HashKind, Scheme, UpgradeMode};
 
-use crate::text::{Named as _, named, size, size_option};
+use crate::text::{Named as _, named, named_option, size, size_option};
 
 /// A whole board file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,8 +291,8 @@ impl Signature {
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
-            Self::EcdsaP256 => "ecdsa-p256",
-            Self::Ed25519 => "ed25519",
+            Self::EcdsaP256 => Scheme::EcdsaP256.name(),
+            Self::Ed25519 => Scheme::Ed25519.name(),
         }
     }
 
@@ -334,9 +334,10 @@ pub struct Boot {
     /// Whether an empty primary slot is filled from a valid secondary one. Default false.
     #[serde(default)]
     pub bootstrap: bool,
-    /// The image hash: `sha256` (default), `sha384` or `sha512`.
-    #[serde(default, with = "named")]
-    pub hash: HashKind,
+    /// The image hash: `sha256`, `sha384` or `sha512`. Default: what the signature goes with, see
+    /// [`Boot::image_hash`].
+    #[serde(default, with = "named_option", skip_serializing_if = "Option::is_none")]
+    pub hash: Option<HashKind>,
     /// The signature scheme. Default `ed25519`.
     #[serde(default)]
     pub signature: Signature,
@@ -357,6 +358,12 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// The image hash: the one in the file, or the one that goes with the signature.
+    pub fn image_hash(&self) -> HashKind {
+        let usual = || self.signature.scheme()?.usual_hash(self.pure);
+        self.hash.or_else(usual).unwrap_or_default()
+    }
+
     fn usual_sectors() -> u32 {
         128
     }

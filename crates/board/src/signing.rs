@@ -64,7 +64,7 @@ impl Board {
             erased: self.device(slot).erased,
             trailer: self.trailer(slot)?,
             max_image: self.capacity(image).max_image,
-            hash: boot.hash,
+            hash: boot.image_hash(),
             signature: boot.signature,
             pure: boot.pure,
             ids: self.ids(),
@@ -76,7 +76,7 @@ impl Board {
     pub fn rules(&self, image: u8) -> Rules {
         let boot = self.boot();
         Rules {
-            hash: boot.hash,
+            hash: boot.image_hash(),
             signed: if boot.pure { Signed::Image } else { Signed::Hash },
             strictness: if boot.strict { Strictness::Strict } else { Strictness::Imitate },
             supported: Flags::default(),

@@ -150,6 +150,30 @@ pub(crate) mod named {
     }
 }
 
+/// The same, for values that may be left out.
+pub(crate) mod named_option {
+    use super::*;
+
+    pub(crate) fn deserialize<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Named,
+    {
+        named::deserialize(from).map(Some)
+    }
+
+    pub(crate) fn serialize<S, T>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        T: Named,
+    {
+        match value {
+            Some(value) => named::serialize(value, to),
+            None => to.serialize_none(),
+        }
+    }
+}
+
 /// A byte count as people write it: `48 KiB` where that is exact, else hexadecimal.
 pub(crate) fn bytes(value: u32) -> String {
     match value {

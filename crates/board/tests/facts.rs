@@ -182,6 +182,7 @@ fn rules_are_strict_unless_the_file_says_otherwise() {
     let lax = pair("overwrite-only", 65536, 65536, "strict = false\npure = true");
     assert_eq!(lax.rules(0).strictness, Strictness::Imitate);
     assert_eq!(lax.rules(0).signed, Signed::Image);
+    assert_eq!(lax.rules(0).hash, HashKind::Sha512, "what pure signatures go with");
 }
 
 #[test]

@@ -355,11 +355,23 @@ mod boot {
     fn signatures_that_do_not_go_with_the_hash() {
         assert_eq!(
             refusal(&[("max_sectors = 64", "signature = \"ecdsa-p256\"\nhash = \"sha512\"")]),
-            "boot.hash: ecdsa-p256 signs sha256 hashes, not sha512"
+            "boot.hash: ecdsa-p256 signs hashes of sha256, not sha512"
         );
         assert_eq!(
             refusal(&[("max_sectors = 64", "signature = \"none\"\npure = true")]),
-            "boot.pure: only ed25519 can sign the image itself"
+            "boot.pure: without a signature nothing covers the image itself"
+        );
+        assert_eq!(
+            refusal(&[("max_sectors = 64", "signature = \"ecdsa-p256\"\npure = true")]),
+            "boot.pure: ecdsa-p256 cannot sign the image itself"
+        );
+        assert_eq!(
+            refusal(&[("max_sectors = 64", "signature = \"ed25519\"\nhash = \"sha384\"")]),
+            "boot.hash: ed25519 signs hashes of sha256 or sha512, not sha384"
+        );
+        assert_eq!(
+            refusal(&[("max_sectors = 64", "pure = true\nhash = \"sha256\"")]),
+            "boot.hash: ed25519 signs the image itself, with sha512, not sha256"
         );
     }
 

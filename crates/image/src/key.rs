@@ -33,6 +33,39 @@ impl Scheme {
         }
     }
 
+    /// The name in board files and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// What sources with embedded keys call a key of this scheme, as imgtool does.
+    pub const fn source_name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ecdsa",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// Whether it signs images hashed with `hash`: the hash, or (`pure`) the image itself. A pure
+    /// signature goes with SHA-512, which is what Ed25519 itself is built on.
+    pub const fn allows(self, hash: HashKind, pure: bool) -> bool {
+        match (self, pure) {
+            (Self::EcdsaP256, false) => matches!(hash, HashKind::Sha256),
+            (Self::EcdsaP256, true) => false,
+            (Self::Ed25519, false) => matches!(hash, HashKind::Sha256 | HashKind::Sha512),
+            (Self::Ed25519, true) => matches!(hash, HashKind::Sha512),
+        }
+    }
+
+    /// The hash that it goes with unless another one is asked for; `None` if it cannot sign the
+    /// image itself.
+    pub fn usual_hash(self, pure: bool) -> Option<HashKind> {
+        HashKind::ALL.into_iter().find(|hash| self.allows(*hash, pure))
+    }
+
     /// Whether a signature TLV of `len` bytes can be one of this scheme's.
     pub const fn accepts_len(self, len: usize) -> bool {
         match self {

@@ -328,10 +328,7 @@ impl PublicKey {
 
     /// How generated sources call a key of this type.
     pub fn short_name(&self) -> &'static str {
-        match self.scheme {
-            Scheme::EcdsaP256 => "ecdsa",
-            _ => "ed25519",
-        }
+        self.scheme.source_name()
     }
 }
 

@@ -231,19 +231,18 @@ fn is_confirmed(options: &SignOptions) -> bool {
 /// The algorithm: what was asked for, if the key can do that.
 fn hash_kind(options: &SignOptions, key: Option<&Key>) -> Result<HashKind, SignError> {
     let scheme = key.map(Key::scheme);
-    if options.pure {
-        return match (scheme, options.hash) {
-            (Some(Scheme::Ed25519), None | Some(HashKind::Sha512)) => Ok(HashKind::Sha512),
-            (Some(Scheme::Ed25519), Some(hash)) => Err(SignError::PureHash(hash)),
-            _ => Err(SignError::PureNeedsEd25519 { scheme }),
-        };
-    }
-    let hash = options.hash.unwrap_or_default();
-    match (scheme, hash) {
-        (None, _) | (Some(_), HashKind::Sha256) | (Some(Scheme::Ed25519), HashKind::Sha512) => {
-            Ok(hash)
-        }
-        (Some(scheme), hash) => Err(SignError::Hash { scheme, hash }),
+    let usual = match (scheme, options.pure) {
+        (None, true) => None,
+        (None, false) => Some(HashKind::default()),
+        (Some(scheme), pure) => scheme.usual_hash(pure),
+    };
+    let usual = usual.ok_or(SignError::PureNeedsEd25519 { scheme })?;
+    let hash = options.hash.unwrap_or(usual);
+    match scheme {
+        Some(scheme) if scheme.allows(hash, options.pure) => Ok(hash),
+        None => Ok(hash),
+        Some(_) if options.pure => Err(SignError::PureHash(hash)),
+        Some(scheme) => Err(SignError::Hash { scheme, hash }),
     }
 }
 
