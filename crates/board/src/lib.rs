@@ -53,10 +53,11 @@
 //! every boot as long as two images are too large for swap-move or swap-offset to exchange; and its
 //! swap-scratch copies the trailer area with the slot in a bootstrap, and then writes to it.
 //!
-//! What no mode with plain trailers survives on any kind is a cell that reads differently from
-//! time to time, or a word that cannot be read, in a trailer itself: there is one copy of a field,
-//! and no check. Such outcomes of a torn write are counted and reported by whoever explores power
-//! cuts; only formats with copies and checks (a status area) have to survive them.
+//! Two outcomes of a torn write do not make a pair unsafe. A word that cannot be read counts as a
+//! torn one: as if it had been written or as if not, the same way at every boot. A cell that reads
+//! differently from time to time is beyond any format with one copy of a field and no check;
+//! what comes of it is counted and reported by whoever explores power cuts. Formats with copies and
+//! checks (a status area) have to survive both.
 
 mod capacity;
 mod check;

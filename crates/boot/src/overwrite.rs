@@ -6,7 +6,7 @@
 //! request. Source: MCUboot `docs/design.md`, "Overwrite only".
 
 use updraft_flash::FlashMap;
-use updraft_image::{MaxSize, SwapType, UpgradeMode, align_up};
+use updraft_image::{MaxSize, SwapType, UpgradeMode, align_down, align_up};
 
 use crate::copy::copy;
 use crate::{BootError, Installed, Job, Place, Progress, Slots, Strategy};
@@ -72,9 +72,15 @@ impl Strategy for Overwrite {
         primary.sectors(map).0 <= slots.max_sectors && secondary.sectors(map).0 <= slots.max_sectors
     }
 
-    fn max_image_size<M: FlashMap>(&self, _: &M, slots: &Slots) -> u32 {
+    fn max_image_size<M: FlashMap>(&self, map: &M, slots: &Slots) -> u32 {
+        // A row that is replaced for a field of the trailer must hold nothing of an image.
+        let row = |slot: &crate::Slot| {
+            let replaced = map.info(slot.area).filter(|info| info.kind.writes_replace());
+            replaced.map_or(1, |info| info.write_size)
+        };
         let of = |slot: &crate::Slot| MaxSize::below_trailer(self.mode(), slot.trailer.layout());
-        of(&slots.primary).min(of(&slots.secondary))
+        let [primary, secondary] = [&slots.primary, &slots.secondary];
+        align_down(of(primary).min(of(secondary)), row(primary).max(row(secondary)))
     }
 
     fn headers<M: FlashMap>(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use updraft_board::{Board, built_in};
+use updraft_boot::{AnyStrategy, Bootloader};
 use updraft_sim::device::{Device, Keys, Status, dfu, flash_in_memory, program};
 use updraft_sim::{Loader, UnplayableBoard};
 
@@ -24,6 +25,12 @@ fn board_file_and_bootloader_agree_on_the_largest_image() {
             board.name(),
             limit.working
         );
+        // The same without being told: the bootloader's own arithmetic.
+        let Some(strategy) = AnyStrategy::new(board.mode()) else { continue };
+        let mut config = *bootloader.config();
+        config.rules.max_size = 0;
+        let found = Bootloader::new(config, strategy).max_image_size(&flash, 0);
+        assert_eq!(found, Ok(limit.max_image), "{}: {}", board.name(), limit.working);
     }
 }
 

@@ -75,7 +75,7 @@ impl Torn {
 
     /// Whether a bootloader must survive this where `format` is written. What it need not survive
     /// is counted and reported: no reader of a single copy without a check can tell an unstable
-    /// cell from a good one, nor make up for one that cannot be read.
+    /// cell from a good one, or knows what stood in one that cannot be read.
     pub const fn gates(self, format: Format) -> bool {
         match self {
             Self::Skip | Self::Half | Self::AllButOneBit(_) | Self::Bits(_) => true,
