@@ -152,6 +152,41 @@ fn without_a_board_the_options_are_those_of_imgtool() {
 }
 
 #[test]
+fn a_compressed_image_tells_what_it_decompresses_to() {
+    let desk = Desk::new("image-compressed");
+    let sign = "image sign -H 0x200 -S 0x8000 --pad-header -v 1.2.3 -k key.pem";
+    let plain = desk.json(&format!("{sign} app.bin plain.bin"));
+    assert!(plain["compressed_from"].is_null());
+    for kind in ["lzma2", "lzma2armthumb"] {
+        let made = desk.json(&format!("{sign} --compression {kind} app.bin small.bin"));
+        assert_eq!(made["compressed_from"], 20_000);
+        assert!(made["size"].as_u64() < plain["size"].as_u64());
+        let valid = desk.json("image verify -k key.pub.pem small.bin");
+        assert_eq!(valid["hash"], made["hash"]);
+        assert_eq!(valid["uncompressed"]["hash"], plain["hash"]);
+        assert_eq!(valid["uncompressed"]["size"], plain["size"]);
+    }
+    let text = desk.stdout("image inspect -k key.pub.pem small.bin");
+    for words in [
+        "COMPRESSED_LZMA2 | COMPRESSED_ARM_THUMB",
+        "20000 bytes of body when decompressed",
+        "matches the decompressed image",
+        "good, by key.pub.pem, of the decompressed image",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    let text = desk.stdout("image verify -k key.pub.pem small.bin");
+    assert!(text.contains("decompresses to a valid image of 20"), "{text}");
+
+    // What cannot be made smaller is said, and left as it is.
+    let text = desk.stdout(&format!("{sign} --compression lzma2 key.pem same.bin"));
+    assert!(text.contains("note: not compressed"), "{text}");
+    let (code, text) = desk.refused(&format!("{SIGN} --compression lzma2 app.bin out.bin"));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("the board's bootloader does not decompress"), "{text}");
+}
+
+#[test]
 fn verify_says_why_an_image_is_refused() {
     let desk = Desk::new("image-verify");
     desk.stdout(&format!("{SIGN} app.bin app.signed.bin"));

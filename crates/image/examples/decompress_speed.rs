@@ -69,7 +69,7 @@ fn main() -> std::io::Result<()> {
         let image = image(&body, &stream, filtered);
         let header = Header::parse(&image).expect("a header");
         let (mut decoder, mut ring, mut piece) =
-            (Decoder::new(), vec![0; (128 << 10) + 3], [0; 1024]);
+            (Decoder::new(), vec![0; Decoder::RING], [0; 1024]);
         let ours = shortest(
             || {
                 let window = RamWindow::new(image.as_slice(), &mut ring);

@@ -11,6 +11,7 @@
 //! deterministic (RFC 6979), so that the same input always gives the same file.
 
 mod boot_record;
+mod compression;
 mod der;
 pub mod hex;
 
@@ -23,6 +24,7 @@ mod listing;
 mod options;
 mod signer;
 
+pub use compression::{Compression, DecompressError, decompress};
 pub use ids::{IdError, class_id, vendor_id};
 pub use inspect::{Inspection, NamedKey, inspect};
 

@@ -4,6 +4,8 @@ use updraft_image::{
     Dependency, HashKind, ParseVersionError, TlvType, TrailerLayout, UpgradeMode, Version,
 };
 
+use crate::Compression;
+
 /// How an image is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignOptions {
@@ -54,6 +56,8 @@ pub struct SignOptions {
     pub key_format: KeyFormat,
     /// What the image is called in attestation tokens, at most 12 characters. (`--boot-record`)
     pub boot_record: Option<String>,
+    /// How the body is compressed, if that makes the image smaller. (`--compression`)
+    pub compression: Option<Compression>,
     /// The largest image with its TLVs that the bootloader takes, if known.
     pub max_image: Option<u32>,
 }
@@ -84,6 +88,7 @@ impl SignOptions {
             custom_tlvs: Vec::new(),
             key_format: KeyFormat::Hash,
             boot_record: None,
+            compression: None,
             max_image: None,
         }
     }

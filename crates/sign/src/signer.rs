@@ -8,7 +8,7 @@ use updraft_image::{
 use crate::boot_record::boot_record;
 use crate::hex::Segment;
 use crate::options::{CustomTlvError, KeyFormat, Padding, Placement, SignOptions};
-use crate::{Key, KeyError};
+use crate::{Compression, Key, KeyError};
 
 /// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,9 @@ pub enum SignError {
     /// An address of 0 means none in this format.
     #[error("address 0 stands for no address in an image header")]
     ZeroAddress,
+    /// liblzma has failed.
+    #[error("the body cannot be compressed: {0}")]
+    Compression(String),
     /// The key does not sign.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -138,12 +141,16 @@ impl SignError {
             Self::CustomTlv(_) => "see `updraft image sign --help`",
             Self::TooManyTlvs => "give fewer or shorter --custom-tlv",
             Self::ZeroAddress => "leave the address out",
+            Self::Compression(_) => "leave --compression out",
             Self::Key(error) => error.remedy(),
         }
     }
 }
 
 /// Makes an image of `input`, signed with `key`, or with its hash alone without.
+///
+/// With [`SignOptions::compression`] the image is compressed if that makes it smaller; its flags
+/// tell. Not compressed it has to fit as well, as that is how it ends up in the primary slot.
 pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Vec<u8>, SignError> {
     let header_size = u16::try_from(options.header_size)
         .ok()
@@ -153,49 +160,119 @@ pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Ve
         let (align, max_align) = (options.align, options.trailer_align());
         return Err(SignError::Align { align, max_align });
     }
-    let hash = hash_kind(options, key)?;
-    let mut image = with_room_for_header(input, options)?;
-    let body = image.len() - usize::from(header_size);
-    let protected = protected_tlvs(options, hash, key)?;
-    let header = Header {
-        load_addr: match options.placement {
-            Placement::Anywhere => 0,
-            Placement::RamLoad(0) | Placement::RomFixed(0) => return Err(SignError::ZeroAddress),
-            Placement::RamLoad(address) | Placement::RomFixed(address) => address,
+    let maker = Maker { options, key, header_size, hash: hash_kind(options, key)? };
+    let input = with_room_for_header(input, options)?;
+    let plain = maker.make(&input, None)?;
+    check_size(plain.image.len(), options)?;
+    let mut image = match options.compression {
+        None => plain.image,
+        Some(kind) => match maker.compress(&input, &plain, kind)? {
+            Some(compressed) => compressed.image,
+            None => plain.image,
         },
-        hdr_size: header_size,
-        // `protected_tlvs` keeps the length within u16.
-        protect_tlv_size: protected.len() as u16,
-        img_size: u32::try_from(body).map_err(|_| too_large(image.len(), options))?,
-        flags: flags(options),
-        version: options.version,
-        pad: 0,
     };
-    image[..Header::SIZE].copy_from_slice(&header.emit());
-    image.extend_from_slice(&protected);
-
-    let digest = Digest::of(hash, &image);
-    let mut tlvs = vec![(hash.tlv(), digest.as_bytes().to_vec())];
-    if options.pure {
-        tlvs.push((TlvType::SIG_PURE, vec![1]));
-    }
-    if let Some(key) = key {
-        tlvs.push(match options.key_format {
-            KeyFormat::Hash => (TlvType::KEYHASH, key.public().hash(hash).as_bytes().to_vec()),
-            KeyFormat::Full => (TlvType::PUBKEY, key.public().as_der().to_vec()),
-        });
-        let mut signature =
-            if options.pure { key.sign_message(&image)? } else { key.sign_digest(&digest)? };
-        if options.pad_signature && key.scheme() == Scheme::EcdsaP256 {
-            signature.resize(signature.len().max(72), 0);
-        }
-        tlvs.push((key.scheme().tlv(), signature));
-    }
-    image.extend_from_slice(&area(TlvKind::Unprotected, &tlvs)?);
-
     check_size(image.len(), options)?;
     pad(&mut image, options);
     Ok(image)
+}
+
+/// What all images of one signing have in common.
+struct Maker<'o> {
+    options: &'o SignOptions,
+    key: Option<&'o Key>,
+    header_size: u16,
+    hash: HashKind,
+}
+
+/// An image, and what its hash and signature are.
+struct Made {
+    image: Vec<u8>,
+    hash: Digest,
+    signature: Option<Vec<u8>>,
+}
+
+impl Maker<'_> {
+    /// Makes an image of `input`, which begins with room for the header.
+    fn make(&self, input: &[u8], packed: Option<&Packed>) -> Result<Made, SignError> {
+        let Self { options, key, header_size, hash } = *self;
+        let mut image = input.to_vec();
+        let body = image.len() - usize::from(header_size);
+        let protected = protected_tlvs(options, hash, key, packed)?;
+        let header = Header {
+            load_addr: match options.placement {
+                Placement::Anywhere => 0,
+                Placement::RamLoad(0) | Placement::RomFixed(0) => {
+                    return Err(SignError::ZeroAddress);
+                }
+                Placement::RamLoad(address) | Placement::RomFixed(address) => address,
+            },
+            hdr_size: header_size,
+            // `protected_tlvs` keeps the length within u16.
+            protect_tlv_size: protected.len() as u16,
+            img_size: u32::try_from(body).map_err(|_| too_large(image.len(), options))?,
+            flags: flags(options) | packed.map_or(Flags::default(), |packed| packed.kind.flags()),
+            version: options.version,
+            pad: 0,
+        };
+        image[..Header::SIZE].copy_from_slice(&header.emit());
+        image.extend_from_slice(&protected);
+
+        let digest = Digest::of(hash, &image);
+        let mut tlvs = vec![(hash.tlv(), digest.as_bytes().to_vec())];
+        if options.pure {
+            tlvs.push((TlvType::SIG_PURE, vec![1]));
+        }
+        let mut made = None;
+        if let Some(key) = key {
+            tlvs.push(match options.key_format {
+                KeyFormat::Hash => (TlvType::KEYHASH, key.public().hash(hash).as_bytes().to_vec()),
+                KeyFormat::Full => (TlvType::PUBKEY, key.public().as_der().to_vec()),
+            });
+            let mut signature =
+                if options.pure { key.sign_message(&image)? } else { key.sign_digest(&digest)? };
+            if options.pad_signature && key.scheme() == Scheme::EcdsaP256 {
+                signature.resize(signature.len().max(72), 0);
+            }
+            made = Some(signature.clone());
+            tlvs.push((key.scheme().tlv(), signature));
+        }
+        image.extend_from_slice(&area(TlvKind::Unprotected, &tlvs)?);
+        Ok(Made { image, hash: digest, signature: made })
+    }
+
+    /// Makes the same image, `plain`, with a compressed body; `None` if that saves nothing.
+    ///
+    /// imgtool forgets the flag of an image that is never to be booted. The uncompressed image's
+    /// hash covers it, so it is kept here.
+    fn compress(
+        &self,
+        input: &[u8],
+        plain: &Made,
+        kind: Compression,
+    ) -> Result<Option<Made>, SignError> {
+        let (room, body) = input.split_at(self.header_size.into());
+        let stream = kind.compress(body).map_err(SignError::Compression)?;
+        let size = u32::try_from(body.len()).map_err(|_| too_large(input.len(), self.options))?;
+        let mut tlvs = vec![
+            (TlvType::DECOMP_SIZE, size.to_le_bytes().to_vec()),
+            (TlvType::DECOMP_SHA, plain.hash.as_bytes().to_vec()),
+        ];
+        let signature = plain.signature.clone();
+        tlvs.extend(signature.map(|signature| (TlvType::DECOMP_SIGNATURE, signature)));
+        // imgtool's rule: without the headers of TLVs and stream.
+        let payloads = tlvs.iter().map(|(_, payload)| payload.len()).sum::<usize>();
+        if stream.len() + payloads >= body.len() {
+            return Ok(None);
+        }
+        let compressed = [room, &Compression::PARAMETERS, &stream].concat();
+        self.make(&compressed, Some(&Packed { kind, tlvs })).map(Some)
+    }
+}
+
+/// What a compressed image has besides its body.
+struct Packed {
+    kind: Compression,
+    tlvs: Vec<(TlvType, Vec<u8>)>,
 }
 
 /// Makes an image that lies at `address`, for a programmer: of the padding only what is not erased
@@ -285,6 +362,7 @@ fn protected_tlvs(
     options: &SignOptions,
     hash: HashKind,
     key: Option<&Key>,
+    packed: Option<&Packed>,
 ) -> Result<Vec<u8>, SignError> {
     let mut tlvs = Vec::new();
     if let Some(counter) = options.security_counter {
@@ -301,6 +379,7 @@ fn protected_tlvs(
     }
     let dependencies = options.dependencies.iter();
     tlvs.extend(dependencies.map(|one| (TlvType::DEPENDENCY, one.to_bytes().to_vec())));
+    tlvs.extend(packed.iter().flat_map(|packed| packed.tlvs.iter().cloned()));
     tlvs.extend(options.vendor_id.map(|id| (TlvType::UUID_VID, id.to_vec())));
     tlvs.extend(options.class_id.map(|id| (TlvType::UUID_CID, id.to_vec())));
     for (at, (kind, payload)) in options.custom_tlvs.iter().enumerate() {

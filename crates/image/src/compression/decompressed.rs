@@ -287,8 +287,8 @@ impl<S: Source> Decompressed<'_, RamWindow<'_, S>> {
 /// of `verifier`, before anything is written: nothing that the image claims is trusted, and
 /// nothing of the uncompressed image is kept. Returns what was found of the uncompressed one.
 ///
-/// This needs a `ring` as large as the image's dictionary and 3 bytes (131,075 for imgtool's
-/// images), or as the body if that is smaller; otherwise the answer is
+/// This needs a `ring` as large as the image's dictionary and 3 bytes ([`Decoder::RING`] for
+/// imgtool's images), or as the body if that is smaller; otherwise the answer is
 /// [`CompressionError::Window`]. A chip without that much RAM can check the compressed image
 /// with [`validate`] (its signature covers DECOMP_SHA and DECOMP_SIGNATURE), and the uncompressed
 /// one where it has been written to.

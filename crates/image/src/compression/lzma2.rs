@@ -13,6 +13,7 @@
 
 use super::error::CompressionError;
 use super::symbols::Symbols;
+use super::thumb;
 use super::window::{Past, Window};
 
 /// What the decoder needs to remember: about 28 KiB, nearly all of them probabilities.
@@ -60,6 +61,10 @@ impl core::fmt::Debug for Decoder {
 impl Decoder {
     /// Bytes of RAM that a decoder takes.
     pub const RAM: usize = size_of::<Self>();
+
+    /// The ring that is large enough for every image of imgtool: its dictionary of 128 KiB, and
+    /// what is looked at before a match to tell calls.
+    pub const RING: usize = (128 << 10) + thumb::BEHIND;
 
     /// A decoder that has not begun. It is all zeros, so that a `static` takes no flash.
     pub const fn new() -> Self {

@@ -34,7 +34,7 @@
 //! # }
 //! ```
 //! After that, [`crate::validate`] finds an ordinary image in the primary slot. An image that is
-//! encrypted as well needs a source that decrypts; nothing else changes.
+//! encrypted as well is decrypted on the way: `Decrypted` over a window is a window.
 //!
 //! Sources: imgtool 2.5.0, `main.py` (`sign`) and `image.py`; nrfconnect/sdk-mcuboot,
 //! `docs/compression_format.md` and `boot/zephyr/decompression.c`. Upstream's bootloader has no

@@ -35,6 +35,11 @@ impl<S: Source> Decrypted<S> {
         let cipher = key.map(|key| BodyCipher::new(key, header)).transpose();
         Ok(Self { source, cipher: cipher.map_err(Refusal::Header)? })
     }
+
+    /// What it reads from.
+    pub fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
 }
 
 impl<S: Source> Source for Decrypted<S> {
@@ -50,5 +55,21 @@ impl<S: Source> Source for Decrypted<S> {
             cipher.apply(offset, buf);
         }
         Ok(())
+    }
+}
+
+/// The output of a decompressed image is plaintext wherever it is kept.
+#[cfg(feature = "compression")]
+impl<W: crate::Window> crate::Window for Decrypted<W> {
+    fn reach(&self) -> u32 {
+        self.source.reach()
+    }
+
+    fn look_back(&mut self, at: u32, buf: &mut [u8]) -> Result<(), W::Error> {
+        self.source.look_back(at, buf)
+    }
+
+    fn keep(&mut self, at: u32, bytes: &[u8]) -> Result<(), W::Error> {
+        self.source.keep(at, bytes)
     }
 }

@@ -13,7 +13,7 @@ use updraft_image::{
     validate_compressed,
 };
 
-use crate::golden::{RING, key};
+use crate::golden::key;
 use crate::support::{Error, Random, code, into_ram, into_slot};
 
 const CASES: usize = 12;
@@ -69,7 +69,7 @@ fn check(image: &[u8], rules: &Rules) -> Result<(), Refusal<Error>> {
     let header = Header::parse(image).unwrap();
     let der = key("ed25519");
     let keys = [PublicKey::from_der(&der).unwrap()];
-    let (mut decoder, mut ring) = (Decoder::new(), vec![0; RING]);
+    let (mut decoder, mut ring) = (Decoder::new(), vec![0; Decoder::RING]);
     let (mut source, mut verifier) = (image, Software::new(&keys));
     validate_compressed(&mut source, &header, rules, &mut verifier, &mut decoder, &mut ring)
         .map(drop)
@@ -130,7 +130,7 @@ fn what_imgtool_compresses_is_what_it_makes_without_compression() {
         let line = format!("UPDRAFT_SEED={seed}, case {case}: {}", args.join(" "));
         assert!(compressed.len() < plain.len(), "{line}");
         assert!(into_slot(&compressed, 1024).unwrap() == plain, "{line}");
-        assert!(into_ram(&compressed, 512, RING).unwrap() == plain, "{line}");
+        assert!(into_ram(&compressed, 512, Decoder::RING).unwrap() == plain, "{line}");
         check(&compressed, &rules).unwrap_or_else(|refusal| panic!("{line}: {refusal}"));
     }
     println!("{CASES} images compressed by imgtool, UPDRAFT_SEED={seed}");

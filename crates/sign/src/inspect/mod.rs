@@ -12,7 +12,7 @@ use updraft_image::{
     TlvEntry, TlvType, TrailerLayout, UpgradeMode, image_hash,
 };
 
-use crate::PublicKey;
+use crate::{PublicKey, decompress};
 pub use signatures::{SignatureInfo, SignatureState};
 pub use tlvs::TlvInfo;
 
@@ -42,6 +42,8 @@ pub struct Inspection {
     pub hash: Option<HashInfo>,
     /// Every signature in its order.
     pub signatures: Vec<SignatureInfo>,
+    /// The image that a compressed one was made of, if the body can be decompressed.
+    pub uncompressed: Option<UncompressedInfo>,
     /// The trailer, if the file is padded to a slot.
     pub trailer: Option<TrailerInfo>,
     /// What is wrong or deserves attention.
@@ -134,6 +136,19 @@ pub struct HashInfo {
     pub matches: bool,
 }
 
+/// The image that a compressed one was made of.
+#[derive(Clone, Debug, Serialize)]
+pub struct UncompressedInfo {
+    /// Bytes of the image, TLVs included.
+    pub size: u32,
+    /// Bytes of the body.
+    pub body_size: u32,
+    /// Its hash: stored in DECOMP_SHA, and computed.
+    pub hash: Option<HashInfo>,
+    /// Its signatures: stored in DECOMP_SIGNATURE.
+    pub signatures: Vec<SignatureInfo>,
+}
+
 /// The trailer's fields.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrailerInfo {
@@ -189,6 +204,11 @@ pub fn inspect(file: &[u8], keys: &[NamedKey]) -> Result<Inspection, HeaderError
         Some(_) => {}
     }
     let signatures = signatures::check(file, &header, &entries, &digests, keys, &mut findings);
+    let compressed = header.flags.intersects(Flags::COMPRESSED);
+    let uncompressed = match compressed && !encrypted {
+        true => uncompressed(file, keys, &mut findings),
+        false => None,
+    };
     let trailer = trailer(file, area.as_ref());
     Ok(Inspection {
         size: file.len(),
@@ -203,12 +223,45 @@ pub fn inspect(file: &[u8], keys: &[NamedKey]) -> Result<Inspection, HeaderError
             flag_names: header.flags.to_string(),
         },
         regions: regions(file, &header, area.as_ref(), trailer.is_some(), &mut findings),
-        tlvs: tlvs::explain(file, &entries, hash.as_ref(), &signatures, keys),
+        tlvs: tlvs::Explained {
+            file,
+            hash: hash.as_ref(),
+            signatures: &signatures,
+            uncompressed: uncompressed.as_ref(),
+            keys,
+        }
+        .all(&entries),
         hash,
         signatures,
+        uncompressed,
         trailer,
         findings,
     })
+}
+
+/// Explains the image that the compressed image in `file` was made of.
+fn uncompressed(
+    file: &[u8],
+    keys: &[NamedKey],
+    findings: &mut Vec<String>,
+) -> Option<UncompressedInfo> {
+    let found = decompress(file).map_err(|error| error.to_string());
+    let inside = found.and_then(|image| inspect(&image, keys).map_err(|error| error.to_string()));
+    let Inspection { image_size, header, hash, signatures, .. } = match inside {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            findings.push(format!("the body cannot be decompressed: {error}"));
+            return None;
+        }
+    };
+    if hash.as_ref().is_none_or(|hash| !hash.matches) {
+        findings.push("the body does not decompress to what DECOMP_SHA says".into());
+    }
+    if signatures.iter().any(|signature| signature.state == SignatureState::Wrong) {
+        findings.push("DECOMP_SIGNATURE is wrong".into());
+    }
+    let (size, body_size) = (image_size?, header.body_size);
+    Some(UncompressedInfo { size, body_size, hash, signatures })
 }
 
 /// Digests of the image, as far as its TLVs ask for them.

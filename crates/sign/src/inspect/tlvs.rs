@@ -7,7 +7,7 @@ use updraft_image::{
 use uuid::Uuid;
 
 use super::signatures::{SignatureInfo, name_of};
-use super::{HashInfo, NamedKey, hex};
+use super::{HashInfo, NamedKey, UncompressedInfo, hex};
 
 /// A TLV, explained.
 #[derive(Clone, Debug, Serialize)]
@@ -55,60 +55,75 @@ pub fn payload<'f>(file: &'f [u8], entry: &TlvEntry) -> Option<&'f [u8]> {
     file.get(start..start.checked_add(entry.len.into())?)
 }
 
-/// Explains every entry.
-pub fn explain(
-    file: &[u8],
-    entries: &[TlvEntry],
-    hash: Option<&HashInfo>,
-    signatures: &[SignatureInfo],
-    keys: &[NamedKey],
-) -> Vec<TlvInfo> {
-    let explain = |entry: &TlvEntry| {
-        let data = payload(file, entry).unwrap_or_default();
-        TlvInfo {
-            protected: entry.area == TlvKind::Protected,
-            kind: entry.kind.0,
-            name: entry.kind.to_string(),
-            offset: entry.offset,
-            len: entry.len,
-            data: hex(data),
-            meaning: meaning(entry, data, hash, signatures, keys),
-        }
-    };
-    entries.iter().map(explain).collect()
+/// What entries are explained with.
+pub struct Explained<'a> {
+    pub file: &'a [u8],
+    pub hash: Option<&'a HashInfo>,
+    pub signatures: &'a [SignatureInfo],
+    pub uncompressed: Option<&'a UncompressedInfo>,
+    pub keys: &'a [NamedKey],
 }
 
-fn meaning(
-    entry: &TlvEntry,
-    data: &[u8],
-    hash: Option<&HashInfo>,
-    signatures: &[SignatureInfo],
-    keys: &[NamedKey],
-) -> Option<String> {
-    if let Some(signature) = signatures.iter().find(|signature| signature.offset == entry.offset) {
-        return Some(signature.to_string());
+impl Explained<'_> {
+    /// Every entry.
+    pub fn all(&self, entries: &[TlvEntry]) -> Vec<TlvInfo> {
+        let explain = |entry: &TlvEntry| {
+            let data = payload(self.file, entry).unwrap_or_default();
+            TlvInfo {
+                protected: entry.area == TlvKind::Protected,
+                kind: entry.kind.0,
+                name: entry.kind.to_string(),
+                offset: entry.offset,
+                len: entry.len,
+                data: hex(data),
+                meaning: self.meaning(entry, data),
+            }
+        };
+        entries.iter().map(explain).collect()
     }
-    match entry.kind {
-        kind if HashKind::from_tlv(kind).is_some() => {
-            let same = hash.is_some_and(|hash| hash.computed == hex(data));
-            Some(if same { "matches the content" } else { "not what the content hashes to" }.into())
+
+    fn meaning(&self, entry: &TlvEntry, data: &[u8]) -> Option<String> {
+        let Self { hash, signatures, uncompressed, keys, .. } = *self;
+        let of_entry = signatures.iter().find(|signature| signature.offset == entry.offset);
+        if let Some(signature) = of_entry {
+            return Some(signature.to_string());
         }
-        TlvType::KEYHASH | TlvType::PUBKEY => Some(name_of(entry.kind, data, keys)),
-        TlvType::SIG_PURE => Some("the signature covers the image itself".into()),
-        TlvType::SEC_CNT => data.try_into().ok().map(|bytes| u32::from_le_bytes(bytes).to_string()),
-        TlvType::DEPENDENCY => {
-            let Dependency { image, version } = Dependency::from_bytes(data.try_into().ok()?);
-            Some(format!("image {image}, at least {version}"))
+        let number = || data.try_into().ok().map(u32::from_le_bytes);
+        match entry.kind {
+            kind if HashKind::from_tlv(kind).is_some() => {
+                let same = hash.is_some_and(|hash| hash.computed == hex(data));
+                let not = "not what the content hashes to";
+                Some(if same { "matches the content" } else { not }.into())
+            }
+            TlvType::KEYHASH | TlvType::PUBKEY => Some(name_of(entry.kind, data, keys)),
+            TlvType::SIG_PURE => Some("the signature covers the image itself".into()),
+            TlvType::SEC_CNT => number().map(|counter| counter.to_string()),
+            TlvType::DECOMP_SIZE => Some(format!("{} bytes of body when decompressed", number()?)),
+            TlvType::DECOMP_SHA => Some(match uncompressed?.hash.as_ref()?.matches {
+                true => "matches the decompressed image".into(),
+                false => "not what the decompressed image hashes to".into(),
+            }),
+            TlvType::DECOMP_SIGNATURE => {
+                let signature = uncompressed?.signatures.last()?;
+                Some(format!("{signature}, of the decompressed image"))
+            }
+            TlvType::COMP_DEC_SIZE => {
+                Some(format!("{} bytes of compressed body before encryption", number()?))
+            }
+            TlvType::DEPENDENCY => {
+                let Dependency { image, version } = Dependency::from_bytes(data.try_into().ok()?);
+                Some(format!("image {image}, at least {version}"))
+            }
+            TlvType::UUID_VID | TlvType::UUID_CID => {
+                Uuid::from_slice(data).ok().map(|id| id.to_string())
+            }
+            TlvType::BOOT_RECORD => Some("measured-boot record, CBOR".into()),
+            kind if kind.is_custom() => {
+                let text = std::str::from_utf8(data).ok()?;
+                let printable = !text.is_empty() && !text.chars().any(char::is_control);
+                printable.then(|| format!("\"{text}\""))
+            }
+            _ => None,
         }
-        TlvType::UUID_VID | TlvType::UUID_CID => {
-            Uuid::from_slice(data).ok().map(|id| id.to_string())
-        }
-        TlvType::BOOT_RECORD => Some("measured-boot record, CBOR".into()),
-        kind if kind.is_custom() => {
-            let text = std::str::from_utf8(data).ok()?;
-            let printable = !text.is_empty() && !text.chars().any(char::is_control);
-            printable.then(|| format!("\"{text}\""))
-        }
-        _ => None,
     }
 }

@@ -2,8 +2,8 @@
 
 use updraft_image::{HashKind, TlvType, UpgradeMode, Version};
 use updraft_sign::{
-    KeyFormat, Padding, Placement, SecurityCounter, SignOptions, class_id, dependencies,
-    parse_custom_tlv, vendor_id,
+    Compression, KeyFormat, Padding, Placement, SecurityCounter, SignOptions, class_id,
+    dependencies, parse_custom_tlv, vendor_id,
 };
 
 use crate::vectors::file;
@@ -103,7 +103,13 @@ impl Command {
                     options.custom_tlvs.push((kind, file(value())));
                 }
                 "-E" => return Err("encryption is not supported yet"),
-                "--compression" => return Err("compression is not supported yet"),
+                "--compression" => {
+                    options.compression = match value() {
+                        "lzma2" => Some(Compression::Lzma2),
+                        "lzma2armthumb" => Some(Compression::Lzma2ArmThumb),
+                        _ => None,
+                    };
+                }
                 "-e" => return Err("big-endian images are for no boot loader"),
                 "--vector-to-sign" => return Err("signing elsewhere is not supported yet"),
                 "--fix-sig" => return Err("signing elsewhere is not supported yet"),

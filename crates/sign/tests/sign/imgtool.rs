@@ -9,12 +9,12 @@ use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use updraft_image::{
-    Dependency, HashKind, Header, Rules, Scheme, Signed, Software, TlvType, UpgradeMode, Version,
-    validate,
+    Dependency, Flags, HashKind, Header, Rules, Scheme, Signed, Software, TlvType, UpgradeMode,
+    Version, validate,
 };
 use updraft_sign::inspect::SignatureState;
 use updraft_sign::{
-    Key, KeyFormat, Language, NamedKey, Padding, Placement, PrivateForm, PublicKey,
+    Compression, Key, KeyFormat, Language, NamedKey, Padding, Placement, PrivateForm, PublicKey,
     SecurityCounter, SignOptions, inspect, listing, sign,
 };
 
@@ -177,6 +177,17 @@ fn case(random: &mut Random) -> Case {
         o.boot_record = Some(name.clone());
         arg("--boot-record", name);
     }
+    match random.below(6) {
+        0 => {
+            o.compression = Some(Compression::Lzma2);
+            arg("--compression", "lzma2".into());
+        }
+        1 => {
+            o.compression = Some(Compression::Lzma2ArmThumb);
+            arg("--compression", "lzma2armthumb".into());
+        }
+        _ => {}
+    }
     for kind in [0xa0, 0x1a2, 0xfffe] {
         if random.one_in(3) {
             let len = random.below(40);
@@ -202,7 +213,8 @@ fn case(random: &mut Random) -> Case {
         o.mode = UpgradeMode::OverwriteOnly;
         flag("--overwrite-only");
     }
-    if random.one_in(6) {
+    // imgtool forgets the flag when it compresses.
+    if o.compression.is_none() && random.one_in(6) {
         o.non_bootable = true;
         flag("--non-bootable");
     }
@@ -235,6 +247,9 @@ fn case(random: &mut Random) -> Case {
     }
     let len = 1 + random.below(6000);
     let mut input = random.bytes(len);
+    if o.compression.is_some() && !random.one_in(6) {
+        input = input.repeat(1 + 20_000 / input.len());
+    }
     o.pad_header = !random.one_in(3);
     match o.pad_header {
         true => args.push("--pad-header".into()),
@@ -248,7 +263,7 @@ fn accepts(image: &[u8], key: &Key, options: &SignOptions) -> bool {
     let keys = [key.public().as_embedded().unwrap()];
     let hash = if options.pure { HashKind::Sha512 } else { options.hash.unwrap_or_default() };
     let signed = if options.pure { Signed::Image } else { Signed::Hash };
-    let rules = Rules { hash, signed, ..Rules::default() };
+    let rules = Rules { hash, signed, supported: Flags::COMPRESSED, ..Rules::default() };
     let header = Header::parse(image).unwrap();
     // A slot is larger than its image.
     let slot = [image, &[0xff; 32]].concat();
@@ -294,6 +309,10 @@ fn check(imgtool: &Path, folder: &Path, case: &Case, key: Option<(&Key, &Path)>)
     for image in [&ours, &theirs] {
         let inspection = inspect(image, &named).unwrap();
         assert_eq!(inspection.signatures[0].state, SignatureState::Good, "imgtool {line}");
+        let inside = inspection.uncompressed.iter().flat_map(|inside| &inside.signatures);
+        assert!(inside.clone().all(|found| found.state == SignatureState::Good), "imgtool {line}");
+        let compressed = Header::parse(image).unwrap().flags.intersects(Flags::COMPRESSED);
+        assert_eq!(inside.count(), usize::from(compressed), "imgtool {line}");
         // With the full key in the image the bootloader looks keys up in hardware.
         if options.key_format == KeyFormat::Hash {
             assert!(accepts(image, key, options), "imgtool {line}");

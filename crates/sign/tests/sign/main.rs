@@ -1,6 +1,7 @@
 //! Keys, signing and inspection, against what imgtool 2.5.0 makes of the same.
 
 mod command;
+mod compression;
 mod imgtool;
 mod inspection;
 mod keys;

@@ -8,18 +8,18 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use updraft_board::{Board, Signing};
 use updraft_image::{
-    HashKind, HashOnly, Header, PublicKey, Refusal, Software, TlvArea, TlvType, UpgradeMode,
-    Version, validate,
+    Flags, HashKind, HashOnly, Header, HeaderError, PublicKey, Refusal, Software, TlvArea, TlvType,
+    UpgradeMode, Version, validate,
 };
 use updraft_sign::hex;
 use updraft_sign::{
-    Key, KeyFormat, Padding, Placement, SecurityCounter, SignError, SignOptions, class_id,
-    dependencies, parse_custom_tlv, sign, sign_to_segments, vendor_id,
+    Compression, Key, KeyFormat, Padding, Placement, SecurityCounter, SignError, SignOptions,
+    class_id, dependencies, parse_custom_tlv, sign, sign_to_segments, vendor_id,
 };
 
 use super::{is_hex, number, read};
 use crate::commands::{boards, key};
-use crate::output::{GOOD, Output, styled};
+use crate::output::{GOOD, Output, WARN, styled};
 use crate::report::Hint;
 use crate::signing::for_board;
 
@@ -123,6 +123,9 @@ pub struct Args {
     /// Fill ECDSA signatures to 72 bytes, for bootloaders before MCUboot 1.5.
     #[arg(long)]
     pad_sig: bool,
+    /// Compress the body, if that makes the image smaller.
+    #[arg(long, value_enum, default_value_t)]
+    compression: CompressionKind,
     /// How the image names its key: its hash, or the whole key.
     #[arg(long, value_enum, default_value_t)]
     public_key_format: PublicKeyFormat,
@@ -148,6 +151,17 @@ enum PublicKeyFormat {
     #[default]
     Hash,
     Full,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum CompressionKind {
+    #[default]
+    Disabled,
+    /// LZMA2.
+    Lzma2,
+    /// LZMA2 behind a filter for ARM Thumb code.
+    #[value(name = "lzma2armthumb")]
+    Lzma2ArmThumb,
 }
 
 fn security_counter(text: &str) -> Result<SecurityCounter, String> {
@@ -281,6 +295,9 @@ impl<'b> Target<'b> {
 /// Which option is in the way of what the board asks for.
 fn advice<E>(refusal: &Refusal<E>) -> &'static str {
     match refusal {
+        Refusal::Header(HeaderError::Flags { flags }) if flags.intersects(Flags::COMPRESSED) => {
+            "leave --compression out: the board's bootloader does not decompress"
+        }
         Refusal::NoHash { .. } | Refusal::TlvLength { .. } | Refusal::Signature { .. } => {
             "leave --sha and --pure out: the board file says what is hashed and signed"
         }
@@ -344,6 +361,11 @@ fn options(args: &Args, target: Option<&Target<'_>>) -> anyhow::Result<SignOptio
         PublicKeyFormat::Hash => KeyFormat::Hash,
         PublicKeyFormat::Full => KeyFormat::Full,
     };
+    options.compression = match args.compression {
+        CompressionKind::Disabled => None,
+        CompressionKind::Lzma2 => Some(Compression::Lzma2),
+        CompressionKind::Lzma2ArmThumb => Some(Compression::Lzma2ArmThumb),
+    };
     options.boot_record.clone_from(&args.boot_record);
     if let Some(vendor) = &args.vid {
         options.vendor_id = Some(vendor_id(vendor).usage("see `updraft image sign --help`")?);
@@ -390,10 +412,13 @@ fn tell(
     let mut source = image;
     let area = TlvArea::open(&mut source, &header)?;
     let mut tlvs = area.iter_bounded();
-    let mut hash = String::new();
+    let (mut hash, mut body) = (String::new(), None);
     while let Some(entry) = tlvs.next(&mut source)? {
+        let payload = &image[entry.offset as usize..][..entry.len.into()];
+        if entry.kind == TlvType::DECOMP_SIZE {
+            body = payload.try_into().ok().map(u32::from_le_bytes);
+        }
         if HashKind::from_tlv(entry.kind).is_some() {
-            let payload = &image[entry.offset as usize..][..entry.len.into()];
             hash = payload.iter().map(|byte| format!("{byte:02x}")).collect();
             break;
         }
@@ -410,6 +435,7 @@ fn tell(
         "hash": hash,
         "key_hash": key_hash,
         "board": board,
+        "compressed_from": body,
     });
     out.result(&result, |to| {
         let percent = 100.0 * image.len() as f64 / (largest.max(1)) as f64;
@@ -422,6 +448,18 @@ fn tell(
             board.map_or(String::new(), |board| format!(" for {board}")),
         )?;
         writeln!(to, "  size {} bytes of at most {largest} ({percent:.1} %)", image.len())?;
+        match (body, options.compression) {
+            (Some(body), _) => {
+                let stored = header.img_size;
+                writeln!(to, "  body {body} bytes, compressed to {stored}")?;
+            }
+            (None, Some(_)) => writeln!(
+                to,
+                "  {} not compressed: that would not make the image smaller",
+                styled(WARN, "note:"),
+            )?,
+            (None, None) => {}
+        }
         writeln!(to, "  hash {hash}")?;
         match &key_hash {
             Some(key_hash) => writeln!(to, "  key  {key_hash}"),

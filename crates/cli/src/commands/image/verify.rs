@@ -6,7 +6,8 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use updraft_board::{Board, Role};
 use updraft_image::{
-    Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software, TlvArea, TlvType, validate,
+    Decoder, Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software, TlvArea, TlvType,
+    Validated, validate, validate_compressed,
 };
 use updraft_sign::{PublicKey, known_key};
 
@@ -92,6 +93,14 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             return error.with_context(refused);
         }
     };
+    let uncompressed = match header.flags.intersects(Flags::COMPRESSED) {
+        true => Some(uncompressed(&slot, &header, &rules, signed.then_some(ring.as_slice()))),
+        false => None,
+    };
+    let uncompressed = uncompressed
+        .transpose()
+        .hint("the body was compressed wrongly, or is not the one that was signed")
+        .with_context(refused)?;
     let hash = valid.hash.to_string();
     let key = valid.key.and_then(|index| args.key.get(index));
     let result = json!({
@@ -101,6 +110,9 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         "hash": hash,
         "key": key,
         "non_bootable": header.flags.contains(Flags::NON_BOOTABLE),
+        "uncompressed": uncompressed.map(|image| {
+            json!({ "size": image.size, "hash": image.hash.to_string() })
+        }),
     });
     out.result(&result, |to| {
         let name = args.file.display();
@@ -108,6 +120,9 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         writeln!(to, "  size {} bytes", valid.size)?;
         if rules.signed == Signed::Hash {
             writeln!(to, "  hash {hash}")?;
+        }
+        if let Some(image) = &uncompressed {
+            writeln!(to, "  decompresses to a valid image of {} bytes", image.size)?;
         }
         match key {
             Some(key) => writeln!(to, "  key  {}", key.display())?,
@@ -119,6 +134,25 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// What the compressed image in `slot` was made of, checked by the same rules.
+fn uncompressed(
+    slot: &[u8],
+    header: &Header,
+    rules: &Rules,
+    keys: Option<&[updraft_image::PublicKey<'_>]>,
+) -> anyhow::Result<Validated> {
+    let (mut decoder, mut ring) = (Decoder::new(), vec![0; Decoder::RING]);
+    let (mut source, decoder, ring) = (slot, &mut decoder, &mut ring);
+    let verdict = match keys {
+        Some(keys) => {
+            let mut verifier = Software::new(keys);
+            validate_compressed(&mut source, header, rules, &mut verifier, decoder, ring)
+        }
+        None => validate_compressed(&mut source, header, rules, &mut HashOnly, decoder, ring),
+    };
+    verdict.map_err(|refusal| anyhow!("{refusal}")).context("the image that it decompresses to")
 }
 
 /// The image as the board's bootloader meets it: in a slot of its own.
@@ -140,7 +174,8 @@ fn slot(board: &Board, image: u8, file: &[u8]) -> anyhow::Result<Vec<u8>> {
 /// Rules that fit the image: its own hash algorithm and kind of signature.
 fn rules_of(file: &[u8], header: &Header) -> Rules {
     let mut source = file;
-    let mut rules = Rules::default();
+    let supported = Flags::COMPRESSED_LZMA2 | Flags::COMPRESSED_ARM_THUMB;
+    let mut rules = Rules { supported, ..Rules::default() };
     let Ok(area) = TlvArea::open(&mut source, header) else {
         return rules;
     };
