@@ -166,7 +166,7 @@ impl<'b> Slots<'b> {
         let (t, u) = (in_trailer(&self.first), in_trailer(&self.second));
         let image = u64::from(size);
         // Per area: sectors erased and bytes written.
-        let (work, working) = match self.board.mode() {
+        let (mut work, mut working) = match self.board.mode() {
             UpgradeMode::OverwriteOnly => {
                 (vec![(self.primary, n + t, image), (secondary, 2, 0)], format!("{n} + {t} + 2"))
             }
@@ -181,7 +181,7 @@ impl<'b> Slots<'b> {
             UpgradeMode::SwapScratch => {
                 let scratch = self.board.area(Role::Scratch)?;
                 let rounds = size.div_ceil(scratch.size.max(1)) + 1;
-                let sectors = count(&self.board.sectors(scratch));
+                let sectors = count(&self.board.swap_units(scratch));
                 (
                     vec![
                         (self.primary, n + t, image),
@@ -193,6 +193,14 @@ impl<'b> Slots<'b> {
             }
             _ => return None,
         };
+        // What was counted are units of the swap; what is erased are sectors.
+        if self.board.boot().logical_sector.is_some() {
+            for (area, erases, _) in &mut work {
+                let units = count(&self.board.swap_units(area)).max(1);
+                *erases = erases.saturating_mul(count(&self.board.sectors(area)) / units);
+            }
+            working = format!("({working}) logical sectors");
+        }
         let mut time = Some(0u64);
         for (area, erases, bytes) in &work {
             let device = self.board.device(area);
@@ -221,7 +229,8 @@ impl Board {
     }
 
     /// What upgrading image number `image` costs when both images are `size` bytes long. `None`
-    /// for modes in which the bootloader moves nothing.
+    /// for modes in which the bootloader moves nothing, and with a status area, where it depends on
+    /// how the status is kept.
     pub fn upgrade_cost(&self, image: u8, size: u32) -> Option<UpgradeCost> {
         Slots::new(self, image)?.cost(size.min(self.capacity(image).max_image))
     }

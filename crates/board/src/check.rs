@@ -356,6 +356,17 @@ fn boot(board: &Board) -> Result<(), Findings> {
         found.add("boot.max_sectors", format!("{} is not in 1..={MOST_SECTORS}", boot.max_sectors));
     }
     signature(boot, &mut found);
+    let stays = match boot.mode {
+        UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert => Some("where they were uploaded"),
+        UpgradeMode::SingleSlot | UpgradeMode::FirmwareLoader => Some("where they were programmed"),
+        _ => None,
+    };
+    if let Some(place) = stays.filter(|_| boot.encryption.is_some()) {
+        found.add(
+            "boot.encryption",
+            format!("{} runs images {place}: nothing decrypts them on the way", boot.mode),
+        );
+    }
     if matches!(boot.mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
         match &boot.ram_load {
             None => found

@@ -74,15 +74,16 @@ use std::fs;
 use std::path::Path;
 
 use updraft_flash::{AreaEntry, AreaId, SectorRun};
-use updraft_image::{BoardIds, TrailerLayout, UpgradeMode};
+use updraft_image::{BoardIds, TrailerKeys, TrailerLayout, UpgradeMode};
 use uuid::Uuid;
 
 pub use capacity::{Capacity, UpgradeCost};
 pub use error::{LoadError, Problem};
 pub use names::built_in;
 pub use schema::{
-    Active, Boot, Button, Console, ConsoleKind, Core, DowngradePrevention, FlashDevice, FlashKind,
-    ImageDefaults, Led, Ram, Role, Signature, Watchdog,
+    Active, Boot, Button, Console, ConsoleKind, ContentCipher, Core, DowngradePrevention,
+    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Ram, Role, Signature,
+    Watchdog,
 };
 pub use signing::Signing;
 
@@ -316,7 +317,13 @@ impl Board {
             _ => return None,
         };
         let write = self.record_size(area);
-        TrailerLayout::new(area.size, mode, sectors, write, max_align)
+        TrailerLayout::new(area.size, mode, sectors, write, max_align)?
+            .with_keys(self.trailer_keys())
+    }
+
+    /// What trailers keep of content keys; `None` if images are not encrypted.
+    pub fn trailer_keys(&self) -> Option<TrailerKeys> {
+        self.file.boot.encryption.as_ref().map(Encryption::trailer_keys)
     }
 
     /// Bytes of one status record in the trailer of `area`: one write, but no more than a field.

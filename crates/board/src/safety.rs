@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use updraft_flash::Kind;
-use updraft_image::{TrailerLayout, UpgradeMode};
+use updraft_image::{KeySlot, TrailerLayout, UpgradeMode};
 
 use crate::check::Findings;
 use crate::schema::Role;
@@ -139,12 +139,15 @@ fn cells(board: &Board, layout: &TrailerLayout, record: u32) -> Vec<Cell> {
             vec![swap_info, image_ok, magic]
         }
         _ => {
-            let records = (layout.status()..layout.swap_size()).step_by(record.max(1) as usize);
-            let records = records.filter(|at| at + record <= layout.status() + layout.size());
+            let lowest = [KeySlot::Secondary, KeySlot::Primary].map(|slot| layout.key(slot));
+            let fields = lowest[0].unwrap_or(layout.swap_size());
+            let records = (layout.status()..fields).step_by(record.max(1) as usize);
             let records = records.map(|at| (at, record, "status record"));
             let sizes = layout.tlv_sizes().map(|at| (at, 4, "tlv_sizes"));
+            let size = layout.keys().map_or(0, |keys| keys.field_size(layout.max_align()));
+            let keys = lowest.into_iter().flatten().map(|at| (at, size, "key"));
             let fields = [(layout.swap_size(), 4, "swap_size"), swap_info, copy_done, image_ok];
-            records.chain(sizes).chain(fields).chain([magic]).collect()
+            records.chain(keys).chain(sizes).chain(fields).chain([magic]).collect()
         }
     };
     let first = cells.iter().map(|(at, _, _)| *at).min().unwrap_or(0);

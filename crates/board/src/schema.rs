@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use updraft_flash::{Geometry, Kind, SectorRun};
-use updraft_image::{HashKind, Scheme, UpgradeMode};
+use updraft_image::{HashKind, KeyLength, Scheme, TlvType, TrailerKeys, UpgradeMode, WrapFormat};
 
 use crate::text::{Named as _, named, named_option, size, size_option};
 
@@ -306,6 +306,78 @@ impl Signature {
     }
 }
 
+/// How a content key is wrapped for the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyWrap {
+    /// RSA-2048, OAEP.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    /// AES key wrap, with a key that both sides have.
+    AesKw,
+    /// ECIES over P-256.
+    EciesP256,
+    /// ECIES over X25519.
+    EciesX25519,
+    /// The same with SHA-512.
+    #[serde(rename = "ecies-x25519-sha512")]
+    EciesX25519Sha512,
+}
+
+/// The cipher of image bodies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentCipher {
+    /// AES-128 in counter mode.
+    #[default]
+    Aes128,
+    /// AES-256 in counter mode.
+    Aes256,
+}
+
+/// `[boot.encryption]`: how content keys reach the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// How they are wrapped.
+    pub wrap: KeyWrap,
+    /// What they are for. Default `aes128`.
+    #[serde(default)]
+    pub cipher: ContentCipher,
+    /// Whether a swap saves them wrapped, as they came, and not as they are. Default false, as in
+    /// the original. It decides how large trailers are.
+    #[serde(default)]
+    pub save_wrapped: bool,
+}
+
+impl Encryption {
+    /// The TLVs that content keys come in.
+    pub const fn format(&self) -> Option<WrapFormat> {
+        let tlv = match self.wrap {
+            KeyWrap::Rsa2048 => TlvType::ENCRSA2048,
+            KeyWrap::AesKw => TlvType::ENCKW,
+            KeyWrap::EciesP256 => TlvType::ENCEC256,
+            KeyWrap::EciesX25519 => TlvType::ENCX25519,
+            KeyWrap::EciesX25519Sha512 => TlvType::ENCX25519_SHA512,
+        };
+        WrapFormat::new(tlv, self.key_length())
+    }
+
+    /// The length of content keys.
+    pub const fn key_length(&self) -> KeyLength {
+        match self.cipher {
+            ContentCipher::Aes128 => KeyLength::Aes128,
+            ContentCipher::Aes256 => KeyLength::Aes256,
+        }
+    }
+
+    /// What trailers keep of content keys.
+    pub fn trailer_keys(&self) -> TrailerKeys {
+        let wrapped = self.format().filter(|_| self.save_wrapped).map(TrailerKeys::Wrapped);
+        wrapped.unwrap_or(TrailerKeys::Plain(self.key_length()))
+    }
+}
+
 /// `[boot]`: what the bootloader is built for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -352,6 +424,9 @@ pub struct Boot {
     /// Default false.
     #[serde(default)]
     pub tlv_allow_list: bool,
+    /// `[boot.encryption]`: how content keys reach the device. Left out: no image is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// `[boot.ram_load]`: where RAM-load modes may put images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ram_load: Option<Ram>,

@@ -1,11 +1,9 @@
 //! What a signer and a verifier have to know of a board.
 
-use updraft_image::{
-    BoardIds, Flags, HashKind, Rules, Signed, Strictness, TrailerLayout, UpgradeMode,
-};
+use updraft_image::{BoardIds, HashKind, Rules, Signed, Strictness, TrailerLayout, UpgradeMode};
 
 use crate::Board;
-use crate::schema::{ImageDefaults, Role, Signature};
+use crate::schema::{Encryption, ImageDefaults, Role, Signature};
 
 /// Everything that imgtool wants on its command line, for one image of a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +38,8 @@ pub struct Signing {
     pub signature: Signature,
     /// Whether the signature covers the image itself (`--pure`).
     pub pure: bool,
+    /// How the content key is wrapped (`--encrypt`, `--encrypt-keylen`), if images are encrypted.
+    pub encryption: Option<Encryption>,
     /// The ids to put in (`--vid`, `--cid`).
     pub ids: Option<BoardIds>,
 }
@@ -67,6 +67,7 @@ impl Board {
             hash: boot.image_hash(),
             signature: boot.signature,
             pure: boot.pure,
+            encryption: boot.encryption,
             ids: self.ids(),
         })
     }
@@ -79,7 +80,7 @@ impl Board {
             hash: boot.image_hash(),
             signed: if boot.pure { Signed::Image } else { Signed::Hash },
             strictness: if boot.strict { Strictness::Strict } else { Strictness::Imitate },
-            supported: Flags::default(),
+            supported: boot.encryption.map(|it| it.key_length().flag()).unwrap_or_default(),
             max_size: self.capacity(image).max_image,
             allow_list: boot.tlv_allow_list,
             security_counter: None,

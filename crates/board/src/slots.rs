@@ -192,6 +192,7 @@ fn slot(board: &Board, area: &Area, found: &mut Findings) {
         let states = u64::from(boot.mode.status_states());
         let status = records * states * u64::from(board.record_size(area));
         let info = TrailerLayout::new(u32::MAX, boot.mode, 0, 1, boot.max_align)
+            .and_then(|layout| layout.with_keys(board.trailer_keys()))
             .map_or(0, |layout| u64::from(layout.size()));
         found.add(
             format!("{key}.size"),

@@ -1,8 +1,8 @@
 //! What a board says about its flash, its images and its upgrades.
 
-use updraft_board::{Board, DowngradePrevention, Role, Signature, built_in};
+use updraft_board::{Board, DowngradePrevention, KeyWrap, Role, Signature, built_in};
 use updraft_flash::{AreaId, Kind, SectorRun};
-use updraft_image::{HashKind, Signed, Strictness, UpgradeMode};
+use updraft_image::{Flags, HashKind, Signed, Strictness, UpgradeMode};
 
 /// A board with one device of `sectors` 4 KiB sectors and a pair of slots.
 fn pair(mode: &str, primary: u32, secondary: u32, boot: &str) -> Board {
@@ -152,11 +152,50 @@ fn upgrades_cost_what_the_original_was_measured_to_cost() {
 }
 
 #[test]
+fn every_sector_of_a_logical_one_is_erased() {
+    let cost = Board::load("virtual-logical").unwrap().upgrade_cost(0, 4096).unwrap();
+    assert_eq!((cost.erases, &cost.working[..]), (8 * 5, "(3 × 1 + 1 + 1) logical sectors"));
+    assert_eq!(cost.time.unwrap().as_micros(), 8 * 5 * 5000 + 3 * 1024 * 40);
+}
+
+#[test]
 fn upgrade_times_follow_from_the_timings_of_the_devices() {
     let board = Board::load("virtual-nor-4k").unwrap();
     let cost = board.upgrade_cost(0, 4096).unwrap();
     assert_eq!((cost.erases, cost.written), (5, 3 * 4096));
     assert_eq!(cost.time.unwrap().as_micros(), 5 * 25_000 + 3 * 512 * 60);
+}
+
+#[test]
+fn encrypted_images_cost_the_trailer_two_keys() {
+    let trailer = |encryption: &str| {
+        let board = pair("swap-move", 54 * 4096, 54 * 4096, encryption);
+        board.trailer(board.area(Role::Primary).unwrap()).unwrap().size()
+    };
+    let plain = 128 * 3 * 8 + 48;
+    for (encryption, keys) in [
+        ("", 0),
+        ("encryption = { wrap = 'ecies-p256' }", 2 * 16),
+        ("encryption = { wrap = 'rsa-2048', cipher = 'aes256' }", 2 * 32),
+        ("encryption = { wrap = 'rsa-2048', save_wrapped = true }", 2 * 256),
+        ("encryption = { wrap = 'ecies-p256', save_wrapped = true }", 2 * 120),
+        (
+            "encryption = { wrap = 'ecies-x25519-sha512', cipher = 'aes256', save_wrapped = true }",
+            2 * 128,
+        ),
+    ] {
+        assert_eq!(trailer(encryption), plain + keys, "{encryption}");
+    }
+}
+
+#[test]
+fn encrypted_images_are_accepted_where_the_board_says_so() {
+    let board = Board::load("virtual-encrypted").unwrap();
+    assert_eq!(board.rules(0).supported, Flags::ENCRYPTED_AES128);
+    let encryption = board.signing(0).unwrap().encryption.unwrap();
+    assert_eq!(encryption.wrap, KeyWrap::EciesX25519);
+    let plain = Board::load("virtual-nor-4k").unwrap();
+    assert_eq!((plain.rules(0).supported, plain.signing(0).unwrap().encryption), (Flags(0), None));
 }
 
 #[test]

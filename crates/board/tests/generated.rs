@@ -144,6 +144,7 @@ prop_compose! {
         mode in prop::sample::select(UpgradeMode::ALL.to_vec()),
         max_sectors in skewed(40u32..200),
         max_align in prop::sample::select(vec![8, 16, 32, 32, 16, 4]),
+        encryption in seldom("", "encryption = { wrap = 'ecies-p256' }\n"),
         logical in prop_oneof![8 => Just(None), 1 => power(9..16).prop_map(Some)],
         header in skewed(power(6..11)),
         vectors in power(2..8),
@@ -155,7 +156,7 @@ prop_compose! {
              [[ram]]\nbase = 0x2000_0000\nsize = '64K'\n\
              [[flash]]\nname = 'f0'\n{first}[[flash]]\nname = 'f1'\n{second}{areas}\
              [boot]\nmode = '{mode}'\nmax_sectors = {max_sectors}\nmax_align = {max_align}\n\
-             {logical}ram_load = {{ base = 0x2000_0000, size = '64K' }}\n\
+             {logical}{encryption}ram_load = {{ base = 0x2000_0000, size = '64K' }}\n\
              [image]\nheader_size = {header}\n",
         )
     }

@@ -376,6 +376,27 @@ mod boot {
     }
 
     #[test]
+    fn encrypted_images_that_nothing_would_decrypt() {
+        let encrypted = "max_sectors = 64\nencryption = { wrap = \"ecies-p256\" }";
+        load(&[("max_sectors = 64", encrypted)]);
+        let mapped =
+            ("[[flash]]\nname = \"external\"", "[[flash]]\nbase = 0x90000000\nname = \"external\"");
+        for (mode, place) in [
+            ("direct-xip", "where they were uploaded"),
+            ("direct-xip-revert", "where they were uploaded"),
+            ("single-slot", "where they were programmed"),
+            ("firmware-loader", "where they were programmed"),
+        ] {
+            assert_eq!(
+                refusal(&[("swap-move", mode), ("max_sectors = 64", encrypted), mapped]),
+                format!(
+                    "boot.encryption: {mode} runs images {place}: nothing decrypts them on the way"
+                )
+            );
+        }
+    }
+
+    #[test]
     fn ram_load_without_a_region_in_ram() {
         assert_eq!(
             refusal(&[("swap-move", "ram-load")]),

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use updraft_board::{Area, Board, FlashDevice, Role};
-use updraft_flash::AreaId;
+use updraft_flash::{AreaId, Kind};
 
 use crate::output::{DIM, HEADING, size};
 
@@ -271,8 +271,14 @@ fn describe(device: &FlashDevice) -> String {
         .iter()
         .map(|run| format!("{} × {}", run.count, size(run.size.into())))
         .collect();
+    let limit = match device.kind() {
+        Kind::NorLimited { word, programs } => {
+            format!(" ({programs} writes of {} between erases)", size(word.into()))
+        }
+        _ => String::new(),
+    };
     format!(
-        "  {} {at}, sectors {}, {} that writes {} and erases to {:#04x}",
+        "  {} {at}, sectors {}, {}{limit} that writes {} and erases to {:#04x}",
         size(device.size().into()),
         sectors.join(" + "),
         device.kind_name(),

@@ -23,6 +23,9 @@ pub enum UnplayableBoard {
     /// The board exchanges other units than sectors.
     #[error("virtual devices cannot do logical sectors yet; leave `logical_sector` out")]
     LogicalSectors,
+    /// The board's images are encrypted.
+    #[error("virtual devices cannot do encrypted images yet; leave `[boot.encryption]` out")]
+    Encryption,
     /// The board lacks a slot.
     #[error("the board has no {0} slot")]
     NoSlot(&'static str),
@@ -50,6 +53,9 @@ impl Loader {
     pub fn new(board: &Board) -> Result<Self, UnplayableBoard> {
         if board.boot().logical_sector.is_some() {
             return Err(UnplayableBoard::LogicalSectors);
+        }
+        if board.boot().encryption.is_some() {
+            return Err(UnplayableBoard::Encryption);
         }
         let mode = match board.mode() {
             UpgradeMode::DirectXip => Mode::InPlace(InPlace { revert: false }),
@@ -160,7 +166,7 @@ pub(crate) fn trailers(board: &Board) -> TrailerFormat {
         mode: board.mode(),
         max_align: boot.max_align,
         max_sectors: boot.max_sectors,
-        keys: None,
+        keys: board.trailer_keys(),
     }
 }
 

@@ -177,11 +177,15 @@ fn map(board: &Board) -> FlashMapView<'_> {
 /// What there is to say of a board, line by line.
 fn facts(board: &Board) -> Vec<(&'static str, String)> {
     let boot = board.boot();
+    let logical = boot.logical_sector.map(|bytes| format!(" of {}", exact(bytes)));
     let mut lines = vec![(
         "mode",
         format!(
-            "{}, {} sectors, trailer fields {} bytes apart",
-            boot.mode, boot.max_sectors, boot.max_align
+            "{}, {} sectors{}, trailer fields {} bytes apart",
+            boot.mode,
+            boot.max_sectors,
+            logical.unwrap_or_default(),
+            boot.max_align
         ),
     )];
     let mut add = |what, text| lines.push((what, text));
@@ -203,6 +207,9 @@ fn facts(board: &Board) -> Vec<(&'static str, String)> {
             board.image_defaults().header_size
         ),
     );
+    if let Some(format) = boot.encryption.and_then(|encryption| encryption.format()) {
+        add("encrypted", format!("AES-{}, {}", 8 * format.key().size(), format.kind()));
+    }
     for core in board.cores() {
         add("core", format!("{}: {}, {} MHz, {}", core.name, core.arch, core.mhz, core.target));
     }
