@@ -10,6 +10,7 @@ pub mod board_toml;
 pub mod boot_flash;
 pub mod device;
 pub mod image_decompress;
+pub mod image_decrypt;
 pub mod image_validate;
 pub mod packets;
 pub mod smp_client_answer;
@@ -39,8 +40,9 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
+    Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
     Target { name: "boot_flash", run: boot_flash::run, seeds: boot_flash::seeds },
     Target { name: "smp_datagram", run: smp_datagram::run, seeds: smp_datagram::seeds },

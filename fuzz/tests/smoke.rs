@@ -123,6 +123,11 @@ fn image_decompress() {
 }
 
 #[test]
+fn image_decrypt() {
+    drive("image_decrypt");
+}
+
+#[test]
 fn boot_flash() {
     drive("boot_flash");
 }
@@ -149,5 +154,5 @@ fn board_toml() {
 
 #[test]
 fn every_target_is_driven() {
-    assert_eq!(TARGETS.len(), 7, "a new target needs its test here");
+    assert_eq!(TARGETS.len(), 8, "a new target needs its test here");
 }
