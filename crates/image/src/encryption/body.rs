@@ -2,7 +2,11 @@
 
 use core::fmt;
 
-use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use aes::cipher::consts::U16;
+use aes::cipher::{
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
+    ParBlocks,
+};
 use zeroize::Zeroize;
 
 use crate::{ContentKey, Header, HeaderError, KeyLength};
@@ -36,26 +40,45 @@ impl Ctr {
 
     /// Encrypts or decrypts `buf`, which lies `at` bytes into the stream.
     pub(super) fn apply(&self, at: u32, buf: &mut [u8]) {
-        let mut counter = at / BLOCK;
+        let stream = Stream { at, buf };
+        match &self.0 {
+            Aes::Aes128(aes) => aes.encrypt_with_backend(stream),
+            Aes::Aes256(aes) => aes.encrypt_with_backend(stream),
+        }
+    }
+}
+
+/// Bytes of a stream, and where in it they lie.
+struct Stream<'b> {
+    at: u32,
+    buf: &'b mut [u8],
+}
+
+impl BlockSizeUser for Stream<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Stream<'_> {
+    /// Software computes several blocks in the time of one, and only that code is used: the code
+    /// for single blocks would be as large again.
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        let mut counter = self.at / BLOCK;
         // Only the first block may begin in the middle.
-        let mut skip = (at % BLOCK) as usize;
-        let mut rest = buf;
+        let mut skip = (self.at % BLOCK) as usize;
+        let mut rest = self.buf;
         while !rest.is_empty() {
-            let mut block = aes::Block::default();
-            if let Some(low) = block.last_chunk_mut() {
-                *low = counter.to_be_bytes();
+            let mut pads = ParBlocks::<B>::default();
+            for pad in &mut pads {
+                if let Some(low) = pad.last_chunk_mut() {
+                    *low = counter.to_be_bytes();
+                }
+                counter = counter.wrapping_add(1);
             }
-            match &self.0 {
-                Aes::Aes128(aes) => aes.encrypt_block(&mut block),
-                Aes::Aes256(aes) => aes.encrypt_block(&mut block),
-            }
-            let len = rest.len().min(block.len() - skip);
-            let (piece, behind) = rest.split_at_mut(len);
-            for (byte, key) in piece.iter_mut().zip(block.iter().skip(skip)) {
-                *byte ^= key;
-            }
+            backend.encrypt_par_blocks((&mut pads).into());
+            let pads = pads.as_flattened().get(skip..).unwrap_or_default();
+            let (piece, behind) = rest.split_at_mut(rest.len().min(pads.len()));
+            piece.iter_mut().zip(pads).for_each(|(byte, pad)| *byte ^= pad);
             (rest, skip) = (behind, 0);
-            counter = counter.wrapping_add(1);
         }
     }
 }

@@ -63,10 +63,14 @@ mod ecies;
 mod key;
 #[cfg(feature = "enc-kw")]
 mod key_wrap;
+#[cfg(feature = "enc-rsa")]
+mod modular;
 #[cfg(feature = "enc-p256")]
 mod p256;
-#[cfg(any(feature = "enc-p256", feature = "enc-x25519"))]
+#[cfg(any(feature = "enc-p256", feature = "enc-rsa", feature = "enc-x25519"))]
 mod private_key;
+#[cfg(feature = "enc-rsa")]
+mod rsa;
 mod saved;
 mod unwrap;
 mod wrapped;
@@ -84,8 +88,10 @@ pub use key::{ContentKey, KeyLength};
 pub use key_wrap::AesKeyWrap;
 #[cfg(feature = "enc-p256")]
 pub use p256::EciesP256;
-#[cfg(any(feature = "enc-p256", feature = "enc-x25519"))]
+#[cfg(any(feature = "enc-p256", feature = "enc-rsa", feature = "enc-x25519"))]
 pub use private_key::PrivateKeyError;
+#[cfg(feature = "enc-rsa")]
+pub use rsa::RsaOaep;
 pub use saved::{KeySlot, SavedKey, TrailerKeys};
 pub use unwrap::{KeyUnwrap, NoPrivateKey, UnwrapError, WrapFormat};
 pub use wrapped::WrappedKey;

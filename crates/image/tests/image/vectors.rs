@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use updraft_image::encryption::{AesKeyWrap, EciesP256, EciesX25519, HmacSha512};
+use updraft_image::encryption::{AesKeyWrap, EciesP256, EciesX25519, HmacSha512, RsaOaep};
 use updraft_image::{KeyLength, KeyUnwrap};
 
 /// The manifest, as far as these tests read it.
@@ -99,16 +99,18 @@ impl Manifest {
     }
 
     /// The device that holds the private key `name`, in the shape that images with TLVs of type
-    /// `kind` ask for; `None` for RSA.
-    pub fn device(&self, name: &str, kind: u16, key: KeyLength) -> Option<Box<dyn KeyUnwrap>> {
+    /// `kind` ask for.
+    pub fn device(&self, name: &str, kind: u16, key: KeyLength) -> Box<dyn KeyUnwrap> {
         let der = self.private(name);
-        Some(match kind {
+        match kind {
+            // PKCS#8 wraps the PKCS#1 that a bootloader embeds, in 26 bytes of a fixed length.
+            0x30 => Box::new(RsaOaep::from_pkcs1(&der[26..], key).unwrap()),
             0x31 => Box::new(AesKeyWrap::from_slice(&der).unwrap()),
             0x32 => Box::new(EciesP256::from_pkcs8(&der, key).unwrap()),
             0x33 => Box::new(<EciesX25519>::from_pkcs8(&der, key).unwrap()),
             0x34 => Box::new(EciesX25519::<HmacSha512>::from_pkcs8(&der, key).unwrap()),
-            _ => return None,
-        })
+            _ => panic!("TLV type {kind:#x} carries no content key"),
+        }
     }
 }
 

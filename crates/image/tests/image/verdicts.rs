@@ -29,7 +29,7 @@ struct Encryption {
 
 impl Encryption {
     fn device(&self, manifest: &Manifest) -> Box<dyn KeyUnwrap> {
-        manifest.device(self.key, self.tlv, self.length).unwrap()
+        manifest.device(self.key, self.tlv, self.length)
     }
 }
 
