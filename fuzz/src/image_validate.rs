@@ -46,7 +46,11 @@ fn rules(choice: u8, strictness: Strictness) -> Rules {
         max_size: if flag(4) { 4096 } else { 0 },
         allow_list: flag(4),
         security_counter: flag(5).then_some(1),
-        board: flag(6).then(BoardIds::default),
+        board: flag(6).then_some(BoardIds {
+            vendor: flag(3).then_some([1; 16]),
+            class: flag(4).then_some([2; 16]),
+            required: flag(7),
+        }),
     }
 }
 

@@ -2,9 +2,9 @@
 //! arithmetic.
 
 use updraft_flash::AreaId;
-use updraft_image::{HashKind, TrailerLayout, UpgradeMode};
-use uuid::Uuid;
+use updraft_image::{BoardIds, HashKind, TrailerLayout, UpgradeMode};
 
+use crate::ids::{IdError, class_id, vendor_id};
 use crate::schema::{BoardFile, Boot, FlashDevice, FlashKind, Role};
 use crate::text::{Named as _, bytes};
 use crate::{Area, Board, safety, slots};
@@ -60,7 +60,7 @@ pub(crate) fn check(file: BoardFile) -> Result<Board, Findings> {
     Ok(board)
 }
 
-fn basics(file: &BoardFile) -> Result<Option<(Uuid, Option<Uuid>)>, Findings> {
+fn basics(file: &BoardFile) -> Result<Option<BoardIds>, Findings> {
     let mut found = Findings::default();
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
     if file.name.is_empty() || !file.name.chars().all(plain) {
@@ -88,16 +88,18 @@ fn basics(file: &BoardFile) -> Result<Option<(Uuid, Option<Uuid>)>, Findings> {
             );
         }
     }
-    // imgtool's rule: vendor names live in the DNS namespace, class names in the vendor's.
-    let id = |text: &str, space: &Uuid| {
-        Uuid::try_parse(text).unwrap_or_else(|_| Uuid::new_v5(space, text.as_bytes()))
+    let mut id = |key: &str, id: Option<Result<[u8; 16], IdError>>| {
+        id.and_then(|id| id.map_err(|error| found.add(key, error.to_string())).ok())
     };
-    let vendor = file.vendor.as_deref().map(|text| id(text, &Uuid::NAMESPACE_DNS));
-    if vendor.is_none() && file.class.is_some() {
-        found.add("class", "a class id is made from the vendor's id: add `vendor`");
-    }
-    let class = vendor.and_then(|vendor| Some(id(file.class.as_deref()?, &vendor)));
-    found.then(vendor.map(|vendor| (vendor, class)))
+    let vendor = id("vendor", file.vendor.as_deref().map(vendor_id));
+    let class = match (&file.vendor, vendor) {
+        // What is wrong with the vendor has been said.
+        (Some(_), None) => None,
+        _ => id("class", file.class.as_deref().map(|class| class_id(class, vendor))),
+    };
+    let declared = vendor.is_some() || class.is_some();
+    let ids = BoardIds { vendor, class, required: file.boot.require_ids };
+    found.then(declared.then_some(ids))
 }
 
 fn devices(file: &BoardFile) -> Result<(), Findings> {

@@ -62,6 +62,7 @@
 mod capacity;
 mod check;
 mod error;
+mod ids;
 mod names;
 mod safety;
 pub mod schema;
@@ -75,10 +76,10 @@ use std::path::Path;
 
 use updraft_flash::{AreaEntry, AreaId, SectorRun};
 use updraft_image::{BoardIds, TrailerKeys, TrailerLayout, UpgradeMode};
-use uuid::Uuid;
 
 pub use capacity::{Capacity, UpgradeCost};
 pub use error::{LoadError, Problem};
+pub use ids::{IdError, class_id, vendor_id};
 pub use names::built_in;
 pub use schema::{
     Active, Boot, Button, Console, ConsoleKind, ContentCipher, Core, DowngradePrevention,
@@ -126,7 +127,7 @@ impl Area {
 pub struct Board {
     file: BoardFile,
     areas: Vec<Area>,
-    ids: Option<(Uuid, Option<Uuid>)>,
+    ids: Option<BoardIds>,
 }
 
 impl Board {
@@ -191,10 +192,9 @@ impl Board {
         &self.file
     }
 
-    /// The ids that images for it carry and that it accepts; `None` without vendor or class.
+    /// The ids that images for it carry and that it accepts; `None` without vendor and class.
     pub fn ids(&self) -> Option<BoardIds> {
-        let (vendor, class) = self.ids?;
-        Some(BoardIds { vendor: vendor.into_bytes(), class: class?.into_bytes() })
+        self.ids
     }
 
     /// Its processors; the first runs the bootloader.

@@ -424,6 +424,10 @@ pub struct Boot {
     /// Default false.
     #[serde(default)]
     pub tlv_allow_list: bool,
+    /// Whether images have to carry the vendor and class id that the board has. Default true;
+    /// `false` also takes images without ids, which fit every board.
+    #[serde(default = "Boot::yes")]
+    pub require_ids: bool,
     /// `[boot.encryption]`: how content keys reach the device. Left out: no image is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,

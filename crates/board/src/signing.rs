@@ -3,7 +3,7 @@
 use updraft_image::{BoardIds, HashKind, Rules, Signed, Strictness, TrailerLayout, UpgradeMode};
 
 use crate::Board;
-use crate::schema::{Encryption, ImageDefaults, Role, Signature};
+use crate::schema::{DowngradePrevention, Encryption, ImageDefaults, Role, Signature};
 
 /// Everything that imgtool wants on its command line, for one image of a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +83,9 @@ impl Board {
             supported: boot.encryption.map(|it| it.key_length().flag()).unwrap_or_default(),
             max_size: self.capacity(image).max_image,
             allow_list: boot.tlv_allow_list,
-            security_counter: None,
+            // Which counter is the device's; that there is one is the board's.
+            security_counter: (boot.downgrade_prevention == DowngradePrevention::SecurityCounter)
+                .then_some(0),
             board: self.ids(),
         }
     }

@@ -61,8 +61,8 @@ fn ids_are_made_from_names_as_imgtool_makes_them() {
     let ids = Board::load("virtual-nor-4k").unwrap().ids().unwrap();
     let hex = |id: [u8; 16]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     // uuid5(NAMESPACE_DNS, "updraft.example") and uuid5(that, "virtual-nor-4k").
-    assert_eq!(hex(ids.vendor), "d4371773449a5c52b33cdd1206a0b3b9");
-    assert_eq!(hex(ids.class), "d00e91b3543f575f93dc5d771bd6d489");
+    assert_eq!(hex(ids.vendor.unwrap()), "d4371773449a5c52b33cdd1206a0b3b9");
+    assert_eq!(hex(ids.class.unwrap()), "d00e91b3543f575f93dc5d771bd6d489");
 }
 
 #[test]
@@ -70,7 +70,36 @@ fn ids_may_be_given_as_uuids() {
     let text = Board::load("virtual-nor-4k").unwrap().to_toml();
     let text = text.replace("updraft.example", "00112233-4455-6677-8899-aabbccddeeff");
     let ids = Board::parse(&text, "x.toml").unwrap().ids().unwrap();
-    assert_eq!(ids.vendor[..4], [0x00, 0x11, 0x22, 0x33]);
+    assert_eq!(ids.vendor.unwrap()[..4], [0x00, 0x11, 0x22, 0x33]);
+}
+
+#[test]
+fn a_vendor_without_a_class_and_a_class_by_itself_are_ids_too() {
+    let text = Board::load("virtual-nor-4k").unwrap().to_toml();
+    let only_vendor = text.replace("class = \"virtual-nor-4k\"\n", "");
+    let ids = Board::parse(&only_vendor, "x.toml").unwrap().ids().unwrap();
+    assert!(ids.vendor.is_some() && ids.class.is_none());
+    let uuid = "class = \"00112233-4455-6677-8899-aabbccddeeff\"\n";
+    let only_class = text
+        .replace("class = \"virtual-nor-4k\"\n", uuid)
+        .replace("vendor = \"updraft.example\"\n", "");
+    let ids = Board::parse(&only_class, "x.toml").unwrap().ids().unwrap();
+    assert!(ids.vendor.is_none() && ids.class.is_some());
+}
+
+#[test]
+fn images_have_to_carry_the_ids_of_a_board_unless_its_file_says_otherwise() {
+    let ids = |name| Board::load(name).unwrap().rules(0).board.unwrap();
+    assert!(ids("virtual-two-images").required);
+    assert!(!ids("virtual-nor-4k").required, "boots what imgtool makes without --vid and --cid");
+}
+
+#[test]
+fn a_board_with_security_counters_asks_every_image_for_one() {
+    let counting = pair("swap-move", 65536, 65536, "downgrade_prevention = \"security-counter\"");
+    assert_eq!(counting.rules(0).security_counter, Some(0));
+    let plain = pair("swap-move", 65536, 65536, "");
+    assert_eq!(plain.rules(0).security_counter, None);
 }
 
 #[test]

@@ -174,7 +174,11 @@ mod basics {
     fn a_class_needs_a_vendor() {
         assert_eq!(
             refusal(&[("vendor = \"vendor.example\"\n", "")]),
-            "class: a class id is made from the vendor's id: add `vendor`"
+            "class: the class `test` is a name, and names count within a vendor: none was given"
+        );
+        assert_eq!(
+            refusal(&[("vendor.example", "a\\u001b[2Jb")]),
+            "vendor: `a\\u{1b}[2Jb` is neither a UUID nor a name of printable characters"
         );
     }
 

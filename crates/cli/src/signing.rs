@@ -16,8 +16,8 @@ pub fn for_board(signing: &Signing, version: Version) -> SignOptions {
         pure: signing.pure,
         // A pure signature fixes the hash by itself.
         hash: (!signing.pure).then_some(signing.hash),
-        vendor_id: signing.ids.map(|ids| ids.vendor),
-        class_id: signing.ids.map(|ids| ids.class),
+        vendor_id: signing.ids.and_then(|ids| ids.vendor),
+        class_id: signing.ids.and_then(|ids| ids.class),
         max_image: Some(signing.max_image),
         padding: match (signing.pad, signing.confirm) {
             (_, true) => Padding::Confirmed,

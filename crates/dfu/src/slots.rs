@@ -122,6 +122,7 @@ impl<E: FlashError> From<Error<E>> for Refused {
                 Refusal::NoSignature { .. } | Refusal::Signature { .. } | Refusal::NotPure => {
                     Refused::unverified("signature is not trusted")
                 }
+                Refusal::NoBoardId { .. } => Refused::unverified("image names no board"),
                 Refusal::OtherBoard { .. } => Refused::unverified("image is for another board"),
                 Refusal::SecurityCounter { .. } | Refusal::NoSecurityCounter => {
                     Refused::because(ImageError::CurrentVersionIsNewer, "security counter")

@@ -21,7 +21,8 @@ pub enum Strictness {
     Imitate,
     /// Refuses, in addition: a key hash that is only the beginning of a key's hash; a header size
     /// below 32; a protected TLV that reaches out of its area; a security counter outside the
-    /// protected area; a second image hash or signature in which not every one is right.
+    /// protected area, or a board's id there; a second image hash or signature in which not every
+    /// one is right.
     #[default]
     Strict,
 }
@@ -36,13 +37,18 @@ pub enum Signed {
     Image,
 }
 
-/// The ids of a board. An image made for another one is refused.
+/// The ids of a board. An image made for another one is refused. Source: MCUboot
+/// `docs/design.md`, and `boot/bootutil/src/image_validate.c` built with MCUBOOT_UUID_VID and
+/// MCUBOOT_UUID_CID.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BoardIds {
-    /// Vendor id: what a UUID_VID TLV has to say.
-    pub vendor: [u8; 16],
-    /// Class id: what a UUID_CID TLV has to say.
-    pub class: [u8; 16],
+    /// Vendor id: what a UUID_VID TLV has to say. `None`: not looked at.
+    pub vendor: Option<[u8; 16]>,
+    /// Class id: what a UUID_CID TLV has to say. `None`: not looked at.
+    pub class: Option<[u8; 16]>,
+    /// Whether an image has to carry the ids that the board has, as the original asks where it is
+    /// built to look at them. Otherwise an image without ids fits every board.
+    pub required: bool,
 }
 
 /// What a bootloader asks of an image.
@@ -64,7 +70,7 @@ pub struct Rules {
     pub allow_list: bool,
     /// Lowest security counter accepted; `None`: counters are not looked at.
     pub security_counter: Option<u32>,
-    /// The board; ids that an image carries have to be these. `None`: not looked at.
+    /// The board's ids. `None`: it has none, and those of images are not looked at.
     pub board: Option<BoardIds>,
 }
 
@@ -156,6 +162,11 @@ pub enum Refusal<E> {
         /// The device's id.
         expected: [u8; 16],
     },
+    /// It does not say which board it is for.
+    NoBoardId {
+        /// UUID_VID or UUID_CID.
+        kind: TlvType,
+    },
     /// It cannot be loaded to where it wants to run.
     NotLoadable {
         /// The address that its header names; `None` if it was not made to be loaded at all.
@@ -213,6 +224,7 @@ impl<E> Refusal<E> {
             Self::OtherBoard { kind, found, expected } => {
                 Refusal::OtherBoard { kind, found, expected }
             }
+            Self::NoBoardId { kind } => Refusal::NoBoardId { kind },
             Self::NotLoadable { address } => Refusal::NotLoadable { address },
             Self::Vetoed => Refusal::Vetoed,
             Self::NoContentKey { expected } => Refusal::NoContentKey { expected },
@@ -254,6 +266,9 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
                 found.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
                 f.write_str(", this is ")?;
                 expected.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            Self::NoBoardId { kind } => {
+                write!(f, "it does not say which board it is for: no {kind} TLV")
             }
             Self::Vetoed => f.write_str("the board refuses it"),
             Self::NotLoadable { address: None } => f.write_str("not made to be loaded to RAM"),
@@ -363,6 +378,8 @@ struct Seen {
     /// The key of the last signature, and whether it was right.
     signature: Option<(usize, Decision)>,
     security_counter: Option<u32>,
+    vendor: bool,
+    class: bool,
 }
 
 struct Walk<'a> {
@@ -422,16 +439,21 @@ impl Walk<'_> {
                 self.counter(u32::from_le_bytes(bytes))?;
             }
             TlvType::UUID_VID | TlvType::UUID_CID => {
-                if let Some(board) = self.rules.board {
-                    let expected = match entry.kind {
-                        TlvType::UUID_VID => board.vendor,
-                        _ => board.class,
-                    };
+                let board = self.rules.board.unwrap_or_default();
+                let (expected, seen) = match entry.kind {
+                    TlvType::UUID_VID => (board.vendor, &mut self.seen.vendor),
+                    _ => (board.class, &mut self.seen.class),
+                };
+                if let Some(expected) = expected {
+                    if self.strict && unprotected {
+                        return Err(Refusal::NotAllowed { entry: *entry });
+                    }
                     let found: [u8; 16] =
                         Payload::read(source, entry)?.bytes().try_into().map_err(|_| length())?;
                     if found != expected {
                         return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
                     }
+                    *seen = true;
                 }
             }
             kind => {
@@ -501,7 +523,8 @@ impl Walk<'_> {
     }
 
     fn conclude<E>(self, demands_signature: bool, size: u32) -> Result<Validated, Refusal<E>> {
-        let Seen { hash, pure, unknown_key, signature, security_counter } = self.seen;
+        let Seen { hash, pure, unknown_key, signature, security_counter, vendor, class } =
+            self.seen;
         let content = match self.rules.signed {
             Signed::Hash => hash,
             Signed::Image => pure,
@@ -522,6 +545,14 @@ impl Walk<'_> {
         }
         if self.rules.security_counter.is_some() && security_counter.is_none() {
             return Err(Refusal::NoSecurityCounter);
+        }
+        let board = self.rules.board.filter(|board| board.required).unwrap_or_default();
+        for (kind, expected, seen) in
+            [(TlvType::UUID_VID, board.vendor, vendor), (TlvType::UUID_CID, board.class, class)]
+        {
+            if expected.is_some() && !seen {
+                return Err(Refusal::NoBoardId { kind });
+            }
         }
         // Asked once more, of the same decisions: whatever was jumped over above is caught here.
         if !content.still() {

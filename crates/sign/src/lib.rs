@@ -15,7 +15,6 @@ mod compression;
 mod der;
 pub mod hex;
 
-mod ids;
 pub mod inspect;
 
 mod key;
@@ -25,7 +24,6 @@ mod options;
 mod signer;
 
 pub use compression::{Compression, DecompressError, decompress};
-pub use ids::{IdError, class_id, vendor_id};
 pub use inspect::{Inspection, NamedKey, inspect};
 
 pub use key::{Key, KeyError, PrivateForm, PublicKey, PublicPem};

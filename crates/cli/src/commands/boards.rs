@@ -141,8 +141,8 @@ impl<'b> Details<'b> {
         });
         Self {
             board: board.file(),
-            vendor_id: ids.map(|ids| hex(ids.vendor)),
-            class_id: ids.map(|ids| hex(ids.class)),
+            vendor_id: ids.and_then(|ids| ids.vendor).map(hex),
+            class_id: ids.and_then(|ids| ids.class).map(hex),
             areas: areas.collect(),
             images: images.collect(),
         }

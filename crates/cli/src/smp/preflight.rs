@@ -106,14 +106,16 @@ impl Preflight {
     /// The class id in the image against that of the board that the device says it is.
     fn check_board(&self, platform: Option<&str>) -> anyhow::Result<()> {
         let board = platform.and_then(|name| Board::load(name).ok());
-        let ids = board.as_ref().and_then(Board::ids);
-        let (Some(board), Some(ids), Some(class)) = (board, ids, self.class) else { return Ok(()) };
-        if ids.class == class {
+        let expected = board.as_ref().and_then(Board::ids).and_then(|ids| ids.class);
+        let (Some(board), Some(expected), Some(class)) = (board, expected, self.class) else {
+            return Ok(());
+        };
+        if expected == class {
             return Ok(());
         }
         let made_for = updraft_board::built_in()
             .filter_map(|name| Board::load(name).ok())
-            .find(|other| other.ids().is_some_and(|ids| ids.class == class))
+            .find(|other| other.ids().is_some_and(|ids| ids.class == Some(class)))
             .map_or_else(|| format!("class {}", hex(&class)), |other| other.name().to_owned());
         let name = board.name();
         Err(anyhow!("wrong board: the image was made for {made_for}, the device is a {name}"))

@@ -33,7 +33,7 @@ fn ask_everything(image: &[u8], key: &[u8]) -> bool {
         return false;
     };
     let keys = [PublicKey::from_der(key).unwrap()];
-    let board = Some(BoardIds { vendor: [1; 16], class: [2; 16] });
+    let board = Some(BoardIds { vendor: Some([1; 16]), class: Some([2; 16]), required: true });
     for strictness in [Strictness::Imitate, Strictness::Strict] {
         for signed in [Signed::Hash, Signed::Image] {
             for (security_counter, board) in [(None, None), (Some(1), board)] {

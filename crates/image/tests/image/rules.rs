@@ -60,8 +60,8 @@ fn refuses_a_security_counter_that_nobody_signed_unless_it_imitates() {
 fn refuses_an_image_for_another_board() {
     let image = file("img/uuid-raw.bin");
     let ids = |vendor, class| {
-        let id = |text| unhex(text).try_into().unwrap();
-        let board = BoardIds { vendor: id(vendor), class: id(class) };
+        let id = |text| Some(unhex(text).try_into().unwrap());
+        let board = BoardIds { vendor: id(vendor), class: id(class), required: false };
         Rules { board: Some(board), ..Rules::default() }
     };
     let vendor = "12345678123456781234567812345678";
@@ -73,6 +73,50 @@ fn refuses_an_image_for_another_board() {
     let other = ask(&image, "ecdsa-p256", &ids(class, class)).unwrap_err();
     assert!(matches!(other, Refusal::OtherBoard { kind: TlvType::UUID_VID, .. }), "{other:?}");
     assert!(other.to_string().contains("12345678"), "{other}");
+}
+
+#[test]
+fn asks_for_the_ids_that_the_board_has_where_they_are_required() {
+    let image = file("img/ecdsa-p256.bin");
+    let ids = |vendor, class, required| {
+        let board = BoardIds { vendor, class, required };
+        Rules { board: Some(board), ..Rules::default() }
+    };
+    let id = Some([7; 16]);
+    assert!(ask(&image, "ecdsa-p256", &ids(id, id, false)).is_ok());
+    assert!(ask(&image, "ecdsa-p256", &ids(None, None, true)).is_ok());
+    for (vendor, class, kind) in
+        [(id, None, TlvType::UUID_VID), (None, id, TlvType::UUID_CID), (id, id, TlvType::UUID_VID)]
+    {
+        let refused = ask(&image, "ecdsa-p256", &ids(vendor, class, true));
+        assert_eq!(refused, Err(Refusal::NoBoardId { kind }));
+    }
+    let image = file("img/uuid-raw.bin");
+    let vendor = unhex("12345678123456781234567812345678").try_into().unwrap();
+    assert!(ask(&image, "ecdsa-p256", &ids(Some(vendor), None, true)).is_ok());
+}
+
+#[test]
+fn a_board_id_that_nobody_signed_counts_only_where_it_imitates() {
+    // The same TLV behind the signed part: an id that anybody can write there.
+    let mut image = file("img/ecdsa-p256.bin");
+    let info = image.len() - usize::from(unprotected_len(&image));
+    let id = [[0x74, 0, 16, 0].as_slice(), &[7; 16]].concat();
+    image.extend_from_slice(&id);
+    let total = unprotected_len(&file("img/ecdsa-p256.bin")) + id.len() as u16;
+    image[info + 2..info + 4].copy_from_slice(&total.to_le_bytes());
+    let board = Some(BoardIds { vendor: Some([7; 16]), class: None, required: true });
+    let rules = |strictness| Rules { board, strictness, ..Rules::default() };
+    let strict = ask(&image, "ecdsa-p256", &rules(Strictness::Strict));
+    assert!(matches!(strict, Err(Refusal::NotAllowed { .. })), "{strict:?}");
+    assert!(ask(&image, "ecdsa-p256", &rules(Strictness::Imitate)).is_ok());
+}
+
+/// Bytes of the unprotected TLVs of an image without protected ones, information included.
+fn unprotected_len(image: &[u8]) -> u16 {
+    let header = Header::parse(image).unwrap();
+    let info = usize::from(header.hdr_size) + header.img_size as usize;
+    u16::from_le_bytes([image[info + 2], image[info + 3]])
 }
 
 #[test]

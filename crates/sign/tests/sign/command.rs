@@ -1,9 +1,10 @@
 //! imgtool command lines, read into our options.
 
+use updraft_board::{class_id, vendor_id};
 use updraft_image::{HashKind, TlvType, UpgradeMode, Version};
 use updraft_sign::{
-    Compression, KeyFormat, Padding, Placement, SecurityCounter, SignOptions, class_id,
-    dependencies, parse_custom_tlv, vendor_id,
+    Compression, KeyFormat, Padding, Placement, SecurityCounter, SignOptions, dependencies,
+    parse_custom_tlv,
 };
 
 use crate::vectors::file;

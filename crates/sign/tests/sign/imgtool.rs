@@ -151,11 +151,11 @@ fn case(random: &mut Random) -> Case {
     }
     if random.one_in(3) {
         let vendor = format!("vendor-{}.example", random.below(1000));
-        o.vendor_id = Some(updraft_sign::vendor_id(&vendor).unwrap());
+        o.vendor_id = Some(updraft_board::vendor_id(&vendor).unwrap());
         arg("--vid", vendor);
         if random.one_in(2) {
             let class = format!("Bœrd {}", random.below(1000));
-            o.class_id = Some(updraft_sign::class_id(&class, o.vendor_id).unwrap());
+            o.class_id = Some(updraft_board::class_id(&class, o.vendor_id).unwrap());
             arg("--cid", class);
         }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
-use updraft_board::{Board, Signing};
+use updraft_board::{Board, Signing, class_id, vendor_id};
 use updraft_image::{
     Flags, HashKind, HashOnly, Header, HeaderError, PublicKey, Refusal, Software, TlvArea, TlvType,
     UpgradeMode, Version, validate,
@@ -14,7 +14,7 @@ use updraft_image::{
 use updraft_sign::hex;
 use updraft_sign::{
     Compression, Key, KeyFormat, Padding, Placement, SecurityCounter, SignError, SignOptions,
-    class_id, dependencies, parse_custom_tlv, sign, sign_to_segments, vendor_id,
+    dependencies, parse_custom_tlv, sign, sign_to_segments,
 };
 
 use super::{is_hex, number, read};
@@ -307,6 +307,7 @@ fn advice<E>(refusal: &Refusal<E>) -> &'static str {
         Refusal::OtherBoard { .. } => {
             "leave --vid and --cid out: the board file says what they are"
         }
+        Refusal::NoSecurityCounter => "give -s COUNTER, or -s auto to take it from the version",
         _ => "leave out the options that override the board",
     }
 }

@@ -66,7 +66,8 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         Some(board) => board.rules(args.image),
         None => rules_of(&file, &header),
     };
-    let rules = Rules { security_counter: args.security_counter, ..rules };
+    let security_counter = args.security_counter.or(rules.security_counter);
+    let rules = Rules { security_counter, ..rules };
     let signed = match &board {
         Some(board) => board.boot().signature.scheme().is_some(),
         None => !keys.is_empty(),

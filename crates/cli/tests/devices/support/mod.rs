@@ -156,8 +156,8 @@ impl Bench {
             signing.header_size,
             signing.slot_size,
             signing.align,
-            id(ids.vendor),
-            id(ids.class),
+            id(ids.vendor.unwrap()),
+            id(ids.class.unwrap()),
         );
         let mut command = Space::Host.command(imgtool);
         let output = command.args(line.split(' ')).current_dir(&self.folder).output().unwrap();

@@ -12,7 +12,7 @@ pub enum IdError {
         class: String,
     },
     /// Empty, or with characters that do not print.
-    #[error("`{0}` is neither a UUID nor a name of printable characters")]
+    #[error("`{}` is neither a UUID nor a name of printable characters", .0.escape_default())]
     Form(String),
 }
 
@@ -46,5 +46,21 @@ fn name(text: &str) -> Result<&str, IdError> {
     match text.is_empty() || text.chars().any(char::is_control) {
         true => Err(IdError::Form(text.into())),
         false => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_are_no_ids() {
+        let error = class_id("board-rev-b", None).unwrap_err();
+        assert!(error.to_string().contains("vendor"), "{error}");
+        assert!(vendor_id("").is_err());
+        assert_eq!(
+            vendor_id("a\nb").unwrap_err().to_string(),
+            "`a\\nb` is neither a UUID nor a name of printable characters"
+        );
     }
 }
