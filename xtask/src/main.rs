@@ -80,6 +80,22 @@ fn help(_: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether every argument is one that `options` announces: `[--flag]`, `[--option N]`, `[NAME...]`.
+fn known<'a>(args: &'a [String], options: &str) -> Result<(), &'a str> {
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        if options.contains(&format!("[{arg}]")) && arg.starts_with("--") {
+            continue;
+        }
+        if options.contains(&format!("[{arg} N]")) {
+            args.next().ok_or(arg.as_str())?;
+        } else if arg.starts_with('-') || !options.contains("NAME...") {
+            return Err(arg);
+        }
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let name = args.first().map_or("help", String::as_str);
@@ -87,11 +103,35 @@ fn main() -> ExitCode {
         eprintln!("error: no command `{name}`; `cargo xtask help` lists them");
         return ExitCode::from(2);
     };
-    match (command.run)(args.get(1..).unwrap_or_default()) {
+    let args = args.get(1..).unwrap_or_default();
+    if let Err(unknown) = known(args, command.options) {
+        eprintln!("error: {name} does not know `{unknown}`");
+        eprintln!("usage: cargo xtask {name} {}", command.options);
+        return ExitCode::from(2);
+    }
+    match (command.run)(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_that_nobody_knows_is_refused() {
+        let known = |line: &str, options| {
+            let args: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            known(&args, options).is_ok()
+        };
+        assert!(known("--core --seed 7", "[--core] [--seed N]"));
+        assert!(known("--seed 7 power-cuts", "[--seed N] [NAME...]"));
+        for wrong in ["--cor", "core", "--seed", "--core=1", "--seed 7 more"] {
+            assert!(!known(wrong, "[--core] [--seed N]"), "{wrong}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod commands;
 mod demo;
 mod device;
+mod files;
 mod flash_map;
 mod flash_strip;
 mod output;

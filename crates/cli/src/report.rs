@@ -53,6 +53,20 @@ fn hinted(error: impl Into<anyhow::Error>, hint: impl fmt::Display, usage: bool)
     Hinted { hint: hint.to_string(), usage, source: error.into() }.into()
 }
 
+/// The first error of a kind among the causes, under advice too.
+pub fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error) -> Option<&E> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<Hinted>() {
+        Some(hinted) => find(&hinted.source),
+        None => cause.downcast_ref(),
+    })
+}
+
+/// All advice, the outermost first.
+fn advice(error: &anyhow::Error) -> Vec<&Hinted> {
+    let hinted = error.chain().filter_map(|cause| cause.downcast_ref::<Hinted>());
+    hinted.flat_map(|hinted| [vec![hinted], advice(&hinted.source)].concat()).collect()
+}
+
 /// Prints the error and chooses the exit code. A closed pipe is the reader's choice, not an error.
 pub fn fail(out: &Output, error: &anyhow::Error) -> ExitCode {
     let closed_pipe = error
@@ -62,7 +76,7 @@ pub fn fail(out: &Output, error: &anyhow::Error) -> ExitCode {
     if closed_pipe {
         return ExitCode::SUCCESS;
     }
-    let advice: Vec<&Hinted> = error.chain().filter_map(|cause| cause.downcast_ref()).collect();
+    let advice = advice(error);
     let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
     let hints: Vec<&str> = advice.iter().map(|advice| advice.hint.as_str()).collect();
     if out.json() {

@@ -50,12 +50,20 @@ fn the_flash_map_is_shown_after_every_act() {
 
 #[test]
 fn a_users_own_firmware_goes_through_the_same_story() {
-    let file = fresh("firmware");
-    std::fs::write(&file, (0..70_000u32).map(|n| ((n * 31) >> 3) as u8).collect::<Vec<_>>())
-        .unwrap();
-    let output = demo(&["--json", "--image", file.to_str().unwrap()]);
-    let (held, total) = held_and_total(&output);
-    assert_eq!(held, total);
+    for length in [1u32, 4096, 70_000] {
+        let file = fresh("firmware");
+        std::fs::write(&file, (0..length).map(|n| ((n * 31) >> 3) as u8).collect::<Vec<_>>())
+            .unwrap();
+        let output = demo(&["--json", "--image", file.to_str().unwrap()]);
+        let (held, total) = held_and_total(&output);
+        assert_eq!(held, total, "{length} bytes");
+        std::fs::remove_file(file).unwrap();
+    }
+    let file = fresh("empty");
+    std::fs::write(&file, []).unwrap();
+    let output = demo(&["--image", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("an empty file"));
     std::fs::remove_file(file).unwrap();
 }
 

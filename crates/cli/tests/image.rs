@@ -258,3 +258,38 @@ fn keys_are_printed_in_every_form() {
     assert_eq!(code, Some(1));
     assert!(text.contains("this is a public key"), "{text}");
 }
+
+/// The mark that a signature covers the image itself is not signed: without a key to check that
+/// signature with, only the hash can tell whether the image is whole.
+#[test]
+fn a_tampered_pure_image_is_refused_without_a_key_too() {
+    let desk = Desk::new("image-pure");
+    desk.stdout("key new --type ed25519 ed.pem");
+    desk.stdout(
+        "image sign -k ed.pem -H 0x200 -S 0x40000 --pad-header -v 1.0.0 --pure app.bin p.img",
+    );
+    assert!(desk.stdout("image verify p.img").contains("not checked"));
+    let mut image = std::fs::read(desk.path("p.img")).unwrap();
+    image[0x300] ^= 1;
+    std::fs::write(desk.path("p.img"), image).unwrap();
+    for line in ["image verify p.img", "image verify -k ed.pem p.img"] {
+        let (code, error) = desk.refused(line);
+        assert_eq!(code, Some(1), "{line}: {error}");
+    }
+}
+
+#[test]
+fn no_output_replaces_a_private_key() {
+    let desk = Desk::new("image-overwrite");
+    let key = std::fs::read(desk.path("key.pem")).unwrap();
+    for line in [
+        "key public key.pem -o key.pem",
+        "key hash key.pem -o key.pem",
+        "image sign --board virtual-nor-4k -k key.pem -v 1.2.3 app.bin key.pem",
+    ] {
+        let (code, error) = desk.refused(line);
+        assert_eq!(code, Some(2), "{line}: {error}");
+        assert!(error.contains("holds a private key"), "{error}");
+        assert_eq!(std::fs::read(desk.path("key.pem")).unwrap(), key, "{line}");
+    }
+}

@@ -41,6 +41,11 @@ impl<M: FlashMap, V: Verifier, const N: usize> DfuSlots<M, V, N> {
         &mut self.map
     }
 
+    /// What checks signatures.
+    pub fn verifier(&self) -> &V {
+        &self.verifier
+    }
+
     /// Gives flash map and verifier back.
     pub fn into_parts(self) -> (M, V) {
         (self.map, self.verifier)

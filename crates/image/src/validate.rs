@@ -341,7 +341,8 @@ pub fn validate<S: Source, V: Verifier>(
     if area.end() > max {
         return Err(Refusal::TooLarge { size: area.end(), max });
     }
-    let mut walk = Walk { header, rules, strict, hash, seen: Seen::default(), key: None };
+    let pure = rules.signed == Signed::Image && verifier.demands_signature();
+    let mut walk = Walk { header, pure, rules, strict, hash, seen: Seen::default(), key: None };
     let mut tlvs = if strict { area.iter_bounded() } else { area.iter() };
     while let Some(entry) = tlvs.next(source)? {
         walk.entry(source, verifier, &entry)?;
@@ -384,6 +385,9 @@ struct Seen {
 
 struct Walk<'a> {
     header: &'a Header,
+    /// Whether the signature over the image itself stands for the hash. Without a signature to
+    /// check, anybody could mark an image so, and the hash has to be right.
+    pure: bool,
     rules: &'a Rules,
     strict: bool,
     hash: Digest,
@@ -399,7 +403,7 @@ impl Walk<'_> {
         verifier: &mut V,
         entry: &TlvEntry,
     ) -> Result<(), Refusal<S::Error>> {
-        let pure = self.rules.signed == Signed::Image;
+        let pure = self.pure;
         let unprotected = entry.area == TlvKind::Unprotected;
         if self.rules.allow_list && unprotected && !entry.kind.is_allowed_unprotected(pure) {
             return Err(Refusal::NotAllowed { entry: *entry });
@@ -525,14 +529,11 @@ impl Walk<'_> {
     fn conclude<E>(self, demands_signature: bool, size: u32) -> Result<Validated, Refusal<E>> {
         let Seen { hash, pure, unknown_key, signature, security_counter, vendor, class } =
             self.seen;
-        let content = match self.rules.signed {
-            Signed::Hash => hash,
-            Signed::Image => pure,
-        };
+        let content = if self.pure { pure } else { hash };
         if !content.is_yes() {
-            return Err(match self.rules.signed {
-                Signed::Hash => Refusal::NoHash { expected: self.rules.hash },
-                Signed::Image => Refusal::NotPure,
+            return Err(match self.pure {
+                true => Refusal::NotPure,
+                false => Refusal::NoHash { expected: self.rules.hash },
             });
         }
         let (key, origin) = match signature {

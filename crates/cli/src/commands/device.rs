@@ -204,8 +204,18 @@ fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<
 
 /// Reads commands until standard input ends; then the device goes on by itself.
 fn read_commands(remote: &Remote, out: &Output) {
-    for line in io::stdin().lock().lines().map_while(Result::ok) {
-        let done = match command(line.trim(), remote, out) {
+    let mut input = io::stdin().lock();
+    loop {
+        let mut line = Vec::new();
+        match input.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                out.note(format_args!("standard input cannot be read any more: {error}"));
+                break;
+            }
+        }
+        let done = match command(String::from_utf8_lossy(&line).trim(), remote, out) {
             Ok(done) => done,
             Err(error) => {
                 out.note(format!("{error:#}"));

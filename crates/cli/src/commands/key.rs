@@ -1,7 +1,6 @@
 //! `updraft key`: makes keys, and prints them in the forms that bootloaders embed.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -10,6 +9,7 @@ use serde_json::json;
 use updraft_image::{HashKind, Scheme};
 use updraft_sign::{Key, KeyError, Language, PrivateForm, PublicKey, known_key, listing};
 
+use crate::files::{self, Mode};
 use crate::output::{Output, WARN, styled};
 use crate::report::Hint;
 
@@ -162,19 +162,8 @@ fn new(args: &New, out: &Output) -> anyhow::Result<()> {
         KeyType::Ed25519 => Scheme::Ed25519,
         KeyType::EcdsaP256 => Scheme::EcdsaP256,
     })?;
-    let written = create_private(&args.file, args.force)
-        .and_then(|mut file| file.write_all(key.to_pem().as_bytes()));
-    match written {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(anyhow!("{} exists already", args.file.display())).hint(
-                "choose another name; --force overwrites, and what only that key has signed can \
-                 then never be updated again",
-            );
-        }
-        written => {
-            written.with_context(|| format!("{} cannot be written", args.file.display()))?;
-        }
-    }
+    let mode = Mode::Secret { replace: args.force };
+    files::write(&args.file, key.to_pem().as_bytes(), mode)?;
     let hash = key.public().hash(HashKind::Sha256).to_string();
     let scheme = key.scheme().to_string();
     let result = json!({ "file": args.file, "type": scheme, "hash": hash });
@@ -182,22 +171,6 @@ fn new(args: &New, out: &Output) -> anyhow::Result<()> {
         writeln!(to, "{}: a private {scheme} key, for its owner alone", args.file.display())?;
         writeln!(to, "SHA-256 of its public half: {hash}")
     })
-}
-
-/// Opens a file for a secret: nobody else may read it, not even for a moment.
-fn create_private(path: &Path, overwrite: bool) -> std::io::Result<File> {
-    if overwrite {
-        // A file that others can read keeps its mode when it is truncated.
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn public(args: &Public, out: &Output) -> anyhow::Result<()> {
@@ -251,8 +224,7 @@ fn print(bytes: &[u8], key: &PublicKey, to: Option<&Path>, out: &Output) -> anyh
     };
     match to {
         Some(path) => {
-            std::fs::write(path, bytes)
-                .with_context(|| format!("{} cannot be written", path.display()))?;
+            files::write(path, bytes, Mode::Result)?;
             if out.json() { out.result(&facts(), |_| Ok(())) } else { Ok(()) }
         }
         None if out.json() => {

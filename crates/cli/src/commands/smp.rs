@@ -11,7 +11,7 @@ use updraft_smp::OsError;
 use updraft_smp::client::{AnswerError, Code, Patience, Refusal, UploadError};
 
 use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
-use crate::report::Hint;
+use crate::report::{Hint, find};
 use crate::smp::{Finding, ImageState, Preflight, Session, Udp, Uploading};
 
 /// Options of `updraft smp`.
@@ -28,7 +28,7 @@ pub struct Args {
     udp: String,
     /// Seconds to wait for an answer before the request is repeated; at least 5 where flash is
     /// written.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, allow_negative_numbers = true)]
     timeout: f64,
     /// How often a request is repeated.
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -122,9 +122,9 @@ enum Image {
 pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
     let timeout = Duration::try_from_secs_f64(args.timeout)
         .ok()
-        .filter(|timeout| !timeout.is_zero())
+        .filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT)
         .ok_or_else(|| anyhow!("{} seconds is no time-out", args.timeout))
-        .usage("--timeout takes seconds above 0, such as 2.5")?;
+        .usage("--timeout takes seconds above 0 and up to an hour, such as 2.5")?;
     let patience = Patience { timeout, longest: timeout * 4, retries: args.retries };
     let mut session = Session::new(Udp::connect(&args.udp)?, patience);
     let (outcome, lacking) = match args.group {
@@ -144,6 +144,9 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
     }
 }
 
+/// Nobody waits longer for one answer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
 const OS: u32 = updraft_smp::group::OS as u32;
 const LACKS_OS: &str = "another command of the group: this one is left out of the device's build \
                         (Zephyr: the options CONFIG_MCUMGR_GRP_OS_…)";
@@ -153,11 +156,11 @@ const LACKS_IMAGE: &str = "updraft smp … os info, which tells what runs there:
 
 /// The device's refusal, if that is what went wrong.
 fn refusal(error: &anyhow::Error) -> Option<Refusal> {
-    let of_answer = match error.downcast_ref() {
+    let of_answer = match find(error) {
         Some(AnswerError::Refused(refusal)) => Some(*refusal),
         _ => None,
     };
-    of_answer.or(match error.downcast_ref() {
+    of_answer.or(match find(error) {
         Some(UploadError::Refused(refusal)) => Some(*refusal),
         _ => None,
     })
@@ -281,10 +284,11 @@ fn upload(
         verified: false,
         seconds: 0.0,
     };
-    if !again && finding != Finding::Clear {
-        return out.result(&result, |w| match finding {
-            Finding::Running => writeln!(w, "the device runs this image already: nothing sent"),
-            _ => writeln!(w, "the image is on the device already: nothing sent"),
+    // What is only listed is offered all the same: the list tells what the image says of itself,
+    // and a device that holds every byte of it answers so to the first packet.
+    if !again && finding == Finding::Running {
+        return out.result(&result, |w| {
+            writeln!(w, "the device runs this image already: nothing sent (--again sends it)")
         });
     }
     let started = std::time::Instant::now();
@@ -307,6 +311,9 @@ fn upload(
     result =
         Uploaded { sent: !outcome.already_there, verified: outcome.verified, seconds, ..result };
     out.result(&result, |w| {
+        if outcome.already_there {
+            return writeln!(w, "the image is on the device already, whole: nothing sent");
+        }
         let rate = size((file.len() as f64 / seconds.max(1e-6)) as u64);
         let verified = if outcome.verified { ", hash verified by the device" } else { "" };
         writeln!(w, "{} in {seconds:.2} s ({rate}/s){verified}", size(file.len() as u64))?;
@@ -320,6 +327,10 @@ fn named(session: &mut Session<Udp>, text: &str) -> anyhow::Result<Vec<u8>> {
     if path.is_file() {
         return Ok(Preflight::of(&read(path)?)?.hash.as_bytes().to_vec());
     }
+    if text.is_empty() {
+        return Err(anyhow!("no image is named"))
+            .usage("name one by its file, or by the beginning of its hash: image list shows it");
+    }
     let images = session.images()?;
     let beginning = text.to_ascii_lowercase();
     let mut hashes: Vec<&String> = images
@@ -329,7 +340,7 @@ fn named(session: &mut Session<Udp>, text: &str) -> anyhow::Result<Vec<u8>> {
         .collect();
     hashes.dedup();
     match hashes.as_slice() {
-        [hash] if !beginning.is_empty() => unhex(hash),
+        [hash] => unhex(hash),
         [] => Err(anyhow!("no image on the device has a hash that begins with {text}"))
             .hint("updraft smp … image list shows the hashes; a file works as well"),
         _ => Err(anyhow!("{text} fits several images")).hint("give more of the hash"),

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use updraft_board::Board;
 use updraft_image::{Header, Version};
 use updraft_sign::{Key, Padding, SignOptions, sign};
 use updraft_sim::device::{ConfirmedBy, Descriptor, Keys, SelfTest};
 
 use crate::output::size;
+use crate::report::Hint;
 use crate::signing::for_board;
 use crate::smp::Preflight;
 
@@ -56,6 +57,10 @@ impl Maker {
         };
         write("key.pem", &key.to_pem())?;
         write("key.pub.pem", &key.public().to_pem())?;
+        if image.as_ref().is_some_and(Vec::is_empty) {
+            return Err(anyhow!("the firmware is an empty file"))
+                .hint("give a plain binary as the linker makes it, or a signed image");
+        }
         let firmware = image.map(|image| match Header::parse(&image) {
             Ok(header) => body(&image, &header),
             Err(_) => Ok(image),

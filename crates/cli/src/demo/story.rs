@@ -278,10 +278,14 @@ impl<'o> Story<'o> {
         let fixed = self.maker.build(FIXED, SelfTest::Pass, ConfirmedBy::Application)?;
         self.upload(&fixed)?;
         self.test(&fixed)?;
-        let cuts = [(9, Torn::Half), (41, Torn::AllButOneBit(7)), (23, Torn::Bits(1))];
+        let cuts = [Torn::Half, Torn::AllButOneBit(7), Torn::Bits(1)];
         let boots = self.boots()?;
-        for (turn, (operation, torn)) in cuts.into_iter().enumerate() {
-            self.remote.with(move |device, _| device.cut_at(operation, torn))?;
+        for (turn, torn) in cuts.into_iter().enumerate() {
+            // A third of the way, so that something is left to cut for the next turn.
+            self.remote.with(move |device, _| {
+                let operation = device.operations_of_next_boot() / 3;
+                device.cut_at(operation, torn);
+            })?;
             match turn {
                 0 => self.session.reset(false, None)?,
                 _ => self.remote.with(|device, now| device.power_on(now))?,

@@ -1,5 +1,6 @@
 //! A conversation with one device.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -11,7 +12,7 @@ use updraft_smp::client::{
 };
 
 use super::Link;
-use crate::report::Hint;
+use crate::report::{Hint, find};
 
 /// Least and longest wait for commands that write or erase flash before they answer. They may be
 /// repeated safely.
@@ -84,14 +85,31 @@ pub struct Session<L> {
     requests: Requests,
     patience: Patience,
     clock: Instant,
+    /// Whether the device has answered anything yet.
+    answered: bool,
 }
+
+/// The device does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    sends: u32,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer from the device ({} requests sent)", self.sends)
+    }
+}
+
+impl std::error::Error for Silence {}
 
 impl<L: Link> Session<L> {
     /// A session whose requests wait as long as `patience` says.
     pub fn new(link: L, patience: Patience) -> Self {
         // Sequence numbers of a session before may still be answered.
         let sequence = (std::process::id() & 0xff) as u8;
-        Self { link, requests: Requests::starting_at(sequence), patience, clock: Instant::now() }
+        let requests = Requests::starting_at(sequence);
+        Self { link, requests, patience, clock: Instant::now(), answered: false }
     }
 
     fn now(&self) -> Duration {
@@ -124,11 +142,12 @@ impl<L: Link> Session<L> {
                     if let Some(packet) = self.link.receive(timeout)?
                         && let Some(answer) = exchange.handle(packet)
                     {
+                        self.answered = true;
                         return Ok(read(&answer)?);
                     }
                 }
                 Poll::GaveUp { sends } => {
-                    return Err(anyhow!("no answer from the device ({sends} requests sent)")).hint(
+                    return Err(Silence { sends }).hint(
                         "check address and port, and that the device is running and not still swapping",
                     );
                 }
@@ -167,7 +186,8 @@ impl<L: Link> Session<L> {
     pub fn platform(&mut self) -> anyhow::Result<Option<String>> {
         match self.info("i") {
             Ok(board) => Ok(Some(board)),
-            Err(error) if error.downcast_ref::<AnswerError>().is_some() => Ok(None),
+            Err(error) if find::<AnswerError>(&error).is_some() => Ok(None),
+            Err(error) if find::<Silence>(&error).is_some() && self.answered => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -191,28 +211,64 @@ impl<L: Link> Session<L> {
         Ok(Some(Bootloader { name: named.name, ..mode }))
     }
 
-    /// A request that devices may lack: a refusal is `None`.
+    /// A request that devices may lack: a refusal is `None`, and so is silence from a device that
+    /// has answered others.
     fn optional<T>(
         &mut self,
         build: impl FnOnce(&mut Requests, &mut [u8]) -> Result<usize, BufferTooSmall>,
         read: impl FnOnce(&Answer<'_>) -> Result<T, AnswerError>,
     ) -> anyhow::Result<Option<T>> {
-        self.ask(self.patience, build, |answer| match read(answer) {
+        // Some devices do not even refuse what they lack.
+        let patience = match self.answered {
+            true => Patience { retries: self.patience.retries.min(1), ..self.patience },
+            false => self.patience,
+        };
+        let answer = self.ask(patience, build, |answer| match read(answer) {
             Err(AnswerError::Refused(_)) => Ok(None),
             other => other.map(Some),
-        })
+        });
+        match answer {
+            Err(error) if self.answered && find::<Silence>(&error).is_some() => Ok(None),
+            other => other,
+        }
     }
 
     /// Resets the device. With `force` a device that is busy is asked again to do it anyway.
+    ///
+    /// The request is never repeated blindly: if only its answer was lost, the device runs a new
+    /// image on trial by now, and a second reset would revert it. Where no answer comes, the image
+    /// list tells whether there was a reset.
     pub fn reset(&mut self, force: bool, boot_mode: Option<u8>) -> anyhow::Result<()> {
-        let first = self.ask(
-            self.patience,
-            |requests, buffer| requests.reset(buffer, force, boot_mode).map(<[u8]>::len),
-            |answer| answer.check(),
-        );
+        let before = self.images().ok();
+        // A device without the image group has nothing to revert.
+        let once = match before {
+            Some(_) => Patience { retries: 0, ..self.patience },
+            None => self.patience,
+        };
+        let mut left = self.patience.retries;
+        let first = loop {
+            let outcome = self.ask(
+                once,
+                |requests, buffer| requests.reset(buffer, force, boot_mode).map(<[u8]>::len),
+                |answer| answer.check(),
+            );
+            let silent = outcome.as_ref().is_err_and(|error| find::<Silence>(error).is_some());
+            let (true, Some(before)) = (silent, &before) else { break outcome };
+            match self.images() {
+                Ok(now) if now != *before => break Ok(()),
+                Ok(_) if left > 0 => left -= 1,
+                Ok(_) => break outcome,
+                Err(_) => {
+                    break outcome.hint(
+                        "it may be resetting, and swapping: wait and ask with `image list`; a \
+                         second reset would revert an image on trial",
+                    );
+                }
+            }
+        };
         match first {
             Err(error) if is_busy(&error) && force => self.ask(
-                self.patience,
+                once,
                 |requests, buffer| requests.reset_insisting(buffer).map(<[u8]>::len),
                 |answer| answer.check(),
             ),
@@ -343,7 +399,7 @@ fn read_images(answer: &Answer<'_>) -> Result<Vec<ImageState>, AnswerError> {
 }
 
 fn is_busy(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(AnswerError::Refused(refusal)) if refusal.is_busy())
+    matches!(find(error), Some(AnswerError::Refused(refusal)) if refusal.is_busy())
 }
 
 /// Lower-case hexadecimal.

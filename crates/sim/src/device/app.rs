@@ -86,6 +86,11 @@ impl<F: FlashMap> App<F> {
         self.image.into_slots().into_parts()
     }
 
+    /// The keys that the device trusts.
+    pub fn keys(&mut self) -> &Keys {
+        self.image.slots().verifier()
+    }
+
     /// The flash.
     pub fn flash(&mut self) -> &mut F {
         self.image.slots().map()

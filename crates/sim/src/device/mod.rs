@@ -150,6 +150,23 @@ impl Device {
         }
     }
 
+    /// How many flash operations the next boot would take, told by trying it on a copy.
+    pub fn operations_of_next_boot(&mut self) -> u64 {
+        let loader = self.bootloader;
+        let mut keys = match &mut self.state {
+            State::Off(_, keys) | State::Stopped(_, keys) => keys.clone(),
+            State::Running(app) => app.keys().clone(),
+            State::Changing => return 0,
+        };
+        let mut flash = self.flash().clone();
+        flash.supply().power_on();
+        let before = flash.supply().operations();
+        // What comes of it does not matter here.
+        let _ = loader.boot(&mut flash, &mut keys, |_, _| ());
+        let after = flash.supply().operations();
+        after - before
+    }
+
     /// Takes the power away.
     pub fn power_off(&mut self) {
         let (flash, keys) = self.stop();

@@ -1,6 +1,6 @@
 //! `updraft image sign`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
@@ -19,6 +19,7 @@ use updraft_sign::{
 
 use super::{is_hex, number, read};
 use crate::commands::{boards, key};
+use crate::files::{self, Mode};
 use crate::output::{GOOD, Output, WARN, styled};
 use crate::report::Hint;
 use crate::signing::for_board;
@@ -203,12 +204,8 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     } else {
         sign(&input, &options, key.as_ref())?
     };
-    write(&args.output, &file)?;
+    files::write(&args.output, &file, Mode::Result)?;
     tell(args, &options, target.as_ref(), key.as_ref(), &image, out)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Where the image lies: as told, or in front of what the input's HEX file begins with.
