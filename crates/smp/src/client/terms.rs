@@ -110,6 +110,8 @@ pub enum UploadError {
         /// How often.
         times: u32,
     },
+    /// Another client took the upload over, and did so again after it was taken back.
+    AnotherClient,
     /// Messages are too small for the first chunk.
     FrameTooSmall {
         /// Bytes of image data that the first chunk can carry.
@@ -141,6 +143,9 @@ impl fmt::Display for UploadError {
                 f,
                 "the device lost the upload {times} times: it resets, or another client uploads \
                  at the same time"
+            ),
+            Self::AnotherClient => f.write_str(
+                "another client is uploading to the device: try again when it has ended",
             ),
             Self::FrameTooSmall { room } => write!(
                 f,

@@ -14,11 +14,16 @@
 //! drops a chunk that is not at the wanted offset and answers with that offset, so one loss makes
 //! a burst of equal answers. The first of them makes the client go back; the chunks sent before
 //! that are *stale* from then on, and their answers only ever move the acknowledged offset
-//! forward. A lost answer needs nothing: later ones say more.
+//! forward. A lost answer needs nothing: later ones say more. A stale chunk may still lie in one
+//! of the server's buffers, so it counts against [`Limits::window`](super::Limits::window) until
+//! it is answered or its time is up.
 //!
 //! An answer below what was known to be acknowledged when its chunk was sent means that the
 //! session is gone (the device was reset) or another's (a second client). Then the first chunk is
-//! sent again with all its fields, and the server decides what is left to send.
+//! sent again with all its fields, and the server decides what is left to send. Before that the
+//! client waits, longer each time and not as long as another one would: two clients that took the
+//! session from each other at once would both get nowhere. A server at another's offset twice
+//! belongs to that client.
 
 use core::time::Duration;
 
@@ -49,8 +54,36 @@ struct Sent {
     at: Duration,
     /// What was acknowledged when it was sent.
     acked_then: u32,
-    /// Sent before the last step back.
-    stale: bool,
+    /// Bytes of it were sent before.
+    copy: bool,
+    stage: Stage,
+}
+
+/// What a chunk's answer is still good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Waited for.
+    Live,
+    /// Sent before the last step back: in a buffer of the server's until this time at most.
+    Stale { until: Duration },
+    /// Sent before the last step back, and lost as far as one can tell.
+    Lost,
+    /// Sent in an earlier session, or one copy of many: frees a buffer and tells nothing.
+    Former { until: Duration },
+}
+
+impl Sent {
+    /// How long it may hold a buffer of the server's, if that is limited already.
+    fn until(&self) -> Option<Duration> {
+        match self.stage {
+            Stage::Stale { until } | Stage::Former { until } => Some(until),
+            Stage::Live | Stage::Lost => None,
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.stage == Stage::Live
+    }
 }
 
 /// An upload under way.
@@ -96,6 +129,8 @@ impl<'i> Upload<'i> {
     const SHORTEST_WAIT: Duration = Duration::from_millis(250);
     /// How often the server may ask for the same offset again and again.
     const STEPS_BACK: u32 = 200;
+    /// The shortest wait before the first chunk is sent again after the session was lost.
+    const BACK_OFF: Duration = Duration::from_millis(250);
     /// Coarsest rounding of chunk ends.
     const ALIGN_MAX: u32 = 64;
 
@@ -162,9 +197,13 @@ impl<'i> Upload<'i> {
     /// `None` once the upload is over.
     pub fn deadline(&self) -> Option<Duration> {
         match self.phase {
-            Phase::First { due, .. } => Some(due),
+            Phase::First { due, .. } if self.has_buffer() => Some(due),
+            Phase::First { due, .. } => self.freed().map(|until| until.max(due)),
             Phase::Streaming if self.may_send() => Some(Duration::ZERO),
-            Phase::Streaming => self.live().map(|sent| self.due(sent)).min(),
+            Phase::Streaming => {
+                let due = self.live().map(|sent| self.due(sent)).min();
+                [due, self.freed()].into_iter().flatten().min()
+            }
             Phase::Over(_) => None,
         }
     }
@@ -173,9 +212,10 @@ impl<'i> Upload<'i> {
     /// [`Limits::frame`](super::Limits::frame) bytes. Call it until it returns `None`, then wait
     /// for a packet or the deadline.
     pub fn poll_transmit(&mut self, now: Duration, buffer: &mut [u8]) -> Option<usize> {
+        self.expire(now);
         match self.phase {
             Phase::First { sequence, sends, due } => {
-                if sends > 0 && now < due {
+                if now < due || !self.has_buffer() {
                     return None;
                 }
                 if sends > self.options.first.retries {
@@ -187,17 +227,18 @@ impl<'i> Upload<'i> {
             }
             Phase::Streaming => {
                 if self.live().any(|sent| self.due(sent) <= now) {
-                    self.timed_out()?;
+                    self.timed_out(now)?;
                 }
                 if !self.may_send() {
                     return None;
                 }
                 let (sequence, off) = (self.sequence, self.next);
                 self.sequence = sequence.wrapping_add(1);
+                let copy = off < self.furthest;
                 let (len, end) = self.write(sequence, off, buffer)?;
                 self.next = end;
-                let acked_then = self.acked;
-                self.remember(Sent { sequence, off, end, at: now, acked_then, stale: false });
+                let (acked_then, stage) = (self.acked, Stage::Live);
+                self.remember(Sent { sequence, off, end, at: now, acked_then, copy, stage });
                 Some(len)
             }
             Phase::Over(_) => None,
@@ -221,12 +262,23 @@ impl<'i> Upload<'i> {
                 }
                 true
             }
+            Phase::First { .. } => self.sent.iter_mut().any(|place| {
+                let fits = place.is_some_and(|sent| sent.sequence == header.sequence);
+                if fits {
+                    *place = None;
+                }
+                fits
+            }),
             Phase::Streaming => {
                 let place = self
                     .sent
                     .iter_mut()
                     .find(|place| place.is_some_and(|sent| sent.sequence == header.sequence));
                 let Some(place) = place else { return false };
+                if place.is_some_and(|sent| matches!(sent.stage, Stage::Former { .. })) {
+                    *place = None;
+                    return true;
+                }
                 match answer.upload() {
                     Ok(reply) => {
                         if let Some(sent) = place.take() {
@@ -237,7 +289,7 @@ impl<'i> Upload<'i> {
                 }
                 true
             }
-            Phase::First { .. } | Phase::Over(_) => false,
+            Phase::Over(_) => false,
         }
     }
 
@@ -256,6 +308,7 @@ impl<'i> Upload<'i> {
             self.furthest = self.furthest.max(off);
             self.failures = 0;
             self.busy = None;
+            self.keep_copies();
             self.phase = Phase::Streaming;
         }
         // An answer of 0 took nothing. The next copy goes out when it is due.
@@ -266,13 +319,13 @@ impl<'i> Upload<'i> {
         if off > self.len {
             return self.over(Err(UploadError::PastEnd { off, len: self.len }));
         }
-        if !sent.stale {
+        if sent.is_live() {
             let sample = now.saturating_sub(sent.at);
             let smooth = self.round_trip.map_or(sample, |old| old / 8 * 7 + sample / 8);
             self.round_trip = Some(smooth);
         }
         if off < sent.acked_then || off > self.high {
-            return self.restart();
+            return self.restart(off, now);
         }
         if off > self.acked {
             self.advance(off);
@@ -280,7 +333,7 @@ impl<'i> Upload<'i> {
         if off == self.len {
             return self.done(matched, false);
         }
-        if sent.stale {
+        if !sent.is_live() {
             return;
         }
         if off >= sent.end {
@@ -309,7 +362,10 @@ impl<'i> Upload<'i> {
     }
 
     /// The oldest chunk was not answered in time. `None` if that was once too often.
-    fn timed_out(&mut self) -> Option<()> {
+    fn timed_out(&mut self, now: Duration) -> Option<()> {
+        // Before the wait for the next ones doubles.
+        self.make_stale();
+        self.expire(now);
         self.failures += 1;
         if self.failures > self.options.chunk.retries {
             let error = UploadError::NoAnswer { off: self.acked, sends: self.failures };
@@ -322,9 +378,7 @@ impl<'i> Upload<'i> {
 
     /// Sends everything from the acknowledged offset on again.
     fn go_back(&mut self) {
-        for sent in self.sent.iter_mut().flatten() {
-            sent.stale = true;
-        }
+        self.make_stale();
         self.next = self.acked;
         self.steps_back += 1;
         if self.steps_back > Self::STEPS_BACK {
@@ -332,15 +386,61 @@ impl<'i> Upload<'i> {
         }
     }
 
-    fn restart(&mut self) {
+    /// The session is gone: the server is at `off`, which is not ours.
+    fn restart(&mut self, off: u32, now: Duration) {
+        let taken_again = off > 0 && self.restarts > 0;
+        if taken_again {
+            return self.over(Err(UploadError::AnotherClient));
+        }
         self.restarts += 1;
         if self.restarts > Self::RESTARTS {
             return self.over(Err(UploadError::Unsettled { times: self.restarts }));
         }
-        self.phase = Phase::First { sequence: self.sequence, sends: 0, due: Duration::ZERO };
+        self.make_stale();
+        for sent in self.sent.iter_mut().flatten() {
+            sent.stage = Stage::Former { until: sent.until().unwrap_or(now) };
+        }
+        // No two clients are likely to be at the same sequence number.
+        let jitter = Self::BACK_OFF / 256 * u32::from(self.sequence);
+        let wait = (Self::BACK_OFF + jitter).saturating_mul(1 << (self.restarts - 1).min(16));
+        let due = now.saturating_add(wait);
+        self.phase = Phase::First { sequence: self.sequence, sends: 0, due };
         self.sequence = self.sequence.wrapping_add(1);
-        self.sent = [None; Upload::MEMORY];
         (self.acked, self.next, self.high) = (0, 0, 0);
+    }
+
+    /// Chunks under way are not waited for any more. They keep their time.
+    fn make_stale(&mut self) {
+        let mut sent = self.sent;
+        for sent in sent.iter_mut().flatten().filter(|sent| sent.is_live()) {
+            sent.stage = Stage::Stale { until: self.due(sent) };
+        }
+        self.sent = sent;
+    }
+
+    /// Copies of the first chunk that were sent and not answered.
+    fn keep_copies(&mut self) {
+        let Phase::First { sequence, sends, due } = self.phase else { return };
+        for _ in 1..sends {
+            let stage = Stage::Former { until: due };
+            let (off, end, acked_then, copy) = (0, 0, 0, true);
+            self.remember(Sent { sequence, off, end, at: due, acked_then, copy, stage });
+        }
+    }
+
+    /// Forgets what holds no buffer of the server's any more.
+    fn expire(&mut self, now: Duration) {
+        for place in &mut self.sent {
+            match place {
+                Some(Sent { stage: Stage::Former { until }, .. }) if *until <= now => *place = None,
+                Some(Sent { stage: stage @ Stage::Stale { .. }, .. }) => {
+                    if matches!(stage, Stage::Stale { until } if *until <= now) {
+                        *stage = Stage::Lost;
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Everything up to `off` has arrived.
@@ -350,11 +450,19 @@ impl<'i> Upload<'i> {
         self.failures = 0;
         self.steps_back = 0;
         self.busy = None;
-        for place in &mut self.sent {
-            if place.is_some_and(|sent| sent.end <= off) {
-                *place = None;
+        let mut places = self.sent;
+        for place in &mut places {
+            let Some(sent) = place else { continue };
+            match sent.stage {
+                // The server may owe the offset to the other copy, and have this one before it.
+                Stage::Live if sent.end <= off && sent.copy => {
+                    sent.stage = Stage::Stale { until: self.due(sent) };
+                }
+                Stage::Live | Stage::Lost if sent.end <= off => *place = None,
+                _ => {}
             }
         }
+        self.sent = places;
     }
 
     fn grow(&mut self) {
@@ -389,13 +497,24 @@ impl<'i> Upload<'i> {
         None
     }
 
-    /// Chunks that count against the window.
+    /// Chunks that are waited for.
     fn live(&self) -> impl Iterator<Item = &Sent> {
-        self.sent.iter().flatten().filter(|sent| !sent.stale)
+        self.sent.iter().flatten().filter(|sent| sent.is_live())
+    }
+
+    /// Whether the server has a buffer to spare, as far as one can tell.
+    fn has_buffer(&self) -> bool {
+        let held = self.sent.iter().flatten().filter(|sent| sent.stage != Stage::Lost).count();
+        held < self.options.limits.window.clamp(1, Self::WINDOW_MAX)
+    }
+
+    /// When the next stale chunk stops counting.
+    fn freed(&self) -> Option<Duration> {
+        self.sent.iter().flatten().filter_map(Sent::until).min()
     }
 
     fn may_send(&self) -> bool {
-        self.next < self.len && self.live().count() < self.window
+        self.next < self.len && self.live().count() < self.window && self.has_buffer()
     }
 
     /// When a chunk counts as lost. The last one is given more time: the server may read
@@ -414,12 +533,12 @@ impl<'i> Upload<'i> {
     }
 
     fn remember(&mut self, sent: Sent) {
-        let oldest_stale = |place: &&mut Option<Sent>| match place {
+        let least_useful = |place: &&mut Option<Sent>| match place {
             None => (0, Duration::ZERO),
-            Some(old) if old.stale => (1, old.at),
+            Some(old) if old.stage == Stage::Lost => (1, old.at),
             Some(old) => (2, old.at),
         };
-        if let Some(place) = self.sent.iter_mut().min_by_key(oldest_stale) {
+        if let Some(place) = self.sent.iter_mut().min_by_key(least_useful) {
             *place = Some(sent);
         }
     }

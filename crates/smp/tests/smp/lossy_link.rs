@@ -1,7 +1,7 @@
 //! The client against the server over a link that loses, repeats, delays and reorders packets, in
 //! virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -59,8 +59,8 @@ impl Link {
 
 #[derive(Debug)]
 enum Event {
-    AtServer(Vec<u8>),
-    Answered(Vec<u8>),
+    AtServer(usize, Vec<u8>),
+    Answered(usize, Vec<u8>),
     AtClient(Vec<u8>),
 }
 
@@ -77,6 +77,8 @@ fn run(device: &mut Device, data: &[u8], options: UploadOptions, mut link: Link)
     let mut buffer = vec![0; options.limits.frame];
     let (mut now, mut order, mut requests) = (Duration::ZERO, 0, 0);
     let (mut queued, mut free_at) = (0_usize, Duration::ZERO);
+    // Requests of which a copy is on its way or in a buffer of the server's.
+    let mut under_way = BTreeSet::new();
     let mut post = |events: &mut BTreeMap<_, _>, at, event| {
         order += 1;
         events.insert((at, order), event);
@@ -86,8 +88,10 @@ fn run(device: &mut Device, data: &[u8], options: UploadOptions, mut link: Link)
             requests += 1;
             assert!(len <= options.limits.frame);
             for at in link.arrivals(now) {
-                post(&mut events, at, Event::AtServer(buffer[..len].to_vec()));
+                under_way.insert(requests);
+                post(&mut events, at, Event::AtServer(requests, buffer[..len].to_vec()));
             }
+            assert!(under_way.len() <= options.limits.window, "{} under way", under_way.len());
             assert!(requests < 200_000, "the upload gets nowhere: {:?}", upload.progress());
         }
         let Some(deadline) = upload.deadline() else { break };
@@ -97,16 +101,19 @@ fn run(device: &mut Device, data: &[u8], options: UploadOptions, mut link: Link)
             Some(key) => {
                 now = now.max(key.0);
                 match events.remove(&key).expect("just seen") {
-                    Event::AtServer(packet) if queued < link.buffers => {
+                    Event::AtServer(request, packet) if queued < link.buffers => {
                         queued += 1;
                         free_at = free_at.max(now) + link.work;
                         for answer in device.answers(&packet) {
-                            post(&mut events, free_at, Event::Answered(answer));
+                            post(&mut events, free_at, Event::Answered(request, answer));
                         }
                     }
-                    Event::AtServer(_) => {}
-                    Event::Answered(packet) => {
+                    Event::AtServer(request, _) => {
+                        under_way.remove(&request);
+                    }
+                    Event::Answered(request, packet) => {
                         queued -= 1;
+                        under_way.remove(&request);
                         for at in link.arrivals(now) {
                             post(&mut events, at, Event::AtClient(packet.clone()));
                         }
@@ -120,7 +127,7 @@ fn run(device: &mut Device, data: &[u8], options: UploadOptions, mut link: Link)
     }
     // What is still on its way arrives after the client has left.
     for event in events.into_values() {
-        if let Event::AtServer(packet) = event {
+        if let Event::AtServer(_, packet) = event {
             device.answers(&packet);
         }
     }
