@@ -20,15 +20,17 @@ impl<const N: usize> SlotWriter<N> {
     /// from the end downwards: its magic goes first, so that a power cut leaves no request. Then
     /// erases the sectors before `start`, where they are not blank.
     ///
-    /// The slot must not be the one that runs.
+    /// The fields of the trailer that decide over the next boot are out of its reach. The slot must
+    /// not be the one that runs.
     pub fn new<M: FlashMap>(
         map: &mut M,
         trailer: &TrailerAccess,
         start: u32,
     ) -> Result<Self, StreamError<M::Error>> {
         let area = trailer.area();
-        let size = map.info(area).ok_or(StreamError::NoArea)?.size;
-        let stream = Stream::new(map, area, start, size.saturating_sub(start))?;
+        // What is uploaded must not be able to write a request of its own.
+        let end = trailer.layout().swap_info();
+        let stream = Stream::new(map, area, start, end.saturating_sub(start))?;
         trailer.erase(map).map_err(StreamError::Flash)?;
         let mut at = 0;
         while let Some(sector) = map.sector_at(area, at).filter(|sector| sector.end() <= start) {

@@ -3,6 +3,7 @@
 use crate::common::{SECONDARY, SLOT, dfu, flash, with_offset};
 use updraft_dfu::SlotWriter;
 use updraft_flash::StreamError;
+use updraft_image::{SwapType, magic_bytes};
 
 #[test]
 fn small_pieces_are_collected_and_padded_at_the_end() {
@@ -46,8 +47,24 @@ fn what_does_not_fit_is_refused_whole() {
     let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer(), 0).unwrap();
     writer.write(&mut flash, &[0; 1000]).unwrap();
     let refused = writer.write(&mut flash, &vec![0; SLOT as usize]);
-    assert_eq!(refused, Err(StreamError::Full { written: 1000, capacity: SLOT }));
-    writer.write(&mut flash, &vec![0; SLOT as usize - 1000]).unwrap();
+    let capacity = SLOT - 40;
+    assert_eq!(refused, Err(StreamError::Full { written: 1000, capacity }));
+    writer.write(&mut flash, &vec![0; capacity as usize - 1000]).unwrap();
+}
+
+/// An upload as long as the slot, with a request at its end: nobody asked, and nothing was
+/// verified.
+#[test]
+fn an_upload_cannot_ask_for_itself() {
+    let mut flash = flash(8, 0xff);
+    let dfu = dfu(&flash);
+    let mut forged = vec![0xff; SLOT as usize];
+    let end = forged.len();
+    forged[end - 16..].copy_from_slice(&magic_bytes(8));
+    forged[end - 24] = 1;
+    let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer(), 0).unwrap();
+    assert!(writer.write(&mut flash, &forged).is_err());
+    assert_eq!(dfu.swap_type(&mut flash), Ok(SwapType::None));
 }
 
 #[test]
