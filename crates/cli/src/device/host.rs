@@ -1,13 +1,14 @@
 //! Runs a virtual device on a UDP socket: packets and time go in, packets and console lines come
 //! out. Everything else that happens to the device is done to it from outside, by closure.
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use updraft_sim::device::Device;
+use updraft_sim::device::{BUFFERS, Device};
 
 use crate::report::Hint;
 
@@ -47,6 +48,7 @@ impl Host {
     /// Turns the power on and plays the device; `console` gets every line.
     pub fn run(mut self, mut console: impl FnMut(&str)) -> anyhow::Result<()> {
         let mut buffer = vec![0; 65536];
+        let mut inbox = Inbox::default();
         self.device.power_on(Duration::ZERO);
         loop {
             loop {
@@ -65,17 +67,41 @@ impl Host {
             let due = self.device.deadline().map(|due| due.saturating_sub(self.clock.elapsed()));
             let wait = due.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP);
             self.socket.set_read_timeout(Some(wait))?;
-            let (len, peer) = match self.socket.recv_from(&mut buffer) {
-                Ok(received) => received,
-                Err(error) if is_silence(&error) => continue,
-                Err(error) => return Err(error).context("the device's socket failed"),
-            };
-            let packet = buffer.get(..len).unwrap_or_default();
+            // Waits only when there is nothing to do, and looks for more before each request: what
+            // came meanwhile would have met the same buffers.
+            for _ in 0..Inbox::LOOKS {
+                self.socket.set_nonblocking(!inbox.requests.is_empty())?;
+                match self.socket.recv_from(&mut buffer) {
+                    Ok((len, peer)) => inbox.take(buffer.get(..len).unwrap_or_default(), peer),
+                    Err(error) if is_silence(&error) => break,
+                    Err(error) => return Err(error).context("the device's socket failed"),
+                }
+            }
+            let Some((packet, peer)) = inbox.requests.pop_front() else { continue };
             let socket = &self.socket;
             // An answer that cannot be sent is lost, like any other datagram.
             let send = |answer: &[u8]| drop(socket.send_to(answer, peer));
-            self.device.packet(packet, self.clock.elapsed(), send);
+            self.device.packet(&packet, self.clock.elapsed(), send);
             self.device.console().iter().for_each(|line| console(line));
+        }
+    }
+}
+
+/// The requests that the device has buffers for. It drops more, as devices do.
+#[derive(Debug, Default)]
+struct Inbox {
+    requests: VecDeque<(Vec<u8>, SocketAddr)>,
+}
+
+impl Inbox {
+    /// The last buffer is for the answer.
+    const ROOM: usize = BUFFERS.count as usize - 1;
+    /// How many datagrams are looked at in a row, so that a flood does not stop the device.
+    const LOOKS: usize = 64;
+
+    fn take(&mut self, packet: &[u8], peer: SocketAddr) {
+        if self.requests.len() < Self::ROOM {
+            self.requests.push_back((packet.to_vec(), peer));
         }
     }
 }
@@ -113,5 +139,21 @@ impl Remote {
         let gone = || anyhow!("the virtual device has stopped");
         self.deeds.send(Box::new(deed)).map_err(|_| gone())?;
         told.recv().map_err(|_| gone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_without_a_buffer_are_dropped() {
+        let mut inbox = Inbox::default();
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        (0..20).for_each(|n| inbox.take(&[n], peer));
+        assert_eq!(inbox.requests.iter().map(|(packet, _)| packet[0]).max(), Some(6));
+        inbox.requests.pop_front();
+        (20..30).for_each(|n| inbox.take(&[n], peer));
+        assert_eq!(inbox.requests.back(), Some(&(vec![20], peer)));
     }
 }

@@ -69,6 +69,7 @@ fn is_clear(outcome: &Result<updraft_smp::client::Outcome, UploadError>) -> bool
     match outcome {
         // Not verified: the device has taken as many bytes, but of the other's session.
         Ok(_) => true,
+        Err(UploadError::AnotherClient) => true,
         Err(UploadError::HashMismatch | UploadError::Unsettled { .. }) => true,
         // Chunks of a longer file behind the end of a shorter one.
         Err(UploadError::PastEnd { .. }) => true,

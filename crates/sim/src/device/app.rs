@@ -22,6 +22,9 @@ use super::keys::Keys;
 
 /// What the SMP server of a virtual device buffers.
 pub const BUFFERS: Buffers = Buffers { size: 2048, count: 8 };
+/// Bytes that it takes of a datagram, whatever its buffers hold: one Ethernet frame, as Zephyr does
+/// unless told otherwise.
+pub const DATAGRAM: usize = 1500;
 /// From the answer to a reset request to the reset.
 const RESET_DELAY: Duration = Duration::from_millis(250);
 
@@ -182,11 +185,13 @@ impl<F: FlashMap> App<F> {
         dfu.is_confirmed(slots.map()).unwrap_or(false)
     }
 
-    /// Answers a packet; each answer is handed to `send`. A hung application answers nothing.
+    /// Answers a packet; each answer is handed to `send`. A hung application answers nothing. What
+    /// is longer than [`DATAGRAM`] loses its end, so that the request there is answered as corrupt.
     pub fn packet(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
         if matches!(self.phase, Phase::Hung { .. }) {
             return;
         }
+        let packet = packet.get(..DATAGRAM).unwrap_or(packet);
         let mut buffer = vec![0; BUFFERS.size as usize];
         let mut groups = (&mut self.os, &mut self.image);
         let reset = Server::default().handle(packet, &mut groups, &mut buffer, send);

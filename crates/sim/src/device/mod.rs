@@ -26,7 +26,7 @@ use updraft_dfu::{Dfu, DfuError};
 use updraft_flash::{AreaId, Error, FlashMap, SlotSource};
 use updraft_image::{Source, Version};
 
-pub use app::BUFFERS;
+pub use app::{BUFFERS, DATAGRAM};
 pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
 pub use keys::Keys;
 
