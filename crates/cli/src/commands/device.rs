@@ -50,7 +50,7 @@ When standard input ends, the device goes on.";
 #[command(after_help = format!("{CONSOLE}
 
 Killing the process is a power cut. The application is what the running image describes in its
-body: see `updraft device run --help` and the description below.
+body, in lines like these:
 
   updraft-app 1
   name = blinky          what the console calls it

@@ -15,7 +15,7 @@
 //!
 //! | key | values | default | meaning |
 //! |---|---|---|---|
-//! | `name` | up to 64 characters | `app` | what the console and the shell of the device call it |
+//! | `name` | up to 64 characters | `app` | what the console of the device calls it |
 //! | `blink-ms` | 1 to 3600000 | 500 | half a period of the LED, in milliseconds |
 //! | `self-test` | `pass`, `fail`, `hang`, `crash` | `pass` | how the self-test after each start ends |
 //! | `self-test-ms` | 0 to 3600000 | 200 | how long it takes, in milliseconds |
