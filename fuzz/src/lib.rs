@@ -13,6 +13,7 @@ pub mod image_decompress;
 pub mod image_decrypt;
 pub mod image_validate;
 pub mod packets;
+pub mod recovery;
 pub mod smp_client_answer;
 pub mod smp_datagram;
 pub mod smp_framing;
@@ -40,7 +41,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -51,6 +52,7 @@ pub const TARGETS: [Target; 8] = [
         run: smp_client_answer::run,
         seeds: smp_client_answer::seeds,
     },
+    Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },
     Target { name: "board_toml", run: board_toml::run, seeds: board_toml::seeds },
 ];

@@ -148,11 +148,16 @@ fn smp_framing() {
 }
 
 #[test]
+fn recovery() {
+    drive("recovery");
+}
+
+#[test]
 fn board_toml() {
     drive("board_toml");
 }
 
 #[test]
 fn every_target_is_driven() {
-    assert_eq!(TARGETS.len(), 8, "a new target needs its test here");
+    assert_eq!(TARGETS.len(), 9, "a new target needs its test here");
 }

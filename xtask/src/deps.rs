@@ -11,11 +11,19 @@ use crate::process::{cargo, output};
 use crate::workspace::{self, CHIP_CRATES, package};
 
 /// Layers, lowest first. Crates of one layer do not know each other.
-const LAYERS: [&[&str]; 7] =
-    [&["image"], &["flash"], &["smp"], &["boot", "dfu"], &["board", "sign"], &["sim"], &["cli"]];
+const LAYERS: [&[&str]; 8] = [
+    &["image"],
+    &["flash"],
+    &["smp"],
+    &["boot", "dfu"],
+    &["recovery"],
+    &["board", "sign"],
+    &["sim"],
+    &["cli"],
+];
 
 /// Layers whose crates need a host; tests of any crate may use them.
-const HOST_LAYERS: std::ops::RangeInclusive<usize> = 4..=5;
+const HOST_LAYERS: std::ops::RangeInclusive<usize> = 5..=6;
 
 #[derive(Deserialize)]
 struct Metadata {

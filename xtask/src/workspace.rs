@@ -18,7 +18,7 @@ pub fn target() -> PathBuf {
 }
 
 /// Crates that run on the chip, lowest first; each is `no_std`.
-pub const CHIP_CRATES: [&str; 5] = ["image", "flash", "smp", "boot", "dfu"];
+pub const CHIP_CRATES: [&str; 6] = ["image", "flash", "smp", "boot", "dfu", "recovery"];
 
 /// The package of a crate's folder.
 pub fn package(folder: &str) -> String {

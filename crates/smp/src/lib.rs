@@ -41,6 +41,8 @@ pub mod group {
 pub mod os {
     /// Echo a string.
     pub const ECHO: u8 = 0;
+    /// Turn the console's echo on or off; servers without a console to echo on ignore it.
+    pub const CONSOLE_ECHO: u8 = 1;
     /// Reset the device.
     pub const RESET: u8 = 5;
     /// Read the size and number of the server's buffers.

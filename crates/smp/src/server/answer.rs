@@ -3,6 +3,7 @@
 use minicbor::Encoder;
 use minicbor::encode::write::{Cursor, EndOfSlice};
 
+use super::version::VersionText;
 use crate::{GroupError, Header, Malformed, Rc, Version};
 
 /// The answer under construction: a CBOR map of indefinite length, as the servers of the field
@@ -14,7 +15,8 @@ pub struct Answer<'a> {
 type Written<T = ()> = Result<T, Failure>;
 
 impl<'a> Answer<'a> {
-    pub(super) fn begin(buffer: &'a mut [u8]) -> Written<Self> {
+    /// An answer without keys, to be built in `buffer`.
+    pub fn begin(buffer: &'a mut [u8]) -> Written<Self> {
         let mut cursor = Cursor::new(buffer);
         cursor.set_position(Header::SIZE);
         let mut cbor = Encoder::new(cursor);
@@ -22,11 +24,12 @@ impl<'a> Answer<'a> {
         Ok(Self { cbor })
     }
 
-    /// Closes the map and puts the header in front; returns the bytes of the whole message.
-    pub(super) fn finish(mut self, request: &Header) -> Written<usize> {
+    /// Closes the map and puts `header` in front, with the length filled in; returns the bytes of
+    /// the whole message.
+    pub fn finish(mut self, header: Header) -> Written<usize> {
         self.cbor.end()?;
         let cursor = self.cbor.into_writer();
-        seal(request, cursor.position(), cursor.into_inner()).ok_or(Rc::MESSAGE_SIZE.into())
+        seal(header, cursor.position(), cursor.into_inner()).ok_or(Rc::MESSAGE_SIZE.into())
     }
 
     /// `key: text`.
@@ -47,6 +50,11 @@ impl<'a> Answer<'a> {
                 .map_err(|_| Rc::MESSAGE_SIZE)?;
         }
         Ok(())
+    }
+
+    /// `key: major.minor.revision`, and `.build` where it is not 0: the image group's own spelling.
+    pub fn version(&mut self, key: &str, version: &updraft_image::Version) -> Written {
+        self.str(key, VersionText::new(version).as_str())
     }
 
     /// `key: bytes`.
@@ -92,9 +100,9 @@ impl<'a> Answer<'a> {
 
 /// Writes the header before the payload that ends at `end`; `None` if the message is longer than
 /// the header can say.
-fn seal(request: &Header, end: usize, message: &mut [u8]) -> Option<usize> {
+fn seal(header: Header, end: usize, message: &mut [u8]) -> Option<usize> {
     let length = u16::try_from(end.checked_sub(Header::SIZE)?).ok()?;
-    message.get_mut(..Header::SIZE)?.copy_from_slice(&request.answer(length).emit());
+    message.get_mut(..Header::SIZE)?.copy_from_slice(&Header { length, ..header }.emit());
     Some(end)
 }
 
@@ -123,34 +131,35 @@ impl Failure {
         matches!(self.cause, Cause::Plain(_))
     }
 
-    /// Writes the error message; returns its bytes, or 0 if the buffer does not hold it.
-    pub(super) fn emit(&self, request: &Header, verbose: bool, buffer: &mut [u8]) -> usize {
+    /// Writes the error message behind `header`, whose version decides over the error model;
+    /// returns its bytes, or 0 if the buffer does not hold it.
+    pub fn emit(&self, header: Header, verbose: bool, buffer: &mut [u8]) -> usize {
         let reason = self.reason.filter(|_| verbose);
-        let written = match (self.write(request, reason, buffer), reason) {
-            (Err(_), Some(_)) => self.write(request, None, buffer),
+        let written = match (self.write(header, reason, buffer), reason) {
+            (Err(_), Some(_)) => self.write(header, None, buffer),
             (written, _) => written,
         };
         written.unwrap_or(0)
     }
 
-    fn write(&self, request: &Header, reason: Option<&str>, buffer: &mut [u8]) -> Written<usize> {
+    fn write(&self, header: Header, reason: Option<&str>, buffer: &mut [u8]) -> Written<usize> {
         let mut answer = Answer::begin(buffer)?;
         let rc = match self.cause {
             Cause::Plain(rc) => rc,
-            Cause::Group(error) if request.version() == Some(Version::V1) => error.v1,
+            Cause::Group(error) if header.version() == Some(Version::V1) => error.v1,
             Cause::Group(error) => {
                 answer.begin_map("err")?;
                 answer.u32("group", error.group.into())?;
                 answer.u32("rc", error.rc)?;
                 answer.end()?;
-                return answer.finish(request);
+                return answer.finish(header);
             }
         };
         answer.u32("rc", rc.0)?;
         if let Some(reason) = reason {
             answer.str("rsn", reason)?;
         }
-        answer.finish(request)
+        answer.finish(header)
     }
 }
 

@@ -14,6 +14,7 @@ mod answer;
 mod groups;
 mod image;
 mod os;
+mod version;
 
 pub use answer::{Answer, Failure};
 pub use groups::{Group, Groups, Request};
@@ -32,6 +33,20 @@ pub struct Reset {
     pub boot_mode: u32,
     /// Whether the client insisted.
     pub force: bool,
+}
+
+impl Reset {
+    /// The arguments of a reset request. Those that cannot be read do not keep a device from being
+    /// reset: it may be the last command that still gets through.
+    pub fn requested(request: &Request<'_>) -> Self {
+        let (mut force, mut boot_mode) = (None, None);
+        let _ = request.fields(|key, value| match key {
+            "force" => value.flag(&mut force),
+            "boot_mode" => value.u32(&mut boot_mode),
+            _ => Ok(()),
+        });
+        Self { boot_mode: boot_mode.unwrap_or(0), force: force.unwrap_or(false) }
+    }
 }
 
 /// How to answer.
@@ -111,13 +126,14 @@ impl Packet<'_> {
         let outcome = outcome.and_then(|payload| {
             let mut answer = Answer::begin(buffer)?;
             let reset = groups.handle(&Request { header, payload }, &mut answer)?;
-            Ok(Step { len: answer.finish(&header)?, reset })
+            Ok(Step { len: answer.finish(header.answer(0))?, reset })
         });
         Some(outcome.unwrap_or_else(|failure| {
             if failure.is_plain() {
                 self.rest = &[];
             }
-            Step { len: failure.emit(&header, self.server.verbose, buffer), reset: None }
+            let len = failure.emit(header.answer(0), self.server.verbose, buffer);
+            Step { len, reset: None }
         }))
     }
 

@@ -139,20 +139,12 @@ fn echo(request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
 }
 
 impl<O: Os> OsGroup<O> {
-    /// Arguments that cannot be read do not keep a device from being reset: it may be the last
-    /// command that still gets through.
     fn reset(&mut self, request: &Request<'_>) -> Result<Reset, Failure> {
-        let (mut force, mut boot_mode) = (None, None);
-        let _ = request.fields(|key, value| match key {
-            "force" => value.flag(&mut force),
-            "boot_mode" => value.u32(&mut boot_mode),
-            _ => Ok(()),
-        });
-        let force = force.unwrap_or(false);
-        if !self.0.may_reset(force) {
-            return Err(Rc::BUSY.into());
+        let reset = Reset::requested(request);
+        match self.0.may_reset(reset.force) {
+            true => Ok(reset),
+            false => Err(Rc::BUSY.into()),
         }
-        Ok(Reset { boot_mode: boot_mode.unwrap_or(0), force })
     }
 
     fn info(&self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {

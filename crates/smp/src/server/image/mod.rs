@@ -13,7 +13,7 @@ pub use policy::{ConfirmOthers, Kind, NextBoot, Policy};
 pub use slots::{Incoming, Refused, SlotImage, Slots, Trial};
 
 use policy::Change;
-use updraft_image::{Flags, Version};
+use updraft_image::Flags;
 use upload::Session;
 
 use super::{Answer, Failure, Group, Request, Reset};
@@ -65,7 +65,7 @@ impl<S: Slots> ImageGroup<S> {
                 answer.u32("image", (slot / 2).into())?;
             }
             answer.u32("slot", (slot % 2).into())?;
-            answer.str("version", VersionText::new(&info.version).as_str())?;
+            answer.version("version", &info.version)?;
             answer.bytes("hash", info.hash.as_bytes())?;
             answer.bool("bootable", !info.flags.contains(Flags::NON_BOOTABLE))?;
             answer.bool("pending", listed.pending)?;
@@ -201,66 +201,4 @@ impl<S: Slots> Group for ImageGroup<S> {
 fn refusal(error: impl Into<Refused>) -> Failure {
     let Refused { error, reason } = error.into();
     Failure::from(error).because(reason)
-}
-
-/// `major.minor.revision`, with `.build` only where it is not 0: the group's own spelling.
-struct VersionText {
-    text: [u8; Self::MAX],
-    len: usize,
-}
-
-impl VersionText {
-    /// `255.255.65535.4294967295` and no more.
-    const MAX: usize = 24;
-
-    fn new(version: &Version) -> Self {
-        let mut this = Self { text: [0; Self::MAX], len: 0 };
-        this.number(version.major.into());
-        this.byte(b'.');
-        this.number(version.minor.into());
-        this.byte(b'.');
-        this.number(version.revision.into());
-        if version.build != 0 {
-            this.byte(b'.');
-            this.number(version.build);
-        }
-        this
-    }
-
-    fn number(&mut self, number: u32) {
-        if number >= 10 {
-            self.number(number / 10);
-        }
-        self.byte(b'0'.wrapping_add((number % 10) as u8));
-    }
-
-    fn byte(&mut self, byte: u8) {
-        if let Some(place) = self.text.get_mut(self.len) {
-            *place = byte;
-            self.len += 1;
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        self.text
-            .get(..self.len)
-            .and_then(|text| core::str::from_utf8(text).ok())
-            .unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spells_the_longest_version() {
-        let version = Version::new(255, 255, 65535, u32::MAX);
-        assert_eq!(VersionText::new(&version).as_str(), "255.255.65535.4294967295");
-    }
-
-    #[test]
-    fn leaves_out_a_build_number_of_zero() {
-        assert_eq!(VersionText::new(&Version::new(1, 20, 3, 0)).as_str(), "1.20.3");
-    }
 }

@@ -1,0 +1,11 @@
+//! Serial recovery by capability.
+
+mod commands;
+mod common;
+mod images;
+mod power_cuts;
+mod recorded;
+mod refusals;
+mod resume;
+mod serial;
+mod uploads;
