@@ -293,3 +293,67 @@ fn no_output_replaces_a_private_key() {
         assert_eq!(std::fs::read(desk.path("key.pem")).unwrap(), key, "{line}");
     }
 }
+
+#[test]
+fn options_that_contradict_the_board_are_refused() {
+    let desk = Desk::new("image-contradictions");
+    for option in [
+        "-S 0x20000 --confirm",
+        "--max-align 16 --confirm",
+        "--align 4",
+        "-M 64",
+        "--overwrite-only",
+    ] {
+        let (code, text) = desk.refused(&format!("{SIGN} {option} app.bin out.bin"));
+        assert_eq!(code, Some(2), "{option}: {text}");
+        assert!(text.contains("the board file decides"), "{text}");
+    }
+    for (option, reason) in
+        [("--non-bootable", "never to be booted"), ("-H 0x20", "its vector table would be at")]
+    {
+        let (code, text) = desk.refused(&format!("{SIGN} {option} app.bin out.bin"));
+        assert_eq!(code, Some(1), "{option}: {text}");
+        assert!(text.contains(reason), "{text}");
+    }
+    assert!(!desk.path("out.bin").exists());
+}
+
+#[test]
+fn an_image_for_ram_says_where_to() {
+    let desk = Desk::new("image-ram");
+    let sign = "image sign --board virtual-ram-load -k key.pem -v 1";
+    for (option, reason) in [
+        ("", "runs images from RAM"),
+        (" -L 0x20000000", "do not lie in RAM for images"),
+        (" -L 0x20010010", "its vector table would be at"),
+    ] {
+        let (code, text) = desk.refused(&format!("{sign}{option} app.bin out.bin"));
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(reason) && text.contains("try:"), "{text}");
+    }
+    desk.stdout(&format!("{sign} -L 0x20010000 app.bin out.bin"));
+    desk.stdout("image verify --board virtual-ram-load -k key.pem out.bin");
+}
+
+#[test]
+fn a_trailer_that_the_board_does_not_read_is_refused() {
+    let desk = Desk::new("image-foreign-trailer");
+    let ids = desk.json("boards virtual-nor-4k");
+    let (vendor, class) = (ids["vendor_id"].as_str().unwrap(), ids["class_id"].as_str().unwrap());
+    let sign = format!(
+        "image sign -k key.pem -v 1 -H 0x200 --pad-header --confirm --vid {vendor} --cid {class}"
+    );
+    let verify = "image verify --board virtual-nor-4k -k key.pem out.bin";
+    for (option, reason) in [
+        ("-S 0x40000 --align 8 --max-align 16", "not one that is aligned to 8 bytes"),
+        ("-S 0x20000 --align 8", "padded to 131072 bytes"),
+        ("-S 0x40000 --align 8 --non-bootable", "never to be booted"),
+    ] {
+        desk.stdout(&format!("{sign} {option} app.bin out.bin"));
+        let (code, text) = desk.refused(verify);
+        assert_eq!(code, Some(1), "{option}: {text}");
+        assert!(text.contains(reason), "{text}");
+    }
+    desk.stdout(&format!("{sign} -S 0x40000 --align 8 app.bin out.bin"));
+    desk.stdout(verify);
+}

@@ -1,8 +1,8 @@
 //! Making an image: header, body, protected TLVs, hash, key, signature, and padding.
 
 use updraft_image::{
-    Digest, Flag, Flags, HashKind, Header, Scheme, TlvKind, TlvType, TlvWriter, UpgradeMode,
-    magic_bytes,
+    Digest, Flag, Flags, HashKind, Header, Scheme, TlvKind, TlvType, TlvWriter, TrailerLayout,
+    UpgradeMode, magic_bytes,
 };
 
 use crate::boot_record::boot_record;
@@ -27,6 +27,24 @@ pub enum SignError {
         align: u32,
         /// Spacing of the trailer's fields.
         max_align: u32,
+    },
+    /// The slot does not end where trailers can.
+    #[error(
+        "a slot of {slot} bytes is no multiple of {max_align}: {} over", slot % max_align
+    )]
+    SlotAlign {
+        /// Bytes of the slot.
+        slot: u32,
+        /// Spacing of the trailer's fields.
+        max_align: u32,
+    },
+    /// The image does not lie below 4 GiB.
+    #[error("{len:#x} bytes from {address:#x} on end past 4 GiB")]
+    Address {
+        /// Where the image begins.
+        address: u32,
+        /// Bytes from there to its end, or to the end of the slot if it is padded.
+        len: u64,
     },
     /// The input does not begin with room for the header.
     #[error(
@@ -122,6 +140,11 @@ impl SignError {
                 "the header size is where the build puts the vector table, often 0x200"
             }
             Self::Align { .. } => "--align is the write size of the slot's flash",
+            Self::SlotAlign { .. } => {
+                "the bootloader counts the trailer's fields in steps of --max-align: give the \
+                 slot's real size"
+            }
+            Self::Address { .. } => "give the address of the slot",
             Self::NoRoomForHeader { .. } | Self::ShorterThanHeader { .. } => {
                 "--pad-header puts the header in front of the input; without it the build has to \
                  leave room (Zephyr: CONFIG_ROM_START_OFFSET)"
@@ -172,7 +195,7 @@ pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Ve
         },
     };
     check_size(image.len(), options)?;
-    pad(&mut image, options);
+    pad(&mut image, options)?;
     Ok(image)
 }
 
@@ -285,17 +308,21 @@ pub fn sign_to_segments(
 ) -> Result<Vec<Segment>, SignError> {
     let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
     let mut segments = vec![Segment { address, bytes: sign(input, &unpadded, key)? }];
-    if options.padding != Padding::None {
-        let align = options.trailer_align();
-        let end = address.wrapping_add(options.slot_size);
+    let padded = options.padding != Padding::None;
+    let image = segments.iter().map(|segment| segment.bytes.len() as u64).sum();
+    let len = if padded { options.slot_size.into() } else { image };
+    if u64::from(address) + len > 1 << 32 {
+        return Err(SignError::Address { address, len });
+    }
+    if padded {
+        let trailer = trailer(options)?;
         if is_confirmed(options) {
-            let mut bytes = vec![options.erased; align as usize];
+            let mut bytes = vec![options.erased; trailer.max_align() as usize];
             bytes[0] = Flag::SET;
-            let address = end.wrapping_sub(align.max(16) + align);
-            segments.push(Segment { address, bytes });
+            segments.push(Segment { address: address + trailer.image_ok(), bytes });
         }
-        let bytes = magic_bytes(align).to_vec();
-        segments.push(Segment { address: end.wrapping_sub(16), bytes });
+        let bytes = magic_bytes(trailer.max_align()).to_vec();
+        segments.push(Segment { address: address + trailer.magic(), bytes });
     }
     Ok(segments)
 }
@@ -427,14 +454,26 @@ fn check_size(len: usize, options: &SignOptions) -> Result<(), SignError> {
 }
 
 /// Fills up to the slot and writes the trailer. `check_size` has found that it fits.
-fn pad(image: &mut Vec<u8>, options: &SignOptions) {
+fn pad(image: &mut Vec<u8>, options: &SignOptions) -> Result<(), SignError> {
     if options.padding == Padding::None {
-        return;
+        return Ok(());
     }
-    let (slot, align) = (options.slot_size as usize, options.trailer_align() as usize);
-    image.resize(slot, options.erased);
-    image[slot - 16..].copy_from_slice(&magic_bytes(options.trailer_align()));
+    let trailer = trailer(options)?;
+    image.resize(trailer.slot_size() as usize, options.erased);
+    image[trailer.magic() as usize..].copy_from_slice(&magic_bytes(trailer.max_align()));
     if is_confirmed(options) {
-        image[slot - align.max(16) - align] = Flag::SET;
+        image[trailer.image_ok() as usize] = Flag::SET;
     }
+    Ok(())
+}
+
+/// Where the bootloader looks for what padding writes.
+fn trailer(options: &SignOptions) -> Result<TrailerLayout, SignError> {
+    let (slot, max_align) = (options.slot_size, options.trailer_align());
+    if !slot.is_multiple_of(max_align) {
+        return Err(SignError::SlotAlign { slot, max_align });
+    }
+    // Fields that padding writes are where they are in every mode; overwrite-only has the fewest.
+    TrailerLayout::new(slot, UpgradeMode::OverwriteOnly, 0, 1, max_align)
+        .ok_or(SignError::Align { align: options.align, max_align })
 }

@@ -3,6 +3,7 @@
 mod drawing;
 mod inspect;
 mod sign;
+mod suits;
 mod verify;
 
 use std::path::Path;

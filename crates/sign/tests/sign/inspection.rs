@@ -176,7 +176,7 @@ proptest! {
             padding: Padding::Confirmed,
             max_sectors: 4,
             custom_tlvs: vec![(updraft_image::TlvType(0xa0), b"text".to_vec())],
-            ..SignOptions::new(Version::new(1, 2, 3, 4), 40, 900)
+            ..SignOptions::new(Version::new(1, 2, 3, 4), 40, 904)
         };
         let key = Key::from_pem(&text("keys/ed25519.pem")).unwrap();
         let mut image = sign(&[7; 50], &options, Some(&key)).unwrap();

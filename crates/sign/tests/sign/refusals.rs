@@ -3,7 +3,7 @@
 use updraft_image::{HashKind, Scheme, TlvType, UpgradeMode, Version};
 use updraft_sign::{
     CustomTlvError, Key, Padding, Placement, SignError, SignOptions, dependencies,
-    parse_custom_tlv, sign,
+    parse_custom_tlv, sign, sign_to_segments,
 };
 
 use crate::vectors::{file, text};
@@ -154,4 +154,30 @@ fn texts_that_are_no_options() {
     }
     assert_eq!(parse_custom_tlv("0x"), Ok(vec![]));
     assert_eq!(parse_custom_tlv("0X00"), Ok(b"0X00".to_vec()));
+}
+
+#[test]
+fn padding_in_a_slot_whose_trailer_the_bootloader_finds_elsewhere() {
+    // The bootloader rounds positions down to multiples of 16, imgtool counts from the end.
+    let slot_size = 0x8008;
+    let options = SignOptions { slot_size, max_align: Some(16), ..options() };
+    assert!(sign(&[1; 64], &options, None).is_ok(), "nothing is written to the trailer");
+    for padding in [Padding::Pending, Padding::Confirmed] {
+        let options = SignOptions { padding, ..options.clone() };
+        let error = sign(&[1; 64], &options, None).unwrap_err();
+        assert_eq!(error.to_string(), "a slot of 32776 bytes is no multiple of 16: 8 over");
+        let fits = SignOptions { max_align: Some(8), ..options };
+        assert_eq!(sign(&[1; 64], &fits, None).unwrap().len(), 0x8008);
+    }
+}
+
+#[test]
+fn addresses_past_four_gib() {
+    let options = SignOptions { padding: Padding::Confirmed, ..options() };
+    assert!(sign_to_segments(&[1; 64], &options, None, 0xffff_8000).is_ok());
+    let error = sign_to_segments(&[1; 64], &options, None, 0xffff_8001).unwrap_err();
+    assert!(matches!(error, SignError::Address { len: 0x8000, .. }), "{error}");
+    let options = SignOptions { padding: Padding::None, ..options };
+    assert!(sign_to_segments(&[1; 64], &options, None, 0xffff_8001).is_ok());
+    assert!(sign_to_segments(&[1; 64], &options, None, 0xffff_fff0).is_err());
 }

@@ -17,7 +17,7 @@ use updraft_sign::{
     dependencies, parse_custom_tlv, sign, sign_to_segments,
 };
 
-use super::{is_hex, number, read};
+use super::{is_hex, number, read, suits};
 use crate::commands::{boards, key};
 use crate::files::{self, Mode};
 use crate::output::{GOOD, Output, WARN, styled};
@@ -30,7 +30,7 @@ use crate::signing::for_board;
 #[command(disable_version_flag = true)]
 #[command(after_help = "With --board, header size, slot size, alignments, trailer, erased value,
 upgrade mode, hash and ids come from the board file, and what the board's bootloader would refuse is
-refused. Every option overrides what the board says. Without --board, -H and -S are needed, and the
+refused. Options override the board's defaults, but not its slots, trailers and flash. Without --board, -H and -S are needed, and the
 options mean what they mean to imgtool. Files called *.hex are Intel HEX.
 
 Examples:
@@ -181,6 +181,9 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         target.check_key(key.as_ref())?;
     }
     let options = options(args, target.as_ref())?;
+    if let Some(target) = &target {
+        target.check_geometry(&options)?;
+    }
     let (input, from_file) = read(&args.input)?;
     let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
     let image = sign(&input, &unpadded, key.as_ref()).or_else(|error| {
@@ -269,12 +272,35 @@ impl<'b> Target<'b> {
             Some(_) => validate(&mut source, &header, &rules, &mut Software::new(&ring)),
             None => validate(&mut source, &header, &rules, &mut HashOnly),
         };
-        match verdict {
-            Ok(_) => Ok(()),
-            Err(refusal) => Err(anyhow!("{refusal}")).hint(advice(&refusal)).with_context(|| {
-                format!("{}'s bootloader would refuse the image", self.board.name())
-            }),
+        let verdict = match verdict {
+            Ok(_) => suits::check(self.board, self.image, &header, image)
+                .or_else(|(reason, hint)| Err(anyhow!(reason)).hint(hint)),
+            Err(refusal) => Err(anyhow!("{refusal}")).hint(advice(&refusal)),
+        };
+        verdict
+            .with_context(|| format!("{}'s bootloader would refuse the image", self.board.name()))
+    }
+
+    /// Slots, trailers and flash are the board's: what says otherwise would put the trailer where
+    /// the bootloader does not look for it.
+    fn check_geometry(&self, options: &SignOptions) -> anyhow::Result<()> {
+        let board = for_board(&self.signing, options.version);
+        let modes = |options: &SignOptions| u32::from(options.mode == UpgradeMode::OverwriteOnly);
+        for (option, given, board) in [
+            ("--slot-size", options.slot_size, board.slot_size),
+            ("--align", options.align, board.align),
+            ("--max-align", options.trailer_align(), board.trailer_align()),
+            ("--max-sectors", options.max_sectors, board.max_sectors),
+            ("--erased-val", options.erased.into(), board.erased.into()),
+            ("--overwrite-only", modes(options), modes(&board)),
+        ] {
+            if given != board {
+                let name = self.board.name();
+                return Err(anyhow!("{option} is {given:#x}, and {board:#x} on {name}"))
+                    .usage(format!("leave {option} out: the board file decides"));
+            }
         }
+        Ok(())
     }
 
     /// How large an image may be.

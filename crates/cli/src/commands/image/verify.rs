@@ -11,7 +11,7 @@ use updraft_image::{
 };
 use updraft_sign::{PublicKey, known_key};
 
-use super::read;
+use super::{read, suits};
 use crate::commands::{boards, key};
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
@@ -94,6 +94,11 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             return error.with_context(refused);
         }
     };
+    let suits = match &board {
+        Some(board) => suits::check(board, args.image, &header, &file),
+        None => Ok(()),
+    };
+    suits.or_else(|(reason, hint)| Err(anyhow!(reason)).hint(hint)).with_context(refused)?;
     let uncompressed = match header.flags.intersects(Flags::COMPRESSED) {
         true => Some(uncompressed(&slot, &header, &rules, signed.then_some(ring.as_slice()))),
         false => None,

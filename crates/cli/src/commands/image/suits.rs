@@ -1,0 +1,77 @@
+//! What a board's bootloader asks of an image beyond its content: that it may be booted, where it
+//! runs, and what stands in the trailer behind it.
+
+use updraft_board::{Board, Role};
+use updraft_image::{Flags, Header, Magic, TrailerLayout, UpgradeMode, magic_bytes};
+
+/// Why a board does not boot an image that is valid, and what to do.
+pub type Unsuited = (String, String);
+
+/// Looks at image number `image` of `board`, whose header is `header`, in `file`: the image alone,
+/// or padded to the slot.
+pub fn check(board: &Board, image: u8, header: &Header, file: &[u8]) -> Result<(), Unsuited> {
+    if header.flags.contains(Flags::NON_BOOTABLE) {
+        let hint = "leave --non-bootable out";
+        return Err(("it is marked as never to be booted".into(), hint.into()));
+    }
+    placement(board, image, header)?;
+    match board.signing(image) {
+        Some(signing) => trailer(&signing.trailer, signing.erased, file),
+        None => Ok(()),
+    }
+}
+
+/// Whether its vector table is where the processor can use it.
+fn placement(board: &Board, image: u8, header: &Header) -> Result<(), Unsuited> {
+    let loads = matches!(board.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad);
+    let start = match &board.boot().ram_load {
+        Some(region) if loads => {
+            let (base, end) = (region.base, u64::from(region.base) + u64::from(region.size));
+            let hint = format!("give --load-addr, from {base:#x} on and below {end:#x}");
+            if !header.flags.contains(Flags::RAM_LOAD) {
+                return Err((format!("{} runs images from RAM", board.name()), hint));
+            }
+            let size = u64::from(header.hdr_size) + u64::from(header.img_size);
+            let start = header.load_addr;
+            if start < base || u64::from(start) + size > end {
+                let reason = format!("{size:#x} bytes at {start:#x} do not lie in RAM for images");
+                return Err((reason, hint));
+            }
+            Some(start)
+        }
+        _ => board.slot(image, Role::Primary).and_then(|primary| primary.address),
+    };
+    let Some(start) = start else { return Ok(()) };
+    let align = board.cores().iter().map(|core| core.vector_align).max().unwrap_or(4).max(1);
+    let vectors = u64::from(start) + u64::from(header.hdr_size);
+    let over = vectors % u64::from(align);
+    if over == 0 {
+        return Ok(());
+    }
+    let reason = format!(
+        "its vector table would be at {vectors:#x} ({start:#x} + {:#x}), {over:#x} past a multiple \
+         of {align:#x}",
+        header.hdr_size
+    );
+    Err((reason, format!("--header-size is {:#x} here", board.image_defaults().header_size)))
+}
+
+/// Whether a padded file has its trailer where the bootloader reads it.
+fn trailer(layout: &TrailerLayout, erased: u8, file: &[u8]) -> Result<(), Unsuited> {
+    let slot = layout.slot_size() as usize;
+    let hint = || "leave -S and --max-align out: the board file says what they are".to_owned();
+    let is_magic = |found: &&[u8; 16]| {
+        TrailerLayout::MAX_ALIGNS.iter().any(|align| **found == magic_bytes(*align))
+    };
+    let Some(last) = file.last_chunk::<16>() else { return Ok(()) };
+    if file.len() < slot && Some(last).filter(is_magic).is_some() {
+        let reason = format!("it is padded to {} bytes, and the slot has {slot}", file.len());
+        return Err((reason, hint()));
+    }
+    if file.len() == slot && Magic::decode(last, layout.max_align(), erased) == Magic::Bad {
+        let align = layout.max_align();
+        let reason = format!("its trailer is not one that is aligned to {align} bytes");
+        return Err((reason, hint()));
+    }
+    Ok(())
+}
