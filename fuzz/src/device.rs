@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use updraft_board::{Board, Role};
-use updraft_image::{Digest, HashKind, Header, TlvKind, TlvType, TlvWriter, Version};
+use updraft_image::{BoardIds, Digest, HashKind, Header, TlvKind, TlvType, TlvWriter, Version};
 use updraft_sim::device::{Device, Keys, flash_in_memory, program};
 
 /// The board that it is.
@@ -14,18 +14,40 @@ pub fn board() -> &'static Board {
     BOARD.get_or_init(|| Board::load("virtual-small").expect("a board of this repository"))
 }
 
-/// An intact image without a signature.
+/// An intact image for the board, without a signature.
 pub fn image(version: Version, body: usize) -> Vec<u8> {
-    let header = Header { hdr_size: 0x100, img_size: body as u32, version, ..Header::default() };
+    let ids = tlvs(TlvKind::Protected, |tlvs| {
+        let BoardIds { vendor, class, .. } = board().ids().unwrap_or_default();
+        for (kind, id) in [(TlvType::UUID_VID, vendor), (TlvType::UUID_CID, class)] {
+            if let Some(id) = id {
+                tlvs.push(kind, &id).expect("there is room");
+            }
+        }
+    });
+    let header = Header {
+        hdr_size: 0x100,
+        img_size: body as u32,
+        protect_tlv_size: ids.len() as u16,
+        version,
+        ..Header::default()
+    };
     let mut image = header.emit().to_vec();
     image.resize(0x100, 0xff);
     image.extend((0..body).map(|at| (at * 7) as u8));
+    image.extend(ids);
     let hash = Digest::of(HashKind::Sha256, &image);
-    let mut area = [0; 64];
-    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut area).expect("there is room");
-    tlvs.push(TlvType::SHA256, hash.as_bytes()).expect("there is room");
-    image.extend_from_slice(tlvs.finish());
+    image.extend(tlvs(TlvKind::Unprotected, |tlvs| {
+        tlvs.push(TlvType::SHA256, hash.as_bytes()).expect("there is room");
+    }));
     image
+}
+
+/// A TLV area.
+fn tlvs(kind: TlvKind, fill: impl FnOnce(&mut TlvWriter<'_>)) -> Vec<u8> {
+    let mut area = [0; 64];
+    let mut tlvs = TlvWriter::new(kind, &mut area).expect("there is room");
+    fill(&mut tlvs);
+    tlvs.finish().to_vec()
 }
 
 /// The device, off, with `image` in its primary slot and nothing in the other.
