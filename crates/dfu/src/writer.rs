@@ -28,8 +28,11 @@ impl<const N: usize> SlotWriter<N> {
         start: u32,
     ) -> Result<Self, StreamError<M::Error>> {
         let area = trailer.area();
-        // What is uploaded must not be able to write a request of its own.
+        // What is uploaded must not be able to write a request of its own. Where one write covers
+        // several fields, the range ends before it.
+        let write_size = map.info(area).map_or(1, |info| info.write_size.max(1));
         let end = trailer.layout().swap_info();
+        let end = end - end % write_size;
         let stream = Stream::new(map, area, start, end.saturating_sub(start))?;
         trailer.erase(map).map_err(StreamError::Flash)?;
         let mut at = 0;

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use updraft_board::Board;
@@ -165,13 +165,15 @@ fn a_lost_answer_to_a_reset_does_not_cost_the_update() {
     bench.updraft(&format!("smp --udp {} --timeout 0.3 os reset", link.address)).ok();
     device.starts("1.1.0");
     assert!(link.has_lost());
+    assert_eq!(link.resets(), 1);
     assert!(bench.slots().run(&new) && bench.slots().on_trial(), "{:?}", bench.slots());
 }
 
-/// A link that loses the first answer to a reset.
+/// A link that loses the first answer to a reset, and counts the requests for one.
 struct Lossy {
     address: String,
     lost: Arc<AtomicBool>,
+    resets: Arc<AtomicUsize>,
 }
 
 impl Lossy {
@@ -181,7 +183,8 @@ impl Lossy {
         far.connect(device).unwrap();
         let address = near.local_addr().unwrap().to_string();
         let lost = Arc::new(AtomicBool::new(false));
-        let link = Self { address, lost: Arc::clone(&lost) };
+        let resets = Arc::new(AtomicUsize::new(0));
+        let link = Self { address, lost: Arc::clone(&lost), resets: Arc::clone(&resets) };
         std::thread::spawn(move || {
             near.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
             far.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
@@ -189,12 +192,13 @@ impl Lossy {
             loop {
                 if let Ok((len, from)) = near.recv_from(&mut buffer) {
                     client = Some(from);
+                    if is_reset(&buffer[..len], 2) {
+                        resets.fetch_add(1, Ordering::SeqCst);
+                    }
                     let _ = far.send(&buffer[..len]);
                 }
                 if let (Ok(len), Some(client)) = (far.recv(&mut buffer), client) {
-                    // Group 0, command 5, a write's answer.
-                    let reset = len >= 8 && buffer[0] & 7 == 3 && buffer[4..6] == [0, 0];
-                    if reset && buffer[7] == 5 && !lost.swap(true, Ordering::SeqCst) {
+                    if is_reset(&buffer[..len], 3) && !lost.swap(true, Ordering::SeqCst) {
                         continue;
                     }
                     let _ = near.send_to(&buffer[..len], client);
@@ -207,4 +211,13 @@ impl Lossy {
     fn has_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
     }
+
+    fn resets(&self) -> usize {
+        self.resets.load(Ordering::SeqCst)
+    }
+}
+
+/// Whether a packet is a reset (group 0, command 5) of operation `op`.
+fn is_reset(packet: &[u8], op: u8) -> bool {
+    matches!(packet, [first, _, _, _, 0, 0, _, 5, ..] if first & 7 == op)
 }
