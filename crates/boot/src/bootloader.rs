@@ -3,7 +3,7 @@
 use core::hint::black_box;
 
 use updraft_flash::FlashMap;
-use updraft_image::{Rules, SwapType, TrailerState, UpgradeMode, Verifier};
+use updraft_image::{Flags, Rules, SwapType, TrailerState, UpgradeMode, Verifier};
 
 use crate::course::Course;
 use crate::outcome::Step;
@@ -208,6 +208,10 @@ impl<S: Strategy> Bootloader<S> {
         let mut rules = Rules { security_counter, ..self.config.rules };
         if rules.max_size == 0 {
             rules.max_size = self.strategy.max_image_size(map, slots);
+        }
+        // A swap whose keys are not kept could not be resumed.
+        if self.config.keys.is_none() && self.strategy.mode().swaps() {
+            rules.supported = rules.supported.without(Flags::ENCRYPTED);
         }
         rules
     }

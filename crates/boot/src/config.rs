@@ -1,7 +1,7 @@
 //! What a board fixes about its bootloader.
 
 use updraft_flash::SlotPair;
-use updraft_image::{Rules, Strictness};
+use updraft_image::{Rules, Strictness, TrailerKeys};
 
 /// The most images that a bootloader looks after.
 pub const MAX_IMAGES: usize = 8;
@@ -55,6 +55,10 @@ pub struct Config {
     pub max_align: u32,
     /// The most sectors of a slot that trailers have status records for.
     pub max_sectors: u32,
+    /// What trailers keep of content keys, so that a swap of encrypted images can be resumed;
+    /// `None` if images are not encrypted. The private key is with the
+    /// [`Verifier`](updraft_image::Verifier).
+    pub keys: Option<TrailerKeys>,
     /// What is asked of an image. [`Rules::max_size`] 0 stands for the mode's own bound;
     /// [`Rules::security_counter`] is filled in from the counter store.
     /// [`Rules::strictness`] is also the switch for the flash operations of the bootloader.
@@ -77,6 +81,7 @@ impl Config {
             images: Images::one(slots),
             max_align: 8,
             max_sectors: 128,
+            keys: None,
             rules,
             validate_primary: true,
             downgrade: Downgrade::Allowed,

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use updraft_flash::{AreaId, FlashMap};
-use updraft_image::{Decision, Header, Refusal, SwapType, Validated, Version};
+use updraft_image::{Decision, Header, Refusal, SwapType, UnwrapError, Validated, Version};
 
 use crate::CounterFault;
 use crate::factory::RollbackError;
@@ -85,6 +85,9 @@ pub enum Event<E> {
         /// Sectors that can be swapped.
         available: u32,
     },
+    /// The image that runs was encrypted for another device, and cannot be encrypted again as it
+    /// would have to be in the secondary slot: nothing was moved, and the request is cleared.
+    CannotEncrypt(Refusal<E>),
     /// A swap status record is missing below one that is there.
     StatusGap,
     /// The image under test was not confirmed, but there is nothing to go back to.
@@ -157,6 +160,9 @@ impl<E: fmt::Display> fmt::Display for Event<E> {
             Self::Bootstrapped => f.write_str("first image installed"),
             Self::SecondaryEmpty => f.write_str("no upgrade: the secondary slot holds no image"),
             Self::SecondaryUnreadable(error) => write!(f, "no upgrade: {error}"),
+            Self::CannotEncrypt(refusal) => {
+                write!(f, "no upgrade: the running image cannot be encrypted again: {refusal}")
+            }
             Self::SecondaryRefused(refusal) => write!(f, "secondary slot erased: {refusal}"),
             Self::Misplaced { expected } => {
                 write!(f, "secondary slot erased: updates belong {expected:#x} bytes into it")
@@ -254,6 +260,8 @@ pub enum BootError<E> {
     Refused(Refusal<E>),
     /// A swap was interrupted and its status does not tell how far it had come.
     BadStatus,
+    /// The keys of encrypted images that were saved when a swap began cannot be unwrapped.
+    ContentKey(UnwrapError),
     /// The security counter store failed.
     Counter,
     /// The application cannot be told what was booted.
@@ -273,6 +281,7 @@ impl<E: fmt::Display> fmt::Display for BootError<E> {
             Self::NoImage => f.write_str("the primary slot holds no image"),
             Self::Refused(refusal) => write!(f, "the image in the primary slot: {refusal}"),
             Self::BadStatus => f.write_str("an interrupted swap left no usable status"),
+            Self::ContentKey(error) => write!(f, "the keys of an interrupted swap: {error}"),
             Self::Counter => f.write_str("the security counter store failed"),
             Self::Tampered => f.write_str("an image was about to be started without validation"),
             Self::SharedData => f.write_str("the application cannot be told what was booted"),

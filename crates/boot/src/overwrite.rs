@@ -9,7 +9,7 @@ use updraft_flash::FlashMap;
 use updraft_image::{MaxSize, SwapType, UpgradeMode, align_down, align_up};
 
 use crate::copy::copy;
-use crate::{BootError, Installed, Job, Place, Progress, Slots, Strategy};
+use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The overwrite-only mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,12 +35,14 @@ impl Overwrite {
         map: &mut M,
         slots: &Slots,
         image_size: u32,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         let Slots { primary, secondary, .. } = slots;
         if self == Self::Slot {
             primary.erase_all(map)?;
             let len = primary.size.min(secondary.size);
-            return copy(map, (secondary.area, 0), (primary.area, 0), len);
+            let through = secrets.incoming(0);
+            return copy(map, (secondary.area, 0), (primary.area, 0), len, through);
         }
         primary.erase(map, 0, image_size.max(1))?;
         let image_end = map.sector_at(primary.area, image_size.saturating_sub(1));
@@ -56,7 +58,8 @@ impl Overwrite {
             // The original copies one write more where the size is a multiple already.
             image_size.saturating_add(primary.write_size - image_size % primary.write_size)
         };
-        copy(map, (secondary.area, secondary.start), (primary.area, 0), len)?;
+        let from = (secondary.area, secondary.start);
+        copy(map, from, (primary.area, 0), len, secrets.incoming(0))?;
         primary.trailer.write_magic(map)
     }
 }
@@ -101,8 +104,9 @@ impl Strategy for Overwrite {
         map: &mut M,
         slots: &Slots,
         job: &Job,
+        secrets: &Secrets,
     ) -> Result<Installed, BootError<M::Error>> {
-        self.copy_image(map, slots, job.secondary_size).map_err(BootError::Flash)?;
+        self.copy_image(map, slots, job.secondary_size, secrets).map_err(BootError::Flash)?;
         Ok(Installed::Done)
     }
 

@@ -26,6 +26,9 @@ pub trait Placement: sealed::Sealed {
     /// Whether an image that is not confirmed is given up at the next boot.
     fn reverts(&self) -> bool;
 
+    /// Whether encrypted images are decrypted on the way.
+    fn decrypts(&self) -> bool;
+
     /// Whether an image with this head may run from `slot` at all.
     #[doc(hidden)]
     fn suits<M: FlashMap>(&self, flash: &M, slot: &Slot, head: &Head) -> bool;

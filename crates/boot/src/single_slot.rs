@@ -43,9 +43,8 @@ impl SingleSlot {
     }
 
     fn slot<M: FlashMap>(&self, map: &M, area: AreaId) -> Step<Slot, M> {
-        let Config { max_align, max_sectors, .. } = self.config;
-        let format =
-            TrailerFormat { mode: UpgradeMode::SingleSlot, max_align, max_sectors, keys: None };
+        let Config { max_align, max_sectors, keys, .. } = self.config;
+        let format = TrailerFormat { mode: UpgradeMode::SingleSlot, max_align, max_sectors, keys };
         Slot::alone(map, &format, area)
     }
 

@@ -4,7 +4,7 @@ use updraft_flash::{
     AreaId, Fault, FlashError, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat,
 };
 use updraft_image::{
-    Flags, Header, HeaderError, Refusal, Rules, SwapType, TlvArea, TlvType, TornFlags,
+    Decrypted, Flags, Header, HeaderError, Refusal, Rules, SwapType, TlvArea, TlvType, TornFlags,
     TrailerState, UpgradeMode, Validated, Verifier, validate,
 };
 
@@ -27,6 +27,8 @@ pub struct Slot {
     pub erased: u8,
     /// Its trailer.
     pub trailer: TrailerAccess,
+    /// Whether the bodies of encrypted images are ciphertext in it.
+    pub ciphertext: bool,
 }
 
 impl Slot {
@@ -45,7 +47,8 @@ impl Slot {
         let area = trailer.area();
         let info = map.info(area).ok_or(BootError::NoSlot { area })?;
         let write_size = info.write_size.max(1);
-        Ok(Self { area, size: info.size, start: 0, write_size, erased: info.erased, trailer })
+        let (size, erased) = (info.size, info.erased);
+        Ok(Self { area, size, start: 0, write_size, erased, trailer, ciphertext: false })
     }
 
     /// Number of sectors, and their size if all have the same.
@@ -107,7 +110,12 @@ impl Slot {
         rules: &Rules,
     ) -> Result<(Header, Validated), Refusal<M::Error>> {
         let header = self.head(map).map_err(Refusal::Read)?.header().map_err(Refusal::Header)?;
-        let validated = validate(&mut self.source(map), &header, rules, verifier)?;
+        let source = self.source(map);
+        let mut source = match verifier.private_key().filter(|_| self.ciphertext) {
+            Some(key) => Decrypted::open(source, &header, key)?,
+            None => Decrypted::with_key(source, &header, None)?,
+        };
+        let validated = validate(&mut source, &header, rules, verifier)?;
         Ok((header, validated))
     }
 
@@ -195,14 +203,14 @@ impl Slots {
         pair: &SlotPair,
         mode: UpgradeMode,
     ) -> Result<Self, BootError<M::Error>> {
-        let Config { max_align, max_sectors, .. } = *config;
-        let format = TrailerFormat { mode, max_align, max_sectors, keys: None };
+        let Config { max_align, max_sectors, keys, .. } = *config;
+        let format = TrailerFormat { mode, max_align, max_sectors, keys };
         let trailers = format.trailers(map, pair);
         let [primary, secondary] = trailers.map_err(|area| BootError::NoSlot { area })?;
         Ok(Self {
             image: pair.image,
             primary: Slot::with(map, primary)?,
-            secondary: Slot::with(map, secondary)?,
+            secondary: Slot { ciphertext: true, ..Slot::with(map, secondary)? },
             max_sectors,
             strict: config.strict(),
         })

@@ -7,7 +7,7 @@
 use updraft_flash::{AreaId, FlashMap};
 use updraft_image::{SwapType, UpgradeMode};
 
-use crate::{BootError, Overwrite, Slots, SwapMove, SwapOffset};
+use crate::{BootError, Overwrite, Secrets, Slots, SwapMove, SwapOffset};
 
 /// What the flash tells about an earlier boot's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,12 +108,14 @@ pub trait Strategy {
         slots: &Slots,
     ) -> Result<Progress, BootError<M::Error>>;
 
-    /// Brings the new image to the primary slot, or finishes doing so.
+    /// Brings the new image to the primary slot, or finishes doing so. `secrets` are the keys of
+    /// images that are encrypted.
     fn install<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
         job: &Job,
+        secrets: &Secrets,
     ) -> Result<Installed, BootError<M::Error>>;
 
     /// Marks the job as done, after the security counter was raised where that is due.
@@ -198,8 +200,9 @@ impl Strategy for AnyStrategy {
         map: &mut M,
         slots: &Slots,
         job: &Job,
+        secrets: &Secrets,
     ) -> Result<Installed, BootError<M::Error>> {
-        each!(self, strategy => strategy.install(map, slots, job))
+        each!(self, strategy => strategy.install(map, slots, job, secrets))
     }
 
     fn finish<M: FlashMap>(

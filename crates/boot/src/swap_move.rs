@@ -16,8 +16,9 @@ use updraft_flash::FlashMap;
 use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TrailerState, UpgradeMode};
 
 use crate::copy::copy;
+use crate::secrets::Through;
 use crate::status::Records;
-use crate::{BootError, Installed, Job, Place, Progress, Slots, Strategy};
+use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The swap-move mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -78,12 +79,13 @@ impl SwapMove {
     /// | step | where | |
     /// |---|---|---|
     /// | 1 | primary | erase the trailer sectors, downwards |
-    /// | 2 | primary | `swap_info`, `image_ok` if the secondary's is set, `swap_size`, magic |
+    /// | 2 | primary | `swap_info`, `image_ok` if the secondary's is set, `swap_size`, keys, magic |
     fn record<M: FlashMap>(
         map: &mut M,
         slots: &Slots,
         swap: SwapType,
         swap_size: u32,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         let confirmed = slots.secondary_state(map).image_ok == Flag::Set;
         let trailer = &slots.primary.trailer;
@@ -93,6 +95,7 @@ impl SwapMove {
             trailer.write_image_ok(map)?;
         }
         trailer.write_swap_size(map, swap_size)?;
+        secrets.write(map, trailer)?;
         trailer.write_magic(map)
     }
 
@@ -108,6 +111,7 @@ impl SwapMove {
         slots: &Slots,
         (last, sector): (u32, u32),
         position: Position,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         let records = Self::records(slots);
         let [primary, secondary] = [slots.primary, slots.secondary];
@@ -120,7 +124,8 @@ impl SwapMove {
                 for index in moved..last {
                     let to = last - index;
                     primary.erase(map, at(to), sector)?;
-                    copy(map, (primary.area, at(to - 1)), (primary.area, at(to)), sector)?;
+                    let [from, to] = [to - 1, to].map(|index| (primary.area, at(index)));
+                    copy(map, from, to, sector, Through::NOTHING)?;
                     records.write(map, index, 1)?;
                 }
             }
@@ -129,10 +134,14 @@ impl SwapMove {
             let index = step / 2;
             if step % 2 == 0 {
                 primary.erase(map, at(index), sector)?;
-                copy(map, (secondary.area, at(index)), (primary.area, at(index)), sector)?;
+                let through = secrets.incoming(at(index));
+                let [from, to] = [secondary, primary].map(|slot| (slot.area, at(index)));
+                copy(map, from, to, sector, through)?;
             } else {
                 secondary.erase(map, at(index), sector)?;
-                copy(map, (primary.area, at(index + 1)), (secondary.area, at(index)), sector)?;
+                let through = secrets.outgoing(at(index));
+                let from = (primary.area, at(index + 1));
+                copy(map, from, (secondary.area, at(index)), sector, through)?;
             }
             let value = if step % 2 == 0 { 1 } else { 2 };
             records.write(map, slots.max_sectors.saturating_add(step), value)?;
@@ -163,6 +172,7 @@ impl SwapMove {
         slots: &Slots,
         job: &Job,
         swap_size: u32,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         let recorded = matches!(job.progress, Progress::Recorded(_));
         if job.swap == SwapType::Revert {
@@ -176,8 +186,9 @@ impl SwapMove {
                 Self::ask_for_revert(map, slots, swap_size)?;
             }
         }
-        if !recorded {
-            Self::record(map, slots, job.swap, swap_size)?;
+        // A torn erase may have left the record of an older swap of images just as large.
+        if !recorded || (slots.strict && !secrets.are_in(map, &slots.primary.trailer)?) {
+            Self::record(map, slots, job.swap, swap_size, secrets)?;
         }
         slots.secondary.trailer.erase(map)
     }
@@ -309,6 +320,7 @@ impl Strategy for SwapMove {
         map: &mut M,
         slots: &Slots,
         job: &Job,
+        secrets: &Secrets,
     ) -> Result<Installed, BootError<M::Error>> {
         let sector = Self::sector(map, slots)?;
         let available = Self::available(map, slots, sector);
@@ -340,9 +352,9 @@ impl Strategy for SwapMove {
             _ => {}
         }
         if !interrupted {
-            Self::prepare(map, slots, job, swap_size).map_err(BootError::Flash)?;
+            Self::prepare(map, slots, job, swap_size, secrets).map_err(BootError::Flash)?;
         }
-        Self::exchange(map, slots, (last, sector), position).map_err(BootError::Flash)?;
+        Self::exchange(map, slots, (last, sector), position, secrets).map_err(BootError::Flash)?;
         Self::confirm(map, slots, job.swap).map_err(BootError::Flash)?;
         Ok(Installed::Done)
     }

@@ -20,7 +20,7 @@ use crate::copy::copy;
 use crate::slots::Slot;
 use crate::status::Records;
 use crate::swap_record::{SwapRecord, confirm};
-use crate::{BootError, Installed, Job, Place, Progress, Slots, Strategy};
+use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The swap-offset mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -60,7 +60,13 @@ impl Exchange {
     /// | | erase primary i, copy secondary i there | 2 |
     ///
     /// A sector behind the end of its image is left out, with the record written all the same.
-    fn run<M: FlashMap>(&self, map: &mut M, slots: &Slots, done: u32) -> Result<(), M::Error> {
+    fn run<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        done: u32,
+        secrets: &Secrets,
+    ) -> Result<(), M::Error> {
         let Slots { primary, secondary, .. } = slots;
         let records = SwapOffset::records(slots);
         // The space check keeps every offset inside the slots.
@@ -74,12 +80,14 @@ impl Exchange {
                 if index <= last_out {
                     secondary.erase(map, at(to), self.sector)?;
                     let to = (secondary.area, at(to));
-                    copy(map, (primary.area, at(index)), to, self.sector)?;
+                    let through = secrets.outgoing(at(index));
+                    copy(map, (primary.area, at(index)), to, self.sector, through)?;
                 }
             } else if index <= last_in {
                 primary.erase(map, at(index), self.sector)?;
                 let to = (primary.area, at(index));
-                copy(map, (secondary.area, at(from)), to, self.sector)?;
+                let through = secrets.incoming(at(index));
+                copy(map, (secondary.area, at(from)), to, self.sector, through)?;
             }
             records.write(map, step, if step % 2 == 0 { 1 } else { 2 })?;
         }
@@ -160,11 +168,12 @@ impl SwapOffset {
         map: &mut M,
         slots: &Slots,
         record: &SwapRecord,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         let trailer = &slots.secondary.trailer;
         trailer.erase(map)?;
         trailer.write_copy_done(map)?;
-        SwapRecord { confirmed: false, ..*record }.write(map, trailer)
+        SwapRecord { confirmed: false, ..*record }.write(map, trailer, secrets)
     }
 
     /// Everything that comes before the first sector is copied.
@@ -181,6 +190,7 @@ impl SwapOffset {
         slots: &Slots,
         record: &SwapRecord,
         recorded: bool,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         if record.info.swap_type == SwapType::Revert {
             let ask = match slots.secondary_state(map).magic {
@@ -190,12 +200,13 @@ impl SwapOffset {
                 Magic::Bad => slots.strict && !recorded,
             };
             if ask {
-                Self::ask_for_revert(map, slots, record)?;
+                Self::ask_for_revert(map, slots, record, secrets)?;
             }
         }
-        if !recorded {
+        // A torn erase may have left the record of an older swap of images just as large.
+        if !recorded || (slots.strict && !secrets.are_in(map, &slots.primary.trailer)?) {
             slots.primary.trailer.erase(map)?;
-            record.write(map, &slots.primary.trailer)?;
+            record.write(map, &slots.primary.trailer, secrets)?;
         }
         slots.secondary.trailer.erase(map)
     }
@@ -368,6 +379,7 @@ impl Strategy for SwapOffset {
         map: &mut M,
         slots: &Slots,
         job: &Job,
+        secrets: &Secrets,
     ) -> Result<Installed, BootError<M::Error>> {
         let sizes = [job.primary_size, job.secondary_size];
         let (exchange, done, record) = match job.progress {
@@ -393,9 +405,9 @@ impl Strategy for SwapOffset {
             // The original does not count the first step as a beginning.
             if done == 0 || (done == 1 && !slots.strict) {
                 let recorded = job.progress != Progress::None;
-                Self::prepare(map, slots, &record, recorded)?;
+                Self::prepare(map, slots, &record, recorded, secrets)?;
             }
-            exchange.run(map, slots, done)?;
+            exchange.run(map, slots, done, secrets)?;
             if exchange.revert {
                 slots.secondary.erase(map, 0, exchange.sector)?;
                 if !slots.strict {

@@ -3,7 +3,7 @@
 use updraft_flash::{FlashMap, TrailerAccess};
 use updraft_image::{Flag, SwapInfo, SwapType};
 
-use crate::Slots;
+use crate::{Secrets, Slots};
 
 /// What has to outlive a power cut besides the status records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +27,13 @@ impl SwapRecord {
     /// | 1 | `swap_info` |
     /// | 2 | `image_ok` if the image is to stay |
     /// | 3 | `swap_size`, then the TLV sizes where there is room for them |
-    /// | 4 | magic |
+    /// | 4 | the keys of both images where there is room for them |
+    /// | 5 | magic |
     pub(crate) fn write<M: FlashMap>(
         &self,
         map: &mut M,
         trailer: &TrailerAccess,
+        secrets: &Secrets,
     ) -> Result<(), M::Error> {
         trailer.write_swap_info(map, self.info)?;
         if self.confirmed {
@@ -39,6 +41,7 @@ impl SwapRecord {
         }
         trailer.write_swap_size(map, self.swap_size)?;
         trailer.write_tlv_sizes(map, self.tlv_sizes)?;
+        secrets.write(map, trailer)?;
         trailer.write_magic(map)
     }
 }

@@ -7,8 +7,8 @@ use crate::course::Course;
 use crate::outcome::Step;
 use crate::slots::{Slot, Slots, may_pass};
 use crate::{
-    BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Progress, SecurityCounters,
-    Strategy,
+    BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Platform, Progress, Secrets,
+    SecurityCounters, Strategy,
 };
 
 /// What this boot is going to do with the slots of an image.
@@ -200,7 +200,10 @@ where
         }
         let progress = Progress::Interrupted { swap, gap };
         let job = Job { swap, progress, primary_size: 0, secondary_size: 0 };
-        loader.strategy().install(&mut self.platform.flash, &slots, &job)?;
+        let Platform { flash, verifier, .. } = &mut *self.platform;
+        let headers = loader.strategy().headers(flash, &slots, progress)?;
+        let secrets = Secrets::of_record(flash, verifier, &slots.primary.trailer, headers)?;
+        loader.strategy().install(flash, &slots, &job, &secrets)?;
         loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
         self.tell(Event::Resumed(swap));
         Ok(swap)
@@ -236,7 +239,19 @@ where
         let secondary_size =
             slots.secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
         let job = Job { swap, progress, primary_size, secondary_size };
-        let mut installed = loader.strategy().install(&mut self.platform.flash, &slots, &job)?;
+        let Platform { flash, verifier, .. } = &mut *self.platform;
+        let secrets = match Secrets::of_images(flash, verifier, &slots, swaps && primary_size > 0) {
+            Ok(secrets) => secrets,
+            Err(Refusal::Read(error)) => return Err(BootError::Flash(error)),
+            Err(refusal) if !slots.strict => return Err(BootError::Refused(refusal)),
+            Err(refusal) => {
+                self.tell(Event::CannotEncrypt(refusal));
+                self.clear_request(swap, swaps)?;
+                let recorded = matches!(progress, Progress::Recorded(_));
+                return if recorded { self.give_up() } else { Ok(SwapType::None) };
+            }
+        };
+        let mut installed = loader.strategy().install(flash, &slots, &job, &secrets)?;
         if let Installed::NoSpace { .. } = installed
             && slots.strict
             && primary_size > 0
@@ -244,7 +259,8 @@ where
         {
             // What cannot run need not be kept.
             let job = Job { primary_size: 0, ..job };
-            installed = loader.strategy().install(&mut self.platform.flash, &slots, &job)?;
+            let flash = &mut self.platform.flash;
+            installed = loader.strategy().install(flash, &slots, &job, &secrets)?;
         }
         match installed {
             Installed::NoSpace { needed, available } => {
@@ -298,9 +314,10 @@ where
         if strict && !primary.trailer.is_erased(flash).map_err(BootError::Flash)? {
             self.vouch_for_secondary().map_err(BootError::Flash)?;
         }
-        Overwrite::Image
-            .copy_image(&mut self.platform.flash, &slots, size)
-            .map_err(BootError::Flash)?;
+        let Platform { flash, verifier, .. } = &mut *self.platform;
+        let secrets = Secrets::of_images(flash, verifier, &slots, false);
+        let secrets = secrets.map_err(BootError::Refused)?;
+        Overwrite::Image.copy_image(flash, &slots, size, &secrets).map_err(BootError::Flash)?;
         self.raise_counter()?;
         let map = &mut self.platform.flash;
         let mut finish = || {

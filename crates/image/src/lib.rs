@@ -58,5 +58,5 @@ pub use trailer::{
 pub use validate::{BoardIds, Refusal, Rules, Signed, Strictness, Validated, image_hash, validate};
 #[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
 pub use verifier::Software;
-pub use verifier::{HashOnly, PureCheck, Verifier};
+pub use verifier::{HashOnly, PureCheck, Verifier, WithPrivateKey};
 pub use version::{ParseVersionError, Version};

@@ -1,6 +1,6 @@
 //! Who checks signatures: the seam between the format and the cryptography.
 
-use crate::{Digest, HashKind, PublicKey};
+use crate::{Digest, HashKind, KeyUnwrap, PublicKey};
 
 /// Checks signatures against a ring of public keys.
 ///
@@ -27,6 +27,12 @@ pub trait Verifier {
     /// Begins the check of `signature`, made by key number `index` over the image itself; `None`
     /// if the key cannot sign that way or the signature is malformed.
     fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure>;
+
+    /// The device's private key, which content keys are wrapped for; `None` on a device that takes
+    /// no encrypted images. [`WithPrivateKey`] adds one.
+    fn private_key(&mut self) -> Option<&mut dyn KeyUnwrap> {
+        None
+    }
 }
 
 impl<V: Verifier> Verifier for &mut V {
@@ -50,6 +56,52 @@ impl<V: Verifier> Verifier for &mut V {
 
     fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure> {
         (**self).verify_pure(index, signature)
+    }
+
+    fn private_key(&mut self) -> Option<&mut dyn KeyUnwrap> {
+        (**self).private_key()
+    }
+}
+
+/// A verifier on a device that has a private key besides, and so takes encrypted images.
+#[derive(Clone, Copy, Debug)]
+pub struct WithPrivateKey<V, U> {
+    verifier: V,
+    key: U,
+}
+
+impl<V: Verifier, U: KeyUnwrap> WithPrivateKey<V, U> {
+    /// What `verifier` says, and `key` to unwrap content keys.
+    pub const fn new(verifier: V, key: U) -> Self {
+        Self { verifier, key }
+    }
+}
+
+impl<V: Verifier, U: KeyUnwrap> Verifier for WithPrivateKey<V, U> {
+    type Pure = V::Pure;
+
+    fn demands_signature(&self) -> bool {
+        self.verifier.demands_signature()
+    }
+
+    fn key(&self, index: usize) -> Option<PublicKey<'_>> {
+        self.verifier.key(index)
+    }
+
+    fn key_hash(&self, index: usize, kind: HashKind) -> Option<Digest> {
+        self.verifier.key_hash(index, kind)
+    }
+
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+        self.verifier.verify(index, digest, signature)
+    }
+
+    fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure> {
+        self.verifier.verify_pure(index, signature)
+    }
+
+    fn private_key(&mut self) -> Option<&mut dyn KeyUnwrap> {
+        Some(&mut self.key)
     }
 }
 

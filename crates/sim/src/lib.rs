@@ -5,14 +5,17 @@
 //! explore     every power cut that a device can meet with on its way, and what comes of it
 //! Loader      the bootloader that a board file asks for
 //! flash       SimFlash: devices with their physics, wear and power cuts, as a FlashMap
-//! Remembering a Verifier that works out each signature once
+//! Remembering a Verifier that works out each signature, and unwraps each content key, once
+//! PrivateKey  the key that content keys are wrapped for
 //! ```
 
 pub mod device;
 pub mod explore;
 pub mod flash;
 mod loader;
+mod private_key;
 mod verifier;
 
 pub use loader::{Loader, LoaderError, UnplayableBoard};
+pub use private_key::PrivateKey;
 pub use verifier::Remembering;

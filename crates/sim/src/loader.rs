@@ -182,6 +182,7 @@ fn config(board: &Board) -> Result<Config, UnplayableBoard> {
         images: Images::new(&pairs?).ok_or(UnplayableBoard::Images(board.images()))?,
         max_align: boot.max_align,
         max_sectors: boot.max_sectors,
+        keys: board.trailer_keys(),
         rules: board.rules(0),
         validate_primary: boot.validate_primary,
         downgrade,

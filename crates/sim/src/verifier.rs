@@ -1,10 +1,13 @@
-//! A verifier that does not work out twice whether a signature is right.
+//! A verifier that does not work anything out twice.
 
 use std::collections::HashMap;
 
-use updraft_image::{Digest, HashKind, PublicKey, Verifier};
+use updraft_image::{
+    ContentKey, Digest, HashKind, KeyUnwrap, PublicKey, TlvType, UnwrapError, Verifier, WrapFormat,
+};
 
-/// Remembers the verdicts of another verifier, by key, digest and signature.
+/// Remembers the verdicts of another verifier, by key, digest and signature, and the content keys
+/// that it has unwrapped.
 ///
 /// A sweep over power cuts boots the same two images thousands of times; their content is hashed
 /// each time, and only the arithmetic behind the signature is saved.
@@ -12,12 +15,15 @@ use updraft_image::{Digest, HashKind, PublicKey, Verifier};
 pub struct Remembering<V> {
     verifier: V,
     verdicts: HashMap<(usize, Vec<u8>, Vec<u8>), bool>,
+    format: Option<WrapFormat>,
+    unwrapped: HashMap<(TlvType, Vec<u8>), Result<Vec<u8>, UnwrapError>>,
 }
 
 impl<V: Verifier> Remembering<V> {
     /// Remembers the verdicts of `verifier`.
     pub fn new(verifier: V) -> Self {
-        Self { verifier, verdicts: HashMap::new() }
+        let (verdicts, unwrapped) = (HashMap::new(), HashMap::new());
+        Self { verifier, verdicts, format: None, unwrapped }
     }
 }
 
@@ -44,5 +50,27 @@ impl<V: Verifier> Verifier for Remembering<V> {
 
     fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Self::Pure> {
         self.verifier.verify_pure(index, signature)
+    }
+
+    fn private_key(&mut self) -> Option<&mut dyn KeyUnwrap> {
+        self.format = self.verifier.private_key()?.format();
+        Some(self)
+    }
+}
+
+impl<V: Verifier> KeyUnwrap for Remembering<V> {
+    fn format(&self) -> Option<WrapFormat> {
+        self.format
+    }
+
+    fn unwrap(&mut self, kind: TlvType, payload: &[u8]) -> Result<ContentKey, UnwrapError> {
+        let verifier = &mut self.verifier;
+        let unwrap = || {
+            let key = verifier.private_key().ok_or(UnwrapError::NoPrivateKey)?;
+            Ok(key.unwrap(kind, payload)?.as_bytes().to_vec())
+        };
+        let known = self.unwrapped.entry((kind, payload.to_vec())).or_insert_with(unwrap);
+        let bytes = known.as_ref().map_err(|error| *error)?;
+        ContentKey::from_slice(bytes).ok_or(UnwrapError::KeyLength { found: bytes.len() })
     }
 }

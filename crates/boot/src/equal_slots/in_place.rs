@@ -26,6 +26,10 @@ impl Placement for InPlace {
         self.revert
     }
 
+    fn decrypts(&self) -> bool {
+        false
+    }
+
     fn suits<M: FlashMap>(&self, flash: &M, slot: &Slot, head: &Head) -> bool {
         let Ok(header) = head.header() else { return false };
         let at = flash.info(slot.area).map(|info| info.offset);

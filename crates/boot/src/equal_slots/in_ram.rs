@@ -1,9 +1,13 @@
 //! RAM-load: images are copied to the address that their header names, and validated there.
 //!
-//! Validation comes after the copy, so that nobody can exchange the image between the two.
+//! Decryption and validation come after the copy, so that nobody can exchange the image between
+//! the two.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Flags, Header, Refusal, Rules, Strictness, UpgradeMode, Verifier, validate};
+use updraft_image::{
+    BodyCipher, Flags, Header, Refusal, Rules, Strictness, UpgradeMode, Verifier, WrappedKey,
+    validate,
+};
 
 use crate::placement::sealed::Sealed;
 use crate::slots::{Head, Slot};
@@ -96,6 +100,10 @@ impl Placement for InRam<'_> {
         self.revert
     }
 
+    fn decrypts(&self) -> bool {
+        true
+    }
+
     fn suits<M: FlashMap>(&self, _: &M, _: &Slot, _: &Head) -> bool {
         true
     }
@@ -129,6 +137,15 @@ impl Placement for InRam<'_> {
         if header.load_addr != loaded.start {
             return Err(Refusal::NotLoadable { address: Some(header.load_addr) });
         }
+        if let Some(key) = verifier.private_key() {
+            let wrapped = WrappedKey::find(&mut copy, &header, key.format());
+            if let Some(wrapped) = wrapped.map_err(super::refused)? {
+                let key = wrapped.unwrap(key).map_err(Refusal::ContentKey)?;
+                let cipher = BodyCipher::new(&key, &header).map_err(Refusal::Header)?;
+                cipher.apply(0, bytes);
+            }
+        }
+        let mut copy: &[u8] = bytes;
         let validated = validate(&mut copy, &header, rules, verifier).map_err(super::refused)?;
         Ok(Placed { header, validated, load_address: Some(loaded.start) })
     }

@@ -16,8 +16,8 @@ mod in_ram;
 
 use updraft_flash::{FlashMap, SlotPair, TrailerFormat};
 use updraft_image::{
-    Flag, Magic, MaxSize, Refusal, Rules, SwapType, TornFlags, TrailerState, UpgradeMode, Verifier,
-    Version,
+    Flag, Flags, Magic, MaxSize, Refusal, Rules, SwapType, TornFlags, TrailerState, UpgradeMode,
+    Verifier, Version,
 };
 
 pub use in_place::InPlace;
@@ -96,9 +96,8 @@ impl<P: Placement> EqualSlots<P> {
     }
 
     fn slot<M: FlashMap>(&self, map: &M, pair: &SlotPair, at: usize) -> Step<Slot, M> {
-        let Config { max_align, max_sectors, .. } = self.config;
-        let format =
-            TrailerFormat { mode: self.placement.mode(), max_align, max_sectors, keys: None };
+        let Config { max_align, max_sectors, keys, .. } = self.config;
+        let format = TrailerFormat { mode: self.placement.mode(), max_align, max_sectors, keys };
         Slot::alone(map, &format, if at == 0 { pair.primary } else { pair.secondary })
     }
 
@@ -189,7 +188,7 @@ impl<P: Placement> EqualSlots<P> {
             }
         };
         let Ok(header) = head.header() else { return Ok(Standing::Out) };
-        if header.check(slot.size, self.config.rules.supported).is_err() {
+        if header.check(slot.size, self.rules(&slot, None).supported).is_err() {
             return Ok(Standing::Out);
         }
         if !self.config.strict() || !self.placement.reverts() {
@@ -304,6 +303,10 @@ impl<P: Placement> EqualSlots<P> {
         let mut rules = Rules { security_counter, ..self.config.rules };
         if rules.max_size == 0 {
             rules.max_size = self.max_in(slot);
+        }
+        // Ciphertext cannot be executed.
+        if !self.placement.decrypts() {
+            rules.supported = rules.supported.without(Flags::ENCRYPTED);
         }
         rules
     }

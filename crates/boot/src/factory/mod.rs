@@ -39,7 +39,9 @@ pub use button::{Button, Decision, Hold, Press, decide};
 pub use console::Line;
 
 use crate::copy::copy;
-use crate::{Boot, BootError, Config, CounterFault, Event, Hooks, Platform, SecurityCounters};
+use crate::{
+    Boot, BootError, Config, CounterFault, Event, Hooks, Platform, Secrets, SecurityCounters,
+};
 
 /// The record of a rollback that has begun.
 const RECORD: [u8; 16] = *b"Updraft rollback";
@@ -148,8 +150,8 @@ type Outcome<T, M> = Result<T, RollbackError<<M as FlashMap>::Error>>;
 
 impl Rollback {
     fn trailers<M: FlashMap>(&self, flash: &M) -> Outcome<[TrailerAccess; 2], M> {
-        let Config { max_align, max_sectors, .. } = self.config;
-        let format = TrailerFormat { mode: self.mode, max_align, max_sectors, keys: None };
+        let Config { max_align, max_sectors, keys, .. } = self.config;
+        let format = TrailerFormat { mode: self.mode, max_align, max_sectors, keys };
         format.trailers(flash, &self.slots).map_err(RollbackError::NoArea)
     }
 
@@ -281,12 +283,12 @@ impl Rollback {
         let max = flash.sector_at(area, primary.layout().status()).map_or(0, |first| first.offset);
 
         hooks.line(Line::Checking);
-        let (header, validated) =
-            check(flash, self.factory, &rules, verifier).map_err(RollbackError::Factory)?;
+        let (header, validated, secrets) =
+            check_factory(flash, self.factory, &rules, verifier).map_err(RollbackError::Factory)?;
         if validated.size > max {
             return Err(RollbackError::TooLarge { size: validated.size, max });
         }
-        self.check_vector(flash, &header)?;
+        self.check_vector(flash, &header, &secrets)?;
         hooks.line(Line::ValidMagic);
 
         if !begun {
@@ -305,7 +307,8 @@ impl Rollback {
         hooks.line(Line::Transferring);
         let unit = flash.info(area).map_or(1, |info| info.write_size.max(1));
         let size = align_up(validated.size, unit).unwrap_or(validated.size).min(max);
-        copy(flash, (self.factory, 0), (area, 0), size).map_err(RollbackError::Flash)?;
+        let through = secrets.incoming(0);
+        copy(flash, (self.factory, 0), (area, 0), size, through).map_err(RollbackError::Flash)?;
         hooks.line(Line::Copied);
 
         let (header, validated) =
@@ -335,17 +338,37 @@ impl Rollback {
     }
 
     /// The second word of the body has to point into the primary slot.
-    fn check_vector<M: FlashMap>(&self, flash: &mut M, header: &Header) -> Outcome<(), M> {
+    fn check_vector<M: FlashMap>(
+        &self,
+        flash: &mut M,
+        header: &Header,
+        secrets: &Secrets,
+    ) -> Outcome<(), M> {
         let Some((first, last)) = self.runs_at else { return Ok(()) };
         let mut word = [0; 4];
         let at = u32::from(header.hdr_size).saturating_add(4);
         flash.read(self.factory, at, &mut word).map_err(RollbackError::Flash)?;
+        secrets.incoming(at).apply(0, &mut word);
         let vector = u32::from_le_bytes(word);
         if (first..=last).contains(&vector) {
             return Ok(());
         }
         Err(RollbackError::ElsewhereLinked { vector })
     }
+}
+
+/// Validates the factory image, which may be encrypted.
+fn check_factory<M: FlashMap, V: Verifier>(
+    flash: &mut M,
+    area: AreaId,
+    rules: &Rules,
+    verifier: &mut V,
+) -> Result<(Header, Validated, Secrets), Refusal<M::Error>> {
+    let mut source = SlotSource::new(flash, area);
+    let header = header(&mut source)?;
+    let secrets = Secrets::of_source(&mut source, &header, verifier)?;
+    let validated = validate(&mut secrets.read_through(source), &header, rules, verifier)?;
+    Ok((header, validated, secrets))
 }
 
 /// Validates the image at the beginning of `area`.
@@ -356,11 +379,15 @@ fn check<M: FlashMap, V: Verifier>(
     verifier: &mut V,
 ) -> Result<(Header, Validated), Refusal<M::Error>> {
     let mut source = SlotSource::new(flash, area);
-    let mut bytes = [0; Header::SIZE];
-    source.read(0, &mut bytes).map_err(Refusal::Read)?;
-    let header = Header::parse(&bytes).map_err(Refusal::Header)?;
+    let header = header(&mut source)?;
     let validated = validate(&mut source, &header, rules, verifier)?;
     Ok((header, validated))
+}
+
+fn header<S: Source>(source: &mut S) -> Result<Header, Refusal<S::Error>> {
+    let mut bytes = [0; Header::SIZE];
+    source.read(0, &mut bytes).map_err(Refusal::Read)?;
+    Header::parse(&bytes).map_err(Refusal::Header)
 }
 
 const _: () = assert!(RECORD.len() == 16, "the record takes the place of the magic");

@@ -5,15 +5,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, EqualSlots, Images,
     InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters, SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair};
-use updraft_image::{HashOnly, PublicKey, Rules, Software, Strictness, Verifier};
-use updraft_sim::Remembering;
+use updraft_image::{
+    HashOnly, KeyLength, KeyUnwrap, PublicKey, Rules, Software, Strictness, TlvType, TrailerKeys,
+    Verifier, WithPrivateKey, WrapFormat,
+};
 use updraft_sim::flash::{AreaOp, DeviceSpec, SimError, SimFlash, Timings};
+use updraft_sim::{PrivateKey, Remembering};
 
 /// The largest number of sectors that the recorded boot loader was built for.
 const MAX_SECTORS: u32 = 128;
@@ -31,7 +36,6 @@ pub fn file(name: &str) -> Vec<u8> {
 pub fn excluded(config: &str) -> Option<&'static str> {
     match config {
         _ if config.starts_with("scratch-") => Some("mode swap-scratch: no strategy"),
-        _ if !config.contains("-none") => Some("encrypted images"),
         _ if config.contains("-p384-") => Some("signature ECDSA P-384: no verifier"),
         _ if config.contains("-rsa2048-") => Some("signature RSA-2048: no verifier"),
         _ => None,
@@ -58,6 +62,7 @@ pub struct Scenario {
     /// The recording.
     pub json: Value,
     key: Option<Vec<u8>>,
+    private: Option<PrivateKey>,
 }
 
 impl Scenario {
@@ -79,19 +84,30 @@ impl Scenario {
         };
         let slots = pair(0, 1, 2);
         let two = Images::new(&[slots, pair(1, 4, 5)]).unwrap();
-        let rules = Rules { strictness: Strictness::Imitate, ..Rules::default() };
+        let private = private_key(&json, keys);
+        let format = private.as_ref().and_then(KeyUnwrap::format);
+        let trailer_keys = format.map(|format| match option("enctlv") {
+            true => TrailerKeys::Wrapped(format),
+            false => TrailerKeys::Plain(format.key()),
+        });
+        let rules = Rules {
+            strictness: Strictness::Imitate,
+            supported: format.map(|format| format.key().flag()).unwrap_or_default(),
+            ..Rules::default()
+        };
         let max_align = [(32, "a32"), (16, "a16")].into_iter().find(|(_, name)| option(name));
         let config = Config {
             images: if option("multi") { two } else { Images::one(slots) },
             max_align: max_align.map_or(8, |(align, _)| align),
             max_sectors: MAX_SECTORS,
+            keys: trailer_keys,
             validate_primary: option("vp"),
             downgrade: if option("dp") { Downgrade::Refused } else { Downgrade::Allowed },
             bootstrap: option("boots"),
             ..Config::new(slots, rules)
         };
         let key = match config_name {
-            _ if option("p256") => Some("ecdsa-p256"),
+            _ if option("p256") || option("p256m") => Some("ecdsa-p256"),
             _ if option("ed25519") => Some("ed25519"),
             _ => None,
         };
@@ -114,14 +130,14 @@ impl Scenario {
             }
             _ => None,
         };
-        Self { name, flash, config, strategy, equal, counter, json, key }
+        Self { name, flash, config, strategy, equal, counter, json, key, private }
     }
 
     /// The same under a bootloader that does not imitate.
     pub fn strictly(&self) -> Self {
         let mut config = self.config;
         config.rules.strictness = Strictness::Strict;
-        let Self { name, flash, strategy, equal, counter, json, key, .. } = self;
+        let Self { name, flash, strategy, equal, counter, json, key, private, .. } = self;
         Self {
             name: name.clone(),
             flash: flash.clone(),
@@ -131,6 +147,7 @@ impl Scenario {
             counter: *counter,
             json: json.clone(),
             key: key.clone(),
+            private: private.clone(),
         }
     }
 
@@ -140,6 +157,26 @@ impl Scenario {
         let (flash, counter) = (self.flash.clone(), self.counter);
         Board { scenario: self, flash, counter, key, ram: Vec::new() }
     }
+}
+
+/// The device's private key, where the recorded boot loader had one.
+fn private_key(json: &Value, keys: &Value) -> Option<PrivateKey> {
+    let name = json["enckey"].as_str()?;
+    let tlv = match name.rsplit_once("enc-")?.1 {
+        "rsa-2048" => TlvType::ENCRSA2048,
+        "ecdsa-p256" => TlvType::ENCEC256,
+        "x25519" => TlvType::ENCX25519,
+        _ => TlvType::ENCKW,
+    };
+    let text = String::from_utf8(file(keys[name]["private"].as_str()?)).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with("-----"));
+    let mut bytes = STANDARD.decode(lines.collect::<String>()).unwrap();
+    if tlv == TlvType::ENCRSA2048 {
+        // PKCS#8 wraps the PKCS#1 that a bootloader embeds, in 26 bytes of a fixed length.
+        bytes.drain(..26);
+    }
+    let format = WrapFormat::new(tlv, KeyLength::Aes128)?;
+    Some(PrivateKey::new(format, bytes).unwrap())
 }
 
 /// A device on which a scenario is played.
@@ -156,12 +193,14 @@ pub struct Board<'s> {
 impl Board<'_> {
     /// Boots once. Returns the operations that were done besides.
     pub fn boot(&mut self) -> (Verdict, Vec<AreaOp>) {
-        match self.key {
-            Some(key) => {
-                let keys = [key];
-                self.boot_with(&mut Remembering::new(Software::new(&keys)))
+        let keys = self.key.map(|key| [key]);
+        match (&keys, &self.scenario.private) {
+            (Some(keys), Some(private)) => {
+                let verifier = WithPrivateKey::new(Software::new(keys), private.clone());
+                self.boot_with(&mut Remembering::new(verifier))
             }
-            None => self.boot_with(&mut HashOnly),
+            (Some(keys), None) => self.boot_with(&mut Remembering::new(Software::new(keys))),
+            (None, _) => self.boot_with(&mut HashOnly),
         }
     }
 

@@ -125,9 +125,13 @@ fn imitating_ends_in_the_recorded_state_at_the_recorded_cost() {
 
 #[test]
 fn imitating_power_cuts_end_as_recorded() {
-    let mut points = 0;
+    let (mut points, mut spared) = (0, 0);
     for scenario in scenarios() {
         let sweep = &scenario.json["sweep"];
+        // The original encrypts the last sector of the old image with the wrong bounds if it has
+        // to resume there, and so destroys that image. Ours ends as if nothing had happened.
+        let encrypted_by_offset = scenario.name == "offset-enc-p256-enctlv";
+        let uncut = &scenario.json["boots"][0];
         let torn = match sweep["mode"].as_str() {
             Some("skip") => Torn::Skip,
             Some("half") => Torn::Half,
@@ -144,11 +148,15 @@ fn imitating_power_cuts_end_as_recorded() {
             let (verdict, ops) = board.boot();
             assert_eq!(point["boot"] == 1, verdict.is_ok(), "{place}: {verdict:?}");
             assert_eq!(point["ops2"], ops.len(), "{place}");
-            assert_eq!(board.wrong_areas(&fnvs(&point["fnv"])), [""; 0], "{place}");
+            let damaged = encrypted_by_offset && point["same_as_uncut"] == 0;
+            let expected = if damaged { &uncut["flash_fnv"] } else { &point["fnv"] };
+            assert_eq!(board.wrong_areas(&fnvs(expected)), [""; 0], "{place}");
+            spared += usize::from(damaged);
             points += 1;
         }
     }
-    println!("scenarios: {points} recorded power cuts");
+    println!("scenarios: {points} recorded power cuts, {spared} of them fatal to the original");
+    assert_eq!(spared, 3);
 }
 
 /// Scenarios that end otherwise without imitation.

@@ -1,11 +1,14 @@
-//! The public keys that a virtual device was built with.
+//! The keys that a virtual device was built with.
 
-use updraft_image::{Digest, KeyError, PublicKey, PureCheck, Software, Verifier};
+use updraft_image::{Digest, KeyError, KeyUnwrap, PublicKey, PureCheck, Software, Verifier};
 
-/// A ring of owned keys. A ring without keys is a bootloader that asks for no signature.
+use crate::PrivateKey;
+
+/// A ring of owned public keys, and perhaps a private one. A ring without public keys is a bootloader that asks for no signature.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     keys: Vec<Vec<u8>>,
+    private: Option<PrivateKey>,
 }
 
 impl Keys {
@@ -19,7 +22,12 @@ impl Keys {
         for key in &keys {
             PublicKey::from_der(key)?;
         }
-        Ok(Self { keys })
+        Ok(Self { keys, private: None })
+    }
+
+    /// The same with a private key for encrypted images.
+    pub fn with_private_key(self, key: PrivateKey) -> Self {
+        Self { private: Some(key), ..self }
     }
 }
 
@@ -56,5 +64,9 @@ impl Verifier for Keys {
     fn verify_pure(&mut self, index: usize, signature: &[u8; 64]) -> Option<Pure> {
         let key = self.key(index)?;
         Software::new(&[key]).verify_pure(0, signature).map(Pure)
+    }
+
+    fn private_key(&mut self) -> Option<&mut dyn KeyUnwrap> {
+        self.private.as_mut().map(|key| key as &mut dyn KeyUnwrap)
     }
 }

@@ -1,0 +1,208 @@
+//! The content keys of encrypted images that change places.
+//!
+//! Plaintext is nowhere but in the primary slot: what enters it passes through the cipher of the
+//! incoming image, what leaves it through that of the outgoing one. The keys are found through the
+//! images' headers and TLVs, which a swap takes apart; so both are saved with the record of the
+//! swap, and found there again after a power cut. Source: MCUboot `docs/encrypted_images.md` and
+//! `boot/bootutil/src/encrypted.c`.
+
+use updraft_flash::{FlashMap, TrailerAccess};
+use updraft_image::{
+    BodyCipher, ContentKey, Header, HeaderError, KeySlot, KeyUnwrap, Refusal, SavedKey, Source,
+    TrailerKeys, Verifier, WrappedKey,
+};
+
+use crate::outcome::Step;
+use crate::slots::Slot;
+use crate::{BootError, Place, Slots};
+
+/// What is known of one image's key.
+#[derive(Debug, Default)]
+struct Secret {
+    saved: Option<SavedKey>,
+    cipher: Option<BodyCipher>,
+}
+
+/// The content keys of the two images that an installation deals with. Wiped when dropped.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    outgoing: Secret,
+    incoming: Secret,
+}
+
+/// What happens to the bytes of an image while they are copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Through<'c> {
+    cipher: Option<&'c BodyCipher>,
+    at: u32,
+}
+
+impl Through<'_> {
+    /// Nothing.
+    pub(crate) const NOTHING: Self = Self { cipher: None, at: 0 };
+
+    /// Does it to `piece`, which lies `offset` bytes behind the first one copied.
+    pub(crate) fn apply(&self, offset: u32, piece: &mut [u8]) {
+        if let Some(cipher) = self.cipher {
+            cipher.apply(self.at.saturating_add(offset), piece);
+        }
+    }
+}
+
+impl Secret {
+    /// The key of the image in `slot`, if it is encrypted.
+    fn of_image<M: FlashMap>(
+        map: &mut M,
+        slot: &Slot,
+        key: &mut dyn KeyUnwrap,
+    ) -> Result<Self, Refusal<M::Error>> {
+        let Ok(header) = slot.head(map).map_err(Refusal::Read)?.header() else {
+            return Ok(Self::default());
+        };
+        Self::of_source(&mut slot.source(map), &header, slot.trailer.layout().keys(), key)
+    }
+
+    /// The key of the image in `source`, of which `keep` is to be saved.
+    fn of_source<S: Source>(
+        source: &mut S,
+        header: &Header,
+        keep: Option<TrailerKeys>,
+        key: &mut dyn KeyUnwrap,
+    ) -> Result<Self, Refusal<S::Error>> {
+        let wrapped = WrappedKey::find(source, header, key.format())?;
+        let Some(wrapped) = wrapped else { return Ok(Self::default()) };
+        let content = wrapped.unwrap(key).map_err(Refusal::ContentKey)?;
+        let secret = Self::new(&content, header).map_err(Refusal::Header)?;
+        let saved = keep.map(|keep| keep.save(&wrapped, &content));
+        Ok(Self { saved, ..secret })
+    }
+
+    fn new(key: &ContentKey, header: &Header) -> Result<Self, HeaderError> {
+        Ok(Self { saved: None, cipher: Some(BodyCipher::new(key, header)?) })
+    }
+}
+
+impl Secrets {
+    /// The keys of the images in the slots; of the incoming one alone, if the other will not be
+    /// kept.
+    pub(crate) fn of_images<M: FlashMap, V: Verifier>(
+        map: &mut M,
+        verifier: &mut V,
+        slots: &Slots,
+        keeps_outgoing: bool,
+    ) -> Result<Self, Refusal<M::Error>> {
+        let Some(key) = verifier.private_key() else { return Ok(Self::default()) };
+        let incoming = Secret::of_image(map, &slots.secondary, key)?;
+        let outgoing = match keeps_outgoing {
+            true => Secret::of_image(map, &slots.primary, key)?,
+            false => Secret::default(),
+        };
+        Ok(Self { outgoing, incoming })
+    }
+
+    /// The key of an image in `source` that is brought in without a record.
+    pub(crate) fn of_source<S: Source, V: Verifier>(
+        source: &mut S,
+        header: &Header,
+        verifier: &mut V,
+    ) -> Result<Self, Refusal<S::Error>> {
+        let Some(key) = verifier.private_key() else { return Ok(Self::default()) };
+        let incoming = Secret::of_source(source, header, None, key)?;
+        Ok(Self { incoming, ..Self::default() })
+    }
+
+    /// The keys that were saved in `trailer` when the swap began. `headers` are the places where
+    /// the headers of the outgoing and of the incoming image are now.
+    pub(crate) fn of_record<M: FlashMap, V: Verifier>(
+        map: &mut M,
+        verifier: &mut V,
+        trailer: &TrailerAccess,
+        headers: [Place; 2],
+    ) -> Step<Self, M> {
+        let (Some(keep), Some(key)) = (trailer.layout().keys(), verifier.private_key()) else {
+            return Ok(Self::default());
+        };
+        let mut restore = |slot, place: Place| -> Step<Secret, M> {
+            let saved = trailer.read_key(map, slot).map_err(BootError::Flash)?;
+            let Some(saved) = saved else { return Ok(Secret::default()) };
+            let content = keep.restore(&saved, key).map_err(BootError::ContentKey)?;
+            let mut bytes = [0; Header::SIZE];
+            map.read(place.area, place.offset, &mut bytes).map_err(BootError::Flash)?;
+            // Without a header nobody knows what of the image is to be encrypted.
+            let header = Header::parse(&bytes).map_err(|_| BootError::BadStatus)?;
+            let secret = Secret::new(&content, &header).map_err(|_| BootError::BadStatus)?;
+            Ok(Secret { saved: Some(saved), ..secret })
+        };
+        let [outgoing, incoming] = headers;
+        Ok(Self {
+            outgoing: restore(KeySlot::Primary, outgoing)?,
+            incoming: restore(KeySlot::Secondary, incoming)?,
+        })
+    }
+
+    /// What happens to the outgoing image from its offset `at` on when it leaves the primary slot.
+    pub(crate) fn outgoing(&self, at: u32) -> Through<'_> {
+        Through { cipher: self.outgoing.cipher.as_ref(), at }
+    }
+
+    /// What happens to the incoming image from its offset `at` on when it enters the primary slot.
+    pub(crate) fn incoming(&self, at: u32) -> Through<'_> {
+        Through { cipher: self.incoming.cipher.as_ref(), at }
+    }
+
+    /// The incoming image in `source` as plaintext.
+    pub(crate) fn read_through<S: Source>(&self, source: S) -> Deciphered<'_, S> {
+        Deciphered { source, through: self.incoming(0) }
+    }
+
+    fn saved(&self) -> [(KeySlot, Option<&SavedKey>); 2] {
+        [
+            (KeySlot::Primary, self.outgoing.saved.as_ref()),
+            (KeySlot::Secondary, self.incoming.saved.as_ref()),
+        ]
+    }
+
+    /// Saves both keys in `trailer`, where that has room for them.
+    pub(crate) fn write<M: FlashMap>(
+        &self,
+        map: &mut M,
+        trailer: &TrailerAccess,
+    ) -> Result<(), M::Error> {
+        self.saved().into_iter().try_for_each(|(slot, key)| trailer.write_key(map, slot, key))
+    }
+
+    /// Whether `trailer` has these keys.
+    pub(crate) fn are_in<M: FlashMap>(
+        &self,
+        map: &mut M,
+        trailer: &TrailerAccess,
+    ) -> Result<bool, M::Error> {
+        for (slot, key) in self.saved() {
+            let saved = trailer.read_key(map, slot)?;
+            if saved.as_ref().map(SavedKey::as_bytes) != key.map(SavedKey::as_bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// An image as it will be once it has been copied.
+pub(crate) struct Deciphered<'c, S> {
+    source: S,
+    through: Through<'c>,
+}
+
+impl<S: Source> Source for Deciphered<'_, S> {
+    type Error = S::Error;
+
+    fn size(&self) -> u32 {
+        self.source.size()
+    }
+
+    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), S::Error> {
+        self.source.read(offset, buf)?;
+        self.through.apply(offset, buf);
+        Ok(())
+    }
+}
