@@ -10,6 +10,10 @@
 //!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove, SwapOffset
 //!   start       check what is there now, tell where      Boot, or BootError
 //! ```
+//! Updates may be encrypted: the verifier then has a private key
+//! ([`Verifier::private_key`](updraft_image::Verifier::private_key)), and what the copies pass
+//! through on the way is in [`Secrets`].
+//!
 //! Other ways to run images have loaders of their own: [`EqualSlots`] (direct-XIP and RAM-load),
 //! [`SingleSlot`], [`FirmwareLoader`]. [`factory`] is a policy for boards that can be rolled back to
 //! the image that they left the factory with.
@@ -59,10 +63,13 @@
 //! | equal slots with revert: image on its first start | marked, then validated | validated, then marked |
 //! | RAM-load with revert: security counter | raised before the image is confirmed | after |
 //! | RAM-load: image that ends where another begins | refused | accepted |
+//! | running image encrypted for another device | hangs | [`Event::CannotEncrypt`]; it stays, and the request is cleared |
+//! | record of an older swap of images just as large | its keys are used | the keys are compared, and the record is made again |
 //! | no image at all in the slots of a further image | nothing boots, nothing is upgraded | the others do |
 //!
 //! The missing status record is noticed in either case, and in neither is the header of an image
-//! that is being swapped out by offset looked for where the other one is, nor does a bootstrap by
+//! that is being swapped out by offset looked for where the other one is (which costs the original
+//! an old image that is encrypted), nor does a bootstrap by
 //! offset copy from any place but the image's. [`updraft_image::validate`] lists what it
 //! refuses in addition.
 #![no_std]

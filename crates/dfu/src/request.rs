@@ -4,8 +4,8 @@ use updraft_flash::{
     AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
 };
 use updraft_image::{
-    Flag, Header, HeaderError, Magic, Rules, Source, Strictness, SwapInfo, SwapType, TornFlags,
-    TrailerState, Validated, Verifier, validate,
+    Decrypted, Flag, Flags, Header, HeaderError, Magic, Rules, Source, Strictness, SwapInfo,
+    SwapType, TornFlags, TrailerState, Validated, Verifier, validate, validate_sealed,
 };
 
 use crate::DfuError;
@@ -93,7 +93,9 @@ impl Dfu {
         self.config.trailers.update_start(map, self.config.slots.secondary)
     }
 
-    /// Verifies the update in the secondary slot as the bootloader will.
+    /// Verifies the update in the secondary slot as the bootloader will. Of an encrypted one the
+    /// body can only be verified with the device's private key; without it, that its hash was
+    /// signed has to do.
     pub fn verify<M: FlashMap, V: Verifier>(
         &self,
         map: &mut M,
@@ -110,7 +112,16 @@ impl Dfu {
             }
         }
         let mut slot = SlotSource::at(map, area, start);
-        validate(&mut slot, &header, &self.config.rules, verifier).map_err(DfuError::Refused)
+        let rules = &self.config.rules;
+        let validated = if !header.flags.intersects(Flags::ENCRYPTED) {
+            validate(&mut slot, &header, rules, verifier)
+        } else if let Some(key) = verifier.private_key() {
+            Decrypted::open(slot, &header, key)
+                .and_then(|mut image| validate(&mut image, &header, rules, verifier))
+        } else {
+            validate_sealed(&mut slot, &header, rules, verifier)
+        };
+        validated.map_err(DfuError::Refused)
     }
 
     /// Verifies the image in the secondary slot and asks the bootloader to boot it.

@@ -55,7 +55,9 @@ pub use trailer::{
     Flag, Magic, SwapInfo, SwapType, TornFlags, TrailerLayout, TrailerState, align_down, align_up,
     magic_bytes,
 };
-pub use validate::{BoardIds, Refusal, Rules, Signed, Strictness, Validated, image_hash, validate};
+pub use validate::{
+    BoardIds, Refusal, Rules, Signed, Strictness, Validated, image_hash, validate, validate_sealed,
+};
 #[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
 pub use verifier::Software;
 pub use verifier::{HashOnly, PureCheck, Verifier, WithPrivateKey};

@@ -332,6 +332,41 @@ pub fn validate<S: Source, V: Verifier>(
         return Err(Refusal::Header(HeaderError::HeaderSize { hdr_size }));
     }
     let hash = image_hash(source, header, rules.hash)?;
+    walk(source, header, rules, verifier, hash)
+}
+
+/// Checks an encrypted image whose content key nobody here can unwrap: everything but that its
+/// body is the one that was hashed. An application without the private key uses it; what it
+/// returns never [stands](Validated::stands).
+pub fn validate_sealed<S: Source, V: Verifier>(
+    source: &mut S,
+    header: &Header,
+    rules: &Rules,
+    verifier: &mut V,
+) -> Result<Validated, Refusal<S::Error>> {
+    header.check(source.size(), rules.supported).map_err(Refusal::Header)?;
+    if rules.signed == Signed::Image && verifier.demands_signature() {
+        return Err(Refusal::ContentKey(UnwrapError::NoPrivateKey));
+    }
+    let expected = rules.hash;
+    let mut tlvs = TlvArea::open(source, header)?.iter();
+    let entry = tlvs.find(source, expected.tlv())?.ok_or(Refusal::NoHash { expected })?;
+    let claimed = Payload::read(source, &entry)?;
+    let claimed = Digest::from_slice(expected, claimed.bytes());
+    let claimed = claimed.ok_or(Refusal::TlvLength { entry })?;
+    let validated = walk(source, header, rules, verifier, claimed)?;
+    Ok(Validated { decision: Decision::NO, ..validated })
+}
+
+/// Walks the TLVs of an image whose content has the hash `hash`.
+fn walk<S: Source, V: Verifier>(
+    source: &mut S,
+    header: &Header,
+    rules: &Rules,
+    verifier: &mut V,
+    hash: Digest,
+) -> Result<Validated, Refusal<S::Error>> {
+    let strict = rules.strictness == Strictness::Strict;
     let area = TlvArea::open(source, header)?;
     // A payload that nobody reads may claim to reach past the slot's end.
     let max = match rules.max_size {

@@ -23,9 +23,6 @@ pub enum UnplayableBoard {
     /// The board exchanges other units than sectors.
     #[error("virtual devices cannot do logical sectors yet; leave `logical_sector` out")]
     LogicalSectors,
-    /// The board's images are encrypted.
-    #[error("virtual devices cannot do encrypted images yet; leave `[boot.encryption]` out")]
-    Encryption,
     /// The board lacks a slot.
     #[error("the board has no {0} slot")]
     NoSlot(&'static str),
@@ -53,9 +50,6 @@ impl Loader {
     pub fn new(board: &Board) -> Result<Self, UnplayableBoard> {
         if board.boot().logical_sector.is_some() {
             return Err(UnplayableBoard::LogicalSectors);
-        }
-        if board.boot().encryption.is_some() {
-            return Err(UnplayableBoard::Encryption);
         }
         let mode = match board.mode() {
             UpgradeMode::DirectXip => Mode::InPlace(InPlace { revert: false }),

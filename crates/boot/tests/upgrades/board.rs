@@ -7,9 +7,11 @@ use updraft_boot::{
     SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotPair, SlotSource, TrailerAccess};
+use updraft_image::encryption::{AesKeyWrap, BodyCipher};
 use updraft_image::{
-    Digest, Flag, HashKind, HashOnly, Header, Magic, Rules, Source, SwapInfo, SwapType, TlvArea,
-    TlvKind, TlvType, TlvWriter, TrailerLayout, UpgradeMode, Version, align_up,
+    ContentKey, Digest, Flag, Flags, HashKind, HashOnly, Header, Magic, Rules, Source, SwapInfo,
+    SwapType, TlvArea, TlvKind, TlvType, TlvWriter, TrailerKeys, TrailerLayout, UpgradeMode,
+    Version, WithPrivateKey, align_up,
 };
 use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
 
@@ -68,6 +70,9 @@ impl Board {
     /// The same with a bootloader that is configured otherwise.
     pub fn configured(shape: Shape, configure: impl FnOnce(&mut Config)) -> Self {
         let Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased } = shape;
+        let slots = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
+        let mut config = Config { max_align, max_sectors, ..Config::new(slots, Rules::default()) };
+        configure(&mut config);
         let [primary, secondary] = sectors.map(|count| count * sector);
         let spec =
             DeviceSpec { erased, ..DeviceSpec::nor(sectors.iter().sum(), sector, write_size) };
@@ -76,17 +81,23 @@ impl Board {
         let trailer = |area, size| {
             let mode = strategy.mode();
             let layout = TrailerLayout::new(size, mode, max_sectors, write_size, max_align);
+            let layout = layout.and_then(|layout| layout.with_keys(config.keys));
             TrailerAccess::new(area, layout.expect("the slot holds a trailer"))
         };
-        let slots = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
-        let mut config = Config { max_align, max_sectors, ..Config::new(slots, Rules::default()) };
-        configure(&mut config);
         Self {
             flash: SimFlash::new(vec![spec], table),
             loader: Bootloader::new(config, strategy),
             primary: trailer(PRIMARY, primary),
             secondary: trailer(SECONDARY, secondary),
         }
+    }
+
+    /// A board that takes encrypted images, and keeps `keys` of them in its trailers.
+    pub fn decrypting(shape: Shape, keys: TrailerKeys) -> Self {
+        Self::configured(shape, |config| {
+            config.keys = Some(keys);
+            config.rules.supported = Flags::ENCRYPTED_AES128;
+        })
     }
 
     /// The largest image that the board takes, in bytes.
@@ -184,8 +195,9 @@ impl Board {
     pub fn boot_reporting(&mut self) -> (Result<Boot, BootError<FlashFault>>, Vec<Report>) {
         let mut events = Vec::new();
         let hooks = |_: u8, event: Report| events.push(event);
-        let boot =
-            self.loader.boot(&mut Platform::new(&mut self.flash, HashOnly).with_hooks(hooks));
+        let verifier = WithPrivateKey::new(HashOnly, wrapping());
+        let mut platform = Platform::new(&mut self.flash, verifier).with_hooks(hooks);
+        let boot = self.loader.boot(&mut platform);
         (boot, events)
     }
 
@@ -206,15 +218,71 @@ pub fn image(major: u8, size: u32) -> Vec<u8> {
     image_with(major, size, &[])
 }
 
+/// An image as it runs, and as it is uploaded.
+#[derive(Clone)]
+pub struct Firmware {
+    pub plain: Vec<u8>,
+    pub uploaded: Vec<u8>,
+}
+
+impl Firmware {
+    /// An image that is not encrypted.
+    pub fn plain(major: u8, size: u32) -> Self {
+        let plain = image(major, size);
+        Self { uploaded: plain.clone(), plain }
+    }
+
+    /// An image that is encrypted for the boards of these tests, with a key of its own.
+    pub fn encrypted(major: u8, size: u32) -> Self {
+        Self::wrapped_by(&wrapping(), major, size)
+    }
+
+    /// The same for another board.
+    pub fn wrapped_by(wrapping: &AesKeyWrap, major: u8, size: u32) -> Self {
+        let key = content_key(major);
+        let wrapped = wrapping.seal(&key).expect("keys of the same length");
+        let payload = (TlvType::ENCKW, wrapped.as_bytes().to_vec());
+        let plain = build(major, size, Flags::ENCRYPTED_AES128, &[], &[payload]);
+        let bytes: &[u8; Header::SIZE] = plain.first_chunk().expect("a header");
+        let header = Header::parse(bytes).expect("a header");
+        let cipher = BodyCipher::new(&key, &header).expect("a body");
+        let mut uploaded = plain.clone();
+        cipher.apply(0, &mut uploaded);
+        Self { plain, uploaded }
+    }
+}
+
+/// The private key of the boards of these tests.
+pub fn wrapping() -> AesKeyWrap {
+    AesKeyWrap::from_slice(&[0x4b; 16]).expect("16 bytes")
+}
+
+/// The content key of version `major`.
+pub fn content_key(major: u8) -> ContentKey {
+    ContentKey::from_slice(&[0xc0 + major; 16]).expect("16 bytes")
+}
+
 /// The same with protected TLVs.
 pub fn image_with(major: u8, size: u32, protected: &[(TlvType, Vec<u8>)]) -> Vec<u8> {
+    build(major, size, Flags::default(), protected, &[])
+}
+
+fn build(
+    major: u8,
+    size: u32,
+    flags: Flags,
+    protected: &[(TlvType, Vec<u8>)],
+    unprotected: &[(TlvType, Vec<u8>)],
+) -> Vec<u8> {
     let mut buf = [0; 128];
     let mut area = TlvWriter::new(TlvKind::Protected, &mut buf).unwrap();
     protected.iter().for_each(|(kind, payload)| area.push(*kind, payload).unwrap());
     let protected = if protected.is_empty() { &[] } else { area.finish() };
-    const TLVS: u32 = 4 + 4 + 32;
-    let around = Header::SIZE as u32 + protected.len() as u32 + TLVS;
+    let others: usize = unprotected.iter().map(|(_, payload)| 4 + payload.len()).sum();
+    let tlvs = 4 + 4 + 32 + others as u32;
+    let around = Header::SIZE as u32 + protected.len() as u32 + tlvs;
     let header = Header {
+        flags,
         hdr_size: Header::SIZE as u16,
         protect_tlv_size: protected.len() as u16,
         img_size: size.checked_sub(around).expect("room for an image"),
@@ -226,9 +294,10 @@ pub fn image_with(major: u8, size: u32, protected: &[(TlvType, Vec<u8>)]) -> Vec
     image.extend((0..header.img_size).map(byte));
     image.extend(protected);
     let digest = Digest::of(HashKind::Sha256, &image);
-    let mut buf = [0; TLVS as usize];
+    let mut buf = [0; 128];
     let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();
     tlvs.push(TlvType::SHA256, digest.as_bytes()).unwrap();
+    unprotected.iter().for_each(|(kind, payload)| tlvs.push(*kind, payload).unwrap());
     image.extend(tlvs.finish());
     image
 }

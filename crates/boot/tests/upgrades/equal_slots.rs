@@ -1,14 +1,17 @@
 //! Images that run from either slot, or from RAM; one slot; a loader beside the application.
 
-use crate::board::{FlashFault, PRIMARY, Report, SECONDARY, image};
+use crate::board::{
+    Firmware, FlashFault, PRIMARY, Report, SECONDARY, content_key, image, wrapping,
+};
 use updraft_boot::{
     Boot, BootError, Config, EqualSlots, Event, FirmwareLoader, InPlace, InRam, LoadRegion,
     Platform, SingleSlot, Validate,
 };
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
+use updraft_image::encryption::BodyCipher;
 use updraft_image::{
     Digest, Flag, Flags, HashKind, HashOnly, Header, Magic, Refusal, Rules, TlvKind, TlvType,
-    TlvWriter, UpgradeMode, Version,
+    TlvWriter, UpgradeMode, Version, WithPrivateKey,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash, Torn};
 
@@ -183,22 +186,79 @@ fn every_cut_of_a_trial_or_a_request_ends_in_one_of_its_ends() {
 
 /// An image that is loaded to `address`.
 fn loadable(version: u8, address: u32, size: u32) -> Vec<u8> {
+    loadable_with(version, address, size, Flags::default(), &[])
+}
+
+fn loadable_with(
+    version: u8,
+    address: u32,
+    size: u32,
+    flags: Flags,
+    others: &[(TlvType, &[u8])],
+) -> Vec<u8> {
+    let len: usize = others.iter().map(|(_, payload)| 4 + payload.len()).sum();
     let header = Header {
         load_addr: address,
         hdr_size: Header::SIZE as u16,
-        img_size: size - Header::SIZE as u32 - 40,
-        flags: Flags::RAM_LOAD,
+        img_size: size - Header::SIZE as u32 - 40 - len as u32,
+        flags: flags | Flags::RAM_LOAD,
         version: Version::new(version, 0, 0, 0),
         ..Header::default()
     };
     let mut image = header.emit().to_vec();
     image.resize(Header::SIZE + header.img_size as usize, version);
     let digest = Digest::of(HashKind::Sha256, &image);
-    let mut buf = [0; 64];
+    let mut buf = [0; 128];
     let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();
     tlvs.push(TlvType::SHA256, digest.as_bytes()).unwrap();
+    others.iter().for_each(|(kind, payload)| tlvs.push(*kind, payload).unwrap());
     image.extend(tlvs.finish());
     image
+}
+
+/// An image that is loaded to the beginning of the memory, as it runs and as it is uploaded.
+fn loadable_encrypted(version: u8, size: u32) -> [Vec<u8>; 2] {
+    let key = content_key(version);
+    let wrapped = wrapping().seal(&key).unwrap();
+    let tlv = (TlvType::ENCKW, wrapped.as_bytes());
+    let plain = loadable_with(version, RAM, size, Flags::ENCRYPTED_AES128, &[tlv]);
+    let mut uploaded = plain.clone();
+    let header = Header::parse(plain.first_chunk::<{ Header::SIZE }>().unwrap()).unwrap();
+    BodyCipher::new(&key, &header).unwrap().apply(0, &mut uploaded);
+    [plain, uploaded]
+}
+
+#[test]
+fn an_encrypted_image_is_decrypted_in_memory() {
+    let mut flash = flash();
+    let [plain, uploaded] = loadable_encrypted(2, 1200);
+    let [_, mut damaged] = loadable_encrypted(3, 1000);
+    damaged[400] ^= 1;
+    flash.load(PRIMARY, 0, &uploaded).unwrap();
+    flash.load(SECONDARY, 0, &damaged).unwrap();
+    let mut config = config();
+    config.rules.supported = Flags::ENCRYPTED_AES128;
+    let mut ram = vec![0; 2048];
+    let region = LoadRegion { address: RAM, bytes: &mut ram };
+    let verifier = WithPrivateKey::new(HashOnly, wrapping());
+    let mut loader = EqualSlots::new(config, InRam::new(region, false));
+    let boot = loader.boot(&mut Platform::new(&mut flash, verifier)).unwrap();
+    assert_eq!((boot.area, boot.header.version.major), (PRIMARY, 2));
+    assert_eq!(ram[..1200], plain);
+    assert!(ram[1200..].iter().all(|byte| *byte == 0), "wiped");
+}
+
+#[test]
+fn an_encrypted_image_cannot_run_from_its_slot() {
+    let mut flash = flash();
+    flash.load(PRIMARY, 0, &image(1, 1000)).unwrap();
+    flash.load(SECONDARY, 0, &Firmware::encrypted(2, 1000).uploaded).unwrap();
+    let mut config = config();
+    config.rules.supported = Flags::ENCRYPTED_AES128;
+    let verifier = WithPrivateKey::new(HashOnly, wrapping());
+    let mut loader = EqualSlots::new(config, InPlace { revert: false });
+    let boot = loader.boot(&mut Platform::new(&mut flash, verifier)).unwrap();
+    assert_eq!(boot.header.version.major, 1);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod any_sequence;
 mod board;
 mod counters;
+mod encrypted;
 mod equal_slots;
 mod factory;
 mod faults;

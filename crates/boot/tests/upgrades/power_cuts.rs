@@ -1,8 +1,8 @@
 //! Power cuts at every operation, torn in every way, and cuts during the recovery.
 
-use crate::board::{Board, PRIMARY, SECONDARY, Shape, image};
+use crate::board::{Board, Firmware, PRIMARY, SECONDARY, Shape};
 use updraft_boot::{AnyStrategy, Overwrite, Strategy, SwapMove, SwapOffset};
-use updraft_image::SwapType;
+use updraft_image::{KeyLength, SwapType, TlvType, TrailerKeys, WrapFormat};
 use updraft_sim::flash::{OpKind, Torn};
 
 const CLASSES: [Torn; 6] =
@@ -83,8 +83,8 @@ fn overwrites() -> impl Iterator<Item = Shape> {
 struct Story {
     shape: Shape,
     start: Board,
-    old: Vec<u8>,
-    new: Vec<u8>,
+    old: Firmware,
+    new: Firmware,
     swap: SwapType,
 }
 
@@ -92,16 +92,30 @@ impl Story {
     /// A device that has been upgraded before, so that old trailers lie about, and is asked to
     /// upgrade to an image of `part` per cent of the largest size; for a revert it has, and
     /// nobody confirmed.
-    fn new(shape: Shape, swap: SwapType, [old_part, new_part]: [u32; 2]) -> Self {
-        let mut start = Board::new(shape);
+    fn new(shape: Shape, swap: SwapType, parts: [u32; 2]) -> Self {
+        Self::on(Board::new(shape), shape, swap, parts, Firmware::plain)
+    }
+
+    /// The same with encrypted images.
+    fn encrypted(shape: Shape, swap: SwapType, parts: [u32; 2], keys: TrailerKeys) -> Self {
+        Self::on(Board::decrypting(shape, keys), shape, swap, parts, Firmware::encrypted)
+    }
+
+    fn on(
+        mut start: Board,
+        shape: Shape,
+        swap: SwapType,
+        [old_part, new_part]: [u32; 2],
+        firmware: fn(u8, u32) -> Firmware,
+    ) -> Self {
         let max = start.max_image_size();
-        let sized = |major, part: u32| image(major, (max * part / 100).max(80));
+        let sized = |major, part: u32| firmware(major, (max * part / 100).max(108));
         let [first, old, new] = [sized(1, 40), sized(2, old_part), sized(3, new_part)];
-        start.program(&first);
-        start.upload(&old).unwrap();
+        start.program(&first.plain);
+        start.upload(&old.uploaded).unwrap();
         assert!(start.request(SwapType::Permanent).unwrap());
         assert_eq!(start.boot().unwrap().header.version.major, 2, "{shape:?}");
-        start.upload(&new).unwrap();
+        start.upload(&new.uploaded).unwrap();
         let request = if swap == SwapType::Revert { SwapType::Test } else { swap };
         assert!(start.request(request).unwrap());
         if swap == SwapType::Revert {
@@ -127,7 +141,7 @@ impl Story {
         let slot = |board: &Board, area, image: &[u8]| board.flash.bytes(area).starts_with(image);
         let running_new = major == 3;
         let image = if running_new { &self.new } else { &self.old };
-        assert!(slot(&board, PRIMARY, image), "{}: the primary slot", place());
+        assert!(slot(&board, PRIMARY, &image.plain), "{}: the primary slot", place());
         match self.swap {
             SwapType::Revert => assert!(!running_new, "{}: not reverted", place()),
             // A torn end of the swap counts as its end, and the next boot reverts.
@@ -135,7 +149,7 @@ impl Story {
             _ => assert!(running_new, "{}: version {major}", place()),
         }
         if self.swaps() && running_new {
-            assert!(slot(&board, SECONDARY, &self.old), "{}: the old image", place());
+            assert!(slot(&board, SECONDARY, &self.old.uploaded), "{}: the old image", place());
         }
         if self.swap == SwapType::Test && self.swaps() && running_new {
             let mut confirmed = board.clone();
@@ -256,6 +270,32 @@ fn overwrite_survives_every_cut() {
     }
 }
 
+/// Encrypted images come out of every cut as they went in: the old one is in the secondary slot
+/// just as it was uploaded, whatever the trailer keeps of the keys.
+#[test]
+fn encrypted_images_survive_every_cut() {
+    let format = WrapFormat::new(TlvType::ENCKW, KeyLength::Aes128).unwrap();
+    let kept = [TrailerKeys::Plain(KeyLength::Aes128), TrailerKeys::Wrapped(format)];
+    let mut stories = Vec::new();
+    for (at, shape) in swapping_shapes().enumerate().filter(|(_, shape)| has_room(shape)) {
+        let swaps = [SwapType::Test, SwapType::Permanent, SwapType::Revert];
+        let parts = [[70, 45], [33, 100], [60, 60]];
+        for (swap, parts) in swaps.into_iter().zip(parts) {
+            stories.push(Story::encrypted(shape, swap, parts, kept[at % 2]));
+        }
+    }
+    for shape in overwrites() {
+        stories.push(Story::encrypted(shape, SwapType::Permanent, [100, 70], kept[0]));
+    }
+    let cuts: Vec<_> = stories.iter().map(Story::sweep).collect();
+    println!("encrypted: {} stories, {} cuts", cuts.len(), cuts.iter().sum::<usize>());
+}
+
+/// Whether the trailer has room for keys.
+fn has_room(shape: &Shape) -> bool {
+    shape.sectors[0] * shape.sector > 3 * 1024
+}
+
 /// The request is erased when the swap has been recorded. Whatever a cut leaves of it, it is not
 /// read again: a permanent upgrade does not become a test, nor a revert an upgrade.
 #[test]
@@ -297,7 +337,7 @@ fn a_cut_request_or_confirmation_is_decided_once() {
                 {
                     let place = || format!("{shape:?}, {swap:?} requested, write {n} {torn:?}");
                     let mut board = test.start.clone();
-                    board.upload(&test.new).unwrap();
+                    board.upload(&test.new.uploaded).unwrap();
                     board.flash.supply().cut_at(n, torn);
                     assert!(board.request(swap).is_err(), "{}", place());
                     board.flash.supply().power_on();

@@ -2,8 +2,10 @@
 
 use updraft_dfu::{Config, Dfu};
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerFormat};
+use updraft_image::encryption::{AesKeyWrap, BodyCipher};
 use updraft_image::{
-    Digest, HashKind, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode, Version,
+    ContentKey, Digest, Flags, HashKind, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode,
+    Version,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash};
 
@@ -57,3 +59,31 @@ pub fn image(version: Version, body_len: usize) -> Vec<u8> {
 }
 
 pub const V1: Version = Version::new(1, 0, 0, 0);
+
+/// An image that is encrypted for the device with the private key [`wrapping`], as it is uploaded.
+pub fn encrypted(body_len: usize) -> Vec<u8> {
+    let key = ContentKey::from_slice(&[0xc0; 16]).expect("16 bytes");
+    let wrapped = wrapping().seal(&key).expect("keys of the same length");
+    let header = Header {
+        hdr_size: 32,
+        img_size: body_len as u32,
+        flags: Flags::ENCRYPTED_AES128,
+        version: V1,
+        ..Header::default()
+    };
+    let mut image = header.emit().to_vec();
+    image.extend((0..body_len).map(|i| (i * 7) as u8));
+    let hash = Digest::of(HashKind::Sha256, &image);
+    BodyCipher::new(&key, &header).expect("a body").apply(0, &mut image);
+    let mut area = [0; 128];
+    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut area).expect("there is room");
+    tlvs.push(TlvType::SHA256, hash.as_bytes()).expect("there is room");
+    tlvs.push(TlvType::ENCKW, wrapped.as_bytes()).expect("there is room");
+    image.extend_from_slice(tlvs.finish());
+    image
+}
+
+/// The device's private key.
+pub fn wrapping() -> AesKeyWrap {
+    AesKeyWrap::from_slice(&[0x4b; 16]).expect("16 bytes")
+}

@@ -1,10 +1,12 @@
 //! Asking for an upgrade and confirming one. The byte checks are those that Zephyr's own tests of
 //! its MCUboot API make.
 
-use crate::common::{PRIMARY, SECONDARY, SLOT, V1, config, dfu, flash, image, with_offset};
+use crate::common::{
+    PRIMARY, SECONDARY, SLOT, V1, config, dfu, encrypted, flash, image, with_offset, wrapping,
+};
 use updraft_dfu::{Dfu, DfuError, Requested, Upgrade};
 use updraft_flash::{FlashMap, SlotPair};
-use updraft_image::{HashOnly, Refusal, SwapType, magic_bytes};
+use updraft_image::{Flags, HashOnly, Refusal, SwapType, WithPrivateKey, magic_bytes};
 use updraft_sim::flash::{SimFlash, Torn};
 
 fn with_update() -> SimFlash {
@@ -71,6 +73,40 @@ fn a_damaged_image_is_not_marked() {
     let refused = dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Permanent);
     assert!(matches!(refused, Err(DfuError::Refused(Refusal::Hash { .. }))), "{refused:?}");
     assert_eq!(flash.bytes(SECONDARY), before);
+}
+
+/// With the device's private key everything is verified; an application seldom has it, and then
+/// that the hash was signed has to do. The bootloader verifies the rest.
+#[test]
+fn an_encrypted_update_is_verified_as_far_as_the_keys_reach() {
+    let mut config = config();
+    config.rules.supported = Flags::ENCRYPTED_AES128;
+    for (damaged, with_key, marked) in [
+        (None, true, true),
+        (None, false, true),
+        (Some(2000), true, false),
+        (Some(2000), false, true),
+        // In the header, and in the TLVs behind 5000 bytes of body.
+        (Some(9), false, false),
+        (Some(5032 + 5), false, false),
+    ] {
+        let mut update = encrypted(5000);
+        if let Some(at) = damaged {
+            update[at] ^= 1;
+        }
+        let mut flash = flash(8, 0xff);
+        flash.load(SECONDARY, 0, &update).unwrap();
+        let dfu = Dfu::new(&flash, config).unwrap();
+        let mut verifier = WithPrivateKey::new(HashOnly, wrapping());
+        let requested = match with_key {
+            true => dfu.request_upgrade(&mut flash, &mut verifier, Upgrade::Test),
+            false => dfu.request_upgrade(&mut flash, &mut HashOnly, Upgrade::Test),
+        };
+        assert_eq!(requested.is_ok(), marked, "{damaged:?}, key {with_key}: {requested:?}");
+        if let (Ok(Requested::Marked(validated)), false) = (requested, with_key) {
+            assert!(!validated.stands(), "not to be booted on this evidence");
+        }
+    }
 }
 
 #[test]
