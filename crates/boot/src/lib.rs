@@ -52,6 +52,7 @@
 //! | bootstrap on request of a test | will be "reverted" to itself | confirmed |
 //! | first of several images bootstrapped while another is upgraded | not done | done |
 //! | secondary slot written in wider units: its trailer reaches further down | and is erased over the largest images | it ends where the primary's would |
+//! | swap-offset: revert interrupted after the first of its steps | asked for anew; one more cut there, and nothing may boot | goes on |
 //! | swap-offset: image to revert to replaced by an upload | brought in from the wrong place; nothing boots | image under test stays |
 //! | primary slot that cannot be read while its image is checked | counts as damaged: replaced, or no downgrade any more | the boot fails, and is tried again |
 //! | recorded swap whose image cannot be read, or that is not carried out | stands, and installs what is uploaded next | ended |

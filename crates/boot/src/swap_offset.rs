@@ -372,7 +372,7 @@ impl Strategy for SwapOffset {
     /// | 1 | no sector copied (the original: only one) | record the swap, clear the request |
     /// | 2 | | exchange |
     /// | 3 | revert | erase the secondary slot's first sector: no update begins there |
-    /// | 4 | revert, imitating | erase the secondary trailer's sectors, downwards |
+    /// | 4 | revert, imitating or not erased | erase the secondary trailer's sectors, downwards |
     /// | 5 | permanent or revert | `image_ok` in the primary trailer, unless it is there |
     fn install<M: FlashMap>(
         &self,
@@ -410,7 +410,8 @@ impl Strategy for SwapOffset {
             exchange.run(map, slots, done, secrets)?;
             if exchange.revert {
                 slots.secondary.erase(map, 0, exchange.sector)?;
-                if !slots.strict {
+                // The original may have gone on with this revert before, and have asked for it anew.
+                if !slots.strict || !slots.secondary.trailer.is_erased(map)? {
                     slots.secondary.trailer.erase(map)?;
                 }
             }

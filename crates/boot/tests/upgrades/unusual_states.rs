@@ -5,7 +5,7 @@ use updraft_boot::{
     SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector};
-use updraft_image::{Flag, HashOnly, Magic, Refusal, SwapType, TlvType, Version};
+use updraft_image::{Flag, HashOnly, Magic, Refusal, SwapInfo, SwapType, TlvType, Version};
 use updraft_sim::flash::Torn;
 
 use crate::board::{Board, FlashFault, PRIMARY, Report, SECONDARY, Shape, image, image_with};
@@ -174,6 +174,45 @@ fn an_image_that_nobody_asked_for_is_not_what_a_revert_brings_back() {
     assert_eq!(events, [Event::NothingToRevertTo]);
     assert!(board.request(SwapType::Permanent).unwrap());
     assert_eq!(version(&mut board), 3, "it can still be asked for");
+}
+
+/// The original does not count the first sector of a revert by offset: going on behind it, it asks
+/// for the revert in the secondary trailer again, and may be interrupted there.
+#[test]
+fn a_revert_that_the_original_asked_for_twice_is_finished_and_leaves_no_request() {
+    let mut tested = asked(Board::new(OFFSET), SwapType::Test);
+    assert_eq!(version(&mut tested), 2);
+    let record = tested.trailers()[0].layout().status();
+    for (asked_again, cut) in (0..=5).flat_map(|fields| (0..40).map(move |cut| (fields, cut))) {
+        let mut board = tested.clone();
+        board.flash.supply().cut_at(cut, Torn::Skip);
+        let interrupted = board.boot().is_err();
+        board.flash.supply().power_on();
+        let written = |board: &Board, index: u32| {
+            let at = record + index * OFFSET.write_size;
+            !board.flash.holds(PRIMARY, at, &[OFFSET.erased])
+        };
+        if !interrupted || !written(&board, 0) || written(&board, 1) {
+            continue;
+        }
+        let trailer = board.trailers()[1];
+        let revert = SwapInfo { swap_type: SwapType::Revert, image: 0 };
+        for field in 0..asked_again {
+            let flash = &mut board.flash;
+            let write = match field {
+                0 => trailer.write_copy_done(flash),
+                1 => trailer.write_swap_info(flash, revert),
+                2 => trailer.write_swap_size(flash, 3000),
+                3 => trailer.write_tlv_sizes(flash, [40, 40]),
+                _ => trailer.write_magic(flash),
+            };
+            write.unwrap();
+        }
+        let place = format!("cut {cut}, {asked_again} fields");
+        assert_eq!(version(&mut board), 1, "{place}");
+        assert!(board.trailers()[1].is_erased(&mut board.flash).unwrap(), "{place}");
+        assert_eq!(version(&mut board), 1, "{place}: once more");
+    }
 }
 
 #[test]
