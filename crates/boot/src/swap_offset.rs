@@ -386,7 +386,11 @@ impl Strategy for SwapOffset {
             Progress::Interrupted { .. } => {
                 let (exchange, done) = Self::interrupted(map, slots, job.swap)?;
                 let size = slots.primary.trailer.read_swap_size(map).map_err(BootError::Flash)?;
-                (exchange, done, self.record(map, slots, job.swap, [size; 2]))
+                // The images are no longer where their TLVs could be measured.
+                let info = SwapInfo { swap_type: job.swap, image: slots.image };
+                let record =
+                    SwapRecord { info, confirmed: false, swap_size: size, tlv_sizes: [0; 2] };
+                (exchange, done, record)
             }
             Progress::None | Progress::Recorded(_) => {
                 let record = self.record(map, slots, job.swap, sizes);
