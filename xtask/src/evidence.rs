@@ -20,22 +20,31 @@ pub struct Evidence<'a> {
     pub seed: u64,
     /// How long it took.
     pub took: Duration,
-    /// What came out.
+    /// What came out, line by line.
     pub figures: &'a [String],
+    /// What came out, as Markdown.
+    pub tables: &'a str,
 }
 
 impl Evidence<'_> {
     /// Writes the page.
     pub fn write(&self) -> Result<()> {
-        let Self { name, about, command, seed, took, figures } = self;
+        let Self { name, about, command, seed, took, figures, tables } = self;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let figures = match figures {
+            [] => String::new(),
+            lines => format!("\n```text\n{}\n```\n", lines.join("\n")),
+        };
+        let tables = match *tables {
+            "" => String::new(),
+            tables => format!("\n{}\n", tables.trim_end()),
+        };
         let page = format!(
             "# {name}\n\n{about}\n\n| | |\n|---|---|\n| commit | {} |\n| command | `cargo xtask \
              long --seed {seed} {name}` |\n| which runs | `{command}` |\n| cores | {cores} |\n| \
-             seed | {seed} |\n| took | {:.0} s |\n\n```text\n{}\n```\n",
+             seed | {seed} |\n| took | {:.0} s |\n{figures}{tables}",
             commit()?,
             took.as_secs_f64(),
-            figures.join("\n"),
         );
         let path = workspace::root().join("docs/evidence").join(format!("{name}.md"));
         fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))

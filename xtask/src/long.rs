@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::evidence::Evidence;
 use crate::fuzz::{self, Driver};
 use crate::mutants;
-use crate::process::{cargo, line, run as run_command, succeeds};
+use crate::process::{cargo, line, printed, run as run_command, succeeds};
 use crate::reports;
 use crate::runner::{self, Runner};
 use crate::seed;
@@ -26,6 +26,8 @@ enum Work {
     /// Tests of these packages, optimised, with `UPDRAFT_LONG` set, so that they take the whole of
     /// their matrices, and so many cases of every random test.
     Tests { packages: &'static [&'static str], cases: u32 },
+    /// An example that prints the page's tables, optimised.
+    Tables { package: &'static str, example: &'static str },
     /// All planted faults.
     Mutants,
     /// Every fuzz target for so many seconds, by libFuzzer.
@@ -38,6 +40,13 @@ const PROOFS: &[Proof] = &[
         about: "Every upgrade mode through every single cut, every torn operation and pairs of \
                 cuts, in the whole matrix of geometries and device kinds.",
         work: Work::Tests { packages: &["updraft-boot", "updraft-sim", "updraft-dfu"], cases: 512 },
+    },
+    Proof {
+        name: "explorer",
+        about: "Every upgrade mode on every kind of flash in every geometry that its board file \
+                accepts: the power fails at every operation, in every way that the operation can \
+                end, and every device has to come to what its trailers promise.",
+        work: Work::Tables { package: "updraft-sim", example: "matrix" },
     },
     Proof {
         name: "formats",
@@ -91,7 +100,14 @@ pub fn run(args: &[String]) -> Result<()> {
 
 fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
     let start = Instant::now();
+    let mut tables = String::new();
     let (command, figures) = match proof.work {
+        Work::Tables { package, example } => {
+            let args = ["run", "--release", "--package", package, "--example", example];
+            let mut command = cargo(args);
+            tables = printed(&mut command)?;
+            (line(&command), Vec::new())
+        }
         Work::Tests { packages, cases } => tests(packages, cases, seed)?,
         Work::Mutants => match mutants::all()? {
             Outcome::Passed(figure) => ("cargo xtask mutants".to_owned(), vec![figure]),
@@ -110,7 +126,8 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
     };
     let took = start.elapsed();
     let Proof { name, about, .. } = *proof;
-    Evidence { name, about, command: &command, seed, took, figures: &figures }.write()?;
+    let (command, figures, tables) = (&command, &figures, &tables);
+    Evidence { name, about, command, seed, took, figures, tables }.write()?;
     Ok(Outcome::Passed(format!("docs/evidence/{name}.md")))
 }
 

@@ -13,6 +13,7 @@ mod runner;
 mod seed;
 mod setup;
 mod steps;
+mod tables;
 mod test;
 mod workspace;
 
@@ -68,6 +69,12 @@ const COMMANDS: &[Command] = &[
         options: "",
         about: "build the crates of the chip for Cortex-M",
         run: chip::run,
+    },
+    Command {
+        name: "tables",
+        options: "",
+        about: "write the pages of docs that are made from the code",
+        run: tables::run,
     },
     Command { name: "help", options: "", about: "print this", run: help },
 ];

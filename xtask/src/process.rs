@@ -59,6 +59,21 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// What a command prints on its standard output, also if it fails: then the error is made of that.
+/// What it says on its error output goes to the terminal.
+pub fn printed(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!("`{}` failed ({})\n{text}", line(command), output.status);
+    }
+    Ok(text)
+}
+
 /// Runs a command that only matters if it fails: then all that it said is shown.
 pub fn run_quietly(command: &mut Command) -> Result<()> {
     let output = command

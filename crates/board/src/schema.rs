@@ -97,6 +97,13 @@ pub enum FlashKind {
     SelfErasingRows,
 }
 
+impl FlashKind {
+    /// The name used in board files.
+    pub fn name(self) -> &'static str {
+        self.word()
+    }
+}
+
 /// `[[flash]]`: a flash device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -170,7 +177,7 @@ impl FlashDevice {
 
     /// The name of its physics in board files.
     pub fn kind_name(&self) -> &'static str {
-        self.kind.word()
+        self.kind.name()
     }
 
     /// Its size in bytes; 0 past 4 GiB, which the loader refuses.

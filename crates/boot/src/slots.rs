@@ -2,6 +2,7 @@
 
 use updraft_flash::{
     AreaId, Fault, FlashError, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat,
+    readable,
 };
 use updraft_image::{
     Decrypted, Flags, Header, HeaderError, Refusal, Rules, SwapType, TlvArea, TlvType, TornFlags,
@@ -90,10 +91,13 @@ impl Slot {
         self.erase(map, 0, self.size)
     }
 
-    /// The bytes where the header belongs.
+    /// The bytes where the header belongs. Where cells cannot be read until they are erased, there
+    /// is a damaged header: giving up on it would keep what a cut has torn from being mended.
     pub(crate) fn head<M: FlashMap>(&self, map: &mut M) -> Result<Head, M::Error> {
         let mut bytes = [0; Header::SIZE];
-        map.read(self.area, self.start, &mut bytes)?;
+        if !readable(map.read(self.area, self.start, &mut bytes))? {
+            bytes = [Head::DAMAGED; Header::SIZE];
+        }
         Ok(Head { bytes, erased: self.erased })
     }
 
@@ -162,6 +166,10 @@ pub struct Head {
 }
 
 impl Head {
+    /// Stands for a byte that cannot be read. A header of these has no magic, is not erased and
+    /// has no flag set that counts without one.
+    const DAMAGED: u8 = 0xaa;
+
     pub(crate) fn header(&self) -> Result<Header, HeaderError> {
         Header::parse(&self.bytes)
     }

@@ -13,6 +13,7 @@ pub mod device;
 pub mod explore;
 pub mod flash;
 mod loader;
+pub mod matrix;
 mod private_key;
 mod verifier;
 

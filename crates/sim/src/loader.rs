@@ -3,10 +3,10 @@
 use updraft_board::{Board, DowngradePrevention, Role};
 use updraft_boot::factory::{Course, Press, Rollback, RollbackError};
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, Hooks, Images,
-    InPlace, Platform, SecurityCounters,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, FirmwareLoader,
+    Hooks, Images, InPlace, InRam, LoadRegion, Platform, SecurityCounters, SingleSlot, Validate,
 };
-use updraft_flash::{Error, SlotPair, TrailerFormat};
+use updraft_flash::{AreaId, Error, SlotPair, TrailerFormat};
 use updraft_image::{UpgradeMode, Verifier};
 
 use crate::flash::{SimError, SimFlash};
@@ -43,6 +43,29 @@ pub struct Loader {
 enum Mode {
     Upgrading(AnyStrategy),
     InPlace(InPlace),
+    InRam(Region),
+    SingleSlot(SingleSlot),
+    FirmwareLoader(FirmwareLoader),
+}
+
+/// Where images are loaded to.
+#[derive(Clone, Copy, Debug)]
+struct Region {
+    address: u32,
+    size: u32,
+    single_slot: bool,
+}
+
+impl Region {
+    /// Boots into memory that nothing else has used.
+    fn with_memory<T>(self, run: impl FnOnce(InRam<'_>) -> T) -> T {
+        let mut bytes = vec![0; self.size as usize];
+        let region = LoadRegion { address: self.address, bytes: &mut bytes };
+        run(match self.single_slot {
+            true => InRam::single_slot(region),
+            false => InRam::new(region, false),
+        })
+    }
 }
 
 impl Loader {
@@ -51,15 +74,28 @@ impl Loader {
         if board.boot().logical_sector.is_some() {
             return Err(UnplayableBoard::LogicalSectors);
         }
+        let config = config(board)?;
+        let validate = match config.validate_primary {
+            true => Validate::Always,
+            false => Validate::Never,
+        };
         let mode = match board.mode() {
             UpgradeMode::DirectXip => Mode::InPlace(InPlace { revert: false }),
             UpgradeMode::DirectXipRevert => Mode::InPlace(InPlace { revert: true }),
+            mode @ (UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) => {
+                let ram = board.boot().ram_load.as_ref().ok_or(UnplayableBoard::Mode(mode))?;
+                let single_slot = mode == UpgradeMode::SingleSlotRamLoad;
+                Mode::InRam(Region { address: ram.base, size: ram.size, single_slot })
+            }
+            UpgradeMode::SingleSlot => Mode::SingleSlot(SingleSlot::new(config, validate)),
+            UpgradeMode::FirmwareLoader => {
+                Mode::FirmwareLoader(FirmwareLoader::new(config, validate, true))
+            }
             mode => {
                 let strategy = AnyStrategy::new(mode).ok_or(UnplayableBoard::Mode(mode))?;
                 Mode::Upgrading(strategy)
             }
         };
-        let config = config(board)?;
         let factory = board.slot(0, Role::Factory).filter(|_| matches!(mode, Mode::Upgrading(_)));
         let rollback = factory.map(|factory| -> Result<_, UnplayableBoard> {
             let slots = slots(board, 0)?;
@@ -82,21 +118,28 @@ impl Loader {
         verifier: impl Verifier,
         event: impl FnMut(u8, Event<Error<SimError>>),
     ) -> Result<Boot, LoaderError> {
-        self.load(&mut Platform::new(flash, verifier).with_hooks(event))
+        self.load(&mut Platform::new(flash, verifier).with_hooks(event), false)
     }
 
     fn load<V: Verifier, C: SecurityCounters, H: Hooks<Error<SimError>>>(
         &self,
         platform: &mut Platform<&mut SimFlash, V, C, H>,
+        pressed: bool,
     ) -> Result<Boot, LoaderError> {
         match self.mode {
             Mode::Upgrading(strategy) => Bootloader::new(self.config, strategy).boot(platform),
             Mode::InPlace(place) => EqualSlots::new(self.config, place).boot(platform),
+            Mode::InRam(region) => {
+                region.with_memory(|ram| EqualSlots::new(self.config, ram).boot(platform))
+            }
+            Mode::SingleSlot(loader) => loader.boot(platform),
+            Mode::FirmwareLoader(loader) => loader.boot(platform, pressed),
         }
     }
 
     /// The whole boot, with the rollback to the factory image that the board may have. `pressed`
-    /// is what the button says once there is an image to start.
+    /// is what the button says once there is an image to start; it asks for the rollback, or for
+    /// the loader beside the application.
     pub fn start(
         &self,
         flash: &mut SimFlash,
@@ -106,13 +149,13 @@ impl Loader {
     ) -> Course<Error<SimError>> {
         let mut platform = Platform::new(flash, verifier).with_hooks(hooks);
         let Some(rollback) = &self.rollback else {
-            return match self.load(&mut platform) {
+            return match self.load(&mut platform, pressed) {
                 Ok(boot) => Course::Start(boot),
                 Err(error) => Course::Prompt(error),
             };
         };
         let press = if pressed { Press::Yes } else { Press::No };
-        rollback.boot(&mut platform, |platform| self.load(platform), || press)
+        rollback.boot(&mut platform, |platform| self.load(platform, false), || press)
     }
 
     /// Whether the board has a factory image to go back to.
@@ -141,7 +184,19 @@ impl Loader {
             Mode::InPlace(place) => {
                 EqualSlots::new(self.config, place).max_image_size(flash, image)
             }
+            Mode::InRam(region) => region.with_memory(|ram| {
+                let max = EqualSlots::new(self.config, ram).max_image_size(flash, image)?;
+                Ok(max.min(region.size))
+            }),
+            Mode::SingleSlot(loader) => loader.max_image_size(flash, self.area(image)?),
+            // Either of its slots may be written by somebody else.
+            Mode::FirmwareLoader(_) => Ok(self.config.rules.max_size),
         }
+    }
+
+    fn area(&self, image: u8) -> Result<AreaId, LoaderError> {
+        let pair = self.config.images.slots().iter().find(|pair| pair.image == image);
+        pair.map(|pair| pair.primary).ok_or(BootError::NoSuchImage { image })
     }
 }
 
@@ -151,6 +206,17 @@ pub(crate) fn slots(board: &Board, image: u8) -> Result<SlotPair, UnplayableBoar
     let primary = slot(Role::Primary, "primary")?.id;
     let secondary = slot(Role::Secondary, "secondary")?.id;
     Ok(SlotPair { image, primary, secondary })
+}
+
+/// The same where there may be no secondary slot; the primary one stands in for it then, and is not
+/// looked at twice.
+fn one_or_two(board: &Board, image: u8) -> Result<SlotPair, UnplayableBoard> {
+    match (board.mode(), board.slot(image, Role::Primary)) {
+        (UpgradeMode::SingleSlot | UpgradeMode::SingleSlotRamLoad, Some(primary)) => {
+            Ok(SlotPair { image, primary: primary.id, secondary: primary.id })
+        }
+        _ => slots(board, image),
+    }
 }
 
 /// How the bootloader of `board` lays trailers out.
@@ -171,7 +237,8 @@ fn config(board: &Board) -> Result<Config, UnplayableBoard> {
         DowngradePrevention::SecurityCounter => Downgrade::ByCounter,
         DowngradePrevention::None => Downgrade::Allowed,
     };
-    let pairs: Result<Vec<_>, _> = (0..board.images()).map(|image| slots(board, image)).collect();
+    let pairs: Result<Vec<_>, _> =
+        (0..board.images()).map(|image| one_or_two(board, image)).collect();
     Ok(Config {
         images: Images::new(&pairs?).ok_or(UnplayableBoard::Images(board.images()))?,
         max_align: boot.max_align,

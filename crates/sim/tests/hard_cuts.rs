@@ -2,23 +2,12 @@
 //! cannot be read, and cells that read differently from time to time.
 
 use updraft_board::{Board, Role};
-use updraft_image::{Digest, HashKind, Header, TlvKind, TlvType, TlvWriter, Version};
 use updraft_sim::device::Keys;
 use updraft_sim::explore::{Cut, Explorer, Options, Story, stories};
 use updraft_sim::flash::Torn;
 
-fn image(major: u8, size: usize) -> Vec<u8> {
-    let version = Version::new(major, 0, 0, 0);
-    let img_size = (size - 512 - 40) as u32;
-    let header = Header { hdr_size: 512, img_size, version, ..Header::default() };
-    let mut image = header.emit().to_vec();
-    image.extend((Header::SIZE..size - 40).map(|at| (at * (31 + 2 * usize::from(major))) as u8));
-    let digest = Digest::of(HashKind::Sha256, &image);
-    let mut buf = [0; 64];
-    let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut buf).unwrap();
-    tlvs.push(TlvType::SHA256, digest.as_bytes()).unwrap();
-    image.extend(tlvs.finish());
-    image
+fn image(board: &Board, major: u8, size: usize) -> Vec<u8> {
+    updraft_sim::matrix::image(board, major, size as u32).unwrap()
 }
 
 /// A built-in board that takes these images, which carry no ids.
@@ -30,7 +19,7 @@ fn board(name: &str) -> Board {
 fn told(name: &str) -> Vec<Story> {
     let board = board(name);
     let sector = board.sectors(board.slot(0, Role::Primary).unwrap())[0].size as usize;
-    let images = [image(1, 2 * sector + 700), image(2, sector + 900)];
+    let images = [image(&board, 1, 2 * sector + 700), image(&board, 2, sector + 900)];
     stories(&board, &images[0], &images[1], &Keys::unsigned()).unwrap()
 }
 

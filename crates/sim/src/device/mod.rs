@@ -24,7 +24,7 @@ use updraft_boot::factory::{Course, Line};
 use updraft_boot::{BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
 use updraft_flash::{AreaId, Error, FlashMap, SlotSource};
-use updraft_image::{Source, Version};
+use updraft_image::{Source, UpgradeMode, Version};
 
 pub use app::{BUFFERS, DATAGRAM};
 pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
@@ -72,8 +72,16 @@ pub struct Device {
 impl Device {
     /// A device of kind `board`, without power, whose bootloader trusts `keys`.
     pub fn new(board: Board, flash: SimFlash, keys: Keys) -> Result<Self, UnplayableBoard> {
+        let bootloader = Loader::new(&board)?;
+        // The application that is modelled writes updates to the secondary slot.
+        if let mode @ (UpgradeMode::SingleSlot
+        | UpgradeMode::SingleSlotRamLoad
+        | UpgradeMode::FirmwareLoader) = board.mode()
+        {
+            return Err(UnplayableBoard::Mode(mode));
+        }
         Ok(Self {
-            bootloader: Loader::new(&board)?,
+            bootloader,
             board,
             state: State::Off(flash, keys),
             button: false,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use updraft_boot::Boot;
+use updraft_boot::factory::Course;
 
 use super::story::Story;
 use crate::flash::SimFlash;
@@ -49,8 +50,16 @@ pub(super) struct Judge<'s> {
 const SETTLES_WITHIN: u32 = 2;
 
 impl Judge<'_> {
-    pub(super) fn boot(&mut self, flash: &mut SimFlash) -> Result<Boot, LoaderError> {
-        self.loader.boot(flash, &mut self.keys, |_, _| ())
+    /// Boots. `pressed` says whether somebody asks for the factory image.
+    pub(super) fn boot(
+        &mut self,
+        flash: &mut SimFlash,
+        pressed: bool,
+    ) -> Result<Boot, LoaderError> {
+        match self.loader.start(flash, &mut self.keys, |_, _| (), pressed) {
+            Course::Start(boot) | Course::StartFactory(boot) => Ok(boot),
+            Course::Prompt(error) => Err(error),
+        }
     }
 
     /// What a device comes to that has booted already.
@@ -65,8 +74,8 @@ impl Judge<'_> {
                 }
                 self.settles(&flash, Runs::Old).map_err(|why| format!("reverted, then {why}"))?;
                 let mut confirmed = booted.clone();
-                let dfu = self.story.dfu(&confirmed);
-                dfu.and_then(|dfu| dfu.confirm(&mut confirmed))
+                let confirmation = self.story.confirm(&mut confirmed, boot.area);
+                confirmation
                     .map_err(|error| format!("the new image cannot be confirmed: {error}"))?;
                 self.settles(&confirmed, Runs::New)
                     .map_err(|why| format!("confirmed, then {why}"))?;
@@ -92,7 +101,7 @@ impl Judge<'_> {
     }
 
     fn again(&mut self, flash: &mut SimFlash) -> Result<Boot, String> {
-        self.boot(flash).map_err(|error| format!("the next boot fails: {error}"))
+        self.boot(flash, false).map_err(|error| format!("the next boot fails: {error}"))
     }
 
     fn runs(&self, flash: &SimFlash, boot: &Boot) -> Result<Runs, String> {

@@ -98,6 +98,15 @@ impl Cost {
     }
 }
 
+/// What was survived of the outcomes that nobody can promise to survive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Survivors {
+    /// Power cuts.
+    pub cuts: u64,
+    /// Those after which the device came to what the story allows.
+    pub survived: u64,
+}
+
 /// A device that did not survive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -173,8 +182,8 @@ impl<'s> Explorer<'s> {
         uncut.reset_counts();
         let before = uncut.supply().time_us();
         let mut judge = self.judge();
-        let log = match act(&mut judge, &mut uncut, self.story.activity) {
-            Ok((_, log)) => log,
+        let log = match self.undisturbed(&mut judge, &mut uncut) {
+            Ok(log) => log,
             Err(why) => return self.report(Vec::new(), &Shared::new(progress), Some(why)),
         };
         let cost = Cost::of(&uncut, uncut.supply().time_us() - before);
@@ -182,25 +191,10 @@ impl<'s> Explorer<'s> {
         for depth in 1..=self.options.depth.max(1) {
             let options = Options { depth, ..self.options.clone() };
             let shared = Shared::new(progress);
-            let threads = match options.threads {
-                0 => thread::available_parallelism().map_or(1, usize::from),
-                threads => threads,
-            };
-            let workers = thread::scope(|scope| {
-                let spawn = |index| {
-                    let (log, shared, options, judge) = (&log, &shared, &options, self.judge());
-                    scope.spawn(move || {
-                        let mut worker =
-                            Worker { judge, options, shared, worst: cost, met: HashMap::new() };
-                        worker.share(log, index, threads);
-                        (worker.worst, worker.met)
-                    })
-                };
-                let threads: Vec<_> = (0..threads).map(spawn).collect();
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)))
-                    .collect::<Vec<_>>()
+            let workers = self.work(&options, &shared, |worker, share| {
+                worker.worst = cost;
+                worker.share(&log, share);
+                (worker.worst, std::mem::take(&mut worker.met))
             });
             let mut found = self.report(log.clone(), &shared, None);
             found.uncut = cost;
@@ -221,6 +215,67 @@ impl<'s> Explorer<'s> {
             }
         }
         report.unwrap_or_else(|| self.report(Vec::new(), &Shared::new(progress), None))
+    }
+
+    /// Lets the activity happen without a cut; what the device comes to has to be what the story
+    /// says.
+    fn undisturbed(&self, judge: &mut Judge<'_>, flash: &mut SimFlash) -> Result<Vec<Op>, String> {
+        let (boot, log) = act(judge, flash, self.story.activity)?;
+        let mut booted = flash.clone();
+        let boot = match boot {
+            Some(boot) => boot,
+            None => judge
+                .boot(&mut booted, false)
+                .map_err(|error| format!("nothing boots after it: {error}"))?,
+        };
+        let outcome = judge.outcome(&booted, &boot)?;
+        if outcome != self.story.comes_to {
+            let wanted = self.story.comes_to;
+            return Err(format!("left alone, {outcome} runs, and not {wanted}"));
+        }
+        Ok(log)
+    }
+
+    /// How many single cuts in these classes the device survives, of how many: for what no format
+    /// can promise to survive.
+    pub fn survivors(&self, classes: &[Torn]) -> Survivors {
+        let mut flash = self.story.start.clone();
+        let Ok(log) = self.undisturbed(&mut self.judge(), &mut flash) else {
+            return Survivors::default();
+        };
+        let options = Options { classes: classes.to_vec(), ..Options::clean_cuts() };
+        let shared = Shared::new(&|_, _| ());
+        let found = self.work(&options, &shared, |worker, share| worker.count(&log, share));
+        found.into_iter().fold(Survivors::default(), |sum, one| Survivors {
+            cuts: sum.cuts + one.cuts,
+            survived: sum.survived + one.survived,
+        })
+    }
+
+    /// Divides work among threads; each is told its number, and of how many.
+    fn work<T: Send>(
+        &self,
+        options: &Options,
+        shared: &Shared<'_>,
+        part: impl Fn(&mut Worker<'_, '_>, (usize, usize)) -> T + Sync,
+    ) -> Vec<T> {
+        let threads = match self.options.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        thread::scope(|scope| {
+            let spawn = |index| {
+                let (part, judge) = (&part, self.judge());
+                let (worst, met) = (Cost::default(), HashMap::new());
+                let mut worker = Worker { judge, options, shared, worst, met };
+                scope.spawn(move || part(&mut worker, (index, threads)))
+            };
+            let threads: Vec<_> = (0..threads).map(spawn).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|p| std::panic::resume_unwind(p)))
+                .collect()
+        })
     }
 
     fn report(&self, log: Vec<Op>, shared: &Shared<'_>, uncut: Option<String>) -> Report {
@@ -292,21 +347,26 @@ fn act(
     activity: Activity,
 ) -> Result<Recorded, String> {
     flash.supply().record(true);
+    let story = judge.story;
     let booted = match activity {
-        Activity::Boot => {
-            let boot = judge.boot(flash).map_err(|error| format!("nothing boots: {error}"));
-            Some(boot?)
+        Activity::Boot | Activity::RollBack => {
+            let pressed = activity == Activity::RollBack;
+            let boot = judge.boot(flash, pressed);
+            Some(boot.map_err(|error| format!("nothing boots: {error}"))?)
+        }
+        Activity::Upload => {
+            story.upload(flash).map_err(|error| format!("the upload fails: {error}"))?;
+            None
         }
         Activity::Request(upgrade) => {
-            let dfu = judge.story.dfu(flash);
-            dfu.and_then(|dfu| dfu.request_upgrade(flash, &mut judge.keys, upgrade))
-                .map_err(|error| format!("the request fails: {error}"))?;
+            // Asking verifies the image, which does not get any different.
+            let asked = story.request(flash, &mut story.keys.clone(), upgrade);
+            asked.map_err(|error| format!("the request fails: {error}"))?;
             None
         }
         Activity::Confirm => {
-            let dfu = judge.story.dfu(flash);
-            dfu.and_then(|dfu| dfu.confirm(flash))
-                .map_err(|error| format!("the confirmation fails: {error}"))?;
+            let confirmed = story.confirm(flash, story.slot);
+            confirmed.map_err(|error| format!("the confirmation fails: {error}"))?;
             None
         }
     };
@@ -381,7 +441,7 @@ impl<'p> Shared<'p> {
 
 impl Worker<'_, '_> {
     /// Explores every `threads`th operation of the activity, from number `index` on.
-    fn share(&mut self, log: &[Op], index: usize, threads: usize) {
+    fn share(&mut self, log: &[Op], (index, threads): (usize, usize)) {
         let mut flash = self.judge.story.start.clone();
         flash.reset_counts();
         let mut cuts = Vec::new();
@@ -422,38 +482,60 @@ impl Worker<'_, '_> {
         }
     }
 
+    /// Counts what is survived of every `threads`th operation, from number `index` on.
+    fn count(&mut self, log: &[Op], (index, threads): (usize, usize)) -> Survivors {
+        let mut flash = self.judge.story.start.clone();
+        let mut found = Survivors::default();
+        for (number, op) in log.iter().enumerate() {
+            for class in self.options.classes.iter().filter(|_| number % threads == index) {
+                let mut state = flash.clone();
+                redo(&mut state, op, Some(reseeded(*class, number as u64)));
+                found.cuts += 1;
+                let comes_to = self.comes_to(&mut state, number + 1 == log.len());
+                found.survived += u64::from(comes_to.is_ok());
+            }
+            redo(&mut flash, op, None);
+        }
+        found
+    }
+
+    /// Gives power to a device and checks what it comes to. Returns that, and what its boot did.
+    fn comes_to(
+        &mut self,
+        flash: &mut SimFlash,
+        was_last: bool,
+    ) -> Result<(Outcome, Vec<Op>), String> {
+        let (boot, log) = act(&mut self.judge, flash, Activity::Boot)?;
+        let boot = boot.ok_or("nothing boots")?;
+        let end = flash.fingerprint();
+        let known = lock(&self.shared.outcomes).get(&end).cloned();
+        let outcome = known.unwrap_or_else(|| {
+            let outcome = self.judge.outcome(flash, &boot);
+            lock(&self.shared.outcomes).insert(end, outcome.clone());
+            outcome
+        })?;
+        let story = self.judge.story;
+        let at_last = was_last && story.at_last.contains(&outcome);
+        if !at_last && !story.allowed.contains(&outcome) {
+            let wanted: Vec<_> = story.allowed.iter().map(ToString::to_string).collect();
+            let wanted = wanted.join(" or ");
+            return Err(format!("{outcome} runs, and not {wanted}"));
+        }
+        Ok((outcome, log))
+    }
+
     /// Gives power to a device in `state` and checks what it comes to; then lets the power fail
     /// again, anywhere in that.
     fn recover(&mut self, state: SimFlash, was_last: bool, depth: u32, cuts: &mut Vec<Cut>) {
         let mut booted = state.clone();
-        let (boot, log) = match act(&mut self.judge, &mut booted, Activity::Boot) {
-            Ok((Some(boot), log)) => (boot, log),
-            Ok((None, _)) => return,
+        let (outcome, log) = match self.comes_to(&mut booted, was_last) {
+            Ok(found) => found,
             Err(why) => return self.fail(cuts, why),
         };
+        *self.met.entry(outcome).or_default() += 1;
         if cuts.len() == 1 {
             let time = booted.supply().time_us() - self.judge.story.start.supply().time_us();
             self.worst.at_least(Cost::of(&booted, time));
-        }
-        let end = booted.fingerprint();
-        let known = lock(&self.shared.outcomes).get(&end).cloned();
-        let outcome = known.unwrap_or_else(|| {
-            let outcome = self.judge.outcome(&booted, &boot);
-            lock(&self.shared.outcomes).insert(end, outcome.clone());
-            outcome
-        });
-        let story = self.judge.story;
-        match outcome {
-            Err(why) => return self.fail(cuts, why),
-            Ok(outcome) => {
-                let at_last = was_last && story.at_last.contains(&outcome);
-                if !at_last && !story.allowed.contains(&outcome) {
-                    let wanted: Vec<_> = story.allowed.iter().map(ToString::to_string).collect();
-                    let wanted = wanted.join(" or ");
-                    return self.fail(cuts, format!("{outcome} runs, and not {wanted}"));
-                }
-                *self.met.entry(outcome).or_default() += 1;
-            }
         }
         if depth <= 1 {
             return;

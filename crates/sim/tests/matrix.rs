@@ -1,0 +1,98 @@
+//! Every mode on every kind of flash in every geometry: a part of it in each run.
+
+use std::time::SystemTime;
+
+use updraft_board::FlashKind;
+use updraft_image::UpgradeMode;
+use updraft_sim::matrix::{Cell, Depth, Fill, SHAPES, Totals, Unplayed, cells, modes_and_kinds};
+
+/// A fresh seed, or the one to replay.
+fn seed() -> u64 {
+    let fresh = || {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::from(now.subsec_nanos()) ^ now.as_secs() << 20
+    };
+    let given = std::env::var("UPDRAFT_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(fresh)
+}
+
+/// Puts cells into an order that the seed decides.
+fn shuffled(mut cells: Vec<Cell>, seed: u64) -> Vec<Cell> {
+    let mut state = seed;
+    for index in (1..cells.len()).rev() {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        cells.swap(index, (mixed >> 16) as usize % (index + 1));
+    }
+    cells
+}
+
+/// Explores cells in the order of a seed until so many cuts have been made.
+fn explore(cells: Vec<Cell>, depth: Depth, cuts: u64) {
+    let seed = seed();
+    let mut totals = Totals::default();
+    for cell in shuffled(cells, seed) {
+        let outcome = cell.sweep(depth);
+        if let Some(failure) = outcome.iter().find_map(|sweep| sweep.failures.first()) {
+            let (path, why) = (&failure.path, &failure.why);
+            panic!("seed {seed}: {cell}: {path}: {why}\n{}", cell.board_file());
+        }
+        totals.add(&cell, &outcome);
+        if totals.cuts() > cuts {
+            break;
+        }
+    }
+    println!("seed {seed}: {}", totals.line());
+}
+
+#[test]
+fn another_part_of_the_matrix_survives_every_cut_in_each_run() {
+    explore(cells(), Depth::Single, 250_000);
+}
+
+#[test]
+fn another_part_of_the_matrix_survives_every_pair_of_cuts_in_each_run() {
+    let small = cells().into_iter().filter(|cell| cell.shape.is_small).collect();
+    explore(small, Depth::Pairs, 350_000);
+}
+
+/// The header of an image that was being replaced may be a word that cannot be read: no reason to
+/// give up, as the update is still there.
+#[test]
+fn a_header_that_a_cut_has_made_unreadable_is_written_again() {
+    for mode in [UpgradeMode::OverwriteOnly, UpgradeMode::SwapMove] {
+        let kind = FlashKind::EccWords;
+        let cell = Cell { mode, kind, shape: &SHAPES[0], fill: Fill::Shrinking };
+        let sweep = cell.sweep(Depth::Pairs).unwrap();
+        assert_eq!(sweep.failures, []);
+        assert!(sweep.stories.iter().any(|story| story == "bootstrap"));
+    }
+}
+
+/// What the page says is proved over boards that can be played, and there are such boards.
+#[test]
+fn what_board_files_accept_is_played() {
+    let (mut played, mut refused, mut unplayable) = (0, 0, Vec::new());
+    for cell in cells() {
+        let Ok(board) = cell.board() else {
+            refused += 1;
+            continue;
+        };
+        match cell.stories(&board) {
+            Err(Unplayed::Unplayable(why)) => unplayable.push(why.to_string()),
+            _ => played += 1,
+        }
+    }
+    unplayable.sort();
+    unplayable.dedup();
+    println!("boards: {played} played, {refused} refused; not played: {}", unplayable.join("; "));
+    assert!(played > 1000, "{played}");
+}
+
+#[test]
+fn the_page_on_modes_and_kinds_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/modes-and-flash-kinds.md");
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(found == modes_and_kinds(), "{path} is out of date: run `cargo xtask tables`");
+}
