@@ -62,6 +62,8 @@
 //! | equal slots: an image that cannot be started | erased | erased once another one has been started |
 //! | equal slots with revert: failed test, or never asked for | erased | left; runs only if nothing better does |
 //! | equal slots with revert: image on its first start | marked, then validated | validated, then marked |
+//! | equal slots with revert: first start that cannot be marked | started, and started again at every boot | the boot fails |
+//! | equal slots with revert: image that must not be booted, not asked for | erased | left |
 //! | RAM-load with revert: security counter | raised before the image is confirmed | after |
 //! | RAM-load: image that ends where another begins | refused | accepted |
 //! | running image encrypted for another device | hangs | [`Event::CannotEncrypt`]; it stays, and the request is cleared |

@@ -271,7 +271,7 @@ impl<P: Placement> EqualSlots<P> {
         let rules = self.rules(slot, minimum);
         let Platform { flash, verifier, hooks, .. } = platform;
         let head = slot.head(flash).map_err(BootError::Flash)?;
-        if head.is_empty() {
+        if strict && head.is_empty() {
             return Ok(Err(Standing::Out));
         }
         if !self.placement.suits(flash, slot, &head) {
@@ -283,6 +283,11 @@ impl<P: Placement> EqualSlots<P> {
             return Ok(Err(Standing::Out));
         }
         let tried = self.placement.place(flash, pair.image, slot, &rules, verifier);
+        // The original notices that an image must not be booted only when it validates it.
+        if head.is_empty() && !matches!(tried, Err(Refusal::NotLoadable { .. })) {
+            self.placement.discard(pair.image);
+            return Ok(Err(Standing::Out));
+        }
         let refusal = match tried {
             Ok(placed) if hooks.accepts(pair.image, &placed.header, &placed.validated) => {
                 return Ok(Ok(placed));
@@ -380,12 +385,12 @@ fn may_start(state: &TrailerState, strict: bool) -> bool {
 fn select<M: FlashMap>(flash: &mut M, slot: &Slot) -> Step<bool, M> {
     let state = slot.trailer.read(flash).map_err(BootError::Flash)?;
     let may = may_start(&state, false);
-    let done = match (may, state.copy_done) {
-        (false, _) => slot.erase_all(flash),
-        (true, Flag::Set) => Ok(()),
-        (true, _) => slot.trailer.write_copy_done(flash),
-    };
-    done.map_err(BootError::Flash)?;
+    if !may {
+        slot.erase_all(flash).map_err(BootError::Flash)?;
+    } else if state.copy_done != Flag::Set {
+        // The image is started whether or not it could be marked.
+        let _ = slot.trailer.write_copy_done(flash);
+    }
     Ok(may)
 }
 

@@ -10,8 +10,8 @@ use updraft_boot::{
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
 use updraft_image::encryption::BodyCipher;
 use updraft_image::{
-    Digest, Flag, Flags, HashKind, HashOnly, Header, Magic, Refusal, Rules, TlvKind, TlvType,
-    TlvWriter, UpgradeMode, Version, WithPrivateKey,
+    Digest, Flag, Flags, HashKind, HashOnly, Header, Magic, Refusal, Rules, Strictness, TlvKind,
+    TlvType, TlvWriter, UpgradeMode, Version, WithPrivateKey,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash, Torn};
 
@@ -138,6 +138,37 @@ fn an_image_that_nobody_asked_for_does_not_run_while_another_can() {
     assert!(flash.bytes(SECONDARY).starts_with(&image(2, 1700)), "it may still be asked for");
     flash.load(PRIMARY, 0, &[0; 32]).unwrap();
     assert_eq!(major(&in_place(&mut flash, true).0), 2, "better than nothing");
+}
+
+#[test]
+fn an_image_that_must_not_be_booted_is_erased_unasked_only_when_imitating() {
+    let mut held_back = image(2, 1700);
+    held_back[16] |= Flags::NON_BOOTABLE.0 as u8;
+    for strictness in [Strictness::Strict, Strictness::Imitate] {
+        let mut flash = device(false);
+        flash.load(SECONDARY, 0, &held_back).unwrap();
+        let rules = Rules { strictness, ..Rules::default() };
+        let config = Config { rules, ..config() };
+        let mut platform = Platform::new(&mut flash, HashOnly);
+        let booted = EqualSlots::new(config, InPlace { revert: true }).boot(&mut platform);
+        assert_eq!(major(&booted), 1);
+        let kept = flash.holds(SECONDARY, 0, &held_back);
+        assert_eq!(kept, strictness == Strictness::Strict);
+    }
+}
+
+/// The mark is only there to tell the next boot that this one took place.
+#[test]
+fn imitating_an_image_is_started_even_if_that_cannot_be_marked() {
+    for (strictness, expected) in [(Strictness::Imitate, 2), (Strictness::Strict, 0)] {
+        let mut flash = device(true);
+        assert!(flash.make_read_only(SECONDARY));
+        let rules = Rules { strictness, ..Rules::default() };
+        let config = Config { rules, ..config() };
+        let mut platform = Platform::new(&mut flash, HashOnly);
+        let booted = EqualSlots::new(config, InPlace { revert: true }).boot(&mut platform);
+        assert_eq!(major(&booted), expected, "{booted:?}");
+    }
 }
 
 #[test]
