@@ -369,6 +369,12 @@ fn boot(board: &Board) -> Result<(), Findings> {
             format!("{} runs images {place}: nothing decrypts them on the way", boot.mode),
         );
     }
+    if boot.compression && boot.mode != UpgradeMode::OverwriteOnly {
+        found.add(
+            "boot.compression",
+            format!("{} keeps images as they are: only overwrite-only decompresses", boot.mode),
+        );
+    }
     if matches!(boot.mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
         match &boot.ram_load {
             None => found

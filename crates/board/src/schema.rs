@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 use updraft_flash::{Geometry, Kind, SectorRun};
-use updraft_image::{HashKind, KeyLength, Scheme, TlvType, TrailerKeys, UpgradeMode, WrapFormat};
+use updraft_image::{
+    Flags, HashKind, KeyLength, Scheme, TlvType, TrailerKeys, UpgradeMode, WrapFormat,
+};
 
 use crate::text::{Named as _, named, named_option, size, size_option};
 
@@ -435,6 +437,10 @@ pub struct Boot {
     /// `false` also takes images without ids, which fit every board.
     #[serde(default = "Boot::yes")]
     pub require_ids: bool,
+    /// Whether compressed images are taken, and decompressed into the primary slot: overwrite-only.
+    /// Default false.
+    #[serde(default)]
+    pub compression: bool,
     /// `[boot.encryption]`: how content keys reach the device. Left out: no image is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
@@ -448,6 +454,13 @@ impl Boot {
     pub fn image_hash(&self) -> HashKind {
         let usual = || self.signature.scheme()?.usual_hash(self.pure);
         self.hash.or_else(usual).unwrap_or_default()
+    }
+
+    /// The encryption and compression flags that the bootloader can deal with.
+    pub fn supported(&self) -> Flags {
+        let encrypted = self.encryption.map(|it| it.key_length().flag()).unwrap_or_default();
+        let compressed = Flags::COMPRESSED_LZMA2 | Flags::COMPRESSED_ARM_THUMB;
+        if self.compression { encrypted | compressed } else { encrypted }
     }
 
     fn usual_sectors() -> u32 {

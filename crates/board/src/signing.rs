@@ -80,7 +80,7 @@ impl Board {
             hash: boot.image_hash(),
             signed: if boot.pure { Signed::Image } else { Signed::Hash },
             strictness: if boot.strict { Strictness::Strict } else { Strictness::Imitate },
-            supported: boot.encryption.map(|it| it.key_length().flag()).unwrap_or_default(),
+            supported: boot.supported(),
             max_size: self.capacity(image).max_image,
             allow_list: boot.tlv_allow_list,
             // Which counter is the device's; that there is one is the board's.

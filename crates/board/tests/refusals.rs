@@ -401,6 +401,14 @@ mod boot {
     }
 
     #[test]
+    fn compressed_images_without_a_place_to_decompress_them_to() {
+        let compressed = "max_sectors = 64\ncompression = true";
+        let expected = "boot.compression: swap-move keeps images as they are: only overwrite-only \
+                        decompresses";
+        assert_eq!(refusal(&[("max_sectors = 64", compressed)]), expected);
+    }
+
+    #[test]
     fn ram_load_without_a_region_in_ram() {
         assert_eq!(
             refusal(&[("swap-move", "ram-load")]),

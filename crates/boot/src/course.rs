@@ -42,8 +42,25 @@ where
         &mut self,
         slot: &Slot,
     ) -> Result<(Header, Validated), Refusal<M::Error>> {
-        let Platform { flash, verifier, hooks, .. } = &mut *self.platform;
-        let (header, validated) = slot.validate(flash, verifier, &self.rules)?;
+        let Platform { flash, verifier, .. } = &mut *self.platform;
+        let found = slot.validate(flash, verifier, &self.rules)?;
+        self.ask(found)
+    }
+
+    /// Checks the image in the secondary slot.
+    pub(crate) fn validate_update(&mut self) -> Result<(Header, Validated), Refusal<M::Error>> {
+        let Platform { flash, verifier, .. } = &mut *self.platform;
+        let strategy = self.loader.strategy();
+        let found = strategy.validate_update(flash, &self.slots, &self.rules, verifier)?;
+        self.ask(found)
+    }
+
+    /// Lets the board have a say.
+    fn ask(
+        &mut self,
+        (header, validated): (Header, Validated),
+    ) -> Result<(Header, Validated), Refusal<M::Error>> {
+        let hooks = &mut self.platform.hooks;
         if !hooks.accepts(self.slots.image, &header, &validated) {
             return Err(Refusal::Vetoed);
         }

@@ -7,12 +7,12 @@
 //!   check       may the new image run?                   updraft-image, Verifier
 //! then, for all of them
 //!   depend      does each get what it needs?             protected TLVs
-//!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove, SwapOffset
+//!   install     bring them to the primary slots          Strategy: Overwrite, SwapMove, …
 //!   start       check what is there now, tell where      Boot, or BootError
 //! ```
 //! Updates may be encrypted: the verifier then has a private key
 //! ([`Verifier::private_key`](updraft_image::Verifier::private_key)), and what the copies pass
-//! through on the way is in [`Secrets`].
+//! through on the way is in [`Secrets`]. They may be compressed: [`OverwriteCompressed`].
 //!
 //! Other ways to run images have loaders of their own: [`EqualSlots`] (direct-XIP and RAM-load),
 //! [`SingleSlot`], [`FirmwareLoader`]. [`factory`] is a policy for boards that can be rolled back to
@@ -88,6 +88,7 @@ pub mod factory;
 mod firmware_loader;
 mod outcome;
 mod overwrite;
+mod overwrite_compressed;
 mod placement;
 mod platform;
 mod secrets;
@@ -109,6 +110,7 @@ pub use equal_slots::{EqualSlots, InPlace, InRam, LoadRegion};
 pub use firmware_loader::FirmwareLoader;
 pub use outcome::{Boot, BootError, Event, Unmet};
 pub use overwrite::Overwrite;
+pub use overwrite_compressed::OverwriteCompressed;
 pub use placement::{Placed, Placement};
 pub use platform::{Hooks, NoHooks, Platform, Status};
 pub use secrets::Secrets;

@@ -44,14 +44,7 @@ impl Overwrite {
             let through = secrets.incoming(0);
             return copy(map, (secondary.area, 0), (primary.area, 0), len, through);
         }
-        primary.erase(map, 0, image_size.max(1))?;
-        let image_end = map.sector_at(primary.area, image_size.saturating_sub(1));
-        let image_end = image_end.map_or(image_size, |sector| sector.end());
-        let trailer = map.sector_at(primary.area, primary.trailer.layout().status());
-        let trailer = trailer.map_or(primary.size, |sector| sector.offset);
-        // Where image and trailer share a sector, the original erases it twice.
-        let start = if slots.strict { trailer.max(image_end) } else { trailer };
-        primary.erase(map, start, primary.size.saturating_sub(start))?;
+        Self::make_room(map, slots, image_size)?;
         let len = if slots.strict {
             align_up(image_size, primary.write_size).unwrap_or(image_size)
         } else {
@@ -61,6 +54,24 @@ impl Overwrite {
         let from = (secondary.area, secondary.start);
         copy(map, from, (primary.area, 0), len, secrets.incoming(0))?;
         primary.trailer.write_magic(map)
+    }
+
+    /// Erases the sectors that an image of `image_size` bytes will take, and those of the primary
+    /// trailer, upwards.
+    pub(crate) fn make_room<M: FlashMap>(
+        map: &mut M,
+        slots: &Slots,
+        image_size: u32,
+    ) -> Result<(), M::Error> {
+        let primary = &slots.primary;
+        primary.erase(map, 0, image_size.max(1))?;
+        let image_end = map.sector_at(primary.area, image_size.saturating_sub(1));
+        let image_end = image_end.map_or(image_size, |sector| sector.end());
+        let trailer = map.sector_at(primary.area, primary.trailer.layout().status());
+        let trailer = trailer.map_or(primary.size, |sector| sector.offset);
+        // Where image and trailer share a sector, the original erases it twice.
+        let start = if slots.strict { trailer.max(image_end) } else { trailer };
+        primary.erase(map, start, primary.size.saturating_sub(start))
     }
 }
 

@@ -5,7 +5,7 @@
 //! says that it had come to.
 
 use updraft_flash::{AreaId, FlashMap};
-use updraft_image::{SwapType, UpgradeMode};
+use updraft_image::{Header, Refusal, Rules, SwapType, UpgradeMode, Validated, Verifier};
 
 use crate::{BootError, Overwrite, Secrets, Slots, SwapMove, SwapOffset};
 
@@ -107,6 +107,17 @@ pub trait Strategy {
         map: &mut M,
         slots: &Slots,
     ) -> Result<Progress, BootError<M::Error>>;
+
+    /// Checks the image in the secondary slot. A mode that unpacks it looks inside.
+    fn validate_update<M: FlashMap, V: Verifier>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+        rules: &Rules,
+        verifier: &mut V,
+    ) -> Result<(Header, Validated), Refusal<M::Error>> {
+        slots.secondary.validate(map, verifier, rules)
+    }
 
     /// Brings the new image to the primary slot, or finishes doing so. `secrets` are the keys of
     /// images that are encrypted.

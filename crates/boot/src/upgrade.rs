@@ -397,7 +397,7 @@ where
         if !swaps && !slots.strict && self.is_downgrade()? {
             return Ok(Check::Bad);
         }
-        match self.validate(&slots.secondary) {
+        match self.validate_update() {
             Ok(_) if !swaps && slots.strict && self.is_downgrade()? => Ok(Check::Bad),
             Ok((_, validated)) if self.exhausts_counter(&validated)? => Ok(Check::Bad),
             Ok(_) => Ok(Check::Good),

@@ -1,7 +1,7 @@
 //! Header flags.
 
 use core::fmt;
-use core::ops::BitOr;
+use core::ops::{BitAnd, BitOr};
 
 /// The flag word of the header. Unassigned bits are kept and ignored.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -58,6 +58,13 @@ impl Flags {
     /// Whether any bit of `other` is set.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+}
+
+impl BitAnd for Flags {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 }
 

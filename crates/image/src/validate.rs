@@ -132,6 +132,9 @@ pub enum Refusal<E> {
         /// The TLV.
         entry: TlvEntry,
     },
+    /// A compressed image cannot be decompressed.
+    #[cfg(feature = "compression")]
+    Compressed(crate::CompressionError<core::convert::Infallible>),
     /// Not signed with any key of this device.
     NoSignature {
         /// Whether a key hash was there that belongs to none of the device's keys.
@@ -229,6 +232,8 @@ impl<E> Refusal<E> {
             Self::Vetoed => Refusal::Vetoed,
             Self::NoContentKey { expected } => Refusal::NoContentKey { expected },
             Self::ContentKey(error) => Refusal::ContentKey(error),
+            #[cfg(feature = "compression")]
+            Self::Compressed(error) => Refusal::Compressed(error),
         }
     }
 }
@@ -279,6 +284,8 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
                 write!(f, "encrypted, and without the {expected} TLV that this device reads")
             }
             Self::ContentKey(error) => error.fmt(f),
+            #[cfg(feature = "compression")]
+            Self::Compressed(error) => error.fmt(f),
             Self::Read(error) => error.fmt(f),
         }
     }

@@ -4,10 +4,11 @@ use updraft_board::{Board, DowngradePrevention, Role};
 use updraft_boot::factory::{Course, Press, Rollback, RollbackError};
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, FirmwareLoader,
-    Hooks, Images, InPlace, InRam, LoadRegion, Platform, SecurityCounters, SingleSlot, Validate,
+    Hooks, Images, InPlace, InRam, LoadRegion, Overwrite, OverwriteCompressed, Platform,
+    SecurityCounters, SingleSlot, Validate,
 };
 use updraft_flash::{AreaId, Error, SlotPair, TrailerFormat};
-use updraft_image::{UpgradeMode, Verifier};
+use updraft_image::{Decoder, UpgradeMode, Verifier};
 
 use crate::flash::{SimError, SimFlash};
 
@@ -42,6 +43,8 @@ pub struct Loader {
 #[derive(Clone, Copy, Debug)]
 enum Mode {
     Upgrading(AnyStrategy),
+    /// Overwriting with what may be compressed.
+    Decompressing,
     InPlace(InPlace),
     InRam(Region),
     SingleSlot(SingleSlot),
@@ -91,12 +94,15 @@ impl Loader {
             UpgradeMode::FirmwareLoader => {
                 Mode::FirmwareLoader(FirmwareLoader::new(config, validate, true))
             }
+            UpgradeMode::OverwriteOnly if board.boot().compression => Mode::Decompressing,
             mode => {
                 let strategy = AnyStrategy::new(mode).ok_or(UnplayableBoard::Mode(mode))?;
                 Mode::Upgrading(strategy)
             }
         };
-        let factory = board.slot(0, Role::Factory).filter(|_| matches!(mode, Mode::Upgrading(_)));
+        let factory = board
+            .slot(0, Role::Factory)
+            .filter(|_| matches!(mode, Mode::Upgrading(_) | Mode::Decompressing));
         let rollback = factory.map(|factory| -> Result<_, UnplayableBoard> {
             let slots = slots(board, 0)?;
             // Virtual images have no vector table.
@@ -128,6 +134,11 @@ impl Loader {
     ) -> Result<Boot, LoaderError> {
         match self.mode {
             Mode::Upgrading(strategy) => Bootloader::new(self.config, strategy).boot(platform),
+            Mode::Decompressing => {
+                let (mut decoder, mut ring) = (Box::new(Decoder::new()), vec![0; Decoder::RING]);
+                let strategy = OverwriteCompressed::new(&mut decoder, &mut ring);
+                Bootloader::new(self.config, strategy).boot(platform)
+            }
             Mode::InPlace(place) => EqualSlots::new(self.config, place).boot(platform),
             Mode::InRam(region) => {
                 region.with_memory(|ram| EqualSlots::new(self.config, ram).boot(platform))
@@ -180,6 +191,9 @@ impl Loader {
         match self.mode {
             Mode::Upgrading(strategy) => {
                 Bootloader::new(self.config, strategy).max_image_size(flash, image)
+            }
+            Mode::Decompressing => {
+                Bootloader::new(self.config, Overwrite::Image).max_image_size(flash, image)
             }
             Mode::InPlace(place) => {
                 EqualSlots::new(self.config, place).max_image_size(flash, image)

@@ -2,6 +2,7 @@
 
 mod any_sequence;
 mod board;
+mod compressed;
 mod counters;
 mod encrypted;
 mod equal_slots;

@@ -5,7 +5,7 @@ use anyhow::{Context, anyhow};
 use serde::Serialize;
 use updraft_board::Board;
 use updraft_image::{
-    Digest, HashKind, Header, Rules, Source, TlvArea, TlvType, Version, image_hash,
+    Digest, Flags, HashKind, Header, Source, TlvArea, TlvType, Version, image_hash,
 };
 
 use super::session::{ImageState, SlotFact, hex};
@@ -45,9 +45,9 @@ impl Preflight {
             .hint("sign it first: updraft image sign --board BOARD --key KEY APP.bin IMAGE.bin")?;
         let mut source = file;
         let damaged = "is it cut short? sign it again, or copy it again from where it was signed";
-        header.check(u32::MAX, Rules::default().supported).hint(
-            "encrypted and compressed images cannot be uploaded with this version of updraft",
-        )?;
+        // Whether the device can deal with them is for the device to say.
+        let supported = header.flags & (Flags::ENCRYPTED | Flags::COMPRESSED);
+        header.check(u32::MAX, supported).hint(damaged)?;
         let tlvs = TlvArea::open(&mut source, &header).hint(damaged)?;
         let size = tlvs.end();
         if size > source.size() {
@@ -67,7 +67,8 @@ impl Preflight {
         }
         let hash = found.context("the image has no hash TLV").hint(damaged)?;
         let computed = image_hash(&mut source, &header, hash.kind()).hint(damaged)?;
-        if computed != hash {
+        // The hash of an encrypted image is over what only the device can read.
+        if computed != hash && !header.flags.intersects(Flags::ENCRYPTED) {
             return Err(anyhow!(
                 "the file is damaged: it hashes to {computed}, its TLV says {hash}"
             ))

@@ -68,6 +68,23 @@ fn overwriting_is_for_good() {
     }
 }
 
+/// The image on the wire is a fraction of what runs in the end.
+#[test]
+fn a_compressed_update_is_decompressed_on_its_way_in() {
+    let bench = Bench::with_board("compressed", "virtual-overwrite");
+    let old = bench.image("1.0.0", SELF);
+    let text = format!("updraft-app 1\nname = blinky\n{HOST}\0");
+    let mut body = text.into_bytes();
+    body.extend((0..40_000u32).map(|at| (at / 300) as u8));
+    let new = bench.signed("1.1.0", &body, "-k key.pem --compression lzma2");
+    assert!(new.bytes.len() < body.len() / 10, "{} bytes", new.bytes.len());
+    let device = bench.device_with(&old);
+    device.try_out(&new);
+    let runs = bench.area("primary");
+    let start = runs.windows(body.len()).position(|window| window == body);
+    assert!(start.is_some(), "decompressed into the primary slot");
+}
+
 #[test]
 fn a_permanent_update_skips_the_trial() {
     let bench = Bench::new("permanent");

@@ -1,5 +1,6 @@
 //! Why an image cannot be decompressed.
 
+use core::convert::Infallible;
 use core::fmt;
 
 use crate::{Flags, HeaderError, TlvEntry, TlvError, TlvType};
@@ -72,6 +73,38 @@ pub enum CompressionError<E> {
     Tlvs(TlvError<E>),
     /// The source failed.
     Read(E),
+}
+
+impl<E> CompressionError<E> {
+    /// What is the image's fault, or the error of the source.
+    pub fn of_image(self) -> Result<CompressionError<Infallible>, E> {
+        Ok(match self {
+            Self::Read(error) | Self::Tlvs(TlvError::Read(error)) => return Err(error),
+            Self::Flags { flags } => CompressionError::Flags { flags },
+            Self::Parameters { found } => CompressionError::Parameters { found },
+            Self::Missing { kind } => CompressionError::Missing { kind },
+            Self::Twice { kind } => CompressionError::Twice { kind },
+            Self::Tlv { entry } => CompressionError::Tlv { entry },
+            Self::Window { needed, reach } => CompressionError::Window { needed, reach },
+            Self::Stream { offset } => CompressionError::Stream { offset },
+            Self::TooShort { claimed, found } => CompressionError::TooShort { claimed, found },
+            Self::TooLong { claimed } => CompressionError::TooLong { claimed },
+            Self::OutOfRange { offset, size } => CompressionError::OutOfRange { offset, size },
+            Self::NoRoom => CompressionError::NoRoom,
+            Self::Header(error) | Self::Tlvs(TlvError::Header(error)) => {
+                CompressionError::Header(error)
+            }
+            Self::Tlvs(TlvError::Info { offset, found }) => {
+                CompressionError::Tlvs(TlvError::Info { offset, found })
+            }
+            Self::Tlvs(TlvError::ProtectedSize { header, area }) => {
+                CompressionError::Tlvs(TlvError::ProtectedSize { header, area })
+            }
+            Self::Tlvs(TlvError::Bounds { offset, end }) => {
+                CompressionError::Tlvs(TlvError::Bounds { offset, end })
+            }
+        })
+    }
 }
 
 impl<E> From<TlvError<E>> for CompressionError<E> {
