@@ -4,15 +4,18 @@
 //! key.pem ─▶ Key ──────────┐                       ┌─▶ image: header, body, TLVs
 //! build.bin ───────────────┼─▶ sign(SignOptions) ──┤
 //! board file or options ───┘                       └─▶ + padding and trailer, if asked for
+//!                                                       encrypted for a device, if asked for
 //!
 //! image ─▶ inspect ─▶ Inspection: every field, every byte range, whose signature
 //! ```
 //! What does not depend on chance is byte for byte what imgtool 2.5.0 writes; ECDSA signatures are
-//! deterministic (RFC 6979), so that the same input always gives the same file.
+//! deterministic (RFC 6979), so that the same input always gives the same file, unless it is
+//! encrypted.
 
 mod boot_record;
 mod compression;
 mod der;
+mod encryption;
 pub mod hex;
 
 pub mod inspect;
@@ -24,13 +27,17 @@ mod options;
 mod signer;
 
 pub use compression::{Compression, DecompressError, decompress};
+pub use encryption::{
+    DecryptError, DecryptionKey, EncryptError, Encryption, Recipient, WrappingKey, decrypt,
+    wrap_format,
+};
 pub use inspect::{Inspection, NamedKey, inspect};
 
-pub use key::{Key, KeyError, PrivateForm, PublicKey, PublicPem};
+pub use key::{Key, KeyError, KeyKind, PrivateForm, PublicKey, PublicPem};
 pub use known::{KnownKey, known_key};
 pub use listing::{Language, listing};
 pub use options::{
     CustomTlvError, DependencyError, KeyFormat, Padding, Placement, SecurityCounter, SignOptions,
     dependencies, parse_custom_tlv,
 };
-pub use signer::{SignError, sign, sign_to_segments};
+pub use signer::{SignError, pad, segments, sign, sign_to_segments};

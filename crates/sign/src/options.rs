@@ -4,7 +4,7 @@ use updraft_image::{
     Dependency, HashKind, ParseVersionError, TlvType, TrailerLayout, UpgradeMode, Version,
 };
 
-use crate::Compression;
+use crate::{Compression, Encryption};
 
 /// How an image is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct SignOptions {
     pub boot_record: Option<String>,
     /// How the body is compressed, if that makes the image smaller. (`--compression`)
     pub compression: Option<Compression>,
+    /// How the body is encrypted, and for whom. (`--encrypt`)
+    pub encryption: Option<Encryption>,
     /// The largest image with its TLVs that the bootloader takes, if known.
     pub max_image: Option<u32>,
 }
@@ -89,6 +91,7 @@ impl SignOptions {
             key_format: KeyFormat::Hash,
             boot_record: None,
             compression: None,
+            encryption: None,
             max_image: None,
         }
     }
@@ -101,7 +104,8 @@ impl SignOptions {
     /// Bytes that the trailer takes at the end of the slot.
     ///
     /// In overwrite-only mode this is what imgtool keeps free: magic, image_ok and copy_done. The
-    /// bootloader keeps swap_info as well, see [`SignOptions::max_image`].
+    /// bootloader keeps swap_info as well, see [`SignOptions::max_image`]. Of content keys it keeps
+    /// 16 bytes each free, even where they have 32.
     pub fn trailer_size(&self) -> u64 {
         let align = u64::from(self.trailer_align());
         if self.mode == UpgradeMode::OverwriteOnly {
@@ -110,7 +114,17 @@ impl SignOptions {
         let fields = if self.mode == UpgradeMode::SwapOffset { 5 } else { 4 };
         let record = u64::from(self.mode.status_states()) * u64::from(self.align);
         // u32 × 3 × 32 does not reach u64's end.
-        u64::from(self.max_sectors) * record + fields * align + align.max(16)
+        u64::from(self.max_sectors) * record + fields * align + align.max(16) + 2 * self.saved_key()
+    }
+
+    /// Bytes of the field for one content key.
+    fn saved_key(&self) -> u64 {
+        let Some(encryption) = &self.encryption else { return 0 };
+        let len = match (encryption.save_wrapped, encryption.format()) {
+            (true, Ok(format)) => format.payload_len(),
+            _ => 16,
+        };
+        (len as u64).next_multiple_of(self.trailer_align().into())
     }
 
     /// Whether the alignments are ones that trailers can have.

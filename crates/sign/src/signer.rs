@@ -1,14 +1,14 @@
 //! Making an image: header, body, protected TLVs, hash, key, signature, and padding.
 
 use updraft_image::{
-    Digest, Flag, Flags, HashKind, Header, Scheme, TlvKind, TlvType, TlvWriter, TrailerLayout,
-    UpgradeMode, magic_bytes,
+    BodyCipher, Digest, Flag, Flags, HashKind, Header, Scheme, TlvKind, TlvType, TlvWriter,
+    TrailerLayout, UpgradeMode, magic_bytes,
 };
 
 use crate::boot_record::boot_record;
 use crate::hex::Segment;
 use crate::options::{CustomTlvError, KeyFormat, Padding, Placement, SignOptions};
-use crate::{Compression, Key, KeyError};
+use crate::{Compression, EncryptError, Encryption, Key, KeyError};
 
 /// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +127,9 @@ pub enum SignError {
     /// liblzma has failed.
     #[error("the body cannot be compressed: {0}")]
     Compression(String),
+    /// The image cannot be encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptError),
     /// The key does not sign.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -165,6 +168,7 @@ impl SignError {
             Self::TooManyTlvs => "give fewer or shorter --custom-tlv",
             Self::ZeroAddress => "leave the address out",
             Self::Compression(_) => "leave --compression out",
+            Self::Encryption(error) => error.remedy(),
             Self::Key(error) => error.remedy(),
         }
     }
@@ -174,6 +178,10 @@ impl SignError {
 ///
 /// With [`SignOptions::compression`] the image is compressed if that makes it smaller; its flags
 /// tell. Not compressed it has to fit as well, as that is how it ends up in the primary slot.
+///
+/// With [`SignOptions::encryption`] it is encrypted with a fresh key, so that no two files are the
+/// same; hash and signature are those of the plaintext and do not change. An image that does not
+/// get smaller by compression is encrypted all the same; imgtool leaves it flagged and plain.
 pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Vec<u8>, SignError> {
     let header_size = u16::try_from(options.header_size)
         .ok()
@@ -185,14 +193,16 @@ pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Ve
     }
     let maker = Maker { options, key, header_size, hash: hash_kind(options, key)? };
     let input = with_room_for_header(input, options)?;
-    let plain = maker.make(&input, None)?;
+    let plain = maker.make(&input, None, options.compression.is_none())?;
     check_size(plain.image.len(), options)?;
-    let mut image = match options.compression {
-        None => plain.image,
-        Some(kind) => match maker.compress(&input, &plain, kind)? {
-            Some(compressed) => compressed.image,
-            None => plain.image,
-        },
+    let compressed = match options.compression {
+        Some(kind) => maker.compress(&input, &plain, kind)?,
+        None => None,
+    };
+    let mut image = match (compressed, options.compression.is_some() && options.encryption.is_some()) {
+        (Some(compressed), _) => compressed.image,
+        (None, true) => maker.make(&input, None, true)?.image,
+        (None, false) => plain.image,
     };
     check_size(image.len(), options)?;
     pad(&mut image, options)?;
@@ -215,10 +225,16 @@ struct Made {
 }
 
 impl Maker<'_> {
-    /// Makes an image of `input`, which begins with room for the header.
-    fn make(&self, input: &[u8], packed: Option<&Packed>) -> Result<Made, SignError> {
+    /// Makes an image of `input`, which begins with room for the header. One that is only there to
+    /// be compressed is flagged as encrypted, and not `sealed`.
+    fn make(&self, input: &[u8], packed: Option<&Packed>, sealed: bool) -> Result<Made, SignError> {
         let Self { options, key, header_size, hash } = *self;
+        let encryption = options.encryption.as_ref();
         let mut image = input.to_vec();
+        if encryption.is_some() && sealed {
+            // Whole blocks, as imgtool writes them; the cipher does not need it.
+            image.resize(image.len().next_multiple_of(16), 0);
+        }
         let body = image.len() - usize::from(header_size);
         let protected = protected_tlvs(options, hash, key, packed)?;
         let header = Header {
@@ -253,11 +269,15 @@ impl Maker<'_> {
             });
             let mut signature =
                 if options.pure { key.sign_message(&image)? } else { key.sign_digest(&digest)? };
-            if options.pad_signature && key.scheme() == Scheme::EcdsaP256 {
+            let scheme = scheme_of(key)?;
+            if options.pad_signature && scheme == Scheme::EcdsaP256 {
                 signature.resize(signature.len().max(72), 0);
             }
             made = Some(signature.clone());
-            tlvs.push((key.scheme().tlv(), signature));
+            tlvs.push((scheme.tlv(), signature));
+        }
+        if let Some(encryption) = encryption.filter(|_| sealed) {
+            tlvs.push(encrypt(&mut image, &header, encryption)?);
         }
         image.extend_from_slice(&area(TlvKind::Unprotected, &tlvs)?);
         Ok(Made { image, hash: digest, signature: made })
@@ -288,8 +308,30 @@ impl Maker<'_> {
             return Ok(None);
         }
         let compressed = [room, &Compression::PARAMETERS, &stream].concat();
-        self.make(&compressed, Some(&Packed { kind, tlvs })).map(Some)
+        if self.options.encryption.is_some() {
+            // Encryption pads, and the decoder has to know where the stream ends. It is shorter
+            // than the body, whose size is a u32.
+            let stored = (compressed.len() - room.len()) as u32;
+            tlvs.push((TlvType::COMP_DEC_SIZE, stored.to_le_bytes().to_vec()));
+        }
+        self.make(&compressed, Some(&Packed { kind, tlvs }), true).map(Some)
     }
+}
+
+/// Encrypts the body of an image that is complete but for its TLVs, unless it is to be left clear.
+/// Returns the TLV with the content key.
+fn encrypt(
+    image: &mut [u8],
+    header: &Header,
+    encryption: &Encryption,
+) -> Result<(TlvType, Vec<u8>), SignError> {
+    let (key, wrapped) = encryption.content_key()?;
+    if !encryption.clear {
+        let cipher = BodyCipher::new(&key, header);
+        // The sizes add up to no more than the image has.
+        cipher.map_err(|_| SignError::HeaderSize(header.hdr_size.into()))?.apply(0, image);
+    }
+    Ok((wrapped.kind(), wrapped.as_bytes().to_vec()))
 }
 
 /// What a compressed image has besides its body.
@@ -298,8 +340,7 @@ struct Packed {
     tlvs: Vec<(TlvType, Vec<u8>)>,
 }
 
-/// Makes an image that lies at `address`, for a programmer: of the padding only what is not erased
-/// flash, the image_ok flag and the magic.
+/// Makes an image that lies at `address`, for a programmer, see [`segments`].
 pub fn sign_to_segments(
     input: &[u8],
     options: &SignOptions,
@@ -307,13 +348,22 @@ pub fn sign_to_segments(
     address: u32,
 ) -> Result<Vec<Segment>, SignError> {
     let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
-    let mut segments = vec![Segment { address, bytes: sign(input, &unpadded, key)? }];
+    segments(sign(input, &unpadded, key)?, options, address)
+}
+
+/// What a programmer writes of an unpadded `image` that lies at `address`: the image, and of its
+/// padding only what is not erased flash, the image_ok flag and the magic.
+pub fn segments(
+    image: Vec<u8>,
+    options: &SignOptions,
+    address: u32,
+) -> Result<Vec<Segment>, SignError> {
     let padded = options.padding != Padding::None;
-    let image = segments.iter().map(|segment| segment.bytes.len() as u64).sum();
-    let len = if padded { options.slot_size.into() } else { image };
+    let len = if padded { options.slot_size.into() } else { image.len() as u64 };
     if u64::from(address) + len > 1 << 32 {
         return Err(SignError::Address { address, len });
     }
+    let mut segments = vec![Segment { address, bytes: image }];
     if padded {
         let trailer = trailer(options)?;
         if is_confirmed(options) {
@@ -332,9 +382,15 @@ fn is_confirmed(options: &SignOptions) -> bool {
     options.padding == Padding::Confirmed && options.mode != UpgradeMode::OverwriteOnly
 }
 
+/// What the key signs with.
+fn scheme_of(key: &Key) -> Result<Scheme, KeyError> {
+    let name = key.kind().with_article();
+    key.scheme().ok_or(KeyError::DoesNotSign { name })
+}
+
 /// The algorithm: what was asked for, if the key can do that.
 fn hash_kind(options: &SignOptions, key: Option<&Key>) -> Result<HashKind, SignError> {
-    let scheme = key.map(Key::scheme);
+    let scheme = key.map(scheme_of).transpose()?;
     let usual = match (scheme, options.pure) {
         (None, true) => None,
         (None, false) => Some(HashKind::default()),
@@ -381,7 +437,8 @@ fn flags(options: &SignOptions) -> Flags {
         Placement::RomFixed(_) => Flags::ROM_FIXED,
     };
     let bootable = if options.non_bootable { Flags::NON_BOOTABLE } else { Flags::default() };
-    placement | bootable
+    let encryption = options.encryption.as_ref();
+    placement | bootable | encryption.map_or(Flags::default(), |it| it.key_length.flag())
 }
 
 /// The protected area; empty if there is nothing to put in.
@@ -453,11 +510,13 @@ fn check_size(len: usize, options: &SignOptions) -> Result<(), SignError> {
     }
 }
 
-/// Fills up to the slot and writes the trailer. `check_size` has found that it fits.
-fn pad(image: &mut Vec<u8>, options: &SignOptions) -> Result<(), SignError> {
+/// Fills an `image` that was made with `options` but without padding up to the slot, and writes
+/// the trailer, if the options say so.
+pub fn pad(image: &mut Vec<u8>, options: &SignOptions) -> Result<(), SignError> {
     if options.padding == Padding::None {
         return Ok(());
     }
+    check_size(image.len(), options)?;
     let trailer = trailer(options)?;
     image.resize(trailer.slot_size() as usize, options.erased);
     image[trailer.magic() as usize..].copy_from_slice(&magic_bytes(trailer.max_align()));

@@ -12,7 +12,7 @@ use updraft_image::{
     TlvEntry, TlvType, TrailerLayout, UpgradeMode, image_hash,
 };
 
-use crate::{PublicKey, decompress};
+use crate::{PublicKey, decompress, wrap_format};
 pub use signatures::{SignatureInfo, SignatureState};
 pub use tlvs::TlvInfo;
 
@@ -183,12 +183,6 @@ pub fn inspect(file: &[u8], keys: &[NamedKey]) -> Result<Inspection, HeaderError
     if header.pad != 0 {
         findings.push(format!("the header's last word is {:#x}, usually 0", header.pad));
     }
-    let encrypted = header.flags.intersects(Flags::ENCRYPTED);
-    if encrypted {
-        findings.push(
-            "flagged as encrypted: hash and signature are those of the decrypted image".into(),
-        );
-    }
     let digests = Digests::new(file, &header, &entries);
     let hash = digests.image.as_ref().map(|(stored, computed)| HashInfo {
         algorithm: computed.kind().tlv().name().unwrap_or_default(),
@@ -196,6 +190,18 @@ pub fn inspect(file: &[u8], keys: &[NamedKey]) -> Result<Inspection, HeaderError
         computed: computed.to_string(),
         matches: stored.as_slice() == computed.as_bytes(),
     });
+    let flagged = header.flags.intersects(Flags::ENCRYPTED);
+    let encrypted = digests.encrypted;
+    if encrypted {
+        findings.push("encrypted: hash and signature are those of the decrypted image".into());
+    } else if flagged {
+        findings.push(
+            "flagged as encrypted, with a body in plaintext: for a primary slot alone".into(),
+        );
+    }
+    if flagged && wrap_format(file).is_none() {
+        findings.push("there is no TLV with the content key: it cannot be decrypted".into());
+    }
     match &hash {
         None => findings.push("there is no image hash".into()),
         Some(hash) if !hash.matches && !encrypted => {
@@ -228,6 +234,8 @@ pub fn inspect(file: &[u8], keys: &[NamedKey]) -> Result<Inspection, HeaderError
             hash: hash.as_ref(),
             signatures: &signatures,
             uncompressed: uncompressed.as_ref(),
+            encrypted,
+            flags: header.flags,
             keys,
         }
         .all(&entries),
@@ -271,6 +279,9 @@ struct Digests {
     /// What a signature over the hash covers: of an encrypted image the stored hash, which is that
     /// of the decrypted one.
     signed: Option<Digest>,
+    /// Whether the body is encrypted: flagged so, and not what was hashed. An image for a primary
+    /// slot keeps the flag in plaintext.
+    encrypted: bool,
 }
 
 impl Digests {
@@ -280,13 +291,13 @@ impl Digests {
             let computed = image_hash(&mut &*file, header, kind).ok()?;
             Some((tlvs::payload(file, entry)?.to_vec(), computed))
         });
-        let signed = image.as_ref().and_then(|(stored, computed)| {
-            match header.flags.intersects(Flags::ENCRYPTED) {
-                true => Digest::from_slice(computed.kind(), stored),
-                false => Some(*computed),
-            }
+        let plain = image.as_ref().is_some_and(|(stored, computed)| stored == computed.as_bytes());
+        let encrypted = header.flags.intersects(Flags::ENCRYPTED) && !plain;
+        let signed = image.as_ref().and_then(|(stored, computed)| match encrypted {
+            true => Digest::from_slice(computed.kind(), stored),
+            false => Some(*computed),
         });
-        Self { image, signed }
+        Self { image, signed, encrypted }
     }
 
     /// The algorithm of the image hash, which is also that of key hashes.

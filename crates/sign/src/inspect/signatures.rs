@@ -21,6 +21,8 @@ pub enum SignatureState {
     UnknownKey,
     /// No key is named before it: bootloaders pass over it.
     NoKey,
+    /// It covers the image itself, which is encrypted.
+    Encrypted,
 }
 
 /// A signature, explained.
@@ -44,6 +46,7 @@ impl fmt::Display for SignatureInfo {
             (SignatureState::Good, Some(key)) => write!(f, "good, by {key}"),
             (SignatureState::Wrong, Some(key)) => write!(f, "wrong for {key}"),
             (SignatureState::NoKey, _) => f.write_str("no key is named before it"),
+            (SignatureState::Encrypted, _) => f.write_str("not checked: the image is encrypted"),
             _ => f.write_str("not checked: the key is not at hand"),
         }
     }
@@ -85,7 +88,8 @@ pub fn check(
                 let named = named.take();
                 let state = match named.as_ref().map(|named| &named.key) {
                     None => SignatureState::NoKey,
-                    Some(Some(key)) if key.scheme().tlv() == entry.kind => {
+                    Some(_) if pure && digests.encrypted => SignatureState::Encrypted,
+                    Some(Some(key)) if key.scheme().is_some_and(|it| it.tlv() == entry.kind) => {
                         match holds(file, header, key, digests, pure, data) {
                             true => SignatureState::Good,
                             false => SignatureState::Wrong,

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use updraft_image::{
-    Dependency, HashKind, Header, OutOfRange, TlvArea, TlvEntry, TlvError, TlvKind, TlvType,
+    Dependency, Flags, HashKind, Header, KeyLength, OutOfRange, TlvArea, TlvEntry, TlvError,
+    TlvKind, TlvType, WrapFormat,
 };
 use uuid::Uuid;
 
@@ -61,6 +62,9 @@ pub struct Explained<'a> {
     pub hash: Option<&'a HashInfo>,
     pub signatures: &'a [SignatureInfo],
     pub uncompressed: Option<&'a UncompressedInfo>,
+    /// Whether the content that can be seen is not what was hashed.
+    pub encrypted: bool,
+    pub flags: Flags,
     pub keys: &'a [NamedKey],
 }
 
@@ -92,8 +96,11 @@ impl Explained<'_> {
         match entry.kind {
             kind if HashKind::from_tlv(kind).is_some() => {
                 let same = hash.is_some_and(|hash| hash.computed == hex(data));
-                let not = "not what the content hashes to";
-                Some(if same { "matches the content" } else { not }.into())
+                Some(match (same, self.encrypted) {
+                    (true, _) => "matches the content".into(),
+                    (false, true) => "of the decrypted image".into(),
+                    (false, false) => "not what the content hashes to".into(),
+                })
             }
             TlvType::KEYHASH | TlvType::PUBKEY => Some(name_of(entry.kind, data, keys)),
             TlvType::SIG_PURE => Some("the signature covers the image itself".into()),
@@ -110,6 +117,7 @@ impl Explained<'_> {
             TlvType::COMP_DEC_SIZE => {
                 Some(format!("{} bytes of compressed body before encryption", number()?))
             }
+            kind if kind.is_encryption() => self.content_key(kind, data),
             TlvType::DEPENDENCY => {
                 let Dependency { image, version } = Dependency::from_bytes(data.try_into().ok()?);
                 Some(format!("image {image}, at least {version}"))
@@ -125,5 +133,22 @@ impl Explained<'_> {
             }
             _ => None,
         }
+    }
+
+    /// How the content key is wrapped, and what for.
+    fn content_key(&self, kind: TlvType, data: &[u8]) -> Option<String> {
+        let length = KeyLength::ALL.into_iter().find(|key| self.flags.contains(key.flag()))?;
+        let wrapped = match kind {
+            TlvType::ENCRSA2048 => "by RSA-OAEP",
+            TlvType::ENCKW => "by AES key wrap",
+            TlvType::ENCEC256 => "by ECIES-P256",
+            TlvType::ENCX25519 => "by ECIES-X25519",
+            _ => "by ECIES-X25519 with SHA-512",
+        };
+        let whole = WrapFormat::new(kind, length)?.payload_len();
+        Some(match data.len() {
+            len if len == whole => format!("{length} content key, wrapped {wrapped}"),
+            _ => format!("{length} content keys wrapped {wrapped} take {whole} bytes"),
+        })
     }
 }

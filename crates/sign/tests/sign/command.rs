@@ -1,18 +1,20 @@
 //! imgtool command lines, read into our options.
 
 use updraft_board::{class_id, vendor_id};
-use updraft_image::{HashKind, TlvType, UpgradeMode, Version};
+use updraft_image::{HashKind, KeyLength, TlvType, UpgradeMode, Version};
 use updraft_sign::{
-    Compression, KeyFormat, Padding, Placement, SecurityCounter, SignOptions, dependencies,
-    parse_custom_tlv,
+    Compression, Encryption, KeyFormat, Padding, Placement, PublicKey, Recipient, SecurityCounter,
+    SignOptions, dependencies, parse_custom_tlv,
 };
 
-use crate::vectors::file;
+use crate::vectors::{file, text};
 
 /// One `imgtool sign` command.
 pub struct Command {
     pub options: SignOptions,
     pub key: Option<String>,
+    /// Whom it is encrypted for.
+    pub encrypt: Option<String>,
     pub input: String,
     pub output: String,
     /// `--hex-addr`.
@@ -46,6 +48,8 @@ impl Command {
     pub fn parse(words: &[String]) -> Result<Self, &'static str> {
         let mut options = SignOptions::new(Version::default(), 0, 0);
         let (mut key, mut vendor, mut class, mut base) = (None, None, None, None);
+        let (mut encrypt, mut keylen, mut hmac) = (None, "128".to_owned(), "auto".to_owned());
+        let (mut clear, mut save_wrapped) = (false, false);
         let mut files = Vec::new();
         let mut words = words.iter().map(String::as_str);
         while let Some(word) = words.next() {
@@ -103,7 +107,11 @@ impl Command {
                     let kind = TlvType(number(value()) as u16);
                     options.custom_tlvs.push((kind, file(value())));
                 }
-                "-E" => return Err("encryption is not supported yet"),
+                "-E" => encrypt = Some(value().to_owned()),
+                "--encrypt-keylen" => keylen = value().to_owned(),
+                "--hmac-sha" => hmac = value().to_owned(),
+                "--clear" => clear = true,
+                "--save-enctlv" => save_wrapped = true,
                 "--compression" => {
                     options.compression = match value() {
                         "lzma2" => Some(Compression::Lzma2),
@@ -120,7 +128,14 @@ impl Command {
         }
         options.vendor_id = vendor.map(|text| vendor_id(text).unwrap());
         options.class_id = class.map(|text| class_id(text, options.vendor_id).unwrap());
+        options.encryption = encrypt.as_deref().map(|file: &str| {
+            let recipient = Recipient::Device(PublicKey::from_pem(&text(file)).unwrap());
+            let aes256 = keylen == "256";
+            let key_length = if aes256 { KeyLength::Aes256 } else { KeyLength::Aes128 };
+            let sha512 = hmac == "512";
+            Encryption { key_length, sha512, clear, save_wrapped, ..Encryption::new(recipient) }
+        });
         let [input, output] = files.try_into().unwrap();
-        Ok(Self { options, key, input, output, base })
+        Ok(Self { options, key, encrypt, input, output, base })
     }
 }

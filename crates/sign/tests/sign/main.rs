@@ -2,6 +2,7 @@
 
 mod command;
 mod compression;
+mod encryption;
 mod imgtool;
 mod inspection;
 mod keys;

@@ -1,0 +1,112 @@
+//! Types of keys, and the forms that they are written in.
+
+use std::fmt;
+
+use updraft_image::Scheme;
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyKind {
+    /// Signs with ECDSA, and decrypts with ECIES.
+    EcdsaP256,
+    /// Signs.
+    Ed25519,
+    /// Decrypts with ECIES.
+    X25519,
+    /// Decrypts with OAEP.
+    Rsa2048,
+}
+
+impl KeyKind {
+    /// Every type.
+    pub const ALL: [Self; 4] = [Self::EcdsaP256, Self::Ed25519, Self::X25519, Self::Rsa2048];
+
+    /// What it signs with, if it signs.
+    pub const fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::EcdsaP256 => Some(Scheme::EcdsaP256),
+            Self::Ed25519 => Some(Scheme::Ed25519),
+            Self::X25519 | Self::Rsa2048 => None,
+        }
+    }
+
+    /// Whether content keys can be wrapped for it.
+    pub const fn decrypts(self) -> bool {
+        !matches!(self, Self::Ed25519)
+    }
+
+    /// The name on command lines, imgtool's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => Scheme::EcdsaP256.name(),
+            Self::Ed25519 => Scheme::Ed25519.name(),
+            Self::X25519 => "x25519",
+            Self::Rsa2048 => "rsa-2048",
+        }
+    }
+
+    /// What sources with embedded keys call it, as imgtool does.
+    pub const fn source_name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => Scheme::EcdsaP256.source_name(),
+            Self::Ed25519 => Scheme::Ed25519.source_name(),
+            Self::X25519 => "x25519",
+            Self::Rsa2048 => "rsa",
+        }
+    }
+
+    /// The name with its article.
+    pub(crate) const fn with_article(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "a P-256",
+            Self::Ed25519 => "an Ed25519",
+            Self::X25519 => "an X25519",
+            Self::Rsa2048 => "an RSA",
+        }
+    }
+
+    /// The form that a private key is embedded in unless another one is asked for.
+    pub const fn usual_form(self) -> PrivateForm {
+        match self {
+            Self::Rsa2048 => PrivateForm::Traditional,
+            _ => PrivateForm::Pkcs8,
+        }
+    }
+}
+
+impl From<Scheme> for KeyKind {
+    fn from(scheme: Scheme) -> Self {
+        let signing = Self::ALL.into_iter().find(|kind| kind.scheme() == Some(scheme));
+        // Every scheme has a key; what is not known yet cannot be asked for.
+        signing.unwrap_or(Self::Ed25519)
+    }
+}
+
+impl fmt::Display for KeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.scheme()) {
+            (_, Some(scheme)) => scheme.fmt(f),
+            (Self::X25519, _) => f.write_str("X25519"),
+            _ => f.write_str("RSA-2048"),
+        }
+    }
+}
+
+/// How a private key is written for embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivateForm {
+    /// PrivateKeyInfo (PKCS#8).
+    Pkcs8,
+    /// OpenSSL's traditional form: ECPrivateKey (SEC1) or RSAPrivateKey (PKCS#1).
+    Traditional,
+}
+
+/// What a PEM file of a public key came as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicPem {
+    /// The public key alone.
+    Public,
+    /// The private key, which includes it.
+    Private,
+}
