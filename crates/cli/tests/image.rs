@@ -187,6 +187,112 @@ fn a_compressed_image_tells_what_it_decompresses_to() {
 }
 
 #[test]
+fn an_encrypted_image_is_for_whoever_has_the_device_key() {
+    let desk = Desk::new("image-encrypted");
+    let sign = "image sign -H 0x200 -S 0x8000 --pad-header -v 1.2.3 -k key.pem";
+    let plain = desk.json(&format!("{sign} app.bin plain.bin"));
+    assert!(plain["encrypted"].is_null());
+    for (kind, options, format) in [
+        ("x25519", "", "AES-128 keys wrapped in ENCX25519"),
+        ("x25519", "--hmac-sha 512", "AES-128 keys wrapped in ENCX25519_SHA512"),
+        ("ecdsa-p256", "--encrypt-keylen 256", "AES-256 keys wrapped in ENCEC256"),
+        ("rsa-2048", "--encrypt-keylen 128", "AES-128 keys wrapped in ENCRSA2048"),
+    ] {
+        let made = desk.json(&format!("key new --force -t {kind} device.pem"));
+        assert_eq!(made["file"], "device.pem");
+        desk.stdout("key public device.pem -o device.pub.pem");
+        let line = format!("{sign} -E device.pub.pem {options} app.bin secret.bin");
+        let made = desk.json(line.replace("  ", " ").as_str());
+        assert_eq!(made["encrypted"], format, "{line}");
+        let image = std::fs::read(desk.path("secret.bin")).unwrap();
+        let build = std::fs::read(desk.path("app.bin")).unwrap();
+        assert_ne!(image[0x200..][..build.len()], build);
+
+        let (code, text) = desk.refused("image verify -k key.pub.pem secret.bin");
+        assert_eq!(code, Some(1));
+        assert!(text.contains("the image is encrypted: give the device's key"), "{text}");
+        let valid = desk.json("image verify -k key.pub.pem --decrypt device.pem secret.bin");
+        assert_eq!(valid["hash"], made["hash"]);
+
+        let told = desk.json("image decrypt -k device.pem secret.bin open.bin");
+        assert_eq!(told["hash"], made["hash"]);
+        let image = std::fs::read(desk.path("open.bin")).unwrap();
+        assert_eq!(image[0x200..][..build.len()], build);
+        assert_eq!(desk.json("image verify -k key.pem open.bin")["hash"], made["hash"]);
+    }
+    let text = desk.stdout("image inspect -k key.pub.pem secret.bin");
+    for words in ["AES-128 content key, wrapped by RSA-OAEP", "of the decrypted image"] {
+        assert!(text.contains(words), "{text}");
+    }
+    desk.stdout("key new -t rsa-2048 other.pem");
+    let (code, text) = desk.refused("image decrypt -k other.pem secret.bin nothing.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("the private key of the device that the image is for"), "{text}");
+    let (code, text) = desk.refused("image decrypt -k key.pem secret.bin nothing.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("an Ed25519 key does not decrypt"), "{text}");
+    let (code, text) = desk.refused("image decrypt -k other.pem plain.bin nothing.bin");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("the image is not encrypted"), "{text}");
+    let (code, text) = desk.refused(&format!("{sign} -E key.pub.pem app.bin nothing.bin"));
+    assert_eq!(code, Some(1));
+    assert!(text.contains("an Ed25519 key does not decrypt"), "{text}");
+    let (code, text) = desk.refused(&format!("{sign} --hmac-sha 512 app.bin nothing.bin"));
+    assert_eq!(code, Some(2));
+    assert!(text.contains("give -E KEY too"), "{text}");
+    assert!(!desk.path("nothing.bin").exists());
+}
+
+#[test]
+fn a_clear_image_is_for_the_primary_slot() {
+    let desk = Desk::new("image-clear");
+    desk.stdout("key new -t x25519 device.pem");
+    let sign = "image sign -H 0x200 -S 0x8000 --pad-header -v 1 -k key.pem -E device.pem --clear";
+    desk.stdout(&format!("{sign} app.bin clear.bin"));
+    desk.stdout("image verify -k key.pem clear.bin");
+    for line in [
+        "image verify -k key.pem --decrypt device.pem clear.bin",
+        "image decrypt -k device.pem clear.bin open.bin",
+    ] {
+        let (code, text) = desk.refused(line);
+        assert_eq!(code, Some(1));
+        assert!(text.contains("in plaintext") && text.contains("--clear"), "{text}");
+    }
+}
+
+#[test]
+fn a_board_decides_how_its_images_are_encrypted() {
+    let desk = Desk::new("image-encrypted-board");
+    for kind in ["x25519", "ecdsa-p256"] {
+        desk.stdout(&format!("key new -t {kind} {kind}.pem"));
+    }
+    let sign = "image sign --board virtual-encrypted -k key.pem -v 1";
+    let verify = "image verify --board virtual-encrypted -k key.pem";
+    let made = desk.json(&format!("{sign} --confirm -E x25519.pem app.bin out.bin"));
+    assert_eq!(made["encrypted"], "AES-128 keys wrapped in ENCX25519");
+    desk.stdout(&format!("{verify} --decrypt x25519.pem out.bin"));
+    // The same through Intel HEX: content keys differ, the image does not.
+    desk.stdout(&format!("{sign} -E x25519.pem -x 0x1000 app.bin out.hex"));
+    let valid = desk.json(&format!("{verify} --decrypt x25519.pem out.hex"));
+    assert_eq!(valid["hash"], made["hash"]);
+    desk.stdout("image decrypt -k x25519.pem out.hex open.hex");
+    desk.stdout(&format!("{verify} open.hex"));
+    desk.stdout(&format!("{sign} app.bin plain.bin"));
+    for (line, reason) in [
+        (format!("{sign} -E ecdsa-p256.pem"), "takes AES-128 keys wrapped in ENCX25519, not"),
+        (format!("{sign} -E x25519.pem --encrypt-keylen 256"), "not AES-256 keys"),
+        (format!("{sign} -E x25519.pem --hmac-sha 512"), "not AES-128 keys wrapped in ENCX25519_"),
+        (format!("{sign} -E x25519.pem --save-enctlv"), "saves content keys in plain"),
+        (format!("{SIGN} -E x25519.pem"), "virtual-nor-4k does not decrypt"),
+    ] {
+        let (code, text) = desk.refused(&format!("{line} app.bin none.bin"));
+        assert_eq!(code, Some(2), "{line}: {text}");
+        assert!(text.contains(reason), "{text}");
+    }
+    assert!(!desk.path("none.bin").exists());
+}
+
+#[test]
 fn verify_says_why_an_image_is_refused() {
     let desk = Desk::new("image-verify");
     desk.stdout(&format!("{SIGN} app.bin app.signed.bin"));

@@ -115,6 +115,19 @@ pub enum Recipient {
     Shared(WrappingKey),
 }
 
+impl Recipient {
+    /// Reads a public key in PEM, or the public half of a private one, or a wrapping key in
+    /// base64.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        match PublicKey::from_pem(text) {
+            Err(KeyError::NoPem) => {
+                WrappingKey::from_base64(text).map(Self::Shared).ok_or(KeyError::NoPem)
+            }
+            key => key.map(Self::Device),
+        }
+    }
+}
+
 /// Why an image cannot be encrypted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -199,11 +199,12 @@ pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Ve
         Some(kind) => maker.compress(&input, &plain, kind)?,
         None => None,
     };
-    let mut image = match (compressed, options.compression.is_some() && options.encryption.is_some()) {
-        (Some(compressed), _) => compressed.image,
-        (None, true) => maker.make(&input, None, true)?.image,
-        (None, false) => plain.image,
-    };
+    let mut image =
+        match (compressed, options.compression.is_some() && options.encryption.is_some()) {
+            (Some(compressed), _) => compressed.image,
+            (None, true) => maker.make(&input, None, true)?.image,
+            (None, false) => plain.image,
+        };
     check_size(image.len(), options)?;
     pad(&mut image, options)?;
     Ok(image)

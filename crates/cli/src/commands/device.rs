@@ -169,8 +169,8 @@ pub(super) fn trusted(board: &Board, paths: &[PathBuf], out: &Output) -> anyhow:
     let signature = board.boot().signature;
     let key = |path: &PathBuf| {
         let key = load_public(path, out)?;
-        let (kind, name) = (key.scheme(), board.name());
-        if signature.scheme() == Some(kind) {
+        let (kind, name) = (key.kind(), board.name());
+        if signature.scheme().is_some() && signature.scheme() == key.scheme() {
             return Ok(key.as_der().to_vec());
         }
         let hint = match signature.scheme() {

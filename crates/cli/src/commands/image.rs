@@ -1,6 +1,8 @@
-//! `updraft image`: signs, verifies and inspects images.
+//! `updraft image`: signs, verifies, decrypts and inspects images.
 
+mod decrypt;
 mod drawing;
+mod encryption;
 mod inspect;
 mod sign;
 mod suits;
@@ -29,6 +31,8 @@ enum Command {
     Verify(verify::Args),
     /// Show everything in an image: header, TLVs, byte ranges, keys, trailer.
     Inspect(inspect::Args),
+    /// Turn an encrypted image into the one that it was made of.
+    Decrypt(decrypt::Args),
 }
 
 /// Runs it.
@@ -37,6 +41,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         Command::Sign(args) => sign::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
+        Command::Decrypt(args) => decrypt::run(&args, out),
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
-use updraft_image::{HashKind, Scheme};
-use updraft_sign::{Key, KeyError, Language, PrivateForm, PublicKey, known_key, listing};
+use updraft_image::HashKind;
+use updraft_sign::{Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, known_key, listing};
 
 use crate::files::{self, Mode};
 use crate::output::{Output, WARN, styled};
@@ -34,17 +34,18 @@ enum Command {
 
 #[derive(clap::Args)]
 #[command(after_help = "The file holds the private key without password (PEM, PKCS#8) and is for
-its owner alone (mode 0600). Whoever has it can sign updates: keep a copy in a safe place and never
-in the repository.
+its owner alone (mode 0600). Whoever has it can sign updates, or decrypt them: keep a copy in a safe
+place and never in the repository.
 
 Examples:
   updraft key new key.pem
   updraft key new --type ecdsa-p256 release.pem
+  updraft key new --type x25519 device-key.pem
   updraft key public key.pem -o key.pub.pem")]
 struct New {
     /// The file to write.
     file: PathBuf,
-    /// What it signs with.
+    /// What it is for.
     #[arg(short = 't', long = "type", value_enum, default_value_t)]
     kind: KeyType,
     /// Overwrite the file if it exists. What only that key has signed can never be updated again.
@@ -57,8 +58,13 @@ enum KeyType {
     /// Ed25519: small and fast to sign.
     #[default]
     Ed25519,
-    /// ECDSA over P-256: what hardware engines know.
+    /// ECDSA over P-256: what hardware engines know. Also decrypts images.
     EcdsaP256,
+    /// X25519: decrypts images, and signs none.
+    X25519,
+    /// RSA with 2048 bits: decrypts images.
+    #[value(name = "rsa-2048")]
+    Rsa2048,
 }
 
 #[derive(clap::Args)]
@@ -99,22 +105,21 @@ enum Encoding {
 Examples:
   updraft key private enc-key.pem --minimal > autogen-enckey.c")]
 struct Private {
-    /// A private P-256 key, PEM.
+    /// A private P-256, X25519 or RSA key, PEM.
     key: PathBuf,
-    /// The DER inside.
-    #[arg(short, long, value_enum, default_value_t)]
-    format: Format,
-    /// Leave the public half out.
+    /// The DER inside. Default: pkcs8, openssl for RSA.
+    #[arg(short, long, value_enum)]
+    format: Option<Format>,
+    /// Leave out what a bootloader can do without: the public half, of RSA the CRT numbers.
     #[arg(long)]
     minimal: bool,
 }
 
-#[derive(Clone, Copy, Default, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Format {
     /// PrivateKeyInfo.
-    #[default]
     Pkcs8,
-    /// ECPrivateKey (SEC1), OpenSSL's traditional form.
+    /// ECPrivateKey (SEC1) or RSAPrivateKey (PKCS#1), OpenSSL's traditional forms.
     Openssl,
 }
 
@@ -159,16 +164,18 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
 
 fn new(args: &New, out: &Output) -> anyhow::Result<()> {
     let key = Key::generate(match args.kind {
-        KeyType::Ed25519 => Scheme::Ed25519,
-        KeyType::EcdsaP256 => Scheme::EcdsaP256,
+        KeyType::Ed25519 => KeyKind::Ed25519,
+        KeyType::EcdsaP256 => KeyKind::EcdsaP256,
+        KeyType::X25519 => KeyKind::X25519,
+        KeyType::Rsa2048 => KeyKind::Rsa2048,
     })?;
     let mode = Mode::Secret { replace: args.force };
     files::write(&args.file, key.to_pem().as_bytes(), mode)?;
     let hash = key.public().hash(HashKind::Sha256).to_string();
-    let scheme = key.scheme().to_string();
-    let result = json!({ "file": args.file, "type": scheme, "hash": hash });
+    let kind = key.kind().to_string();
+    let result = json!({ "file": args.file, "type": kind, "hash": hash });
     out.result(&result, |to| {
-        writeln!(to, "{}: a private {scheme} key, for its owner alone", args.file.display())?;
+        writeln!(to, "{}: a private {kind} key, for its owner alone", args.file.display())?;
         writeln!(to, "SHA-256 of its public half: {hash}")
     })
 }
@@ -194,8 +201,9 @@ fn public(args: &Public, out: &Output) -> anyhow::Result<()> {
 fn private(args: &Private, out: &Output) -> anyhow::Result<()> {
     let key = load_private(&args.key, out)?;
     let form = match args.format {
-        Format::Pkcs8 => PrivateForm::Pkcs8,
-        Format::Openssl => PrivateForm::Sec1,
+        Some(Format::Pkcs8) => PrivateForm::Pkcs8,
+        Some(Format::Openssl) => PrivateForm::Traditional,
+        None => key.kind().usual_form(),
     };
     let der = key.private_der(form, args.minimal).or_else(advise)?;
     let source = listing(Language::C, "enc_priv_key", "", &der);
@@ -220,7 +228,7 @@ fn hash(args: &Hash, out: &Output) -> anyhow::Result<()> {
 fn print(bytes: &[u8], key: &PublicKey, to: Option<&Path>, out: &Output) -> anyhow::Result<()> {
     let facts = || {
         let hash = key.hash(HashKind::Sha256).to_string();
-        json!({ "file": to, "type": key.scheme().to_string(), "hash": hash })
+        json!({ "file": to, "type": key.kind().to_string(), "hash": hash })
     };
     match to {
         Some(path) => {
@@ -247,7 +255,7 @@ fn print(bytes: &[u8], key: &PublicKey, to: Option<&Path>, out: &Output) -> anyh
 pub fn load_private(path: &Path, out: &Output) -> anyhow::Result<Key> {
     let key = Key::from_pem(&read(path)?).or_else(advise);
     let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
-    warn_if_published(path, key.public(), out);
+    warn_if_published(path, key.public(), "anybody can sign with it", out);
     Ok(key)
 }
 
@@ -255,26 +263,29 @@ pub fn load_private(path: &Path, out: &Output) -> anyhow::Result<Key> {
 pub fn load_public(path: &Path, out: &Output) -> anyhow::Result<PublicKey> {
     let key = PublicKey::from_pem(&read(path)?).or_else(advise);
     let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
-    warn_if_published(path, &key, out);
+    warn_if_published(path, &key, "anybody can sign with it", out);
     Ok(key)
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// The text of a key file.
+pub fn read(path: &Path) -> anyhow::Result<String> {
     let read = std::fs::read(path);
     let bytes = read.with_context(|| format!("{} cannot be read", path.display()))?;
     // What is no text has no PEM block in it, and says so when it is looked for.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn advise<T>(error: KeyError) -> anyhow::Result<T> {
+/// The error with what to do about it.
+pub fn advise<T>(error: KeyError) -> anyhow::Result<T> {
     let remedy = error.remedy();
     Err(error).hint(remedy)
 }
 
-fn warn_if_published(path: &Path, key: &PublicKey, out: &Output) {
+/// Warns of a key whose private half is published, and of what that means.
+pub fn warn_if_published(path: &Path, key: &PublicKey, so: &str, out: &Output) {
     if let Some(known) = known_key(&key.hash(HashKind::Sha256).to_string()) {
         out.note(format_args!(
-            "{} {} is {} ({}): its private half is published, anybody can sign with it",
+            "{} {} is {} ({}): its private half is published, {so}",
             styled(WARN, "warning:"),
             path.display(),
             known.name,

@@ -49,7 +49,7 @@ impl Maker {
         let scheme = board.boot().signature.scheme().with_context(|| {
             format!("{} boots unsigned images; the demo is about signed ones", board.name())
         })?;
-        let key = Key::generate(scheme)?;
+        let key = Key::generate(scheme.into())?;
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
             std::fs::write(&path, text)
@@ -81,7 +81,7 @@ impl Maker {
             Some(firmware) => format!("your firmware, {}", size(firmware.len() as u64)),
             None => format!("firmware of {}", size(self.body_size() as u64)),
         };
-        format!("{board}, {}, {} key, {firmware}", self.board.mode(), self.key.scheme())
+        format!("{board}, {}, {} key, {firmware}", self.board.mode(), self.key.kind())
     }
 
     /// Two thirds of what the slots take, or less.
@@ -106,7 +106,7 @@ impl Maker {
 
     /// The same with a key that the device does not trust.
     pub fn build_foreign(&self, version: Version) -> anyhow::Result<Firmware> {
-        let stranger = Key::generate(self.key.scheme())?;
+        let stranger = Key::generate(self.key.kind())?;
         self.build_with(&stranger, version, SelfTest::Pass, ConfirmedBy::Application)
     }
 

@@ -13,11 +13,11 @@ use updraft_image::{
 };
 use updraft_sign::hex;
 use updraft_sign::{
-    Compression, Key, KeyFormat, Padding, Placement, SecurityCounter, SignError, SignOptions,
-    dependencies, parse_custom_tlv, sign, sign_to_segments,
+    Compression, Encryption, Key, KeyFormat, Padding, Placement, SecurityCounter, SignError,
+    SignOptions, dependencies, pad, parse_custom_tlv, segments, sign, wrap_format,
 };
 
-use super::{is_hex, number, read, suits};
+use super::{encryption, is_hex, number, read, suits};
 use crate::commands::{boards, key};
 use crate::files::{self, Mode};
 use crate::output::{GOOD, Output, WARN, styled};
@@ -133,6 +133,8 @@ pub struct Args {
     /// Address of the image in Intel HEX output.
     #[arg(short = 'x', long, value_parser = number)]
     hex_addr: Option<u32>,
+    #[command(flatten)]
+    encryption: encryption::Encrypt,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -180,7 +182,9 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     if let Some(target) = &target {
         target.check_key(key.as_ref())?;
     }
-    let options = options(args, target.as_ref())?;
+    let mut options = options(args, target.as_ref())?;
+    let board = target.as_ref().map(|target| (target.board.name(), &target.signing));
+    options.encryption = args.encryption.encryption(board, out)?;
     if let Some(target) = &target {
         target.check_geometry(&options)?;
     }
@@ -197,16 +201,24 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         }
     })?;
     if let Some(target) = &target {
-        target.check_image(&image, key.as_ref())?;
+        match &options.encryption {
+            None => target.check_image(&image, key.as_ref())?,
+            // Nobody but the device can decrypt it: checked is what it will find.
+            Some(encryption) => {
+                let clear = Some(Encryption { clear: true, ..encryption.clone() });
+                let clear = SignOptions { encryption: clear, ..unpadded };
+                target.check_image(&sign(&input, &clear, key.as_ref())?, key.as_ref())?;
+            }
+        }
     }
-    // Signing is deterministic: this is the same image, wrapped for its destination.
-    let file = if is_hex(&args.output) {
+    // Not signed again: content keys are random.
+    let mut file = image.clone();
+    if is_hex(&args.output) {
         let address = address(args, &options, from_file)?;
-        let segments = sign_to_segments(&input, &options, key.as_ref(), address)?;
-        hex::emit(&segments).into_bytes()
+        file = hex::emit(&segments(file, &options, address)?).into_bytes();
     } else {
-        sign(&input, &options, key.as_ref())?
-    };
+        pad(&mut file, &options)?;
+    }
     files::write(&args.output, &file, Mode::Result)?;
     tell(args, &options, target.as_ref(), key.as_ref(), &image, out)
 }
@@ -250,12 +262,13 @@ impl<'b> Target<'b> {
         match key.map(Key::scheme) {
             None => Err(anyhow!("{} boots images signed with {wanted} only", self.board.name()))
                 .usage("give -k KEY; `updraft key new` makes one"),
-            Some(scheme) if scheme != wanted => Err(anyhow!(
-                "{} boots images signed with {wanted}, not {scheme}",
-                self.board.name()
+            Some(Some(scheme)) if scheme == wanted => Ok(()),
+            Some(_) => Err(anyhow!(
+                "{} boots images signed with {wanted}, not {}",
+                self.board.name(),
+                key.map_or(String::new(), |key| key.kind().to_string()),
             ))
             .hint("sign with another key, or change boot.signature in the board file"),
-            Some(_) => Ok(()),
         }
     }
 
@@ -451,6 +464,7 @@ fn tell(
     let largest = options.max_image.map_or(room, |max| room.min(max.into()));
     let key_hash = key.map(|key| key.public().hash(HashKind::Sha256).to_string());
     let board = target.map(|target| target.board.name());
+    let encrypted = wrap_format(image).map(encryption::describe);
     let result = json!({
         "file": args.output,
         "version": header.version.to_string(),
@@ -460,6 +474,7 @@ fn tell(
         "key_hash": key_hash,
         "board": board,
         "compressed_from": body,
+        "encrypted": encrypted.as_ref(),
     });
     out.result(&result, |to| {
         let percent = 100.0 * image.len() as f64 / (largest.max(1)) as f64;
@@ -483,6 +498,13 @@ fn tell(
                 styled(WARN, "note:"),
             )?,
             (None, None) => {}
+        }
+        match (&encrypted, &options.encryption) {
+            (Some(format), Some(Encryption { clear: true, .. })) => {
+                writeln!(to, "  body in plaintext, with {format}")?;
+            }
+            (Some(format), _) => writeln!(to, "  body encrypted: {format}")?,
+            (None, _) => {}
         }
         writeln!(to, "  hash {hash}")?;
         match &key_hash {

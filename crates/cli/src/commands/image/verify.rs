@@ -11,7 +11,7 @@ use updraft_image::{
 };
 use updraft_sign::{PublicKey, known_key};
 
-use super::{read, suits};
+use super::{encryption, read, suits};
 use crate::commands::{boards, key};
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
@@ -26,7 +26,8 @@ Exit code 0: the bootloader takes it. 1: it refuses, and the reason is printed.
 Examples:
   updraft image verify --board virtual-nor-4k -k key.pub.pem app.signed.bin
   updraft image verify -k key.pem app.signed.bin
-  updraft image verify app.unsigned.bin        the hash alone"
+  updraft image verify app.unsigned.bin        the hash alone
+  updraft image verify -k key.pem --decrypt device-key.pem app.encrypted.bin"
 )]
 pub struct Args {
     /// The image: binary or Intel HEX.
@@ -40,6 +41,9 @@ pub struct Args {
     /// Which of the board's images this is.
     #[arg(long, default_value_t = 0, requires = "board")]
     image: u8,
+    /// Of an encrypted image, the private key of the device that it is for, or the wrapping key.
+    #[arg(long, value_name = "KEY")]
+    decrypt: Option<PathBuf>,
     /// Lowest security counter that the device accepts.
     #[arg(long, value_parser = super::number)]
     security_counter: Option<u32>,
@@ -50,13 +54,13 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let board = args.board.as_deref().map(boards::load).transpose()?;
     let keys = args.key.iter().map(|path| key::load_public(path, out));
     let keys = keys.collect::<anyhow::Result<Vec<PublicKey>>>()?;
-    let (file, _) = read(&args.file)?;
+    let (mut file, _) = read(&args.file)?;
     let refused = || format!("{} is refused", args.file.display());
     let header = Header::parse(&file)
         .hint("`updraft image sign` makes an image of a build")
         .with_context(refused)?;
-    if header.flags.intersects(Flags::ENCRYPTED) {
-        return Err(anyhow!("the image is encrypted")).with_context(refused);
+    if let Some(key) = &args.decrypt {
+        file = encryption::decrypt(&file, key).with_context(refused)?;
     }
     let slot = match &board {
         Some(board) => slot(board, args.image, &file).with_context(refused)?,
@@ -85,7 +89,16 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let valid = match verdict {
         Ok(valid) => valid,
         Err(refusal) => {
-            let hint = advice(&refusal, &file, &header);
+            let hint = match (&refusal, &args.decrypt) {
+                (Refusal::Hash { .. }, None) if header.flags.intersects(Flags::ENCRYPTED) => {
+                    Some("the image is encrypted: give the device's key, --decrypt KEY".into())
+                }
+                (Refusal::Hash { .. }, Some(_)) => Some(
+                    "it was damaged, or its body is in plaintext (--clear): leave --decrypt out"
+                        .into(),
+                ),
+                _ => advice(&refusal, &file, &header),
+            };
             let error = Err(anyhow!("{refusal}"));
             let error = match hint {
                 Some(hint) => error.hint(hint),
@@ -180,7 +193,7 @@ fn slot(board: &Board, image: u8, file: &[u8]) -> anyhow::Result<Vec<u8>> {
 /// Rules that fit the image: its own hash algorithm and kind of signature.
 fn rules_of(file: &[u8], header: &Header) -> Rules {
     let mut source = file;
-    let supported = Flags::COMPRESSED_LZMA2 | Flags::COMPRESSED_ARM_THUMB;
+    let supported = Flags::COMPRESSED_LZMA2 | Flags::COMPRESSED_ARM_THUMB | Flags::ENCRYPTED;
     let mut rules = Rules { supported, ..Rules::default() };
     let Ok(area) = TlvArea::open(&mut source, header) else {
         return rules;
