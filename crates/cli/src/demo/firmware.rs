@@ -49,7 +49,7 @@ impl Maker {
         let scheme = board.boot().signature.scheme().with_context(|| {
             format!("{} boots unsigned images; the demo is about signed ones", board.name())
         })?;
-        let key = Key::generate(scheme.into())?;
+        let key = Key::generate(scheme)?;
         let write = |name: &str, text: &str| {
             let path = directory.join(name);
             std::fs::write(&path, text)

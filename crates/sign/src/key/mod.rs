@@ -50,7 +50,8 @@ pub struct PublicKey {
 
 impl Key {
     /// A fresh key.
-    pub fn generate(kind: KeyKind) -> Result<Self, KeyError> {
+    pub fn generate(kind: impl Into<KeyKind>) -> Result<Self, KeyError> {
+        let kind = kind.into();
         if kind == KeyKind::Rsa2048 {
             return Self::rsa(&rsa::generate()?);
         }
