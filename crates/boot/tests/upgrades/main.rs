@@ -13,4 +13,5 @@ mod hooks;
 mod power_cuts;
 mod several_images;
 mod unusual_states;
+mod weaknesses;
 mod wear;
