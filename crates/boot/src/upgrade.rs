@@ -1,7 +1,9 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Flag, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier};
+use updraft_image::{
+    Flag, Flags, Header, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier,
+};
 
 use crate::course::Course;
 use crate::outcome::Step;
@@ -136,7 +138,15 @@ where
             Plan::Resumed(swap) => Ok(swap),
             Plan::GiveUp => self.give_up(),
             Plan::Bootstrap if swaps => self.copy_first(SwapType::Revert),
-            Plan::Bootstrap => self.install(SwapType::Revert, Progress::None, Event::Bootstrapped),
+            Plan::Bootstrap => {
+                let trailer = self.slots.secondary.trailer;
+                let blank = trailer.is_erased(&mut self.platform.flash);
+                // The image may share the trailer's sectors, so they cannot be cleared for this.
+                if blank.map_err(BootError::Flash)? && self.needs_a_request()? {
+                    self.vouch_for_secondary().map_err(BootError::Flash)?;
+                }
+                self.install(SwapType::Revert, Progress::None, Event::Bootstrapped)
+            }
             Plan::Upgrade { swap, progress } => {
                 if swaps && swap != SwapType::Revert && self.is_downgrade()? {
                     let recorded = matches!(progress, Progress::Recorded(_));
@@ -242,8 +252,14 @@ where
         let Platform { flash, verifier, .. } = &mut *self.platform;
         let secrets = match Secrets::of_images(flash, verifier, &slots, swaps && primary_size > 0) {
             Ok(secrets) => secrets,
-            Err(Refusal::Read(error)) => return Err(BootError::Flash(error)),
+            Err(Refusal::Read(error)) if !slots.strict || may_pass(&error) => {
+                return Err(BootError::Flash(error));
+            }
             Err(refusal) if !slots.strict => return Err(BootError::Refused(refusal)),
+            // What cannot leave need not be kept where there may be nothing to go back to.
+            Err(_) if swaps && loader.config().bootstrap && swap == SwapType::Permanent => {
+                return self.copy_first(swap);
+            }
             Err(refusal) => {
                 self.tell(Event::CannotEncrypt(refusal));
                 self.clear_request(swap, swaps)?;
@@ -311,7 +327,8 @@ where
         let Slots { primary, secondary, strict, .. } = slots;
         let size = secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
         let flash = &mut self.platform.flash;
-        if strict && !primary.trailer.is_erased(flash).map_err(BootError::Flash)? {
+        let blank = primary.trailer.is_erased(flash).map_err(BootError::Flash)?;
+        if strict && !blank || self.needs_a_request()? {
             self.vouch_for_secondary().map_err(BootError::Flash)?;
         }
         let Platform { flash, verifier, .. } = &mut *self.platform;
@@ -337,6 +354,15 @@ where
         finish().map_err(BootError::Flash)?;
         self.tell(Event::Bootstrapped);
         Ok(swap)
+    }
+
+    /// Whether a copy that a cut has torn may look whole: the wrapped content key of an encrypted
+    /// image is under no hash. Without it, what runs could never be encrypted again, and no other
+    /// image swapped in.
+    fn needs_a_request(&mut self) -> Step<bool, M> {
+        let head = self.slots.secondary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
+        let encrypted = |header: Header| header.flags.intersects(Flags::ENCRYPTED);
+        Ok(self.slots.strict && head.header().is_ok_and(encrypted))
     }
 
     /// Asks for the image in the secondary slot, if nobody has. The primary trailer may hold the

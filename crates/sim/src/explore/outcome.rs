@@ -106,9 +106,9 @@ impl Judge<'_> {
 
     fn runs(&self, flash: &SimFlash, boot: &Boot) -> Result<Runs, String> {
         let holds = |image: &[u8]| flash.holds(boot.area, boot.offset, image);
-        if holds(&self.story.new) {
+        if holds(&self.story.new.running) {
             Ok(Runs::New)
-        } else if holds(&self.story.old) {
+        } else if holds(&self.story.old.running) {
             Ok(Runs::Old)
         } else {
             Err(format!("version {} runs, which is neither image as it was", boot.header.version))

@@ -5,10 +5,9 @@ use std::fmt::{self, Write as _};
 use updraft_board::{Board, FlashKind, LoadError};
 use updraft_image::UpgradeMode;
 
-use super::image;
 use super::shapes::Shape;
+use super::{image, keys};
 use crate::UnplayableBoard;
-use crate::device::Keys;
 use crate::explore::{Story, StoryError, stories};
 
 /// How much of the largest image the two images take.
@@ -21,15 +20,23 @@ pub enum Fill {
 }
 
 impl Fill {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Shrinking, Self::Full];
-
     fn percents(self) -> [u32; 2] {
         match self {
             Self::Shrinking => [70, 45],
             Self::Full => [33, 100],
         }
     }
+}
+
+/// Whether images are encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Secrecy {
+    /// They are not.
+    Plain,
+    /// They are, and swaps keep their keys as they are.
+    Encrypted,
+    /// They are, and swaps keep their keys as they came.
+    KeysKeptWrapped,
 }
 
 /// A mode on a kind of flash in a geometry.
@@ -43,6 +50,8 @@ pub struct Cell {
     pub shape: &'static Shape,
     /// How large the images are.
     pub fill: Fill,
+    /// Whether they are encrypted.
+    pub secrecy: Secrecy,
 }
 
 /// Why there is nothing to explore in a cell.
@@ -67,7 +76,13 @@ impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [old, new] = self.fill.percents();
         let Self { mode, kind, shape, .. } = self;
-        write!(f, "{mode} on {}, {}, images of {old} % and {new} %", kind.name(), shape.name)
+        let secrecy = match self.secrecy {
+            Secrecy::Plain => "",
+            Secrecy::Encrypted => ", encrypted",
+            Secrecy::KeysKeptWrapped => ", encrypted, keys kept wrapped",
+        };
+        let (kind, shape) = (kind.name(), shape.name);
+        write!(f, "{mode} on {kind}, {shape}, images of {old} % and {new} %{secrecy}")
     }
 }
 
@@ -109,7 +124,7 @@ impl Cell {
     /// Everything that can happen there. None in modes whose bootloader writes nothing.
     pub fn stories(&self, board: &Board) -> Result<Vec<Story>, Unplayed> {
         let [old, new] = self.images(board);
-        match stories(board, &old, &new, &Keys::unsigned()) {
+        match stories(board, &old, &new, &keys(board)) {
             Ok(stories) => Ok(stories),
             Err(StoryError::NothingToCut(_)) => Ok(Vec::new()),
             Err(StoryError::Board(why)) => Err(Unplayed::Unplayable(why)),
@@ -237,6 +252,11 @@ impl<'c> Plan<'c> {
         }
         if matches!(mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
             file += "ram_load = { base = 0x20008000, size = \"48K\" }\n";
+        }
+        if self.cell.secrecy != Secrecy::Plain {
+            let wrapped = self.cell.secrecy == Secrecy::KeysKeptWrapped;
+            let _ =
+                write!(file, "\n[boot.encryption]\nwrap = \"aes-kw\"\nsave_wrapped = {wrapped}\n");
         }
         let _ = write!(file, "\n[image]\nheader_size = {HEADER}\n");
         file

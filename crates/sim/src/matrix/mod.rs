@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! Shape      sectors, write size, erased value, alignment of one pair of slots     (shapes)
-//! Cell       a mode × a kind × a shape × how full the slots are; its board file    (cell)
+//! Cell       a mode × a kind × a shape × how full the slots are × whether images
+//!            are encrypted; its board file                                         (cell)
 //! Sweep      what exploring a cell came to                                         (sweep)
 //! Tables     many of them, by mode and kind                                        (tables)
 //! ```
@@ -16,8 +17,8 @@ mod shapes;
 mod sweep;
 mod tables;
 
-pub use cell::{Cell, Fill, Unplayed};
-pub use image::image;
+pub use cell::{Cell, Fill, Secrecy, Unplayed};
+pub use image::{image, keys};
 pub use shapes::{SHAPES, Shape};
 pub use sweep::{Depth, Promise, Sweep};
 pub use tables::{Totals, modes_and_kinds};
@@ -35,8 +36,14 @@ pub fn cells() -> Vec<Cell> {
     for mode in UpgradeMode::ALL {
         for kind in KINDS {
             for shape in &SHAPES {
-                for fill in Fill::ALL {
-                    cells.push(Cell { mode, kind, shape, fill });
+                // Wrapped keys take more room in trailers, and so do large images.
+                for (fill, secrecy) in [
+                    (Fill::Shrinking, Secrecy::Plain),
+                    (Fill::Full, Secrecy::Plain),
+                    (Fill::Shrinking, Secrecy::Encrypted),
+                    (Fill::Full, Secrecy::KeysKeptWrapped),
+                ] {
+                    cells.push(Cell { mode, kind, shape, fill, secrecy });
                 }
             }
         }

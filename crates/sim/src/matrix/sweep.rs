@@ -3,9 +3,9 @@
 use updraft_board::{Board, Role};
 use updraft_flash::Kind;
 
-use super::{Cell, Unplayed};
+use super::{Cell, Unplayed, keys};
 use crate::Loader;
-use crate::device::{Keys, flash_in_memory, program};
+use crate::device::{flash_in_memory, program};
 use crate::explore::{Explorer, Failure, Options, Survivors};
 use crate::flash::{Format, Torn};
 
@@ -108,7 +108,7 @@ impl Cell {
         let slot = board.slot(0, Role::Primary).ok_or_else(|| fail("no primary slot".into()))?;
         program(&mut flash, slot.id, &image).map_err(|error| fail(error.to_string()))?;
         let loader = Loader::new(board).map_err(|error| fail(error.to_string()))?;
-        let booted = loader.boot(&mut flash, Keys::unsigned(), |_, _| ());
+        let booted = loader.boot(&mut flash, keys(board), |_, _| ());
         booted.map_err(|error| fail(format!("nothing boots: {error}")))?;
         match flash.supply().operations() {
             0 => Ok(()),

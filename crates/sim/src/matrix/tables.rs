@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use updraft_board::FlashKind;
 use updraft_image::UpgradeMode;
 
-use super::cell::{Cell, Fill, Unplayed};
+use super::cell::{Cell, Fill, Secrecy, Unplayed};
 use super::sweep::{Promise, Sweep};
 use super::{KINDS, SHAPES};
 use crate::Loader;
@@ -154,7 +154,8 @@ pub fn modes_and_kinds() -> String {
     for mode in UpgradeMode::ALL {
         let mut reasons = BTreeMap::<String, Reason>::new();
         for kind in KINDS {
-            let cell = |shape| Cell { mode, kind, shape, fill: Fill::Shrinking };
+            let (fill, secrecy) = (Fill::Shrinking, Secrecy::Plain);
+            let cell = |shape| Cell { mode, kind, shape, fill, secrecy };
             let (mut board, mut played) = (None, 0);
             for shape in &SHAPES {
                 match cell(shape).board() {

@@ -86,10 +86,11 @@ fn past<'b>(teller: &Teller<'b>, history: History) -> Result<(Author<'b>, AreaId
     };
     if history == History::Used {
         // What is left of an image that did not come to be started.
-        let half = teller.new.get(..teller.new.len() / 2).unwrap_or_default();
-        device.upload(idle, half).map_err(StoryError::of_new)?;
+        let mut half = teller.new.clone();
+        half.uploaded.truncate(half.uploaded.len() / 2);
+        device.upload(idle, &half).map_err(StoryError::of_new)?;
     }
-    program(&mut device.flash, active, teller.old).map_err(StoryError::of_old)?;
+    program(&mut device.flash, active, &teller.old.running).map_err(StoryError::of_old)?;
     if teller.board.mode() == UpgradeMode::DirectXipRevert {
         device.request(active, Upgrade::Permanent).map_err(StoryError::of_old)?;
     }

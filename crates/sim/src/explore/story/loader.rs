@@ -11,9 +11,9 @@ pub(super) fn tell(teller: &mut Teller<'_>) -> Result<(), StoryError> {
     for history in History::BOTH {
         let mut device = Author::new(teller.board, teller.keys)?;
         let (primary, secondary) = (device.slot(Role::Primary)?, device.slot(Role::Secondary)?);
-        program(&mut device.flash, secondary, teller.old).map_err(StoryError::of_old)?;
+        program(&mut device.flash, secondary, &teller.old.running).map_err(StoryError::of_old)?;
         if history == History::Used {
-            program(&mut device.flash, primary, teller.old).map_err(StoryError::of_old)?;
+            program(&mut device.flash, primary, &teller.old.running).map_err(StoryError::of_old)?;
         }
         device.boot().map_err(StoryError::of_old)?;
         let ends = (New, &[Old, New][..], &[][..]);

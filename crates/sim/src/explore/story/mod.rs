@@ -12,7 +12,7 @@ use updraft_board::{Board, Role};
 use updraft_boot::factory::Course;
 use updraft_dfu::{Dfu, DfuError, SlotWriter, Upgrade};
 use updraft_flash::{AreaId, Error, StreamError, TrailerAccess};
-use updraft_image::{Flag, Magic, UpgradeMode};
+use updraft_image::{BodyCipher, Flag, Header, Magic, UpgradeMode, Verifier, WrappedKey};
 
 use super::outcome::Outcome;
 use crate::device::{Keys, dfu, flash_in_memory};
@@ -73,8 +73,38 @@ pub struct Story {
     /// What it may also come to if the power fails within the very last operation: whether a torn
     /// mark was made is decided one way or the other.
     pub(super) at_last: Vec<Outcome>,
-    pub(super) old: Vec<u8>,
-    pub(super) new: Vec<u8>,
+    pub(super) old: Firmware,
+    pub(super) new: Firmware,
+}
+
+/// An image as it is uploaded, and as it lies where it runs from: the same unless it is encrypted.
+#[derive(Clone, Debug)]
+pub(super) struct Firmware {
+    pub(super) uploaded: Vec<u8>,
+    pub(super) running: Vec<u8>,
+}
+
+impl Firmware {
+    /// `image`, as a device with these keys runs it on `board`.
+    fn new(board: &Board, image: &[u8], keys: &Keys) -> Result<Self, String> {
+        let (uploaded, mut running) = (image.to_vec(), image.to_vec());
+        let mut keys = keys.clone();
+        // What is loaded to RAM is decrypted there.
+        let stays = matches!(board.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad);
+        let key = keys.private_key().filter(|_| !stays);
+        let head = image.first_chunk::<{ Header::SIZE }>();
+        let head = head.and_then(|head| Header::parse(head).ok());
+        if let (Some(key), Some(header)) = (key, head) {
+            let mut source = image;
+            let wrapped = WrappedKey::find(&mut source, &header, key.format());
+            if let Some(wrapped) = wrapped.map_err(|error| error.to_string())? {
+                let content = wrapped.unwrap(key).map_err(|error| error.to_string())?;
+                let cipher = BodyCipher::new(&content, &header);
+                cipher.map_err(|error| error.to_string())?.apply(0, &mut running);
+            }
+        }
+        Ok(Self { uploaded, running })
+    }
 }
 
 /// Why a story cannot be told.
@@ -120,14 +150,14 @@ impl Story {
         self.activity
     }
 
-    /// The image that the device runs.
+    /// The image that the device runs, as it was uploaded.
     pub fn old(&self) -> &[u8] {
-        &self.old
+        &self.old.uploaded
     }
 
     /// The image that it is to be updated to.
     pub fn new_image(&self) -> &[u8] {
-        &self.new
+        &self.new.uploaded
     }
 
     /// The device before that.
@@ -137,7 +167,7 @@ impl Story {
 
     /// Writes the new image to where this story has updates go.
     pub(super) fn upload(&self, flash: &mut SimFlash) -> Result<(), String> {
-        upload(&self.board, flash, self.slot, &self.new).map_err(|error| error.to_string())
+        upload(&self.board, flash, self.slot, &self.new.uploaded).map_err(|error| error.to_string())
     }
 
     /// Asks the bootloader for the new image, as the application does.
@@ -228,8 +258,9 @@ impl<'b> Author<'b> {
         area.map(|area| area.id).ok_or(UnplayableBoard::NoSlot(role.name()))
     }
 
-    fn upload(&mut self, slot: AreaId, image: &[u8]) -> Result<(), String> {
-        upload(self.board, &mut self.flash, slot, image).map_err(|error| error.to_string())
+    fn upload(&mut self, slot: AreaId, image: &Firmware) -> Result<(), String> {
+        upload(self.board, &mut self.flash, slot, &image.uploaded)
+            .map_err(|error| error.to_string())
     }
 
     fn request(&mut self, slot: AreaId, upgrade: Upgrade) -> Result<(), String> {
@@ -248,7 +279,7 @@ impl<'b> Author<'b> {
     fn update(
         &mut self,
         slot: AreaId,
-        image: &[u8],
+        image: &Firmware,
         upgrade: Upgrade,
         boot: bool,
     ) -> Result<(), String> {
@@ -261,9 +292,9 @@ impl<'b> Author<'b> {
     }
 
     /// Changes one byte of the image that begins at `start` of `slot`, behind its header.
-    fn damage(&mut self, slot: AreaId, start: u32, image: &[u8]) -> Result<(), StoryError> {
-        let at = image.len() / 2;
-        let byte = image.get(at).map_or(0, |byte| !byte);
+    fn damage(&mut self, slot: AreaId, start: u32, image: &Firmware) -> Result<(), StoryError> {
+        let at = image.uploaded.len() / 2;
+        let byte = image.uploaded.get(at).map_or(0, |byte| !byte);
         self.flash.load(slot, start + at as u32, &[byte]).map_err(StoryError::of_new)
     }
 }
@@ -272,8 +303,8 @@ impl<'b> Author<'b> {
 struct Teller<'b> {
     board: &'b Board,
     keys: &'b Keys,
-    old: &'b [u8],
-    new: &'b [u8],
+    old: &'b Firmware,
+    new: &'b Firmware,
     stories: Vec<Story>,
 }
 
@@ -299,8 +330,8 @@ impl Teller<'_> {
             comes_to,
             allowed: allowed.to_vec(),
             at_last: at_last.to_vec(),
-            old: self.old.to_vec(),
-            new: self.new.to_vec(),
+            old: self.old.clone(),
+            new: self.new.clone(),
         });
     }
 }
@@ -318,6 +349,8 @@ pub fn stories(
     if old == new {
         return Err(StoryError::SameImage);
     }
+    let old = &Firmware::new(board, old, keys).map_err(StoryError::of_old)?;
+    let new = &Firmware::new(board, new, keys).map_err(StoryError::of_new)?;
     let mut teller = Teller { board, keys, old, new, stories: Vec::new() };
     match board.mode() {
         mode @ (UpgradeMode::SingleSlot | UpgradeMode::SingleSlotRamLoad) => {

@@ -72,17 +72,17 @@ fn past<'b>(teller: &Teller<'b>, history: History) -> Result<Author<'b>, StoryEr
     let mut device = Author::new(board, teller.keys)?;
     let (primary, secondary) = (device.slot(Role::Primary)?, device.slot(Role::Secondary)?);
     let first = if history == History::Fresh { old } else { new };
-    program(&mut device.flash, primary, first).map_err(StoryError::of_old)?;
+    program(&mut device.flash, primary, &first.running).map_err(StoryError::of_old)?;
     if history == History::Used {
         // Not a downgrade, if those are refused: the new image runs and the old one is in its
         // fallback slot, so it is reverted to.
         device.boot().map_err(StoryError::of_new)?;
-        program(&mut device.flash, primary, old).map_err(StoryError::of_old)?;
+        program(&mut device.flash, primary, &old.running).map_err(StoryError::of_old)?;
         device.update(secondary, new, Upgrade::Test, true).map_err(StoryError::of_new)?;
         if board.mode().swaps() {
             device.boot().map_err(StoryError::of_old)?;
         } else {
-            program(&mut device.flash, primary, old).map_err(StoryError::of_old)?;
+            program(&mut device.flash, primary, &old.running).map_err(StoryError::of_old)?;
         }
     }
     device.boot().map_err(StoryError::of_old)?;
@@ -107,7 +107,7 @@ fn roll_back(
             device.upload(secondary, teller.new).map_err(StoryError::of_new)?;
             flash = device.flash;
         }
-        program(&mut flash, factory.id, teller.old).map_err(StoryError::of_old)?;
+        program(&mut flash, factory.id, &teller.old.uploaded).map_err(StoryError::of_old)?;
         let mut tried = flash.clone();
         let mut keys = teller.keys.clone();
         match device.loader.start(&mut tried, &mut keys, |_, _| (), true) {
