@@ -12,8 +12,14 @@ use updraft_image::{
     TlvArea, Validated, Verifier, validate,
 };
 
-const ED25519: &[u8] = include_bytes!("../keys/ed25519.der");
-const ECDSA_P256: &[u8] = include_bytes!("../keys/ecdsa-p256.der");
+/// One of each scheme.
+const KEYS: [&[u8]; 5] = [
+    include_bytes!("../keys/ed25519.der"),
+    include_bytes!("../keys/ecdsa-p256.der"),
+    include_bytes!("../keys/ecdsa-p384.der"),
+    include_bytes!("../keys/rsa-2048.der"),
+    include_bytes!("../keys/rsa-3072.der"),
+];
 
 /// Takes one input.
 pub fn run(data: &[u8]) {
@@ -25,7 +31,7 @@ pub fn run(data: &[u8]) {
         if choice & 0x80 == 0 {
             verdict(slot, &header, &rules, &mut HashOnly)
         } else {
-            let keys = [ED25519, ECDSA_P256].map(|der| PublicKey::from_der(der).expect("a key"));
+            let keys = KEYS.map(|der| PublicKey::from_der(der).expect("a key"));
             verdict(slot, &header, &rules, &mut Software::new(&keys))
         }
     };
@@ -82,7 +88,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     for name in crate::repository_names("vectors/mcuboot/img") {
         let image = crate::repository_file(&format!("vectors/mcuboot/img/{name}"));
         if name.ends_with(".bin") && image.len() < 5000 {
-            for choice in [0x00, 0x80, 0x84, 0x30] {
+            for choice in [0x00, 0x80, 0x81, 0x84, 0x30] {
                 seeds.push([&[choice], &image[..]].concat());
             }
         }

@@ -26,6 +26,10 @@ mod hardened;
 mod header;
 mod key;
 mod mode;
+#[cfg(any(feature = "enc-rsa", feature = "sig-rsa"))]
+mod rsa;
+#[cfg(feature = "sig")]
+mod software;
 mod source;
 mod tlv;
 mod trailer;
@@ -49,6 +53,8 @@ pub use hardened::Decision;
 pub use header::{Header, HeaderError};
 pub use key::{KeyError, PublicKey, Scheme};
 pub use mode::{MaxSize, UpgradeMode};
+#[cfg(feature = "sig")]
+pub use software::Software;
 pub use source::{OutOfRange, Source};
 pub use tlv::{Dependency, TlvArea, TlvEntry, TlvError, TlvIter, TlvKind, TlvType, TlvWriter};
 pub use trailer::{
@@ -58,7 +64,5 @@ pub use trailer::{
 pub use validate::{
     BoardIds, Refusal, Rules, Signed, Strictness, Validated, image_hash, validate, validate_sealed,
 };
-#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
-pub use verifier::Software;
 pub use verifier::{HashOnly, PureCheck, Verifier, WithPrivateKey};
 pub use version::{ParseVersionError, Version};

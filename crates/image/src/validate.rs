@@ -11,8 +11,9 @@ use crate::{
 
 /// Bytes read at a time.
 const PIECE: usize = 256;
-/// The longest payload that validation reads: an ECDSA signature, or a whole public key.
-const LONGEST: usize = 128;
+/// The longest payload that validation reads: a signature, which only RSA makes longer than 128
+/// bytes. A chip whose hardware checks RSA signatures asks for the feature as well.
+const LONGEST: usize = if cfg!(feature = "sig-rsa") { 384 } else { 128 };
 
 /// Whether to accept exactly what the original accepts, or to be safer where it is too trusting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -14,8 +14,8 @@ use updraft_boot::{
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair};
 use updraft_image::{
-    HashOnly, KeyLength, KeyUnwrap, PublicKey, Rules, Software, Strictness, TlvType, TrailerKeys,
-    Verifier, WithPrivateKey, WrapFormat,
+    HashKind, HashOnly, KeyLength, KeyUnwrap, PublicKey, Rules, Software, Strictness, TlvType,
+    TrailerKeys, Verifier, WithPrivateKey, WrapFormat,
 };
 use updraft_sim::flash::{AreaOp, DeviceSpec, SimError, SimFlash, Timings};
 use updraft_sim::{PrivateKey, Remembering};
@@ -36,8 +36,6 @@ pub fn file(name: &str) -> Vec<u8> {
 pub fn excluded(config: &str) -> Option<&'static str> {
     match config {
         _ if config.starts_with("scratch-") => Some("mode swap-scratch: no strategy"),
-        _ if config.contains("-p384-") => Some("signature ECDSA P-384: no verifier"),
-        _ if config.contains("-rsa2048-") => Some("signature RSA-2048: no verifier"),
         _ => None,
     }
 }
@@ -92,6 +90,7 @@ impl Scenario {
         });
         let rules = Rules {
             strictness: Strictness::Imitate,
+            hash: if option("p384") { HashKind::Sha384 } else { HashKind::Sha256 },
             supported: format.map(|format| format.key().flag()).unwrap_or_default(),
             ..Rules::default()
         };
@@ -108,6 +107,8 @@ impl Scenario {
         };
         let key = match config_name {
             _ if option("p256") || option("p256m") => Some("ecdsa-p256"),
+            _ if option("p384") => Some("ecdsa-p384"),
+            _ if option("rsa2048") => Some("rsa-2048"),
             _ if option("ed25519") => Some("ed25519"),
             _ => None,
         };

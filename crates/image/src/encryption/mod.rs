@@ -63,8 +63,6 @@ mod ecies;
 mod key;
 #[cfg(feature = "enc-kw")]
 mod key_wrap;
-#[cfg(feature = "enc-rsa")]
-mod modular;
 #[cfg(feature = "enc-p256")]
 mod p256;
 #[cfg(any(feature = "enc-p256", feature = "enc-rsa", feature = "enc-x25519"))]

@@ -10,14 +10,15 @@
 
 use core::fmt;
 
-use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::modular::{Modulus, SIZE};
 use super::private_key::{self, PrivateKeyError};
+use crate::rsa::{HASH, Modulus, mask};
 use crate::{ContentKey, KeyLength, KeyUnwrap, TlvType, UnwrapError, WrapFormat, WrappedKey};
 
-const HASH: usize = 32;
+/// Words of 32 bits in a number, and its bytes.
+const LIMBS: usize = 64;
+const SIZE: usize = 4 * LIMBS;
 const DATA: usize = SIZE - 1 - HASH;
 /// SHA-256 of nothing.
 const NO_LABEL: [u8; HASH] = [
@@ -30,7 +31,7 @@ const NO_LABEL: [u8; HASH] = [
 /// The key is used as one exponent and not by its prime factors: four times as slow, but a single
 /// faulty computation does not give the factors away, and the short form of the key is enough.
 pub struct RsaOaep {
-    modulus: Modulus,
+    modulus: Modulus<LIMBS>,
     exponent: [u8; SIZE],
     key: KeyLength,
 }
@@ -45,14 +46,6 @@ fn number(digits: &[u8]) -> Option<[u8; SIZE]> {
     let start = SIZE.checked_sub(digits.len())?;
     bytes.get_mut(start..)?.copy_from_slice(digits);
     Some(bytes)
-}
-
-/// XORs `MGF1(seed)` with SHA-256 into `data` (RFC 8017, B.2.1).
-fn mask(seed: &[u8], data: &mut [u8]) {
-    for (counter, piece) in (0_u32..).zip(data.chunks_mut(HASH)) {
-        let hash = Sha256::new().chain_update(seed).chain_update(counter.to_be_bytes()).finalize();
-        piece.iter_mut().zip(hash).for_each(|(byte, mask)| *byte ^= mask);
-    }
 }
 
 impl RsaOaep {
@@ -70,7 +63,7 @@ impl RsaOaep {
     /// `seed` is random. `None` if `recipient` is no key of 2048 bits.
     pub fn seal(seed: &[u8; HASH], recipient: &[u8], key: &ContentKey) -> Option<WrappedKey> {
         let (modulus, exponent) = private_key::rsa_public(recipient)?;
-        let modulus = Modulus::new(&number(modulus)?)?;
+        let modulus = Modulus::<LIMBS>::new(&number(modulus)?)?;
         let mut block = Zeroizing::new([0; SIZE]);
         let (_, masked) = block.split_first_mut()?;
         let (masked_seed, data) = masked.split_first_chunk_mut::<HASH>()?;
@@ -83,8 +76,8 @@ impl RsaOaep {
         mask(seed, data);
         *masked_seed = *seed;
         mask(data, masked_seed);
-        let sealed = modulus.power(&block, exponent)?;
-        WrappedKey::from_slice(TlvType::ENCRSA2048, sealed.as_slice())
+        let sealed = modulus.power(block.as_slice(), exponent)?;
+        WrappedKey::from_slice(TlvType::ENCRSA2048, sealed.as_flattened())
     }
 }
 
@@ -104,9 +97,8 @@ impl KeyUnwrap for RsaOaep {
 
     fn unwrap(&mut self, kind: TlvType, payload: &[u8]) -> Result<ContentKey, UnwrapError> {
         self.format().ok_or(UnwrapError::NoPrivateKey)?.check(kind, payload)?;
-        let payload = payload.first_chunk().ok_or(UnwrapError::Tag)?;
         let mut block = self.modulus.power(payload, &self.exponent).ok_or(UnwrapError::Tag)?;
-        let (first, masked) = block.split_first_mut().ok_or(UnwrapError::Tag)?;
+        let (first, masked) = block.as_flattened_mut().split_first_mut().ok_or(UnwrapError::Tag)?;
         let (seed, data) = masked.split_first_chunk_mut::<HASH>().ok_or(UnwrapError::Tag)?;
         mask(data, seed);
         mask(seed.as_slice(), data);

@@ -21,6 +21,8 @@ static ORIGINALS: LazyLock<Vec<Original>> = LazyLock::new(|| {
         ("img/customtlv.bin", "ecdsa-p256"),
         ("img/allprot.bin", "ed25519"),
         ("img/tiny.bin", "ed25519"),
+        ("img/rsa-2048.bin", "rsa-2048"),
+        ("img/rsa-3072.bin", "rsa-3072"),
     ]
     .map(|(name, key)| Original { image: file(name), key: manifest.key(key) })
     .into()

@@ -4,6 +4,7 @@ mod encryption;
 mod hostile_input;
 mod round_trips;
 mod rules;
+mod signatures;
 mod trailer;
 mod vectors;
 mod verdicts;

@@ -3,7 +3,7 @@
 use crate::vectors::{file, manifest, unhex};
 use updraft_image::{
     BoardIds, HashKind, HashOnly, Header, HeaderError, OutOfRange, PublicKey, Refusal, Rules,
-    Signed, Software, Strictness, TlvEntry, TlvKind, TlvType, Validated, validate,
+    Scheme, Signed, Software, Strictness, TlvEntry, TlvKind, TlvType, Validated, validate,
 };
 
 fn ask(image: &[u8], key: &str, rules: &Rules) -> Result<Validated, Refusal<OutOfRange>> {
@@ -181,9 +181,27 @@ fn refuses_a_header_that_overlaps_the_body_unless_it_imitates() {
 }
 
 #[test]
-fn a_key_of_another_curve_is_no_key() {
-    assert!(PublicKey::from_der(&manifest().key("ecdsa-p384")).is_err());
-    assert!(PublicKey::from_der(&manifest().key("rsa-2048")).is_err());
+fn a_key_is_known_by_its_form() {
+    let keys = [
+        ("rsa-2048", Scheme::Rsa2048, 256),
+        ("rsa-3072", Scheme::Rsa3072, 384),
+        ("ecdsa-p256", Scheme::EcdsaP256, 65),
+        ("ecdsa-p384", Scheme::EcdsaP384, 97),
+        ("ed25519", Scheme::Ed25519, 32),
+    ];
+    assert_eq!(keys.map(|(_, scheme, _)| scheme), Scheme::ALL);
+    for (name, scheme, len) in keys {
+        assert_eq!(name, scheme.name());
+        let der = manifest().key(name);
+        let key = PublicKey::from_der(&der).unwrap();
+        assert_eq!((key.scheme(), key.raw().len()), (scheme, len));
+        assert!(PublicKey::from_der(&der[..der.len() - 1]).is_err());
+        assert!(PublicKey::from_der(&der[1..]).is_err());
+    }
     assert!(PublicKey::from_der(&manifest().key("x25519")).is_err());
     assert!(PublicKey::from_der(&[]).is_err());
+    // Another exponent.
+    let mut rsa = manifest().key("rsa-2048");
+    rsa[267] = 2;
+    assert!(PublicKey::from_der(&rsa).is_err());
 }
