@@ -4,7 +4,7 @@ use crate::board::{
     Firmware, FlashFault, PRIMARY, Report, SECONDARY, content_key, image, wrapping,
 };
 use updraft_boot::{
-    Boot, BootError, Config, EqualSlots, Event, FirmwareLoader, InPlace, InRam, LoadRegion,
+    Boot, BootError, Config, EqualSlots, Event, FirmwareLoader, Images, InPlace, InRam, LoadRegion,
     Platform, SingleSlot, Validate,
 };
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
@@ -328,6 +328,31 @@ fn an_image_is_loaded_nowhere_but_to_the_region() {
         let mut loader = EqualSlots::new(config(), InRam::single_slot(region));
         let booted = loader.boot(&mut Platform::new(&mut flash, HashOnly));
         assert_eq!(booted.is_ok(), fits, "{address:#x}, {size}: {booted:?}");
+    }
+}
+
+/// The original takes an image that ends where another one begins for one that overlaps it.
+#[test]
+fn images_may_touch_in_memory() {
+    for (strictness, expected) in [(Strictness::Strict, 2), (Strictness::Imitate, 0)] {
+        let area = |id, at| AreaEntry { id: AreaId(id), device: 0, offset: at * SLOT, size: SLOT };
+        let table = (1..=4).map(|id| area(id, u32::from(id) - 1)).collect();
+        let mut flash = SimFlash::new(vec![DeviceSpec::nor(32, SECTOR, 8)], table);
+        flash.load(AreaId(1), 0, &loadable(2, RAM + 1000, 900)).unwrap();
+        flash.load(AreaId(3), 0, &loadable(3, RAM, 1000)).unwrap();
+        let pair = |image, primary, secondary| SlotPair {
+            image,
+            primary: AreaId(primary),
+            secondary: AreaId(secondary),
+        };
+        let images = Images::new(&[pair(0, 1, 2), pair(1, 3, 4)]).unwrap();
+        let rules = Rules { strictness, ..Rules::default() };
+        let config = Config { images, rules, ..config() };
+        let mut ram = vec![0; 4096];
+        let region = LoadRegion { address: RAM, bytes: &mut ram };
+        let mut loader = EqualSlots::new(config, InRam::new(region, false));
+        let boot = loader.boot(&mut Platform::new(&mut flash, HashOnly));
+        assert_eq!(major(&boot), expected);
     }
 }
 

@@ -6,7 +6,8 @@ use updraft_boot::{
 };
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
 use updraft_image::{
-    Dependency, Flag, HashOnly, Header, Rules, SwapInfo, SwapType, TlvType, UpgradeMode, Version,
+    Dependency, Flag, HashOnly, Header, Rules, Strictness, SwapInfo, SwapType, TlvType,
+    UpgradeMode, Version,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash, Torn};
 
@@ -204,6 +205,25 @@ fn a_second_image_that_was_never_programmed_keeps_nothing_from_running() {
     damaged[100] ^= 1;
     device.program(PAIRS[1].primary, &damaged);
     device.boot().unwrap_err();
+}
+
+/// The original forgets the bootstrap of an earlier image when it finds an upgrade of a later one,
+/// as if it were a revert; then nothing boots.
+#[test]
+fn a_first_image_is_bootstrapped_while_another_one_is_upgraded() {
+    for strictness in [Strictness::Strict, Strictness::Imitate] {
+        let mut device = Device::new();
+        let mut config = Config { bootstrap: true, ..*device.loader.config() };
+        config.rules.strictness = strictness;
+        device.loader = Bootloader::new(config, AnyStrategy::SwapMove(SwapMove));
+        device.program(PAIRS[0].secondary, &image(2, 1200));
+        device.program(PAIRS[1].primary, &image(1, 900));
+        device.program(PAIRS[1].secondary, &image(2, 1000));
+        device.request(&PAIRS[1], SwapType::Permanent);
+        let booted = device.boot().is_ok();
+        assert_eq!(booted, strictness == Strictness::Strict);
+        assert!(!booted || device.running() == [2, 2]);
+    }
 }
 
 #[test]

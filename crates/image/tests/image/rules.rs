@@ -2,8 +2,8 @@
 
 use crate::vectors::{file, manifest, unhex};
 use updraft_image::{
-    BoardIds, HashKind, HashOnly, Header, HeaderError, OutOfRange, PublicKey, Refusal, Rules,
-    Scheme, Signed, Software, Strictness, TlvEntry, TlvKind, TlvType, Validated, validate,
+    BoardIds, Digest, HashKind, HashOnly, Header, HeaderError, OutOfRange, PublicKey, Refusal,
+    Rules, Scheme, Signed, Software, Strictness, TlvEntry, TlvKind, TlvType, Validated, validate,
 };
 
 fn ask(image: &[u8], key: &str, rules: &Rules) -> Result<Validated, Refusal<OutOfRange>> {
@@ -54,6 +54,62 @@ fn refuses_a_security_counter_that_nobody_signed_unless_it_imitates() {
     };
     assert_eq!((kind, area), (TlvType::SEC_CNT, TlvKind::Unprotected));
     assert!(ask(&image, "ecdsa-p256", &counter(0, Strictness::Imitate)).is_ok());
+}
+
+/// The original compares as many bytes as there are: nothing at all names the first key.
+#[test]
+fn refuses_the_beginning_of_a_key_hash_unless_it_imitates() {
+    for (key, name) in [("ecdsa-p256", "p256"), ("ed25519", "ed25519")] {
+        for part in ["empty", "short"] {
+            let image = file(&format!("bad/{name}-keyhash-{part}.bin"));
+            let rules = |strictness| Rules { strictness, ..Rules::default() };
+            assert!(ask(&image, key, &rules(Strictness::Imitate)).is_ok(), "{name}, {part}");
+            let refused = ask(&image, key, &rules(Strictness::Strict));
+            assert!(refused.is_err(), "{name}, {part}: {refused:?}");
+        }
+    }
+}
+
+/// The original forgets a wrong signature when a right one comes behind it.
+#[test]
+fn refuses_a_wrong_signature_before_a_right_one_unless_it_imitates() {
+    for (key, name) in [("ecdsa-p256", "p256"), ("ed25519", "ed25519")] {
+        let image = file(&format!("bad/{name}-bad-then-good-sig.bin"));
+        let rules = |strictness| Rules { strictness, ..Rules::default() };
+        assert!(ask(&image, key, &rules(Strictness::Imitate)).is_ok(), "{name}");
+        let refused = ask(&image, key, &rules(Strictness::Strict));
+        assert!(matches!(refused, Err(Refusal::Signature { .. })), "{name}: {refused:?}");
+        let image = file(&format!("bad/{name}-good-then-bad-sig.bin"));
+        assert!(ask(&image, key, &rules(Strictness::Imitate)).is_err(), "{name}");
+    }
+}
+
+/// A protected TLV that is longer than its area swallows the beginning of the next one. The
+/// original walks on behind it.
+#[test]
+fn refuses_a_protected_tlv_that_reaches_out_of_its_area_unless_it_imitates() {
+    let header = Header {
+        hdr_size: Header::SIZE as u16,
+        protect_tlv_size: 8,
+        img_size: 64,
+        ..Header::default()
+    };
+    let mut image = header.emit().to_vec();
+    image.resize(Header::SIZE + 64, 0x11);
+    // The area ends with the head of a TLV of 4 bytes: those that head the unprotected area.
+    let (vendor, hash) = ([0xa5, 0x00], [0x10, 0x00]);
+    image.extend([[0x08, 0x69], [8, 0], vendor, [4, 0]].as_flattened());
+    let digest = Digest::of(HashKind::Sha256, &image);
+    image.extend([[0x07, 0x69], [40, 0], hash, [32, 0]].as_flattened());
+    image.extend(digest.as_bytes());
+    image.resize(1024, 0xff);
+    let ask = |strictness| {
+        let rules = Rules { strictness, ..Rules::default() };
+        validate(&mut image.as_slice(), &header, &rules, &mut HashOnly)
+    };
+    assert!(ask(Strictness::Imitate).is_ok());
+    let refused = ask(Strictness::Strict);
+    assert!(matches!(refused, Err(Refusal::Tlv(_))), "{refused:?}");
 }
 
 #[test]
