@@ -2,6 +2,8 @@
 
 mod chip;
 mod deps;
+#[cfg(test)]
+mod differences;
 mod evidence;
 mod fuzz;
 mod hardening;
