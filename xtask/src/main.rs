@@ -14,6 +14,7 @@ mod reports;
 mod runner;
 mod seed;
 mod setup;
+mod size;
 mod steps;
 mod tables;
 mod test;
@@ -71,6 +72,12 @@ const COMMANDS: &[Command] = &[
         options: "",
         about: "build the crates of the chip for Cortex-M",
         run: chip::run,
+    },
+    Command {
+        name: "size",
+        options: "",
+        about: "weigh bootloaders for Cortex-M against their budgets; writes docs/size.md",
+        run: size::run,
     },
     Command {
         name: "tables",

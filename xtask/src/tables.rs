@@ -7,25 +7,17 @@ use anyhow::{Context, Result};
 use crate::process::{cargo, output};
 use crate::workspace;
 
-/// A page: where it belongs, and the program that prints it.
-struct Page {
-    path: &'static str,
-    package: &'static str,
-    example: &'static str,
-}
-
-const PAGES: &[Page] = &[Page {
-    path: "docs/modes-and-flash-kinds.md",
-    package: "updraft-sim",
-    example: "modes_and_kinds",
-}];
+/// Pages that an example of `updraft-sim` prints, each by the name of its file.
+const PAGES: [&str; 2] = ["docs/modes-and-flash-kinds.md", "docs/evidence/flash-operations.md"];
 
 /// `cargo xtask tables`.
 pub fn run(_: &[String]) -> Result<()> {
-    for Page { path, package, example } in PAGES {
-        let args = ["run", "--quiet", "--package", package, "--example", example];
-        let page = output(&mut cargo(args))?;
+    for path in PAGES {
         let file = workspace::root().join(path);
+        let name = file.file_stem().unwrap_or_default();
+        let mut command =
+            cargo(["run", "--quiet", "--package", "updraft-sim", "--example", "page", "--"]);
+        let page = output(command.arg(name))?;
         let changed = fs::read_to_string(&file).is_ok_and(|found| found == page);
         fs::write(&file, &page).with_context(|| format!("cannot write {}", file.display()))?;
         println!("{path}: {}", if changed { "as it was" } else { "written" });

@@ -33,7 +33,8 @@ pub fn run(args: &[String]) -> Result<()> {
     }
     steps.step("format", || {
         cargo_step(&["fmt", "--all", "--check"])?;
-        cargo_step(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
+        cargo_step(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
+        cargo_step(&["fmt", "--manifest-path", "xtask/size-probe/Cargo.toml", "--check"])
     });
     steps.step("deps", || deps::run(&[]).map(|()| Outcome::passed()));
     steps.step("clippy", || {

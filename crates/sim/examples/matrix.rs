@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use updraft_sim::explore::Failure;
-use updraft_sim::matrix::{Cell, Depth, Totals, Unplayed, cells};
+use updraft_sim::matrix::{Cell, Depth, Totals, Unplayed, cells, small_cells};
 
 fn main() -> ExitCode {
     let mut failed = false;
@@ -36,10 +36,8 @@ fn main() -> ExitCode {
         unplayed.iter().for_each(|(why, count)| println!("Not played: {count} boards: {why}.\n"));
         failures.iter().for_each(|failure| println!("- {failure}"));
     };
-    let all = cells();
-    let small: Vec<_> = all.iter().copied().filter(|cell| cell.shape.is_small).collect();
-    explore("Every single cut", Depth::Single, &all);
-    explore("Every pair of cuts, on small geometries", Depth::Pairs, &small);
+    explore("Every single cut", Depth::Single, &cells());
+    explore("Every pair of cuts, on small geometries", Depth::Pairs, &small_cells());
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

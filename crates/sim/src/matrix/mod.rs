@@ -13,12 +13,14 @@
 
 mod cell;
 mod image;
+mod operations;
 mod shapes;
 mod sweep;
 mod tables;
 
 pub use cell::{Cell, Fill, Secrecy, Unplayed};
 pub use image::{image, keys};
+pub use operations::flash_operations;
 pub use shapes::{SHAPES, Shape};
 pub use sweep::{Depth, Promise, Sweep};
 pub use tables::{Totals, modes_and_kinds};
@@ -48,5 +50,15 @@ pub fn cells() -> Vec<Cell> {
             }
         }
     }
+    cells
+}
+
+/// Those for which all pairs of cuts are within reach.
+pub fn small_cells() -> Vec<Cell> {
+    let mut cells = cells();
+    cells.retain(|cell| {
+        let extremes = [(Fill::Shrinking, Secrecy::Plain), (Fill::Full, Secrecy::KeysKeptWrapped)];
+        cell.shape.is_small && extremes.contains(&(cell.fill, cell.secrecy))
+    });
     cells
 }

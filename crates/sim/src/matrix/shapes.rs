@@ -82,16 +82,15 @@ pub static SHAPES: [Shape; 35] = [
         scratch: 0,
         ..even("4 × 4 KiB and a spare sector, writes of 8", &[(4, 4096)], 8)
     },
-    Shape { is_small: true, ..even("2 × 4 KiB, writes of 8", &[(2, 4096)], 8) },
+    even("2 × 4 KiB, writes of 8", &[(2, 4096)], 8),
     Shape {
         spare: true,
         is_small: true,
-        ..even("2 × 4 KiB and a spare sector, writes of 8", &[(2, 4096)], 8)
+        ..even("2 × 1 KiB and a spare sector, writes of 8", &[(2, 1024)], 8)
     },
     Shape {
         max_align: 32,
         erased: [0x00; 2],
-        is_small: true,
         ..even("3 × 8 KiB, writes of 4, fields 32 apart, erased to 0x00", &[(3, 8192)], 4)
     },
     Shape {

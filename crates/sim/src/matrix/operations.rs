@@ -1,0 +1,173 @@
+//! What an upgrade does to the flash, beside what the original does to it.
+
+use std::fmt::Write as _;
+
+use updraft_board::{Board, Role};
+use updraft_dfu::{SlotWriter, Upgrade};
+use updraft_flash::AreaId;
+use updraft_image::UpgradeMode;
+
+use super::{image, keys};
+use crate::Loader;
+use crate::device::{dfu, flash_in_memory, program};
+use crate::flash::{AreaOp, OpKind};
+
+/// Erases, writes, bytes written, most erases of one sector.
+type Cost = [u64; 4];
+
+/// An upgrade that was measured with the original: 4 KiB sectors, 8-byte writes, for good.
+struct Measured {
+    mode: UpgradeMode,
+    /// KiB of the scratch area; 0 for none.
+    scratch: u32,
+    /// KiB of the images, roughly.
+    kib: u32,
+    original: Cost,
+}
+
+const fn measured(mode: UpgradeMode, scratch: u32, kib: u32, original: Cost) -> Measured {
+    Measured { mode, scratch, kib, original }
+}
+
+const MEASURED: [Measured; 10] = [
+    measured(UpgradeMode::OverwriteOnly, 0, 256, [66, 252, 256_912, 1]),
+    measured(UpgradeMode::OverwriteOnly, 0, 512, [131, 508, 519_056, 1]),
+    measured(UpgradeMode::SwapScratch, 4, 256, [195, 969, 788_056, 65]),
+    measured(UpgradeMode::SwapScratch, 4, 512, [389, 1929, 1_576_024, 129]),
+    measured(UpgradeMode::SwapScratch, 64, 256, [210, 789, 786_616, 5]),
+    measured(UpgradeMode::SwapScratch, 64, 512, [404, 1569, 1_573_144, 9]),
+    measured(UpgradeMode::SwapMove, 0, 256, [194, 965, 788_016, 2]),
+    measured(UpgradeMode::SwapMove, 0, 512, [388, 1925, 1_575_984, 2]),
+    measured(UpgradeMode::SwapOffset, 0, 256, [130, 646, 525_368, 1]),
+    measured(UpgradeMode::SwapOffset, 0, 512, [260, 1286, 1_050_680, 1]),
+];
+
+/// The areas that an upgrade writes to.
+const AREAS: [Role; 3] = [Role::Primary, Role::Secondary, Role::Scratch];
+
+impl Measured {
+    /// Sectors of a slot, sectors with records, bytes of the old and of the new image.
+    fn layout(&self) -> (u32, u32, [u32; 2]) {
+        match self.kib {
+            256 => (96, 128, [260_000, 256_890]),
+            _ => (160, 256, [522_000, 519_035]),
+        }
+    }
+
+    fn board(&self) -> Option<Board> {
+        let (sectors, records, _) = self.layout();
+        let (slot, scratch) = (sectors * 4096, self.scratch * 1024);
+        let mut file = format!(
+            "name = \"operations\"\ndescription = \"4 KiB sectors\"\n[[core]]\nname = \"app\"\n\
+             arch = \"cortex-m4\"\ntarget = \"thumbv7em-none-eabi\"\nmhz = 64\n[[flash]]\n\
+             name = \"flash\"\nbase = 0\nwrite_size = 8\n\
+             sectors = [{{ size = 4096, count = {} }}]\n[boot]\nmode = \"{}\"\n\
+             max_sectors = {records}\nsignature = \"none\"\n[image]\nheader_size = 32\n",
+            2 * sectors + scratch.div_ceil(4096),
+            self.mode,
+        );
+        let mut offset = 0;
+        for (role, size) in AREAS.into_iter().zip([slot, slot, scratch]) {
+            if size > 0 {
+                let name = role.name();
+                let _ = write!(
+                    file,
+                    "[[area]]\nname = \"{name}\"\nrole = \"{name}\"\nflash = \"flash\"\n\
+                     offset = {offset}\nsize = {size}\n"
+                );
+                offset += size;
+            }
+        }
+        Board::parse(&file, "operations").ok()
+    }
+
+    /// What the boot that upgrades does, operation by operation; `None` where nothing here can
+    /// play the mode.
+    fn operations(&self) -> Option<(Board, Vec<AreaOp>, u64)> {
+        let board = self.board()?;
+        let loader = Loader::new(&board).ok()?;
+        let (_, _, [old, new]) = self.layout();
+        let mut flash = flash_in_memory(&board);
+        program(&mut flash, board.slot(0, Role::Primary)?.id, &image(&board, 1, old)?).ok()?;
+        let dfu = dfu(&board, &flash).ok()?;
+        let start = dfu.update_start(&flash);
+        let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer(), start).ok()?;
+        writer.write(&mut flash, &image(&board, 2, new)?).ok()?;
+        writer.finish(&mut flash).ok()?;
+        dfu.request_upgrade(&mut flash, &mut keys(&board), Upgrade::Permanent).ok()?;
+        flash.reset_counts();
+        flash.supply().record(true);
+        let boot = loader.boot(&mut flash, keys(&board), |_, _| ()).ok()?;
+        let worn = flash.devices().iter().flat_map(|device| device.wear()).max();
+        let upgraded = boot.header.version.major == 2;
+        let worn = u64::from(*worn?);
+        upgraded.then(|| (board, flash.take_log(), worn))
+    }
+}
+
+/// Erases, writes and bytes written in `area`, or in all of them.
+fn sum(log: &[AreaOp], area: Option<AreaId>) -> [u64; 3] {
+    let mut sums = [0; 3];
+    for op in log.iter().filter(|op| area.is_none_or(|area| op.area == area)) {
+        match op.kind {
+            OpKind::Erase => sums[0] += 1,
+            OpKind::Write(_) => {
+                sums[1] += 1;
+                sums[2] += u64::from(op.len);
+            }
+        }
+    }
+    sums
+}
+
+/// The page on what upgrades do to the flash. `cargo xtask tables` writes it; in every row ours
+/// is at most the original's.
+pub fn flash_operations() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut areas = String::new();
+    for measured in &MEASURED {
+        let Measured { mode, scratch, kib, original, .. } = measured;
+        let Some((board, log, worn)) = measured.operations() else { continue };
+        let name = match scratch {
+            0 => mode.to_string(),
+            kib => format!("{mode}, {kib} KiB"),
+        };
+        let [erases, writes, bytes] = sum(&log, None);
+        let ours = [erases, writes, bytes, worn];
+        let cells = ours.iter().zip(original).map(|(ours, original)| {
+            assert!(ours <= original, "{name}: {ours} against {original}");
+            format!("{ours} | {original}")
+        });
+        let cells: Vec<_> = cells.collect();
+        let _ = writeln!(page, "| {name} | {kib} KiB | {} |", cells.join(" | "));
+        let each = AREAS.iter().map(|role| match board.area(*role) {
+            Some(area) => {
+                let [erases, writes, bytes] = sum(&log, Some(area.id));
+                format!("{erases} | {writes} | {bytes}")
+            }
+            None => "– | – | –".to_owned(),
+        });
+        let each: Vec<_> = each.collect();
+        let _ = writeln!(areas, "| {name} | {kib} KiB | {} |", each.join(" | "));
+    }
+    page + BY_AREA + &areas
+}
+
+const INTRODUCTION: &str = "\
+# Flash operations
+
+What one permanent upgrade does to flash of 4 KiB sectors that is written 8 bytes at a time, without \
+a power cut, beside the same upgrade by MCUboot (its C code over a counting flash, the same images and \
+slots). The boot after it does nothing at all. Generated by `cargo xtask tables`; a test keeps every \
+figure at or below the original's.
+
+| mode | images | erases | MCUboot | writes | MCUboot | bytes written | MCUboot | erases of one sector | MCUboot |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|
+";
+
+const BY_AREA: &str = "
+## By area
+
+| mode | images | primary: erases | writes | bytes | secondary: erases | writes | bytes | scratch: erases | writes | bytes |
+|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+";

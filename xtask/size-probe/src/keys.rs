@@ -1,0 +1,57 @@
+//! What images are checked with.
+
+use core::hint::black_box;
+
+use updraft_image::Verifier;
+
+/// Keys lie in flash; which they are is not for the compiler to know.
+static KEY: [u8; 91] = [0; 91];
+
+#[cfg(any(feature = "ecdsa-p256", feature = "ed25519"))]
+fn signatures() -> impl Verifier {
+    use updraft_image::{PublicKey, Software};
+    struct Parsed<'k>(Option<PublicKey<'k>>);
+    impl Verifier for Parsed<'_> {
+        type Pure = <Software<'static> as Verifier>::Pure;
+
+        fn demands_signature(&self) -> bool {
+            true
+        }
+
+        fn key(&self, index: usize) -> Option<PublicKey<'_>> {
+            self.0.filter(|_| index == 0)
+        }
+
+        fn verify(&mut self, _: usize, digest: &updraft_image::Digest, signature: &[u8]) -> bool {
+            let Some(key) = self.0 else { return false };
+            Software::new(&[key]).verify(0, digest, signature)
+        }
+
+        fn verify_pure(&mut self, _: usize, signature: &[u8; 64]) -> Option<Self::Pure> {
+            Software::new(&[self.0?]).verify_pure(0, signature)
+        }
+    }
+    Parsed(PublicKey::from_der(black_box(&KEY)).ok())
+}
+
+#[cfg(not(any(feature = "ecdsa-p256", feature = "ed25519")))]
+fn signatures() -> impl Verifier {
+    black_box(&KEY);
+    updraft_image::HashOnly
+}
+
+#[cfg(not(any(feature = "enc-x25519", feature = "enc-p256")))]
+pub fn verifier() -> impl Verifier {
+    signatures()
+}
+
+#[cfg(any(feature = "enc-x25519", feature = "enc-p256"))]
+pub fn verifier() -> impl Verifier {
+    use updraft_image::{KeyLength, WithPrivateKey};
+    #[cfg(feature = "enc-x25519")]
+    type Key = updraft_image::encryption::EciesX25519;
+    #[cfg(not(feature = "enc-x25519"))]
+    type Key = updraft_image::encryption::EciesP256;
+    let Ok(key) = Key::from_pkcs8(black_box(&KEY), KeyLength::Aes128) else { loop {} };
+    WithPrivateKey::new(signatures(), key)
+}

@@ -1,0 +1,99 @@
+//! The bootloader of the configured mode.
+
+use core::hint::black_box;
+
+use updraft_boot::{Boot, Config, Hooks, Platform, SecurityCounters};
+use updraft_flash::FlashMap;
+#[cfg(any(feature = "enc-x25519", feature = "enc-p256"))]
+use updraft_image::{Flags, KeyLength, TrailerKeys};
+use updraft_image::{Rules, Verifier};
+
+use crate::chip::SLOTS;
+
+pub fn config() -> Config {
+    let mut config = Config::new(SLOTS, Rules::default());
+    config.bootstrap = black_box(true);
+    config.downgrade = black_box(updraft_boot::Downgrade::Refused);
+    #[cfg(any(feature = "enc-x25519", feature = "enc-p256"))]
+    {
+        config.keys = Some(TrailerKeys::Plain(KeyLength::Aes128));
+        config.rules.supported = Flags::ENCRYPTED_AES128;
+    }
+    config
+}
+
+/// Defines `load` as a boot by a bootloader.
+macro_rules! loader {
+    (|$config:ident, $platform:ident| $boot:expr) => {
+        pub fn load<M: FlashMap, V: Verifier, C: SecurityCounters, H: Hooks<M::Error>>(
+            $platform: &mut Platform<M, V, C, H>,
+        ) -> Result<Boot, updraft_boot::BootError<M::Error>> {
+            let $config = config();
+            $boot
+        }
+    };
+}
+
+/// The same for modes that bring images to the primary slot.
+#[cfg(any(feature = "overwrite-only", feature = "swap-move", feature = "swap-offset"))]
+macro_rules! strategy {
+    ($strategy:expr, $mode:ident) => {
+        #[cfg(feature = "rollback")]
+        const MODE: updraft_image::UpgradeMode = updraft_image::UpgradeMode::$mode;
+        loader!(|config, platform| updraft_boot::Bootloader::new(config, $strategy).boot(platform));
+    };
+}
+
+#[cfg(feature = "overwrite-only")]
+strategy!(updraft_boot::Overwrite::Image, OverwriteOnly);
+#[cfg(feature = "swap-move")]
+strategy!(updraft_boot::SwapMove, SwapMove);
+#[cfg(feature = "swap-offset")]
+strategy!(updraft_boot::SwapOffset, SwapOffset);
+#[cfg(any(feature = "direct-xip", feature = "direct-xip-revert"))]
+loader!(|config, platform| {
+    let place = updraft_boot::InPlace { revert: cfg!(feature = "direct-xip-revert") };
+    updraft_boot::EqualSlots::new(config, place).boot(platform)
+});
+#[cfg(feature = "ram-load")]
+loader!(|config, platform| {
+    // A board gives it memory of its own; here there is none that could be counted.
+    let region = updraft_boot::LoadRegion { address: 0x2000_0000, bytes: &mut [] };
+    let place = updraft_boot::InRam::new(black_box(region), false);
+    updraft_boot::EqualSlots::new(config, place).boot(platform)
+});
+#[cfg(feature = "single-slot")]
+loader!(|config, platform| {
+    updraft_boot::SingleSlot::new(config, updraft_boot::Validate::Always).boot(platform)
+});
+#[cfg(feature = "firmware-loader")]
+loader!(|config, platform| {
+    let always = updraft_boot::Validate::Always;
+    updraft_boot::FirmwareLoader::new(config, always, true).boot(platform, black_box(false))
+});
+
+#[cfg(not(feature = "rollback"))]
+pub fn boot<M: FlashMap, V: Verifier, C: SecurityCounters, H: Hooks<M::Error>>(
+    platform: &mut Platform<M, V, C, H>,
+) -> Option<Boot> {
+    load(platform).ok()
+}
+
+#[cfg(feature = "rollback")]
+pub fn boot<M: FlashMap, V: Verifier, C: SecurityCounters, H: Hooks<M::Error>>(
+    platform: &mut Platform<M, V, C, H>,
+) -> Option<Boot> {
+    use updraft_boot::factory::{Course, Press, Rollback};
+    let rollback = Rollback {
+        slots: SLOTS,
+        factory: crate::chip::FACTORY,
+        config: config(),
+        mode: MODE,
+        runs_at: Some((0x0800_c000, 0x0804_bfff)),
+    };
+    let pressed = || if black_box(false) { Press::Yes } else { Press::No };
+    match rollback.boot(platform, |platform| load(platform), pressed) {
+        Course::Start(boot) | Course::StartFactory(boot) => Some(boot),
+        Course::Prompt(_) => rollback.roll_back(platform).ok(),
+    }
+}

@@ -1,0 +1,150 @@
+//! What a bootloader takes on a chip: flash, variables and stack of a probe without a board
+//! (`xtask/size-probe`), in many configurations, against budgets.
+
+mod elf;
+mod stack;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::chip::has_core;
+use crate::process::{cargo, run as run_command};
+use crate::workspace;
+use elf::Footprint;
+
+/// Cortex-M0 and Cortex-M4.
+const TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabi"];
+
+const KIB: u32 = 1024;
+/// Budgets for every bootloader, in bytes.
+const STACK: u32 = 8 * KIB;
+const RAM: u32 = 4 * KIB;
+
+/// What is built: the features of the probe, and how much flash it may take.
+struct Configuration {
+    features: &'static str,
+    budget: Option<u32>,
+}
+
+const fn free(features: &'static str) -> Configuration {
+    Configuration { features, budget: None }
+}
+
+const fn within(features: &'static str, kib: u32) -> Configuration {
+    Configuration { features, budget: Some(kib * KIB) }
+}
+
+const CONFIGURATIONS: &[Configuration] = &[
+    free("swap-move"),
+    free("swap-move,ecdsa-p256"),
+    free("swap-move,ed25519"),
+    free("overwrite-only,ed25519"),
+    free("swap-offset,ed25519"),
+    free("direct-xip,ed25519"),
+    free("direct-xip-revert,ed25519"),
+    free("ram-load,ed25519"),
+    free("single-slot,ed25519"),
+    free("firmware-loader,ed25519"),
+    within("swap-move,ecdsa-p256,console", 28),
+    within("swap-move,ed25519,console", 28),
+    free("swap-move,ed25519,counters"),
+    free("swap-move,ed25519,rollback"),
+    free("swap-move,ed25519,enc-x25519"),
+    free("swap-move,ecdsa-p256,enc-p256"),
+    free("swap-move,ed25519,recovery"),
+    within("swap-move,ecdsa-p256,console,rollback", 32),
+];
+
+/// One configuration on one processor.
+struct Weighed {
+    footprint: Footprint,
+    stack: u32,
+}
+
+/// `cargo xtask size`.
+pub fn run(_: &[String]) -> Result<()> {
+    if let Some(missing) = TARGETS.into_iter().find(|target| !has_core(target)) {
+        bail!("no core library for {missing}; `rustup target add {missing}` brings one");
+    }
+    let mut rows = String::new();
+    let mut exceeded = Vec::new();
+    for Configuration { features, budget } in CONFIGURATIONS {
+        let mut cells = Vec::new();
+        for target in TARGETS {
+            let Weighed { footprint: Footprint { flash, ram }, stack } = weigh(features, target)?;
+            println!("{target}: {features}: flash {flash}, RAM {ram}, stack {stack}");
+            for (what, size, limit) in
+                [("flash", flash, *budget), ("RAM", ram, Some(RAM)), ("stack", stack, Some(STACK))]
+            {
+                if let Some(limit) = limit.filter(|limit| size > *limit) {
+                    exceeded.push(format!("{features} on {target}: {what} {size} of {limit}"));
+                }
+            }
+            cells.extend([flash, ram, stack].map(|size| size.to_string()));
+        }
+        let budget = budget.map_or("–".to_owned(), |budget| budget.to_string());
+        let features = features.replace(',', ", ");
+        let _ = writeln!(rows, "| {features} | {budget} | {} |", cells.join(" | "));
+    }
+    let page = format!("{INTRODUCTION}{rows}{}", verdict(&exceeded));
+    let path = workspace::root().join("docs/size.md");
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    match &exceeded[..] {
+        [] => Ok(()),
+        list => bail!("over budget:\n  {}", list.join("\n  ")),
+    }
+}
+
+fn verdict(exceeded: &[String]) -> String {
+    match exceeded {
+        [] => "\nEverything is within its budget.\n".to_owned(),
+        list => format!("\nOver budget:\n\n- {}\n", list.join("\n- ")),
+    }
+}
+
+/// Builds the probe and weighs it.
+fn weigh(features: &str, target: &str) -> Result<Weighed> {
+    let folder = workspace::target().join("size-probe");
+    let mut command = cargo(["rustc", "--quiet", "--release", "--target", target]);
+    command.args(["--features", features, "--", "--emit=asm,link"]);
+    // Its own settings for the compiler are in its own folder.
+    command.current_dir(workspace::root().join("xtask/size-probe"));
+    command.env("CARGO_TARGET_DIR", &folder).env_remove("RUSTFLAGS");
+    run_command(&mut command)?;
+    let built = folder.join(target).join("release");
+    let file = fs::read(built.join("probe")).context("the probe was built, and is not there")?;
+    let footprint = elf::footprint(&file).context("the probe is no 32-bit ELF file")?;
+    let assembly = assembly(&built.join("deps"), &file)?;
+    let stack = stack::depth(&assembly, "entry").context("the probe's assembly has no entry")?;
+    Ok(Weighed { footprint, stack })
+}
+
+/// The assembly of `program`, among those of other configurations.
+fn assembly(folder: &Path, program: &[u8]) -> Result<String> {
+    let files =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    for file in files.flatten().map(|entry| entry.path()) {
+        if file.extension().is_none() && fs::read(&file).is_ok_and(|bytes| bytes == program) {
+            let path = file.with_extension("s");
+            return fs::read_to_string(&path).with_context(|| format!("no {}", path.display()));
+        }
+    }
+    bail!("the probe is not among what was built in {}", folder.display())
+}
+
+const INTRODUCTION: &str = "\
+# Size on the chip
+
+What a bootloader takes, in bytes: flash (code, constants), RAM (variables) and stack (the deepest \
+path of calls, as the assembly has them). Everything that a board adds is left out: drivers, start-up \
+code, vector table. `cargo xtask size` builds `xtask/size-probe` in each configuration and writes \
+this page; optimised for size, with link-time optimisation and the compact hashes and ciphers of \
+`xtask/size-probe/.cargo/config.toml`. Besides the budget for flash, every bootloader may take \
+8192 bytes of stack and 4096 of RAM.
+
+| configuration | budget | v6m flash | RAM | stack | v7em flash | RAM | stack |
+|---|--:|--:|--:|--:|--:|--:|--:|
+";

@@ -1,0 +1,148 @@
+//! How deep the stack of a program gets, by its assembly: the frame of every function, and who
+//! calls whom.
+//!
+//! A call through a pointer may go to every function whose address is taken. Each function counts
+//! once on a path: none of ours calls itself.
+
+use std::collections::{HashMap, HashSet};
+
+/// Bytes for what is not in the assembly: the compiler's own routines, such as `memcpy`.
+const ROUTINES: u32 = 64;
+
+#[derive(Debug, Default)]
+struct Function {
+    frame: u32,
+    calls: HashSet<String>,
+    calls_by_pointer: bool,
+}
+
+/// The deepest path from `entry` on, in bytes; `None` if there is no such function.
+pub fn depth(assembly: &str, entry: &str) -> Option<u32> {
+    let (functions, pointed_at) = read(assembly);
+    functions.contains_key(entry).then(|| {
+        let mut walk =
+            Walk { functions: &functions, pointed_at: &pointed_at, known: HashMap::new() };
+        walk.below(entry, &mut Vec::new()) + ROUTINES
+    })
+}
+
+/// The functions by name, and those whose address is taken.
+fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
+    let mut functions = HashMap::<String, Function>::new();
+    let mut names = HashSet::new();
+    let mut label = "";
+    let mut current: Option<(String, Function)> = None;
+    for line in assembly.lines() {
+        if let Some(name) = line.strip_suffix(':').filter(|name| !name.starts_with('.')) {
+            label = name;
+            if let Some((current, _)) = &mut current {
+                label.clone_into(current);
+            }
+            continue;
+        }
+        let mut words = line.split_whitespace();
+        let (word, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        match (word, &mut current) {
+            (".fnstart", _) => current = Some((label.to_owned(), Function::default())),
+            (".fnend", _) => functions.extend(current.take()),
+            (".save", Some((_, function))) => function.frame += 4 * registers(line),
+            (".vsave", Some((_, function))) => function.frame += 8 * registers(line),
+            (".pad", Some((_, function))) => {
+                function.frame += rest.trim_start_matches('#').parse().unwrap_or(0);
+            }
+            ("blx", Some((_, function))) => function.calls_by_pointer = true,
+            ("bl" | "b" | "b.w", Some((_, function))) if !rest.starts_with('.') => {
+                function.calls.insert(rest.to_owned());
+            }
+            (".long" | "movw", _) => {
+                let symbol = line.split([' ', '\t', ':', ',']).rfind(|word| !word.is_empty());
+                names.extend(symbol.map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    let pointed_at = names.into_iter().filter(|name| functions.contains_key(name)).collect();
+    (functions, pointed_at)
+}
+
+/// How many registers `{r4, r5-r7, lr}` are.
+fn registers(line: &str) -> u32 {
+    let list = line.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    let number = |name: &str| name.trim().trim_start_matches(['r', 'd']).parse::<u32>().ok();
+    let ranges =
+        list.map_or("", |(list, _)| list).split(',').map(|part| match part.split_once('-') {
+            Some((from, to)) => match (number(from), number(to)) {
+                (Some(from), Some(to)) => to.saturating_sub(from) + 1,
+                _ => 1,
+            },
+            None => 1,
+        });
+    ranges.sum()
+}
+
+struct Walk<'w> {
+    functions: &'w HashMap<String, Function>,
+    pointed_at: &'w HashSet<String>,
+    known: HashMap<&'w str, u32>,
+}
+
+impl<'w> Walk<'w> {
+    fn below(&mut self, name: &str, path: &mut Vec<&'w str>) -> u32 {
+        let Some((name, function)) = self.functions.get_key_value(name) else { return 0 };
+        if path.contains(&name.as_str()) {
+            return 0;
+        }
+        if let Some(known) = self.known.get(name.as_str()) {
+            return *known;
+        }
+        path.push(name);
+        let pointers = self.pointed_at.iter().filter(|_| function.calls_by_pointer);
+        let callees: Vec<_> = function.calls.iter().chain(pointers).collect();
+        let deepest = callees.into_iter().map(|callee| self.below(callee, path)).max();
+        path.pop();
+        let depth = function.frame + deepest.unwrap_or(0);
+        self.known.insert(name, depth);
+        depth
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: &str = "\
+entry:
+\t.fnstart
+\t.save\t{r4, r5, r6, r7, lr}
+\t.pad\t#100
+\tbl\tleft
+\tblx\tr3
+\tb\t.LBB0_1
+\t.fnend
+left:
+\t.fnstart
+\t.save\t{r4-r7, lr}
+\tb\tentry
+\t.fnend
+pointed:
+\t.fnstart
+\t.pad\t#300
+\tbl\t__aeabi_memcpy
+\t.fnend
+vtable:
+\t.long\tpointed
+";
+
+    #[test]
+    fn the_deepest_path_counts_and_no_function_twice() {
+        assert_eq!(depth(CODE, "left"), Some(20 + 20 + 100 + 300 + ROUTINES));
+        assert_eq!(depth(CODE, "entry"), Some(20 + 100 + 300 + ROUTINES));
+        assert_eq!(depth(CODE, "nobody"), None);
+    }
+
+    #[test]
+    fn registers_are_counted_one_by_one_and_in_ranges() {
+        assert_eq!(registers("\t.save\t{r4, r5-r7, lr}"), 5);
+        assert_eq!(registers("\t.vsave\t{d8, d9}"), 2);
+    }
+}
