@@ -49,6 +49,13 @@ const PROOFS: &[Proof] = &[
         work: Work::Tables { package: "updraft-sim", example: "matrix" },
     },
     Proof {
+        name: "hostile",
+        about: "Devices with any bytes in slots, trailers, scratch and status areas: every boot ends \
+                within a bounded number of flash operations, what is started is intact, and after \
+                a few boots nothing is written any more.",
+        work: Work::Tables { package: "updraft-sim", example: "hostile" },
+    },
+    Proof {
         name: "formats",
         about: "Images, trailers, keys and board files over generated inputs, and every golden \
                 file.",

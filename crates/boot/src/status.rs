@@ -3,12 +3,16 @@
 //! A record is one write, `W` bytes at `status + index · W`: the number of the step that was
 //! completed, padded with the erased value. Anything but erased counts as written, cells that
 //! cannot be read included: a record that a power cut tore is either there or not, and the step
-//! that it stands for was complete before its write began. Source: MCUboot `docs/design.md`, "Swap
-//! status".
+//! that it stands for was complete before its write began. Unlike the original, which looks at the
+//! first byte alone, all of it is looked at: what is not erased could not be written. Source: MCUboot
+//! `docs/design.md`, "Swap status".
 
 use updraft_flash::{FlashMap, readable};
 
 use crate::slots::Slot;
+
+/// Bytes of a record that are read together.
+const PIECE: usize = 32;
 
 /// The status records of a slot.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +43,19 @@ impl Records {
     }
 
     fn is_written<M: FlashMap>(&self, map: &mut M, index: u32) -> Result<bool, M::Error> {
-        let mut byte = [self.slot.erased];
-        let readable = readable(map.read(self.slot.area, self.offset(index), &mut byte))?;
-        Ok(!readable || byte != [self.slot.erased])
+        let mut at = self.offset(index);
+        let end = at.saturating_add(self.slot.write_size);
+        while at < end {
+            let mut piece = [self.slot.erased; PIECE];
+            let len = (end - at).min(PIECE as u32);
+            let piece = piece.get_mut(..len as usize).unwrap_or_default();
+            let readable = readable(map.read(self.slot.area, at, piece))?;
+            if !readable || piece.iter().any(|byte| *byte != self.slot.erased) {
+                return Ok(true);
+            }
+            at += len;
+        }
+        Ok(false)
     }
 
     /// How many records there are up to the last one that is written; 0 if none is.

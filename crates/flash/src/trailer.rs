@@ -60,12 +60,36 @@ impl TrailerAccess {
             Ok(readable.then_some(byte[0]))
         };
         let swap_info = byte(self.layout.swap_info())?;
-        let flag = |byte: Option<u8>| byte.map_or(Flag::Bad, |byte| Flag::decode(byte, erased));
         Ok(TrailerState {
             magic,
             swap_info: SwapInfo::decode(swap_info.unwrap_or(erased), erased),
-            copy_done: flag(byte(self.layout.copy_done())?),
-            image_ok: flag(byte(self.layout.image_ok())?),
+            copy_done: self.read_flag(map, self.layout.copy_done())?,
+            image_ok: self.read_flag(map, self.layout.image_ok())?,
+        })
+    }
+
+    /// Reads a flag. One byte decides, but where the rest of its write is not erased, the flag
+    /// could not be set any more: it is none that was ever written.
+    fn read_flag<M: FlashMap>(&self, map: &mut M, offset: u32) -> Result<Flag, M::Error> {
+        let erased = erased_value(map, self.area);
+        let mut cell = [erased; LONGEST_CELL];
+        let len = (self.cell_size(map) as usize).min(LONGEST_CELL);
+        let cell = cell.get_mut(..len).unwrap_or_default();
+        if !readable(map.read(self.area, offset, cell))? {
+            return Ok(Flag::Bad);
+        }
+        let [first, rest @ ..] = &*cell else { return Ok(Flag::Bad) };
+        Ok(match Flag::decode(*first, erased) {
+            Flag::Unset if rest.iter().any(|byte| *byte != erased) => Flag::Bad,
+            flag => flag,
+        })
+    }
+
+    /// Bytes that are written at once for a field that is one byte long.
+    fn cell_size<M: FlashMap>(&self, map: &M) -> u32 {
+        map.info(self.area).map_or(1, |info| match info.kind.writes_replace() {
+            true => 1,
+            false => info.write_size.max(1),
         })
     }
 
@@ -212,10 +236,7 @@ impl TrailerAccess {
         offset: u32,
         value: &[u8],
     ) -> Result<(), M::Error> {
-        let write_size = map.info(self.area).map_or(1, |info| match info.kind.writes_replace() {
-            true => 1,
-            false => info.write_size,
-        });
+        let write_size = self.cell_size(map);
         let len = u32::try_from(value.len()).ok().and_then(|len| align_up(len, write_size));
         let mut cell = [erased_value(map, self.area); LONGEST_CELL];
         for (to, from) in cell.iter_mut().zip(value) {

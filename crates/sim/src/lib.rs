@@ -3,6 +3,7 @@
 //! ```text
 //! device      a whole virtual device: bootloader, DFU library and SMP server over such a flash
 //! explore     every power cut that a device can meet with on its way, and what comes of it
+//! hostile     devices with any bytes in them, and what becomes of them
 //! Loader      the bootloader that a board file asks for
 //! flash       SimFlash: devices with their physics, wear and power cuts, as a FlashMap
 //! Remembering a Verifier that works out each signature, and unwraps each content key, once
@@ -12,6 +13,7 @@
 pub mod device;
 pub mod explore;
 pub mod flash;
+pub mod hostile;
 mod loader;
 pub mod matrix;
 mod private_key;

@@ -81,6 +81,54 @@ fn a_missing_status_record_is_reported_and_only_tolerated_if_the_result_is_valid
     }
 }
 
+/// A record whose first byte is erased and another one is not cannot be written any more: whoever
+/// takes it for missing comes to it at every boot, and no further.
+#[test]
+fn a_status_record_that_cannot_be_written_does_not_stop_every_boot() {
+    for shape in [SWAP, OFFSET] {
+        for operations in 8..24 {
+            let mut board = interrupted(Board::new(shape), operations);
+            let status = board.trailers()[0].layout().status();
+            for index in 0..24 {
+                let at = status + index * shape.write_size;
+                let record = board.flash.bytes(PRIMARY)[at as usize];
+                if record == shape.erased {
+                    board.flash.load(PRIMARY, at + 3, &[0]).unwrap();
+                    break;
+                }
+            }
+            assert_comes_to_rest(&mut board);
+        }
+    }
+}
+
+/// The same for a flag.
+#[test]
+fn a_flag_that_cannot_be_written_does_not_stop_every_boot() {
+    for shape in [SWAP, OFFSET] {
+        for operations in 8..24 {
+            let mut board = interrupted(Board::new(shape), operations);
+            let layout = *board.trailers()[0].layout();
+            for flag in [layout.image_ok(), layout.copy_done()] {
+                board.flash.load(PRIMARY, flag + 5, &[0]).unwrap();
+            }
+            assert_comes_to_rest(&mut board);
+        }
+    }
+}
+
+/// Whether there is an image to start or not, after a few boots nothing is written any more.
+fn assert_comes_to_rest(board: &mut Board) {
+    for _ in 0..4 {
+        let before = operations(board);
+        let _ = board.boot();
+        if operations(board) == before {
+            return;
+        }
+    }
+    panic!("every boot writes");
+}
+
 #[test]
 fn a_status_that_points_past_the_images_is_not_followed() {
     for (shape, cut, record) in [(SWAP, 12, 5), (SWAP, 20, 8 + 7), (OFFSET, 16, 6)] {
