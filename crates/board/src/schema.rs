@@ -288,8 +288,18 @@ pub enum DowngradePrevention {
 pub enum Signature {
     /// Not at all: anybody's image boots.
     None,
+    /// RSA-PSS with 2048 bits.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    /// RSA-PSS with 3072 bits.
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
     /// ECDSA over P-256.
+    #[serde(rename = "ecdsa-p256")]
     EcdsaP256,
+    /// ECDSA over P-384, with SHA-384.
+    #[serde(rename = "ecdsa-p384")]
+    EcdsaP384,
     /// Ed25519.
     #[default]
     Ed25519,
@@ -300,7 +310,10 @@ impl Signature {
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Rsa2048 => Scheme::Rsa2048.name(),
+            Self::Rsa3072 => Scheme::Rsa3072.name(),
             Self::EcdsaP256 => Scheme::EcdsaP256.name(),
+            Self::EcdsaP384 => Scheme::EcdsaP384.name(),
             Self::Ed25519 => Scheme::Ed25519.name(),
         }
     }
@@ -309,7 +322,10 @@ impl Signature {
     pub const fn scheme(self) -> Option<Scheme> {
         match self {
             Self::None => None,
+            Self::Rsa2048 => Some(Scheme::Rsa2048),
+            Self::Rsa3072 => Some(Scheme::Rsa3072),
             Self::EcdsaP256 => Some(Scheme::EcdsaP256),
+            Self::EcdsaP384 => Some(Scheme::EcdsaP384),
             Self::Ed25519 => Some(Scheme::Ed25519),
         }
     }

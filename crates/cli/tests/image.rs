@@ -293,6 +293,33 @@ fn a_board_decides_how_its_images_are_encrypted() {
 }
 
 #[test]
+fn keys_of_every_type_sign() {
+    let desk = Desk::new("image-schemes");
+    for (kind, name, sha) in [
+        ("rsa-2048", "RSA-2048", "SHA256"),
+        ("rsa-3072", "RSA-3072", "SHA256"),
+        ("ecdsa-p256", "ECDSA P-256", "SHA256"),
+        ("ecdsa-p384", "ECDSA P-384", "SHA384"),
+        ("ed25519", "Ed25519", "SHA256"),
+    ] {
+        assert_eq!(desk.json(&format!("key new --force -t {kind} k.pem"))["type"], name);
+        desk.stdout("key public k.pem -o k.pub.pem");
+        let sign = "image sign -H 0x200 -S 0x8000 --pad-header -v 1 -k k.pem app.bin out.bin";
+        let made = desk.json(sign);
+        let first = std::fs::read(desk.path("out.bin")).unwrap();
+        assert_eq!(desk.json("image verify -k k.pub.pem out.bin")["hash"], made["hash"]);
+        let seen = desk.json("image inspect -k k.pub.pem out.bin");
+        assert_eq!(seen["signatures"][0]["state"], "good");
+        assert_eq!(seen["tlvs"][0]["name"], sha);
+        desk.stdout(sign);
+        assert_eq!(std::fs::read(desk.path("out.bin")).unwrap(), first, "{kind}: deterministic");
+        let (code, text) = desk.refused("image verify -k key.pem out.bin");
+        assert_eq!(code, Some(1));
+        assert!(text.contains("does not trust"), "{text}");
+    }
+}
+
+#[test]
 fn verify_says_why_an_image_is_refused() {
     let desk = Desk::new("image-verify");
     desk.stdout(&format!("{SIGN} app.bin app.signed.bin"));

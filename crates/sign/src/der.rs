@@ -2,11 +2,23 @@
 
 use zeroize::Zeroizing;
 
-/// `SEQUENCE { id-ecPublicKey, prime256v1 }`.
-const P256_ALGORITHM: [u8; 21] = [
-    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-    0xce, 0x3d, 0x03, 0x01, 0x07,
-];
+/// `id-ecPublicKey`.
+const EC: [u8; 9] = [0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+
+/// The name of a curve.
+pub struct Curve(&'static [u8]);
+
+/// `prime256v1`.
+pub const P256: Curve = Curve(&[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
+/// `secp384r1`.
+pub const P384: Curve = Curve(&[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22]);
+
+impl Curve {
+    fn algorithm(&self) -> Zeroizing<Vec<u8>> {
+        element(SEQUENCE, &[&EC, self.0])
+    }
+}
+
 /// `SEQUENCE { id-Ed25519 }`.
 const ED25519_ALGORITHM: [u8; 7] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 /// `SEQUENCE { id-X25519 }`.
@@ -66,10 +78,10 @@ pub fn sequence(elements: &[Zeroizing<Vec<u8>>]) -> Zeroizing<Vec<u8>> {
     element(SEQUENCE, &elements)
 }
 
-/// SubjectPublicKeyInfo of an uncompressed P-256 point.
-pub fn p256_public(point: &[u8]) -> Vec<u8> {
+/// SubjectPublicKeyInfo of an uncompressed point.
+pub fn ec_public(curve: &Curve, point: &[u8]) -> Vec<u8> {
     let bits = element(BIT_STRING, &[&[0], point]);
-    element(SEQUENCE, &[&P256_ALGORITHM, &bits]).to_vec()
+    element(SEQUENCE, &[&curve.algorithm(), &bits]).to_vec()
 }
 
 /// SubjectPublicKeyInfo of an Ed25519 key.
@@ -90,11 +102,11 @@ pub fn rsa_public(key: &[u8]) -> Vec<u8> {
     element(SEQUENCE, &[&RSA_ALGORITHM, &bits]).to_vec()
 }
 
-/// ECPrivateKey (RFC 5915) of a P-256 key, with what is given of the optional parts.
-pub fn p256_sec1(scalar: &[u8], with_curve: bool, point: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
-    let curve = match with_curve {
-        true => element(PARAMETERS, &[&P256_ALGORITHM[11..]]),
-        false => Zeroizing::default(),
+/// ECPrivateKey (RFC 5915), with what is given of the optional parts.
+pub fn sec1(scalar: &[u8], curve: Option<&Curve>, point: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
+    let curve = match curve {
+        Some(curve) => element(PARAMETERS, &[curve.0]),
+        None => Zeroizing::default(),
     };
     let point = match point {
         Some(point) => element(POINT, &[&element(BIT_STRING, &[&[0], point])]),
@@ -104,10 +116,10 @@ pub fn p256_sec1(scalar: &[u8], with_curve: bool, point: Option<&[u8]>) -> Zeroi
     element(SEQUENCE, &[&version, &element(OCTET_STRING, &[scalar]), &curve, &point])
 }
 
-/// PrivateKeyInfo (PKCS#8) of a P-256 key.
-pub fn p256_pkcs8(scalar: &[u8], point: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
-    let key = element(OCTET_STRING, &[&p256_sec1(scalar, false, point)]);
-    element(SEQUENCE, &[&element(INTEGER, &[&[0]]), &P256_ALGORITHM, &key])
+/// PrivateKeyInfo (PKCS#8) of a key on a curve.
+pub fn ec_pkcs8(curve: &Curve, scalar: &[u8], point: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
+    let key = element(OCTET_STRING, &[&sec1(scalar, None, point)]);
+    element(SEQUENCE, &[&element(INTEGER, &[&[0]]), &curve.algorithm(), &key])
 }
 
 /// PrivateKeyInfo (PKCS#8) of an Ed25519 key.

@@ -271,9 +271,12 @@ impl Maker<'_> {
             let mut signature =
                 if options.pure { key.sign_message(&image)? } else { key.sign_digest(&digest)? };
             let scheme = scheme_of(key)?;
-            if options.pad_signature && scheme == Scheme::EcdsaP256 {
-                signature.resize(signature.len().max(72), 0);
-            }
+            let padded = match scheme {
+                Scheme::EcdsaP256 if options.pad_signature => 72,
+                Scheme::EcdsaP384 if options.pad_signature => 103,
+                _ => 0,
+            };
+            signature.resize(signature.len().max(padded), 0);
             made = Some(signature.clone());
             tlvs.push((scheme.tlv(), signature));
         }

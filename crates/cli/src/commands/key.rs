@@ -60,11 +60,16 @@ enum KeyType {
     Ed25519,
     /// ECDSA over P-256: what hardware engines know. Also decrypts images.
     EcdsaP256,
+    /// ECDSA over P-384.
+    EcdsaP384,
     /// X25519: decrypts images, and signs none.
     X25519,
-    /// RSA with 2048 bits: decrypts images.
+    /// RSA with 2048 bits. Also decrypts images.
     #[value(name = "rsa-2048")]
     Rsa2048,
+    /// RSA with 3072 bits.
+    #[value(name = "rsa-3072")]
+    Rsa3072,
 }
 
 #[derive(clap::Args)]
@@ -95,7 +100,7 @@ enum Encoding {
     LangC,
     /// A Rust slice.
     LangRust,
-    /// DER (SubjectPublicKeyInfo).
+    /// DER (SubjectPublicKeyInfo, of RSA RSAPublicKey).
     Raw,
 }
 
@@ -105,7 +110,7 @@ enum Encoding {
 Examples:
   updraft key private enc-key.pem --minimal > autogen-enckey.c")]
 struct Private {
-    /// A private P-256, X25519 or RSA key, PEM.
+    /// A private P-256, P-384, X25519 or RSA key, PEM.
     key: PathBuf,
     /// The DER inside. Default: pkcs8, openssl for RSA.
     #[arg(short, long, value_enum)]
@@ -167,7 +172,9 @@ fn new(args: &New, out: &Output) -> anyhow::Result<()> {
         KeyType::Ed25519 => KeyKind::Ed25519,
         KeyType::EcdsaP256 => KeyKind::EcdsaP256,
         KeyType::X25519 => KeyKind::X25519,
+        KeyType::EcdsaP384 => KeyKind::EcdsaP384,
         KeyType::Rsa2048 => KeyKind::Rsa2048,
+        KeyType::Rsa3072 => KeyKind::Rsa3072,
     })?;
     let mode = Mode::Secret { replace: args.force };
     files::write(&args.file, key.to_pem().as_bytes(), mode)?;

@@ -20,7 +20,10 @@ pub enum KeyError {
         what: String,
     },
     /// A key of a type that is of no use here.
-    #[error("this is {name} key, only P-256, Ed25519, X25519 and RSA-2048 keys can be used")]
+    #[error(
+        "this is {name} key, P-256, P-384, Ed25519, X25519, RSA-2048 and RSA-3072 keys can be \
+             used"
+    )]
     Unsupported {
         /// The type with its article.
         name: String,
@@ -72,12 +75,13 @@ impl KeyError {
             Self::Unsupported { .. } => "make a key with `updraft key new`",
             Self::PublicOnly => "give the file that `updraft key new` or `imgtool keygen` wrote",
             Self::NoSuchForm { .. } => {
-                "P-256 has both forms, X25519 pkcs8, RSA openssl; Ed25519 keys are never embedded \
-                 with their private half"
+                "P-256 has both forms, P-384 both if not minimal, X25519 pkcs8, RSA openssl; \
+                 Ed25519 keys are never embedded with their private half"
             }
             Self::DoesNotSign { .. } => "make a key that signs: updraft key new --type ed25519",
             Self::DoesNotDecrypt { .. } => {
-                "make a key that decrypts: updraft key new --type x25519, or ecdsa-p256"
+                "make a key that decrypts: updraft key new --type x25519, or ecdsa-p256 or \
+                 rsa-2048"
             }
             Self::OtherType { .. } => "give the key of the device that the image is for",
             Self::Random(_) => "check that the operating system's random source works",

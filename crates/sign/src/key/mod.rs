@@ -8,11 +8,10 @@ mod rsa;
 use std::fmt;
 
 use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 use pkcs8::spki::SubjectPublicKeyInfoRef;
 use pkcs8::{ObjectIdentifier, PrivateKeyInfoRef};
 use updraft_image::encryption::{EciesP256, EciesX25519, HmacSha256, HmacSha512, RsaOaep};
-use updraft_image::{Digest, HashKind, KeyUnwrap, Scheme, TlvType, WrapFormat};
+use updraft_image::{Digest, HashKind, KeyUnwrap, Scheme, Software, TlvType, Verifier, WrapFormat};
 use zeroize::Zeroizing;
 
 use self::pem::{Block, pem};
@@ -23,6 +22,7 @@ pub use kind::{KeyKind, PrivateForm, PublicPem};
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -34,7 +34,8 @@ pub struct Key {
 }
 
 enum Secret {
-    P256(SigningKey),
+    P256(p256::ecdsa::SigningKey),
+    P384(p384::ecdsa::SigningKey),
     Ed25519(Zeroizing<[u8; 32]>),
     X25519(Zeroizing<[u8; 32]>),
     /// RSAPrivateKey.
@@ -52,26 +53,28 @@ impl Key {
     /// A fresh key.
     pub fn generate(kind: impl Into<KeyKind>) -> Result<Self, KeyError> {
         let kind = kind.into();
-        if kind == KeyKind::Rsa2048 {
-            return Self::rsa(&rsa::generate()?);
-        }
-        let mut secret = Zeroizing::new([0; 32]);
+        let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(KeyError::Random);
+        let mut secret = Zeroizing::new([0; 48]);
+        let mut short = Zeroizing::new([0; 32]);
+        // Fewer than one in 2³² numbers is no scalar of the curve.
         loop {
-            getrandom::fill(secret.as_mut_slice()).map_err(KeyError::Random)?;
-            match kind {
-                KeyKind::Ed25519 => return Ok(Self::ed25519(secret)),
-                KeyKind::X25519 => return Self::x25519(secret),
-                // Fewer than one in 2³² numbers is no scalar of the curve.
-                _ => {
-                    if let Ok(key) = SigningKey::from_slice(secret.as_slice()) {
-                        return Ok(Self::p256(key));
-                    }
-                }
+            random(secret.as_mut_slice())?;
+            random(short.as_mut_slice())?;
+            let made = match kind {
+                KeyKind::Rsa2048 => return Self::rsa(&rsa::generate(2048)?),
+                KeyKind::Rsa3072 => return Self::rsa(&rsa::generate(3072)?),
+                KeyKind::Ed25519 => return Ok(Self::ed25519(short)),
+                KeyKind::X25519 => return Self::x25519(short),
+                KeyKind::EcdsaP256 => Self::p256(&short[..]),
+                KeyKind::EcdsaP384 => Self::p384(&secret[..]),
+            };
+            if made.is_ok() {
+                return made;
             }
         }
     }
 
-    /// Reads the first private key of a PEM file: PKCS#8, SEC1 for P-256, or PKCS#1 for RSA.
+    /// Reads the first private key of a PEM file: PKCS#8, SEC1 for a curve, or PKCS#1 for RSA.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         match Block::find(text)? {
             Block { label: "PRIVATE KEY", der } => Self::from_pkcs8(&der),
@@ -106,23 +109,32 @@ impl Key {
     fn from_sec1(bytes: &[u8], curve: Option<ObjectIdentifier>) -> Result<Self, KeyError> {
         let key = sec1::EcPrivateKey::try_from(bytes).map_err(damaged)?;
         let curve = curve.or_else(|| key.parameters.and_then(|curve| curve.named_curve()));
-        match curve {
-            Some(P256) | None if key.private_key.len() == 32 => {
-                let key = SigningKey::from_slice(key.private_key)
-                    .map_err(|_| damaged("its number is no scalar of P-256"))?;
-                Ok(Self::p256(key))
-            }
-            Some(P256) => Err(damaged("a P-256 key has 32 bytes")),
-            Some(other) => Err(KeyError::Unsupported { name: algorithm(other) }),
-            None => Err(KeyError::Unsupported { name: "another curve's".into() }),
+        match (curve, key.private_key.len()) {
+            (Some(P256) | None, 32) => Self::p256(key.private_key),
+            (Some(P384) | None, 48) => Self::p384(key.private_key),
+            (Some(P256), _) => Err(damaged("a P-256 key has 32 bytes")),
+            (Some(P384), _) => Err(damaged("a P-384 key has 48 bytes")),
+            (Some(other), _) => Err(KeyError::Unsupported { name: algorithm(other) }),
+            (None, _) => Err(KeyError::Unsupported { name: "another curve's".into() }),
         }
     }
 
-    fn p256(key: SigningKey) -> Self {
+    fn p256(scalar: &[u8]) -> Result<Self, KeyError> {
+        let key = p256::ecdsa::SigningKey::from_slice(scalar)
+            .map_err(|_| damaged("its number is no scalar of P-256"))?;
         let point = key.verifying_key().to_sec1_point(false);
-        let der = der::p256_public(point.as_bytes());
+        let der = der::ec_public(&der::P256, point.as_bytes());
         let public = PublicKey { kind: KeyKind::EcdsaP256, der };
-        Self { secret: Secret::P256(key), public }
+        Ok(Self { secret: Secret::P256(key), public })
+    }
+
+    fn p384(scalar: &[u8]) -> Result<Self, KeyError> {
+        let key = p384::ecdsa::SigningKey::from_slice(scalar)
+            .map_err(|_| damaged("its number is no scalar of P-384"))?;
+        let point = key.verifying_key().to_sec1_point(false);
+        let der = der::ec_public(&der::P384, point.as_bytes());
+        let public = PublicKey { kind: KeyKind::EcdsaP384, der };
+        Ok(Self { secret: Secret::P384(key), public })
     }
 
     fn ed25519(seed: Zeroizing<[u8; 32]>) -> Self {
@@ -140,7 +152,6 @@ impl Key {
 
     fn rsa(der: &[u8]) -> Result<Self, KeyError> {
         let (secret, public) = rsa::private(der)?;
-        let public = PublicKey { kind: KeyKind::Rsa2048, der: public };
         Ok(Self { secret: Secret::Rsa(secret), public })
     }
 
@@ -162,7 +173,14 @@ impl Key {
     /// The private key as PEM (PKCS#8 without password), for a file that only its owner reads.
     pub fn to_pem(&self) -> Zeroizing<String> {
         let der = match &self.secret {
-            Secret::P256(key) => der::p256_pkcs8(&key.to_bytes(), Some(self.public.raw())),
+            Secret::P256(key) => {
+                let scalar = Zeroizing::new(key.to_bytes());
+                der::ec_pkcs8(&der::P256, &scalar, Some(self.public.raw()))
+            }
+            Secret::P384(key) => {
+                let scalar = Zeroizing::new(key.to_bytes());
+                der::ec_pkcs8(&der::P384, &scalar, Some(self.public.raw()))
+            }
             Secret::Ed25519(seed) => der::ed25519_pkcs8(seed),
             Secret::X25519(key) => der::x25519_pkcs8(key),
             Secret::Rsa(key) => der::rsa_pkcs8(key),
@@ -190,8 +208,17 @@ impl Key {
                 let scalar = Zeroizing::new(key.to_bytes());
                 let point = (!minimal).then(|| self.public.raw());
                 Ok(match form {
-                    PrivateForm::Pkcs8 => der::p256_pkcs8(&scalar, point),
-                    PrivateForm::Traditional => der::p256_sec1(&scalar, true, point),
+                    PrivateForm::Pkcs8 => der::ec_pkcs8(&der::P256, &scalar, point),
+                    PrivateForm::Traditional => der::sec1(&scalar, Some(&der::P256), point),
+                })
+            }
+            (Secret::P384(_), _) if minimal => none(" without its public half"),
+            (Secret::P384(key), form) => {
+                let scalar = Zeroizing::new(key.to_bytes());
+                let point = Some(self.public.raw());
+                Ok(match form {
+                    PrivateForm::Pkcs8 => der::ec_pkcs8(&der::P384, &scalar, point),
+                    PrivateForm::Traditional => der::sec1(&scalar, Some(&der::P384), point),
                 })
             }
             (Secret::X25519(key), PrivateForm::Pkcs8) => Ok(der::x25519_pkcs8(key)),
@@ -204,13 +231,10 @@ impl Key {
 
     /// A device with this private key, for images whose content keys are wrapped as `format` says.
     pub fn device(&self, format: WrapFormat) -> Result<Box<dyn KeyUnwrap>, KeyError> {
-        let der = self.private_der(self.kind().usual_form(), true);
-        let der = match &self.secret {
-            Secret::Ed25519(_) => {
-                return Err(KeyError::DoesNotDecrypt { name: self.kind().with_article() });
-            }
-            _ => der?,
-        };
+        if !self.kind().decrypts() {
+            return Err(KeyError::DoesNotDecrypt { name: self.kind().with_article() });
+        }
+        let der = self.private_der(self.kind().usual_form(), true)?;
         let key = format.key();
         let unusable = |_| damaged("a device cannot read it");
         Ok(match (&self.secret, format.kind()) {
@@ -230,32 +254,42 @@ impl Key {
         })
     }
 
-    fn does_not_sign<T>(&self) -> Result<T, KeyError> {
-        Err(KeyError::DoesNotSign { name: self.kind().with_article() })
-    }
-
-    /// Signs a hash: ECDSA over it as the digest (RFC 6979, SHA-256), or Ed25519 over it as the
-    /// message.
+    /// Signs a hash: RSA-PSS or ECDSA (RFC 6979) over it as the digest, or Ed25519 over it as the
+    /// message. None depends on chance.
     pub(crate) fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, KeyError> {
+        let cannot = |_| damaged("it cannot sign this digest");
         match &self.secret {
             Secret::P256(key) => {
-                let signature: Signature = key
-                    .sign_prehash(digest.as_bytes())
-                    .map_err(|_| damaged("it cannot sign this digest"))?;
+                let signature: p256::ecdsa::Signature =
+                    key.sign_prehash(digest.as_bytes()).map_err(cannot)?;
+                let (r, s) = signature.split_bytes();
+                Ok(der::ecdsa_signature(&r, &s))
+            }
+            Secret::P384(key) => {
+                let signature: p384::ecdsa::Signature =
+                    key.sign_prehash(digest.as_bytes()).map_err(cannot)?;
                 let (r, s) = signature.split_bytes();
                 Ok(der::ecdsa_signature(&r, &s))
             }
             Secret::Ed25519(_) => self.sign_message(digest.as_bytes()),
-            Secret::X25519(_) | Secret::Rsa(_) => self.does_not_sign(),
+            Secret::X25519(_) => Err(KeyError::DoesNotSign { name: self.kind().with_article() }),
+            Secret::Rsa(key) => {
+                let signature = rsa::sign(key, digest).ok_or_else(|| damaged(rsa::NO_NUMBERS))?;
+                // A wrong exponent, and a fault while computing, make wrong signatures.
+                let public: Vec<_> = self.public.as_embedded().into_iter().collect();
+                match Software::new(&public).verify(0, digest, &signature) {
+                    true => Ok(signature),
+                    false => Err(damaged("its private half does not belong to its public one")),
+                }
+            }
         }
     }
 
     /// Signs a message itself: Ed25519 only.
     pub(crate) fn sign_message(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.secret {
-            Secret::P256(_) => Err(damaged("a P-256 key signs hashes only")),
             Secret::Ed25519(seed) => Ok(pair(seed).sk.sign(message, None).to_vec()),
-            Secret::X25519(_) | Secret::Rsa(_) => self.does_not_sign(),
+            _ => Err(KeyError::DoesNotSign { name: self.kind().with_article() }),
         }
     }
 }
@@ -281,16 +315,16 @@ impl PublicKey {
     pub fn from_pem_of_any_kind(text: &str) -> Result<(Self, PublicPem), KeyError> {
         match Block::find(text)? {
             Block { label: "PUBLIC KEY", der } => Ok((Self::from_der(&der)?, PublicPem::Public)),
-            Block { label: "RSA PUBLIC KEY", der } => {
-                let der = rsa::public(&der)?;
-                Ok((Self { kind: KeyKind::Rsa2048, der }, PublicPem::Public))
-            }
+            Block { label: "RSA PUBLIC KEY", der } => Ok((rsa::public(&der)?, PublicPem::Public)),
             _ => Ok((Key::from_pem(text)?.public, PublicPem::Private)),
         }
     }
 
-    /// Reads SubjectPublicKeyInfo DER.
+    /// Reads DER as it is embedded, or SubjectPublicKeyInfo of any key.
     pub fn from_der(bytes: &[u8]) -> Result<Self, KeyError> {
+        if let Ok(key) = rsa::public(bytes) {
+            return Ok(key);
+        }
         let info = SubjectPublicKeyInfoRef::try_from(bytes).map_err(damaged)?;
         let key = info.subject_public_key.as_bytes().unwrap_or_default();
         match info.algorithm.oid {
@@ -302,14 +336,21 @@ impl PublicKey {
                 let key = key.try_into().map_err(|_| damaged("an X25519 key has 32 bytes"))?;
                 Ok(Self { kind: KeyKind::X25519, der: der::x25519_public(&key) })
             }
-            RSA => Ok(Self { kind: KeyKind::Rsa2048, der: rsa::public(key)? }),
+            RSA => rsa::public(key),
             EC => match info.algorithm.parameters_oid().map_err(damaged)? {
                 P256 => {
-                    let key = VerifyingKey::from_sec1_bytes(key)
+                    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(key)
                         .map_err(|_| damaged("its point is not on the curve P-256"))?;
                     let point = key.to_sec1_point(false);
-                    let der = der::p256_public(point.as_bytes());
+                    let der = der::ec_public(&der::P256, point.as_bytes());
                     Ok(Self { kind: KeyKind::EcdsaP256, der })
+                }
+                P384 => {
+                    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(key)
+                        .map_err(|_| damaged("its point is not on the curve P-384"))?;
+                    let point = key.to_sec1_point(false);
+                    let der = der::ec_public(&der::P384, point.as_bytes());
+                    Ok(Self { kind: KeyKind::EcdsaP384, der })
                 }
                 other => Err(KeyError::Unsupported { name: algorithm(other) }),
             },
@@ -341,8 +382,9 @@ impl PublicKey {
     pub(crate) fn raw(&self) -> &[u8] {
         let len = match self.kind {
             KeyKind::EcdsaP256 => 65,
+            KeyKind::EcdsaP384 => 97,
             KeyKind::Ed25519 | KeyKind::X25519 => 32,
-            KeyKind::Rsa2048 => self.der.len(),
+            KeyKind::Rsa2048 | KeyKind::Rsa3072 => self.der.len(),
         };
         &self.der[self.der.len().saturating_sub(len)..]
     }
@@ -355,7 +397,7 @@ impl PublicKey {
     /// The public key as PEM.
     pub fn to_pem(&self) -> String {
         match self.kind {
-            KeyKind::Rsa2048 => pem("PUBLIC KEY", &der::rsa_public(&self.der)),
+            KeyKind::Rsa2048 | KeyKind::Rsa3072 => pem("PUBLIC KEY", &der::rsa_public(&self.der)),
             _ => pem("PUBLIC KEY", &self.der),
         }
     }
@@ -378,12 +420,8 @@ fn damaged(what: impl fmt::Display) -> KeyError {
 
 /// What people call an algorithm or curve, with its article.
 fn algorithm(oid: ObjectIdentifier) -> String {
-    const NAMES: [(&str, &str); 4] = [
-        ("1.3.132.0.34", "a P-384"),
-        ("1.3.132.0.35", "a P-521"),
-        ("1.3.132.0.10", "a secp256k1"),
-        ("1.3.101.113", "an Ed448"),
-    ];
+    const NAMES: [(&str, &str); 3] =
+        [("1.3.132.0.35", "a P-521"), ("1.3.132.0.10", "a secp256k1"), ("1.3.101.113", "an Ed448")];
     let oid = oid.to_string();
     let known = NAMES.iter().find(|(known, _)| *known == oid);
     known.map_or_else(|| format!("a {oid}"), |(_, name)| (*name).into())
@@ -391,7 +429,6 @@ fn algorithm(oid: ObjectIdentifier) -> String {
 
 #[cfg(test)]
 mod tests {
-    use p256::ecdsa::SigningKey;
     use updraft_image::{Digest, HashKind};
 
     use super::Key;
@@ -405,11 +442,25 @@ mod tests {
     #[test]
     fn ecdsa_signatures_are_those_of_rfc_6979() {
         let scalar = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
-        let key = Key::p256(SigningKey::from_slice(&unhex(scalar)).unwrap());
+        let key = Key::p256(&unhex(scalar)).unwrap();
         let digest = Digest::of(HashKind::Sha256, b"sample");
         let expected = "3046\
              022100efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716\
              022100f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8";
+        assert_eq!(key.sign_digest(&digest).unwrap(), unhex(expected));
+    }
+    /// RFC 6979, A.2.6: P-384 with SHA-384, message "sample".
+    #[test]
+    fn ecdsa_signatures_over_p384_are_those_of_rfc_6979() {
+        let scalar = "6b9d3dad2e1b8c1c05b19875b6659f4de23c3b667bf297ba\
+                      9aa47740787137d896d5724e4c70a825f872c9ea60d2edf5";
+        let key = Key::p384(&unhex(scalar)).unwrap();
+        let digest = Digest::of(HashKind::Sha384, b"sample");
+        let expected = "3066\
+             02310094edbb92a5ecb8aad4736e56c691916b3f88140666ce9fa7\
+             3d64c4ea95ad133c81a648152e44acf96e36dd1e80fabe46\
+             02310099ef4aeb15f178cea1fe40db2603138f130e740a19624526\
+             203b6351d0a3a94fa329c145786e679e7b82c71a38628ac8";
         assert_eq!(key.sign_digest(&digest).unwrap(), unhex(expected));
     }
 }

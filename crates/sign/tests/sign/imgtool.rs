@@ -18,7 +18,7 @@ use updraft_sign::{
     PublicKey, SecurityCounter, SignOptions, inspect, listing, sign,
 };
 
-use crate::replay::same_but_for_the_signature;
+use crate::replay::{RANDOM, same_but_for_the_signature};
 use crate::vectors::{path, text};
 
 const CASES: usize = 24;
@@ -115,7 +115,10 @@ struct Case {
 }
 
 fn case(random: &mut Random) -> Case {
-    let scheme = random.of(&[None, Some(Scheme::EcdsaP256), Some(Scheme::Ed25519)]);
+    let scheme = match random.one_in(6) {
+        true => None,
+        false => Some(random.of(&Scheme::ALL)),
+    };
     let header_size = random.of(&[32, 64, 0x80, 0x200, 0x401]);
     let version = random.version();
     let mut o = SignOptions::new(version, header_size, random.of(&[0x8000, 0x10000, 0x18000]));
@@ -229,7 +232,7 @@ fn case(random: &mut Random) -> Case {
         None => {
             o.hash = random.of(&[None, Some(HashKind::Sha384), Some(HashKind::Sha512)]);
         }
-        Some(Scheme::EcdsaP256) if random.one_in(3) => {
+        Some(Scheme::EcdsaP256 | Scheme::EcdsaP384) if random.one_in(3) => {
             o.pad_signature = true;
             flag("--pad-sig");
         }
@@ -268,7 +271,7 @@ fn case(random: &mut Random) -> Case {
 /// What a bootloader says that looks its keys up by their hash.
 fn accepts(image: &[u8], key: &Key, options: &SignOptions) -> bool {
     let keys = [key.public().as_embedded().unwrap()];
-    let hash = if options.pure { HashKind::Sha512 } else { options.hash.unwrap_or_default() };
+    let hash = options.hash.or(key.scheme().and_then(|it| it.usual_hash(options.pure))).unwrap();
     let signed = if options.pure { Signed::Image } else { Signed::Hash };
     let rules = Rules { hash, signed, supported: Flags::COMPRESSED, ..Rules::default() };
     let header = Header::parse(image).unwrap();
@@ -297,7 +300,7 @@ fn check(imgtool: &Path, folder: &Path, case: &Case, key: Option<(&Key, &Path)>)
     let ours = sign(input, options, signer).unwrap();
 
     let line = args.join(" ");
-    if case.scheme == Some(Scheme::EcdsaP256) {
+    if case.scheme.is_some_and(|scheme| RANDOM.contains(&scheme.tlv())) {
         assert!(same_but_for_the_signature(&ours, &theirs, options.erased), "imgtool {line}");
     } else {
         assert!(ours == theirs, "imgtool {line}");
@@ -349,8 +352,10 @@ fn both_make_the_same_image_and_verify_each_others() {
     };
     let folder = folder("imgtool-sign");
     // Fixed keys, so that a seed replays everything.
-    let keys = ["keys/ecdsa-p256.pem", "keys/ed25519.pem"]
-        .map(|name| (Key::from_pem(&text(name)).unwrap(), path(name)));
+    let keys = Scheme::ALL.map(|scheme| {
+        let name = format!("keys/{}.pem", scheme.name());
+        (Key::from_pem(&text(&name)).unwrap(), path(&name))
+    });
     for seed in seeds() {
         println!("{CASES} cases of UPDRAFT_SEED={seed}");
         let mut random = Random(seed);

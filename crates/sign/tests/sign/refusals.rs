@@ -1,9 +1,10 @@
 //! What cannot be signed is refused with the cause and what to do about it.
 
+use pem_rfc7468::LineEnding;
 use updraft_image::{HashKind, Scheme, TlvType, UpgradeMode, Version};
 use updraft_sign::{
-    CustomTlvError, Key, Padding, Placement, SignError, SignOptions, dependencies,
-    parse_custom_tlv, sign, sign_to_segments,
+    CustomTlvError, Key, KeyError, Padding, Placement, PrivateForm, SignError, SignOptions,
+    dependencies, parse_custom_tlv, sign, sign_to_segments,
 };
 
 use crate::vectors::{file, text};
@@ -75,6 +76,11 @@ fn a_hash_that_does_not_go_with_the_key() {
         ("ecdsa-p256", HashKind::Sha256, true),
         ("ecdsa-p256", HashKind::Sha384, false),
         ("ecdsa-p256", HashKind::Sha512, false),
+        ("ecdsa-p384", HashKind::Sha256, false),
+        ("ecdsa-p384", HashKind::Sha384, true),
+        ("ecdsa-p384", HashKind::Sha512, false),
+        ("rsa-2048", HashKind::Sha256, true),
+        ("rsa-3072", HashKind::Sha512, false),
         ("ed25519", HashKind::Sha256, true),
         ("ed25519", HashKind::Sha384, false),
         ("ed25519", HashKind::Sha512, true),
@@ -83,6 +89,29 @@ fn a_hash_that_does_not_go_with_the_key() {
     }
     for hash in HashKind::ALL {
         assert!(sign(b"x", &with(hash), None).is_ok());
+    }
+}
+
+#[test]
+fn an_rsa_key_whose_halves_do_not_belong_together() {
+    let whole = key("rsa-2048").private_der(PrivateForm::Traditional, true).unwrap();
+    let read = |der: &[u8]| {
+        let pem = pem_rfc7468::encode_string("RSA PRIVATE KEY", LineEnding::LF, der).unwrap();
+        Key::from_pem(&pem)
+    };
+    let image = sign(b"x", &options(), Some(&key("rsa-2048"))).unwrap();
+    let minimal = sign(b"x", &options(), Some(&read(&whole).unwrap())).unwrap();
+    assert_eq!(image.len(), minimal.len());
+    // A bit of the private exponent.
+    let mut damaged = whole.to_vec();
+    damaged[4 + 3 + 261 + 5 + 4 + 100] ^= 1;
+    let error = sign(b"x", &options(), Some(&read(&damaged).unwrap())).unwrap_err();
+    assert!(error.to_string().contains("does not belong to its public one"), "{error}");
+    // An even modulus, and another exponent.
+    for (at, value) in [(4 + 3 + 260, 0), (4 + 3 + 261 + 4, 3)] {
+        let mut damaged = whole.to_vec();
+        damaged[at] = value;
+        assert!(matches!(read(&damaged), Err(KeyError::Damaged { .. })));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every recorded `imgtool sign` command gives the same file from us.
 
 use updraft_image::{
-    Digest, Flags, HashKind, Header, Rules, Scheme, Signed, Software, TlvArea, TlvType, validate,
+    Digest, Flags, HashKind, Header, Rules, Signed, Software, TlvArea, TlvType, validate,
 };
 use updraft_sign::hex::{self, Segment};
 use updraft_sign::{DecryptionKey, Key, decompress, decrypt, sign, sign_to_segments};
@@ -10,7 +10,10 @@ use crate::command::{Command, words};
 use crate::encryption::content;
 use crate::vectors::{Tally, file, manifest, text};
 
-/// What an image with an ECDSA signature is made of.
+/// Signatures that are random in imgtool.
+pub const RANDOM: [TlvType; 3] = [TlvType::ECDSA_SIG, TlvType::RSA2048, TlvType::RSA3072];
+
+/// What an image with a random signature is made of.
 struct Parts {
     /// Everything before the signature, without the lengths that depend on the signature's.
     before: Vec<u8>,
@@ -22,7 +25,8 @@ fn parts(image: &[u8]) -> Parts {
     let header = Header::parse(image).unwrap();
     let mut source = image;
     let area = TlvArea::open(&mut source, &header).unwrap();
-    let found = area.iter_bounded().find(&mut source, TlvType::ECDSA_SIG).unwrap().unwrap();
+    let mut find = |kind| area.iter_bounded().find(&mut source, kind).unwrap();
+    let found = RANDOM.into_iter().find_map(&mut find).unwrap();
     assert_eq!(found.offset + u32::from(found.len), area.end(), "the signature comes last");
     let mut before = image[..found.offset as usize - 2].to_vec();
     let total = area.protected_end() as usize + 2;
@@ -46,7 +50,7 @@ fn same_but_for_both_signatures(one: &[u8], other: &[u8], erased: u8) -> bool {
     body(one) == body(other) && same_but_for_the_signature(&first, &second, erased)
 }
 
-/// Whether the two differ in nothing but the ECDSA signature, which is random in imgtool.
+/// Whether the two differ in nothing but the signature, which is random in imgtool.
 pub fn same_but_for_the_signature(one: &[u8], other: &[u8], erased: u8) -> bool {
     if is_compressed(one) && is_compressed(other) {
         return same_but_for_both_signatures(one, other, erased);
@@ -127,18 +131,7 @@ fn every_recorded_command_makes_the_same_image() {
                 continue;
             }
         };
-        let key = match command.key.as_deref() {
-            None => None,
-            Some(name) if name.contains("rsa") => {
-                tally.exclude("RSA signatures are not supported yet");
-                continue;
-            }
-            Some(name) if name.contains("p384") => {
-                tally.exclude("P-384 signatures are not supported yet");
-                continue;
-            }
-            Some(name) => Some(Key::from_pem(&text(name)).unwrap()),
-        };
+        let key = command.key.as_deref().map(|name| Key::from_pem(&text(name)).unwrap());
         tally.run();
         if line.contains(".hex") {
             hex_files_are_the_same(&command, key.as_ref());
@@ -160,15 +153,16 @@ fn every_recorded_command_makes_the_same_image() {
             continue;
         }
         match &key {
-            Some(key) if key.scheme() == Some(Scheme::EcdsaP256) => {
+            Some(key) if key.scheme().is_some_and(|it| RANDOM.contains(&it.tlv())) => {
                 let erased = command.options.erased;
                 assert!(same_but_for_the_signature(&image, &theirs, erased), "{line}");
                 // With the full key in the image the original looks keys up in hardware.
                 if line.contains("--public-key-format full") {
                     continue;
                 }
-                verify(&image, key, false, HashKind::Sha256);
-                verify(&theirs, key, false, HashKind::Sha256);
+                let hash = key.scheme().and_then(|it| it.usual_hash(false)).unwrap();
+                verify(&image, key, false, hash);
+                verify(&theirs, key, false, hash);
             }
             _ => {
                 let hash = Digest::of(HashKind::Sha256, &image).to_string();
@@ -178,5 +172,5 @@ fn every_recorded_command_makes_the_same_image() {
         let again = sign(&file(&command.input), &command.options, key.as_ref()).unwrap();
         assert!(again == image, "signing is deterministic: {line}");
     }
-    assert_eq!(tally.report("recorded sign commands"), (80, 108));
+    assert_eq!(tally.report("recorded sign commands"), (96, 108));
 }

@@ -121,7 +121,7 @@ pub struct Args {
     /// Sign the image itself and not its hash (Ed25519).
     #[arg(long)]
     pure: bool,
-    /// Fill ECDSA signatures to 72 bytes, for bootloaders before MCUboot 1.5.
+    /// Fill ECDSA signatures to 72 bytes (P-384: 103), for bootloaders before MCUboot 1.5.
     #[arg(long)]
     pad_sig: bool,
     /// Compress the body, if that makes the image smaller.
