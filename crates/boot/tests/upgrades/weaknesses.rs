@@ -1,15 +1,15 @@
 //! Where the C boot loader goes wrong, one test for each: the imitation goes wrong alike, and by
 //! default it does not happen. `docs/mcuboot-differences.md` lists them all.
 
-use crate::board::{Board, PRIMARY, SECONDARY, Shape, image, image_with};
+use crate::board::{Board, Firmware, PRIMARY, SECONDARY, Shape, image, image_with};
 use updraft_boot::{
     AnyStrategy, CounterFault, EqualSlots, Event, InPlace, InRam, LoadRegion, Overwrite, Platform,
     SecurityCounters, SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaId, FlashMap, TrailerFormat};
 use updraft_image::{
-    Digest, Flag, Flags, HashKind, HashOnly, Header, Magic, Strictness, SwapType, TlvType,
-    UpgradeMode,
+    Digest, Flag, Flags, HashKind, HashOnly, Header, KeyLength, Magic, Strictness, SwapType,
+    TlvType, TrailerKeys, UpgradeMode,
 };
 use updraft_sim::flash::{OpKind, Torn};
 
@@ -142,22 +142,30 @@ fn a_recorded_revert_is_not_asked_for_again() {
 }
 
 /// While a swap by offset is resumed within its last pair of sectors, the original takes the
-/// header of the new image for the old one's. If the old one is larger, it leaves its last sector
-/// out: there is nothing to revert to. The imitation does not go that far.
+/// header of the new image for the old one's. If the old one is larger, its last sector is left
+/// out, or encrypted as if it were not part of a body: there is nothing to revert to. The imitation
+/// does not go that far.
 #[test]
 fn the_larger_old_image_survives_every_cut_of_a_swap_by_offset() {
-    for strictness in BOTH {
-        let [old, new] = [image(1, 6 * 1024 + 300), image(2, 900)];
-        let mut start = board(OFFSET, strictness);
-        start.program(&old);
-        start.upload(&new).unwrap();
+    let plain: fn(u8, u32) -> Firmware = Firmware::plain;
+    for (make, strictness) in
+        [plain, Firmware::encrypted].into_iter().flat_map(|make| BOTH.map(|s| (make, s)))
+    {
+        let [old, new] = [make(1, 6 * 1024 + 300), make(2, 900)];
+        let mut start = Board::configured(OFFSET, |config| {
+            config.rules.strictness = strictness;
+            config.rules.supported = Flags::ENCRYPTED_AES128;
+            config.keys = Some(TrailerKeys::Plain(KeyLength::Aes128));
+        });
+        start.program(&old.plain);
+        start.upload(&new.uploaded).unwrap();
         assert!(start.request(SwapType::Test).unwrap());
         for n in 0..operations(&mut start.clone()) - 1 {
             for torn in [Torn::Skip, Torn::Half, Torn::Bits(n)] {
                 let mut board = start.clone();
                 cut(&mut board, n, torn);
                 assert_eq!(version(&mut board), 2, "cut {n} {torn:?}");
-                assert!(board.flash.holds(SECONDARY, 0, &old), "cut {n} {torn:?}");
+                assert!(board.flash.holds(SECONDARY, 0, &old.uploaded), "cut {n} {torn:?}");
                 assert_eq!(version(&mut board), 1, "cut {n} {torn:?}");
             }
         }
