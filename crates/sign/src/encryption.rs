@@ -221,6 +221,14 @@ impl DecryptionKey {
         }
     }
 
+    /// The key as a bootloader embeds it: PKCS#8, for RSA PKCS#1, or the wrapping key itself.
+    pub fn embedded(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        match self {
+            Self::Device(key) => key.private_der(key.kind().usual_form(), false),
+            Self::Shared(key) => Ok(key.0.clone()),
+        }
+    }
+
     /// A device with this key.
     fn device(&self, format: WrapFormat) -> Result<Box<dyn KeyUnwrap>, KeyError> {
         match self {

@@ -7,13 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use serde_json::json;
-use updraft_board::{Board, Role};
+use updraft_board::{Board, Encryption, Role};
 use updraft_image::Verifier;
+use updraft_sim::PrivateKey;
 use updraft_sim::device::{
     Device, Keys, copy_of_flash, flash_in_file, flash_in_memory, program_at, update_start,
 };
 use updraft_sim::flash::{SimFlash, Torn};
 
+use super::image::encryption::{describe, load_decryption_key};
 use super::key::load_public;
 use crate::device::{Detail, Host, Remote, draw, slots};
 use crate::output::{DIM, GOOD, Output, styled};
@@ -76,6 +78,10 @@ struct Run {
     /// Public (or private) key that the bootloader trusts; may be given several times.
     #[arg(long = "key", value_name = "PEM")]
     keys: Vec<PathBuf>,
+    /// Private key that encrypted images are decrypted with, or a wrapping key in base64. What is
+    /// programmed into the primary slot has to be in plaintext (`image sign --clear`).
+    #[arg(long, value_name = "KEY")]
+    private_key: Option<PathBuf>,
     /// Trust images without a signature. Anybody can then install anything.
     #[arg(long, conflicts_with = "keys")]
     unsigned: bool,
@@ -137,6 +143,7 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
         }
         (false, false) => trusted(&board, &args.keys, out)?,
     };
+    let keys = decrypting(keys, &board, args.private_key.as_deref())?;
     let mut flash = match &args.flash {
         Some(path) => explained(flash_in_file(&board, path), &board, path)?,
         None => flash_in_memory(&board),
@@ -181,6 +188,27 @@ pub(super) fn trusted(board: &Board, paths: &[PathBuf], out: &Output) -> anyhow:
             .hint(hint)
     };
     Ok(Keys::trusting(paths.iter().map(key).collect::<Result<_, _>>()?)?)
+}
+
+/// The same keys with the private one that the board's encrypted images are for.
+pub(super) fn decrypting(keys: Keys, board: &Board, path: Option<&Path>) -> anyhow::Result<Keys> {
+    let (name, encryption) = (board.name(), board.boot().encryption);
+    let (path, format) = match (path, encryption.as_ref().and_then(Encryption::format)) {
+        (None, None) => return Ok(keys),
+        (Some(path), Some(format)) => (path, format),
+        (Some(_), None) => {
+            return Err(anyhow!("{name} does not decrypt images")).usage("leave --private-key out");
+        }
+        (None, Some(format)) => {
+            return Err(anyhow!("{name} takes encrypted images, {}", describe(format)))
+                .usage("--private-key KEY, which `updraft key new --type …` makes");
+        }
+    };
+    let embedded = load_decryption_key(path)?.embedded().or_else(super::key::advise)?;
+    let key = PrivateKey::new(format, embedded.to_vec())
+        .with_context(|| format!("{}: {name} takes {}", path.display(), describe(format)))
+        .hint("give a key of the type that the board file names")?;
+    Ok(keys.with_private_key(key))
 }
 
 fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use updraft_image::UpgradeMode;
 use updraft_sim::device::Keys;
 use updraft_sim::explore::{Cost, Explorer, Options, Path, Report, Story, stories};
 
-use super::device::trusted;
+use super::device::{decrypting, trusted};
 use crate::flash_strip::FlashStrip;
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, styled};
 use crate::report::Hint;
@@ -50,6 +50,9 @@ pub struct Args {
     /// Public (or private) key that the bootloader trusts; without any, intact images will do.
     #[arg(long = "key", value_name = "PEM")]
     keys: Vec<PathBuf>,
+    /// Private key that encrypted images are decrypted with, or a wrapping key in base64.
+    #[arg(long, value_name = "KEY")]
+    private_key: Option<PathBuf>,
     /// Only this story, such as revert-used; may be given several times.
     #[arg(long = "story", value_name = "NAME")]
     stories: Vec<String>,
@@ -82,6 +85,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         true => Keys::unsigned(),
         false => trusted(&board, &args.keys, out)?,
     };
+    let keys = decrypting(keys, &board, args.private_key.as_deref())?;
     let told = stories(&board, &read(&args.old)?, &read(&args.new)?, &keys)?;
     if let Some(path) = &args.replay {
         return replay(&board, &told, path, out);

@@ -2,7 +2,7 @@
 
 mod decrypt;
 mod drawing;
-mod encryption;
+pub(super) mod encryption;
 mod inspect;
 mod sign;
 mod suits;

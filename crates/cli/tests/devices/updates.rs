@@ -85,6 +85,38 @@ fn a_compressed_update_is_decompressed_on_its_way_in() {
     assert!(start.is_some(), "decompressed into the primary slot");
 }
 
+/// What is on the wire and in the secondary slot nobody can read; what runs is in plaintext.
+#[test]
+fn an_encrypted_update_is_decrypted_on_its_way_in_and_encrypted_on_its_way_out() {
+    let bench = Bench::with_board("encrypted", "virtual-encrypted");
+    bench.updraft("key new --type x25519 device.pem").ok();
+    bench.updraft("key new --type x25519 other.pem").ok();
+    let body = |name: &str, app: &str| {
+        let text = format!("updraft-app 1\nname = {name}\n{app}\0");
+        [text.into_bytes(), vec![0x5a; 20_000]].concat()
+    };
+    let signed = |version: &str, app: &str, options: &str| {
+        bench.signed(version, &body("secretive", app), &format!("-k key.pem {options}"))
+    };
+    let old = signed("1.0.0", SELF, "-E device.pem --clear");
+    let new = signed("1.1.0", HOST, "-E device.pem");
+    let strange = signed("1.2.0", HOST, "-E other.pem");
+    let device = bench.device().load("primary", &old).decrypting_with("device.pem").start();
+    device.wait("app: self-test passed");
+    let readable = |bytes: &[u8]| bytes.windows(9).any(|window| window == b"secretive");
+
+    device.try_out(&new);
+    assert!(readable(&bench.area("primary")));
+    assert!(!readable(&bench.area("secondary")), "the old image, encrypted again");
+    device.smp("os reset").ok();
+    device.starts("1.0.0");
+    assert!(!readable(&bench.area("secondary")));
+
+    device.smp(&format!("image upload {}", strange.file)).ok();
+    let refused = device.smp(&format!("image test {}", strange.file)).fails(1);
+    assert!(refused.contains("does not verify"), "{refused}");
+}
+
 #[test]
 fn a_permanent_update_skips_the_trial() {
     let bench = Bench::new("permanent");

@@ -47,6 +47,12 @@ impl<'b> Setup<'b> {
         self
     }
 
+    /// Takes images that are encrypted for this key.
+    pub fn decrypting_with(mut self, key: &str) -> Self {
+        self.more.extend(["--private-key".into(), key.into()]);
+        self
+    }
+
     /// Another flash file than `dev.flash`.
     pub fn flash(mut self, name: &str) -> Self {
         self.flash = name.into();
