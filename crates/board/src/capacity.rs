@@ -95,17 +95,20 @@ impl<'b> Slots<'b> {
     /// The slot without its trailer, and without what makes the last chunk fit beside the
     /// trailer of the scratch area.
     fn scratch(&self) -> Option<Capacity> {
-        let (slot, trailer) = (self.primary.size, self.trailer.size());
-        let scratch = self.board.trailer(self.board.area(Role::Scratch)?)?.size();
-        let below = slot.checked_sub(trailer)?;
+        let area = self.board.area(Role::Scratch)?;
+        // What is copied together has to be a multiple of what each device writes at once.
+        let areas = [Some(self.primary), self.secondary, Some(area)].into_iter().flatten();
+        let unit = areas.map(|area| self.board.device(area).write_size).max().unwrap_or(1);
+        let slot = self.primary.size;
+        let below = align_down(self.trailer.status(), unit);
         // The sector of either slot in which the trailer begins, the larger of the two.
         let first_ends = [&self.first, &self.second].map(|runs| covering(runs, below + 1).1);
-        let in_first = first_ends[0].max(first_ends[1]).saturating_sub(below);
-        let padding = scratch.saturating_sub(in_first);
-        let max_image = below.checked_sub(padding)?;
-        let mut working = format!("slot {slot} − trailer {trailer}");
-        if padding > 0 {
-            working += &format!(" − {padding} for the scratch area's trailer");
+        let room = align_down(self.board.trailer(area)?.status(), unit);
+        let first_end = first_ends[0].max(first_ends[1]);
+        let max_image = MaxSize::swap_scratch(below, first_end, area.size - room)?;
+        let mut working = format!("slot {slot} − trailer {}", slot - below);
+        if max_image < below {
+            working += &format!(" − {} for the scratch area's trailer", below - max_image);
         }
         working += &format!(" = {max_image}");
         Some(Capacity { max_image, working })

@@ -305,9 +305,19 @@ fn chunks(
                         scratch.name, area.name
                     ),
                 );
+            } else if records && write > 2 * status {
+                found.add(
+                    format!("area[{}].flash", scratch.row),
+                    format!(
+                        "status records would be {write} bytes apart as on \"{}\", but \"{}\" \
+                         has room for records of {status} bytes",
+                        area.name, scratch.name
+                    ),
+                );
             }
         }
     });
+    let mut parts = Vec::new();
     let each = |runs: &[SectorRun]| {
         let sizes: Vec<_> = runs.to_vec();
         sizes.into_iter().flat_map(|run| std::iter::repeat_n(run.size, run.count as usize))
@@ -317,15 +327,16 @@ fn chunks(
     while let (Some(one), Some(two)) = (first.next(), second.next()) {
         let (mut one_end, mut two_end) = (one, two);
         let (mut ones, mut twos) = (1u32, 1u32);
+        let mut last = one;
         while one_end != two_end {
-            let (end, sectors, from) = if one_end < two_end {
-                (&mut one_end, &mut ones, first.next())
-            } else {
-                (&mut two_end, &mut twos, second.next())
-            };
-            let Some(size) = from else { return };
+            let of_first = one_end < two_end;
+            let size = if of_first { first.next() } else { second.next() };
+            let Some(size) = size else { return };
+            let (end, sectors) =
+                if of_first { (&mut one_end, &mut ones) } else { (&mut two_end, &mut twos) };
             *end += size;
             *sectors += 1;
+            last = if of_first { size } else { last };
         }
         if ones > 1 && twos > 1 {
             found.add(
@@ -350,6 +361,46 @@ fn chunks(
             );
             return;
         }
+        parts.push(Part { start, size: one_end, sectors: ones, last });
         start += one_end;
     }
+    if let Some(scratch) = scratch
+        && let Some(part) = divided(&parts, scratch.size)
+    {
+        found.add(
+            format!("area[{}].size", scratch.row),
+            format!(
+                "\"{}\" has room for some of the {} sectors of {:#x} bytes in all that {names} \
+                 have at {:#x}, next to what comes before: they can only be exchanged together",
+                scratch.name, part.sectors, part.size, part.start
+            ),
+        );
+    }
+}
+
+/// What lies between two neighbouring boundaries that both slots have.
+struct Part {
+    start: u32,
+    size: u32,
+    /// Sectors of the primary slot, and the size of the last of them.
+    sectors: u32,
+    last: u32,
+}
+
+/// A part that a chunk could end in the middle of: chunks are as many sectors of the primary slot
+/// as the scratch area holds, from any boundary downwards.
+fn divided(parts: &[Part], scratch: u32) -> Option<&Part> {
+    let is_divided = |(index, part): &(usize, &Part)| {
+        let mut taken = 0;
+        let mut above = parts.iter().skip(index + 1);
+        while part.sectors > 1 && taken + part.last <= scratch {
+            if taken + part.size > scratch {
+                return true;
+            }
+            let Some(next) = above.next() else { break };
+            taken += next.size;
+        }
+        false
+    };
+    parts.iter().enumerate().find(is_divided).map(|(_, part)| part)
 }

@@ -573,6 +573,35 @@ mod slots {
     }
 
     #[test]
+    fn scratch_with_room_for_a_part_of_a_chunk() {
+        assert_eq!(
+            refusal(&[
+                ("swap-move", "swap-scratch"),
+                (
+                    "1\nsectors = [{ size = \"4K\", count = 128 }]",
+                    "1\nsectors = [{ size = \"8K\", count = 64 }]"
+                ),
+                ("\"176K\"\nsize = \"8K\"", "\"176K\"\nsize = \"12K\""),
+            ]),
+            "area[3].size: \"exchange\" has room for some of the 2 sectors of 0x2000 bytes in all \
+             that \"first\" and \"second\" have at 0x0, next to what comes before: they can only \
+             be exchanged together"
+        );
+    }
+
+    #[test]
+    fn scratch_with_much_narrower_writes_than_the_primary_slot() {
+        assert_eq!(
+            refusal(&[
+                ("swap-move", "swap-scratch"),
+                ("\"internal\"\noffset = \"176K\"", "\"external\"\noffset = \"176K\""),
+            ]),
+            "area[3].flash: status records would be 8 bytes apart as on \"first\", but \
+             \"exchange\" has room for records of 1 bytes"
+        );
+    }
+
+    #[test]
     fn scratch_with_wider_writes_than_the_primary_slot() {
         assert_eq!(
             refusal(&[

@@ -60,6 +60,12 @@
 //! | bootstrap of an encrypted image | a torn end may leave it running and its key damaged: no swap any more | the image is asked for first |
 //! | no room to swap, and the primary image cannot run | refused at every boot | installed without keeping it |
 //! | image under test, another one uploaded over the one to revert to | reverts to that | the same: the application must not let it happen |
+//! | swap-scratch: scratch area with its record being erased, torn | copied to the primary slot once more, whatever is left | retired before it is erased |
+//! | swap-scratch: revert recorded, request erased; one more cut | the record is erased and the revert lost | the record is kept |
+//! | swap-scratch: image with a magic where the scratch area ends | taken for a record | told from one |
+//! | swap-scratch: record in the scratch area, request gone | carried out | ignored |
+//! | swap-scratch: chunk that ends within a sector of the secondary slot | takes the rest of it too | no upgrade |
+//! | swap-scratch: status records on the way to the primary trailer | copied, at times beside it | left out |
 //! | equal slots: an image that cannot be started | erased | erased once another one has been started |
 //! | equal slots with revert: failed test, or never asked for | erased | left; runs only if nothing better does |
 //! | equal slots with revert: image on its first start | marked, then validated | validated, then marked |
@@ -101,6 +107,7 @@ mod strategy;
 mod swap_move;
 mod swap_offset;
 mod swap_record;
+mod swap_scratch;
 mod upgrade;
 
 pub use bootloader::Bootloader;
@@ -121,3 +128,4 @@ pub use slots::{Slot, Slots};
 pub use strategy::{AnyStrategy, Installed, Job, Place, Progress, Strategy};
 pub use swap_move::SwapMove;
 pub use swap_offset::SwapOffset;
+pub use swap_scratch::SwapScratch;

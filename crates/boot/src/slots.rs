@@ -91,6 +91,27 @@ impl Slot {
         self.erase(map, 0, self.size)
     }
 
+    /// The same downwards: a trailer goes before the data that it tells of.
+    pub(crate) fn erase_all_downwards<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let mut end = self.size;
+        while let Some(sector) = end.checked_sub(1).and_then(|last| map.sector_at(self.area, last))
+        {
+            map.erase(self.area, sector.offset, sector.size)?;
+            end = sector.offset;
+        }
+        Ok(())
+    }
+
+    /// How many sectors `len` bytes from the start take.
+    pub(crate) fn sectors_below<M: FlashMap>(&self, map: &M, len: u32) -> u32 {
+        let (mut count, mut end) = (0, 0);
+        while end < len {
+            count += 1;
+            end = map.sector_at(self.area, end).map_or(u32::MAX, |sector| sector.end());
+        }
+        count
+    }
+
     /// The bytes where the header belongs. Where cells cannot be read until they are erased, there
     /// is a damaged header: giving up on it would keep what a cut has torn from being mended.
     pub(crate) fn head<M: FlashMap>(&self, map: &mut M) -> Result<Head, M::Error> {

@@ -19,17 +19,24 @@ const PIECE: usize = 32;
 pub(crate) struct Records {
     slot: Slot,
     len: u32,
+    /// From the beginning of one record to the next, in bytes.
+    stride: u32,
 }
 
 impl Records {
     /// The `len` records of `slot`.
     pub(crate) fn new(slot: Slot, len: u32) -> Self {
-        Self { slot, len }
+        Self { slot, len, stride: slot.write_size }
+    }
+
+    /// The same `stride` bytes apart.
+    pub(crate) fn apart(self, stride: u32) -> Self {
+        Self { stride, ..self }
     }
 
     fn offset(&self, index: u32) -> u32 {
         let status = self.slot.trailer.layout().status();
-        status.saturating_add(index.saturating_mul(self.slot.write_size))
+        status.saturating_add(index.saturating_mul(self.stride))
     }
 
     /// Writes record number `index`, counted from 0.

@@ -4,10 +4,10 @@
 //! [`Strategy::install`] again after a power cut at any operation, and it goes on where the flash
 //! says that it had come to.
 
-use updraft_flash::{AreaId, FlashMap};
+use updraft_flash::{AreaId, FlashMap, TrailerAccess};
 use updraft_image::{Header, Refusal, Rules, SwapType, UpgradeMode, Validated, Verifier};
 
-use crate::{BootError, Overwrite, Secrets, Slots, SwapMove, SwapOffset};
+use crate::{BootError, Overwrite, Secrets, Slots, SwapMove, SwapOffset, SwapScratch};
 
 /// What the flash tells about an earlier boot's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +108,15 @@ pub trait Strategy {
         slots: &Slots,
     ) -> Result<Progress, BootError<M::Error>>;
 
+    /// The trailer that has the record of an interrupted swap, and with it the keys.
+    fn recorded_in<M: FlashMap>(
+        &self,
+        _map: &mut M,
+        slots: &Slots,
+    ) -> Result<TrailerAccess, BootError<M::Error>> {
+        Ok(slots.primary.trailer)
+    }
+
     /// Checks the image in the secondary slot. A mode that unpacks it looks inside.
     fn validate_update<M: FlashMap, V: Verifier>(
         &self,
@@ -136,6 +145,11 @@ pub trait Strategy {
         slots: &Slots,
         job: &Job,
     ) -> Result<(), BootError<M::Error>>;
+
+    /// Marks a swap as over that was recorded and cannot be begun.
+    fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
+        slots.primary.trailer.write_copy_done(map).map_err(BootError::Flash)
+    }
 }
 
 /// The strategy that a board file names, chosen while running: for the desk, where one program
@@ -148,15 +162,21 @@ pub enum AnyStrategy {
     SwapMove(SwapMove),
     /// Swap-offset.
     SwapOffset(SwapOffset),
+    /// Swap-scratch.
+    SwapScratch(SwapScratch),
 }
 
 impl AnyStrategy {
-    /// The strategy of `mode`; `None` for a mode that has none here.
-    pub fn new(mode: UpgradeMode) -> Option<Self> {
+    /// The strategy of `mode`; `None` for a mode that has none here, or that needs a scratch area
+    /// where there is none.
+    pub fn new(mode: UpgradeMode, scratch: Option<AreaId>) -> Option<Self> {
         match mode {
             UpgradeMode::OverwriteOnly => Some(Self::Overwrite(Overwrite::Image)),
             UpgradeMode::SwapMove => Some(Self::SwapMove(SwapMove)),
             UpgradeMode::SwapOffset => Some(Self::SwapOffset(SwapOffset)),
+            UpgradeMode::SwapScratch => {
+                scratch.map(|scratch| Self::SwapScratch(SwapScratch { scratch }))
+            }
             _ => None,
         }
     }
@@ -168,6 +188,7 @@ macro_rules! each {
             AnyStrategy::Overwrite($strategy) => $call,
             AnyStrategy::SwapMove($strategy) => $call,
             AnyStrategy::SwapOffset($strategy) => $call,
+            AnyStrategy::SwapScratch($strategy) => $call,
         }
     };
 }
@@ -206,6 +227,14 @@ impl Strategy for AnyStrategy {
         each!(self, strategy => strategy.progress(map, slots))
     }
 
+    fn recorded_in<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<TrailerAccess, BootError<M::Error>> {
+        each!(self, strategy => strategy.recorded_in(map, slots))
+    }
+
     fn install<M: FlashMap>(
         &self,
         map: &mut M,
@@ -223,5 +252,9 @@ impl Strategy for AnyStrategy {
         job: &Job,
     ) -> Result<(), BootError<M::Error>> {
         each!(self, strategy => strategy.finish(map, slots, job))
+    }
+
+    fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
+        each!(self, strategy => strategy.forget(map, slots))
     }
 }

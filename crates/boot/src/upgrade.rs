@@ -96,10 +96,11 @@ where
             return self.resume(swap, gap).map(Plan::Resumed);
         }
         let primary = slots.primary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
-        let swaps = loader.strategy().mode().swaps();
+        let mode = loader.strategy().mode();
         let bootstrap = loader.config().bootstrap;
-        if swaps && !slots.strict && primary.header().is_err() {
-            // The original gives up on an upgrade by swap if there is no image to swap out.
+        let needs_image = matches!(mode, UpgradeMode::SwapMove | UpgradeMode::SwapOffset);
+        if needs_image && !slots.strict && primary.header().is_err() {
+            // The original gives up on an upgrade by such a swap if there is no image to swap out.
             if !(bootstrap && primary.is_erased()) {
                 return Ok(Plan::Nothing);
             }
@@ -212,7 +213,8 @@ where
         let job = Job { swap, progress, primary_size: 0, secondary_size: 0 };
         let Platform { flash, verifier, .. } = &mut *self.platform;
         let headers = loader.strategy().headers(flash, &slots, progress)?;
-        let secrets = Secrets::of_record(flash, verifier, &slots.primary.trailer, headers)?;
+        let record = loader.strategy().recorded_in(flash, &slots)?;
+        let secrets = Secrets::of_record(flash, verifier, &record, headers)?;
         loader.strategy().install(flash, &slots, &job, &secrets)?;
         loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
         self.tell(Event::Resumed(swap));
@@ -334,10 +336,16 @@ where
         let Platform { flash, verifier, .. } = &mut *self.platform;
         let secrets = Secrets::of_images(flash, verifier, &slots, false);
         let secrets = secrets.map_err(BootError::Refused)?;
-        Overwrite::Image.copy_image(flash, &slots, size, &secrets).map_err(BootError::Flash)?;
+        // The original copies the whole slot under one mode, and clears it as after an overwrite.
+        let whole = !strict && self.loader.strategy().mode() == UpgradeMode::SwapScratch;
+        let copy = if whole { Overwrite::Slot } else { Overwrite::Image };
+        copy.copy_image(flash, &slots, size, &secrets).map_err(BootError::Flash)?;
         self.raise_counter()?;
         let map = &mut self.platform.flash;
         let mut finish = || {
+            if whole {
+                secondary.erase(map, 0, 1)?;
+            }
             if !strict {
                 let last = map.sector_at(secondary.area, secondary.size.saturating_sub(1));
                 let last = last.map_or(secondary.size, |sector| sector.offset);
@@ -383,20 +391,16 @@ where
 
     /// Ends a swap that was recorded but whose image turned out bad: what runs now stays.
     fn give_up(&mut self) -> Step<SwapType, M> {
-        let trailer = &self.slots.primary.trailer;
-        let mut give_up = || {
-            if self.slots.primary_state(&mut self.platform.flash)?.image_ok == Flag::Unset {
-                trailer.write_image_ok(&mut self.platform.flash)?;
-            }
-            // Without it the original finds the record, and clears the secondary trailer, at
-            // every boot.
-            if self.slots.strict {
-                trailer.write_copy_done(&mut self.platform.flash)
-            } else {
-                Ok(())
-            }
-        };
-        give_up().map_err(BootError::Flash)?;
+        let (loader, slots) = (self.loader, self.slots);
+        let map = &mut self.platform.flash;
+        if slots.primary_state(map).map_err(BootError::Flash)?.image_ok == Flag::Unset {
+            slots.primary.trailer.write_image_ok(map).map_err(BootError::Flash)?;
+        }
+        // Otherwise the original finds the record, and clears the secondary trailer, at every
+        // boot.
+        if slots.strict {
+            loader.strategy().forget(map, &slots)?;
+        }
         Ok(SwapType::Fail)
     }
 

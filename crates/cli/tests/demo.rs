@@ -25,9 +25,14 @@ fn held_and_total(output: &Output) -> (u64, u64) {
 
 #[test]
 fn every_claim_holds_on_every_board_that_swaps() {
-    for board in
-        ["virtual-nor-4k", "virtual-small", "virtual-erased0", "virtual-wide", "virtual-offset"]
-    {
+    for board in [
+        "virtual-nor-4k",
+        "virtual-small",
+        "virtual-erased0",
+        "virtual-wide",
+        "virtual-offset",
+        "virtual-uneven",
+    ] {
         let output = demo(&["--json", "--board", board]);
         let (held, total) = held_and_total(&output);
         assert_eq!(output.status.code(), Some(0), "{board}");

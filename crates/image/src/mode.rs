@@ -126,4 +126,14 @@ impl MaxSize {
         let [[primary, secondary], [of_primary, of_secondary]] = [slots, trailers];
         Self::swap_move([secondary, primary], sector, [of_secondary, of_primary])
     }
+
+    /// For swap-scratch: the slot before its trailer, which begins at `trailer`. The sector in which
+    /// it begins ends at `sector_end`, the later of both slots'; where less of the trailer lies in
+    /// that sector than the scratch area's trailer takes, the image ends so much earlier. All in
+    /// bytes. `None` if nothing is left.
+    pub fn swap_scratch(trailer: u32, sector_end: u32, scratch_trailer: u32) -> Option<u32> {
+        let in_sector = sector_end.checked_sub(trailer)?;
+        let padding = scratch_trailer.saturating_sub(in_sector);
+        trailer.checked_sub(padding).filter(|size| *size > 0)
+    }
 }

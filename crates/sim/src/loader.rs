@@ -96,7 +96,9 @@ impl Loader {
             }
             UpgradeMode::OverwriteOnly if board.boot().compression => Mode::Decompressing,
             mode => {
-                let strategy = AnyStrategy::new(mode).ok_or(UnplayableBoard::Mode(mode))?;
+                let scratch = board.area(Role::Scratch).map(|area| area.id);
+                let strategy = AnyStrategy::new(mode, scratch);
+                let strategy = strategy.ok_or(UnplayableBoard::Mode(mode))?;
                 Mode::Upgrading(strategy)
             }
         };

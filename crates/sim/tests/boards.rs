@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use updraft_board::{Board, built_in};
+use updraft_board::{Board, Role, built_in};
 use updraft_boot::{AnyStrategy, Bootloader};
 use updraft_sim::device::{Device, Keys, Status, dfu, flash_in_memory, program};
 use updraft_sim::{Loader, UnplayableBoard};
@@ -26,7 +26,8 @@ fn board_file_and_bootloader_agree_on_the_largest_image() {
             limit.working
         );
         // The same without being told: the bootloader's own arithmetic.
-        let Some(strategy) = AnyStrategy::new(board.mode()) else { continue };
+        let scratch = board.area(Role::Scratch).map(|area| area.id);
+        let Some(strategy) = AnyStrategy::new(board.mode(), scratch) else { continue };
         let mut config = *bootloader.config();
         config.rules.max_size = 0;
         let found = Bootloader::new(config, strategy).max_image_size(&flash, 0);

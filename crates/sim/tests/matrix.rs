@@ -81,10 +81,20 @@ fn a_torn_bootstrap_leaves_no_image_that_cannot_be_encrypted_again() {
         (UpgradeMode::OverwriteOnly, Fill::Full, Secrecy::KeysKeptWrapped),
         (UpgradeMode::SwapMove, Fill::Shrinking, Secrecy::Encrypted),
         (UpgradeMode::SwapOffset, Fill::Shrinking, Secrecy::Encrypted),
+        (UpgradeMode::SwapScratch, Fill::Shrinking, Secrecy::Encrypted),
     ] {
         let cell = Cell { mode, kind: FlashKind::EccWords, shape: &SHAPES[3], fill, secrecy };
         assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
     }
+}
+
+/// So may the record in the scratch area, while it is retired or erased.
+#[test]
+fn a_scratch_record_that_a_cut_has_made_unreadable_is_done_with() {
+    let (mode, kind) = (UpgradeMode::SwapScratch, FlashKind::EccWords);
+    let secrecy = Secrecy::Plain;
+    let cell = Cell { mode, kind, shape: &SHAPES[0], fill: Fill::Full, secrecy };
+    assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
 }
 
 /// What the page says is proved over boards that can be played, and there are such boards.

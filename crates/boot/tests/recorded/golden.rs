@@ -11,6 +11,7 @@ use serde_json::Value;
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, EqualSlots, Images,
     InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters, SwapMove, SwapOffset,
+    SwapScratch,
 };
 use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair};
 use updraft_image::{
@@ -30,14 +31,6 @@ pub type Verdict = Result<Boot, BootError<Error<SimError>>>;
 pub fn file(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors/mcuboot").join(name);
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// Why scenarios of a configuration (`mode-signature-encryption-options`) are not run.
-pub fn excluded(config: &str) -> Option<&'static str> {
-    match config {
-        _ if config.starts_with("scratch-") => Some("mode swap-scratch: no strategy"),
-        _ => None,
-    }
 }
 
 /// Where the images of equal slots run.
@@ -71,6 +64,7 @@ impl Scenario {
         let strategy = match config_name.split('-').next() {
             Some("move") => AnyStrategy::SwapMove(SwapMove),
             Some("offset") => AnyStrategy::SwapOffset(SwapOffset),
+            Some("scratch") => AnyStrategy::SwapScratch(SwapScratch { scratch: AreaId(3) }),
             // The recorded builds with bootstrap copy only the image, whatever their name.
             _ if option("fast") || option("boots") => AnyStrategy::Overwrite(Overwrite::Image),
             _ => AnyStrategy::Overwrite(Overwrite::Slot),

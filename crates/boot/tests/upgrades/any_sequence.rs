@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 
-use crate::board::{Board, PRIMARY, Shape, image};
+use crate::board::{Board, Layout, PRIMARY, Part, SWAP_SCRATCH, Shape, image};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use updraft_boot::{AnyStrategy, Overwrite, SwapMove, SwapOffset};
@@ -153,9 +153,14 @@ impl Model {
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![3 => even_shape(), 1 => uneven_shape()]
+}
+
+fn even_shape() -> impl Strategy<Value = Shape> {
     let strategy = prop_oneof![
         3 => Just(AnyStrategy::SwapMove(SwapMove)),
         3 => Just(AnyStrategy::SwapOffset(SwapOffset)),
+        3 => Just(SWAP_SCRATCH),
         1 => Just(AnyStrategy::Overwrite(Overwrite::Image)),
         1 => Just(AnyStrategy::Overwrite(Overwrite::Slot)),
     ];
@@ -174,21 +179,80 @@ fn shape() -> impl Strategy<Value = Shape> {
     parts.prop_filter_map("too many sectors", |parts| {
         let (strategy, log, (write_size, max_align), erased, images, spare, uneven, slack) = parts;
         let sector = 1u32 << log;
-        let trailer = |records: u32| {
-            let fields = 6 * max_align + 16;
-            (records * 3 * write_size + fields).div_ceil(sector)
-        };
+        let trailer =
+            |records: u32| (records * 3 * write_size + fields(max_align)).div_ceil(sector);
         let content = images.max(160u32.div_ceil(sector)) + spare + 1;
         // The sectors of the trailer have records of their own.
         let fits = (content..200).find(|records| content + trailer(*records) < *records)?;
         let max_sectors = if sector > 256 { fits + slack * 4 } else { fits };
         let count = content + trailer(max_sectors);
         let mut sectors = [count + u32::from(uneven), count];
+        let layout = match strategy {
+            AnyStrategy::SwapScratch(_) => {
+                sectors = [count; 2];
+                let trailer = (3 * write_size + fields(max_align)).div_ceil(sector);
+                Layout::Scratch(trailer + spare + u32::from(uneven))
+            }
+            _ => Layout::Even,
+        };
         if matches!(strategy, AnyStrategy::SwapOffset(_)) {
             sectors.reverse();
         }
-        let shape = Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased };
+        let shape =
+            Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased, layout };
         (sectors[0].max(sectors[1]) <= max_sectors).then_some(shape)
+    })
+}
+
+/// What a trailer takes at most besides the status records.
+fn fields(max_align: u32) -> u32 {
+    6 * max_align + 16
+}
+
+/// Slots for swap-scratch whose sectors differ, on devices that write differently.
+fn uneven_shape() -> impl Strategy<Value = Shape> {
+    let counts = [0u32..=4, 0..=3, 0..=3];
+    let widths = prop::sample::select(vec![
+        ([1, 1, 1], 8),
+        ([4, 1, 4], 8),
+        ([8, 4, 4], 8),
+        ([2, 8, 2], 8),
+        ([8, 16, 8], 16),
+        ([16, 1, 8], 16),
+        ([4, 32, 4], 32),
+        ([32, 32, 16], 32),
+    ]);
+    let erased = prop::sample::select(vec![0xff, 0x00]);
+    let parts = (counts, 7u32..=10, widths, erased, 0usize..3, 2u32..=9, 0u32..=9);
+    parts.prop_filter_map("slots that do not fit together", |parts| {
+        let (counts, log, (widths, max_align), erased, turn, scratch, slack) = parts;
+        let small = 1u32 << log;
+        // Sectors of one size, then of two sizes either way.
+        let [same, halves, doubles] = counts;
+        let [mut primary, mut secondary] = [
+            [(same, small), (2 * halves, small), (doubles, 2 * small)],
+            [(same, small), (halves, 2 * small), (2 * doubles, small)],
+        ];
+        primary.rotate_left(turn);
+        secondary.rotate_left(turn);
+        let runs = [primary, secondary, [(scratch, small), (0, 0), (0, 0)]];
+        let part = |(runs, write_size)| Part { runs, write_size };
+        let [first, second, third] =
+            [(runs[0], widths[0]), (runs[1], widths[1]), (runs[2], widths[2])];
+        let layout = Layout::Apart([part(first), part(second), part(third)]);
+        let max_sectors = same + 2 * halves.max(doubles) + halves.max(doubles) + slack;
+        let base = Shape {
+            strategy: SWAP_SCRATCH,
+            sector: small,
+            sectors: [1; 2],
+            write_size: 1,
+            max_align,
+            max_sectors,
+            erased,
+            layout,
+        };
+        let fits = base.is_compatible() && Board::new(base).max_image_size() >= 160;
+        fits.then_some(base)
     })
 }
 
@@ -224,7 +288,7 @@ fn play(shape: Shape, sizes: [u8; 3], steps: &[Step]) {
     let start = Model {
         mode: match shape.strategy {
             AnyStrategy::Overwrite(_) => Mode::Overwrites,
-            AnyStrategy::SwapMove(_) => Mode::Swaps,
+            AnyStrategy::SwapMove(_) | AnyStrategy::SwapScratch(_) => Mode::Swaps,
             AnyStrategy::SwapOffset(_) => Mode::SwapsByOffset,
         },
         running: 1,

@@ -3,20 +3,27 @@
 use std::fmt;
 
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Event, Overwrite, Platform, Strategy,
-    SwapMove, SwapOffset,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Event, Overwrite, Platform, Slots, Strategy,
+    SwapMove, SwapOffset, SwapScratch,
 };
-use updraft_flash::{AreaEntry, AreaId, Error, FlashMap, SlotPair, SlotSource, TrailerAccess};
+use updraft_flash::{
+    AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair, SlotSource, TrailerAccess,
+    TrailerFormat,
+};
 use updraft_image::encryption::{AesKeyWrap, BodyCipher};
 use updraft_image::{
     ContentKey, Digest, Flag, Flags, HashKind, HashOnly, Header, Magic, Rules, Source, SwapInfo,
     SwapType, TlvArea, TlvKind, TlvType, TlvWriter, TrailerKeys, TrailerLayout, UpgradeMode,
-    Version, WithPrivateKey, align_up,
+    Version, WithPrivateKey, align_up, magic_bytes,
 };
 use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
 
 pub const PRIMARY: AreaId = AreaId(1);
 pub const SECONDARY: AreaId = AreaId(2);
+pub const SCRATCH: AreaId = AreaId(3);
+
+/// The mode that needs a scratch area.
+pub const SWAP_SCRATCH: AnyStrategy = AnyStrategy::SwapScratch(SwapScratch { scratch: SCRATCH });
 
 /// What a boot reports.
 pub type Report = Event<FlashFault>;
@@ -36,7 +43,93 @@ pub struct Shape {
     pub max_align: u32,
     pub max_sectors: u32,
     pub erased: u8,
+    pub layout: Layout,
 }
+
+/// Where the slots are.
+#[derive(Clone, Copy)]
+pub enum Layout {
+    /// One behind the other.
+    Even,
+    /// The same, and then a scratch area of so many sectors.
+    Scratch(u32),
+    /// Primary slot, secondary slot and scratch area each have a device and sectors of their own;
+    /// `sector`, `sectors` and `write_size` of the shape do not count. The areas do not begin at a
+    /// multiple of any sector's size.
+    Apart([Part; 3]),
+}
+
+/// An area with a device of its own.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Runs of sectors: how many, of how many bytes each.
+    pub runs: [(u32, u32); 3],
+    pub write_size: u32,
+}
+
+impl Part {
+    fn size(&self) -> u32 {
+        self.runs.iter().map(|(count, size)| count * size).sum()
+    }
+}
+
+impl Shape {
+    /// Bytes of the primary slot.
+    pub fn slot_size(&self) -> u32 {
+        match self.layout {
+            Layout::Even | Layout::Scratch(_) => self.sectors[0] * self.sector,
+            Layout::Apart([primary, ..]) => primary.size(),
+        }
+    }
+
+    fn flash(&self) -> SimFlash {
+        let Self { sector, sectors, write_size, erased, .. } = *self;
+        let entry = |id, device, offset, size| AreaEntry { id, device, offset, size };
+        let scratch = match self.layout {
+            Layout::Even => 0,
+            Layout::Scratch(count) => count,
+            Layout::Apart(parts) => return Self::flash_apart(parts, erased),
+        };
+        let [primary, secondary] = sectors.map(|count| count * sector);
+        let count = sectors.iter().sum::<u32>() + scratch;
+        let spec = DeviceSpec { erased, ..DeviceSpec::nor(count, sector, write_size) };
+        let mut table =
+            vec![entry(PRIMARY, 0, 0, primary), entry(SECONDARY, 0, primary, secondary)];
+        if scratch > 0 {
+            table.push(entry(SCRATCH, 0, primary + secondary, scratch * sector));
+        }
+        SimFlash::new(vec![spec], table)
+    }
+
+    fn flash_apart(parts: [Part; 3], erased: u8) -> SimFlash {
+        let before = |part: &Part| SectorRun { size: 3 * part.write_size, count: 1 };
+        let spec = |part: Part| {
+            let runs = part.runs.into_iter().filter(|(count, _)| *count > 0);
+            let runs = runs.map(|(count, size)| SectorRun { size, count });
+            let sectors = std::iter::once(before(&part)).chain(runs).collect();
+            DeviceSpec { erased, sectors, ..DeviceSpec::nor(1, 1, part.write_size) }
+        };
+        let areas = [PRIMARY, SECONDARY, SCRATCH].into_iter().zip(parts).enumerate();
+        let table = areas.map(|(device, (id, part))| AreaEntry {
+            id,
+            device,
+            offset: before(&part).size,
+            size: part.size(),
+        });
+        SimFlash::new(parts.map(spec).to_vec(), table.collect())
+    }
+
+    /// Whether the slots of such a board suit its strategy.
+    pub fn is_compatible(&self) -> bool {
+        let flash = self.flash();
+        let Self { strategy, max_align, max_sectors, .. } = *self;
+        let config = Config { max_align, max_sectors, ..Config::new(SLOTS, Rules::default()) };
+        Slots::new(&flash, &config, &SLOTS, strategy.mode())
+            .is_ok_and(|slots| strategy.compatible(&flash, &slots))
+    }
+}
+
+const SLOTS: SlotPair = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
 
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,9 +139,19 @@ impl fmt::Debug for Shape {
             AnyStrategy::Overwrite(Overwrite::Image) => "overwrite-image",
             AnyStrategy::SwapMove(SwapMove) => "swap-move",
             AnyStrategy::SwapOffset(SwapOffset) => "swap-offset",
+            AnyStrategy::SwapScratch(SwapScratch { .. }) => "swap-scratch",
         };
-        write!(f, "{strategy} {p}/{s}x{sector} W{write_size} A{max_align} N{max_sectors}")?;
-        write!(f, " erased {erased:#04x}")
+        write!(f, "{strategy} ")?;
+        match self.layout {
+            Layout::Even => write!(f, "{p}/{s}x{sector} W{write_size}")?,
+            Layout::Scratch(scratch) => write!(f, "{p}/{s}/{scratch}x{sector} W{write_size}")?,
+            Layout::Apart(parts) => {
+                for Part { runs, write_size } in parts {
+                    write!(f, "{runs:?} W{write_size} ")?;
+                }
+            }
+        }
+        write!(f, " A{max_align} N{max_sectors} erased {erased:#04x}")
     }
 }
 
@@ -69,27 +172,23 @@ impl Board {
 
     /// The same with a bootloader that is configured otherwise.
     pub fn configured(shape: Shape, configure: impl FnOnce(&mut Config)) -> Self {
-        let Shape { strategy, sector, sectors, write_size, max_align, max_sectors, erased } = shape;
-        let slots = SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY };
-        let mut config = Config { max_align, max_sectors, ..Config::new(slots, Rules::default()) };
+        let Shape { strategy, max_align, max_sectors, .. } = shape;
+        let mut config = Config { max_align, max_sectors, ..Config::new(SLOTS, Rules::default()) };
         configure(&mut config);
-        let [primary, secondary] = sectors.map(|count| count * sector);
-        let spec =
-            DeviceSpec { erased, ..DeviceSpec::nor(sectors.iter().sum(), sector, write_size) };
-        let entry = |id, offset, size| AreaEntry { id, device: 0, offset, size };
-        let table = vec![entry(PRIMARY, 0, primary), entry(SECONDARY, primary, secondary)];
-        let trailer = |area, size| {
-            let mode = strategy.mode();
-            let layout = TrailerLayout::new(size, mode, max_sectors, write_size, max_align);
-            let layout = layout.and_then(|layout| layout.with_keys(config.keys));
+        let flash = shape.flash();
+        let (mode, keys) = (strategy.mode(), config.keys);
+        let format = TrailerFormat { mode, max_align, max_sectors, keys };
+        // A shape whose trailers cannot be is one that the bootloader has to refuse.
+        let unchecked = |area| {
+            let size = flash.info(area).unwrap().size;
+            let layout = TrailerLayout::new(size, mode, max_sectors, shape.write_size, max_align);
+            let layout = layout.and_then(|layout| layout.with_keys(keys));
             TrailerAccess::new(area, layout.expect("the slot holds a trailer"))
         };
-        Self {
-            flash: SimFlash::new(vec![spec], table),
-            loader: Bootloader::new(config, strategy),
-            primary: trailer(PRIMARY, primary),
-            secondary: trailer(SECONDARY, secondary),
-        }
+        let trailers = format.trailers(&flash, &SLOTS);
+        let [primary, secondary] =
+            trailers.unwrap_or_else(|_| [unchecked(PRIMARY), unchecked(SECONDARY)]);
+        Self { flash, loader: Bootloader::new(config, strategy), primary, secondary }
     }
 
     /// A board that takes encrypted images, and keeps `keys` of them in its trailers.
@@ -201,6 +300,13 @@ impl Board {
         (boot, events)
     }
 
+    /// Whether the scratch area ends with a magic: the original would go on from there.
+    pub fn has_scratch_record(&self) -> bool {
+        let magic = magic_bytes(self.loader.config().max_align);
+        self.loader.mode() == UpgradeMode::SwapScratch
+            && self.flash.bytes(SCRATCH).ends_with(&magic)
+    }
+
     /// The bootloader, for what is not covered here.
     pub fn loader(&self) -> &Bootloader<AnyStrategy> {
         &self.loader
@@ -242,7 +348,7 @@ impl Firmware {
         let key = content_key(major);
         let wrapped = wrapping.seal(&key).expect("keys of the same length");
         let payload = (TlvType::ENCKW, wrapped.as_bytes().to_vec());
-        let plain = build(major, size, Flags::ENCRYPTED_AES128, &[], &[payload]);
+        let plain = build(major, size, Flags::ENCRYPTED_AES128, (&[], &[payload]), pattern(major));
         let bytes: &[u8; Header::SIZE] = plain.first_chunk().expect("a header");
         let header = Header::parse(bytes).expect("a header");
         let cipher = BodyCipher::new(&key, &header).expect("a body");
@@ -264,15 +370,32 @@ pub fn content_key(major: u8) -> ContentKey {
 
 /// The same with protected TLVs.
 pub fn image_with(major: u8, size: u32, protected: &[(TlvType, Vec<u8>)]) -> Vec<u8> {
-    build(major, size, Flags::default(), protected, &[])
+    image_of(major, size, protected, pattern(major))
 }
+
+/// The body of version `major`, by offset in the image.
+fn pattern(major: u8) -> impl Fn(u32) -> u8 {
+    move |at| (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8
+}
+
+/// The same with a body of one's own, by offset in the image.
+pub fn image_of(
+    major: u8,
+    size: u32,
+    protected: &[(TlvType, Vec<u8>)],
+    byte: impl Fn(u32) -> u8,
+) -> Vec<u8> {
+    build(major, size, Flags::default(), (protected, &[]), byte)
+}
+
+type Tlvs<'t> = &'t [(TlvType, Vec<u8>)];
 
 fn build(
     major: u8,
     size: u32,
     flags: Flags,
-    protected: &[(TlvType, Vec<u8>)],
-    unprotected: &[(TlvType, Vec<u8>)],
+    (protected, unprotected): (Tlvs<'_>, Tlvs<'_>),
+    byte: impl Fn(u32) -> u8,
 ) -> Vec<u8> {
     let mut buf = [0; 128];
     let mut area = TlvWriter::new(TlvKind::Protected, &mut buf).unwrap();
@@ -290,8 +413,7 @@ fn build(
         ..Header::default()
     };
     let mut image = header.emit().to_vec();
-    let byte = |at: u32| (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8;
-    image.extend((0..header.img_size).map(byte));
+    image.extend((0..header.img_size).map(|at| byte(at + Header::SIZE as u32)));
     image.extend(protected);
     let digest = Digest::of(HashKind::Sha256, &image);
     let mut buf = [0; 128];

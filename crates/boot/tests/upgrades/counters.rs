@@ -1,6 +1,6 @@
 //! Security counters: where they are kept, and what they keep out.
 
-use crate::board::{Board, PRIMARY, Report, SECONDARY, Shape, image, image_with};
+use crate::board::{Board, Layout, PRIMARY, Report, SECONDARY, Shape, image, image_with};
 use updraft_boot::{
     AnyStrategy, CounterFault, Downgrade, Event, FlashCounters, Overwrite, Platform,
     SecurityCounters, SwapMove,
@@ -101,6 +101,7 @@ const SWAP: Shape = Shape {
     max_align: 8,
     max_sectors: 16,
     erased: 0xff,
+    layout: Layout::Even,
 };
 
 fn counted(major: u8, counter: u32) -> Vec<u8> {

@@ -1,6 +1,9 @@
 //! Encrypted updates. How they come through power cuts is with the other power cuts.
 
-use crate::board::{Board, Firmware, PRIMARY, Report, SECONDARY, Shape, content_key, image};
+use crate::board::{
+    Board, Firmware, Layout, PRIMARY, Report, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, content_key,
+    image,
+};
 use crate::power_cuts::swapping_shapes;
 use updraft_boot::{AnyStrategy, Event, SwapMove, SwapOffset};
 use updraft_flash::AreaId;
@@ -26,12 +29,22 @@ fn shape(strategy: AnyStrategy) -> Shape {
         max_align: 8,
         max_sectors: 16,
         erased: 0xff,
+        layout: Layout::Even,
     }
 }
 
 /// Eight sectors of 1 KiB, swap-move.
 fn moving() -> Shape {
     Shape { sectors: [8, 8], ..shape(AnyStrategy::SwapMove(SwapMove)) }
+}
+
+/// The same with two sectors of scratch area, swap-scratch.
+fn scratched() -> Shape {
+    Shape { strategy: SWAP_SCRATCH, layout: Layout::Scratch(2), ..moving() }
+}
+
+fn shapes() -> [Shape; 3] {
+    [moving(), shape(AnyStrategy::SwapOffset(SwapOffset)), scratched()]
 }
 
 /// Whether `needle` lies anywhere in the area.
@@ -46,7 +59,7 @@ fn secret(firmware: &Firmware) -> Vec<&[u8]> {
 
 #[test]
 fn plaintext_is_nowhere_but_in_the_primary_slot() {
-    for shape in [moving(), shape(AnyStrategy::SwapOffset(SwapOffset))] {
+    for shape in shapes() {
         for keys in [PLAIN, wrapped()] {
             let mut start = Board::decrypting(shape, keys);
             let max = start.max_image_size();
@@ -54,16 +67,20 @@ fn plaintext_is_nowhere_but_in_the_primary_slot() {
             start.program(&old.plain);
             start.upload(&new.uploaded).unwrap();
             start.request(SwapType::Test).unwrap();
+            let scratch = shape.strategy == SWAP_SCRATCH;
             for n in 0.. {
                 let mut board = start.clone();
                 board.flash.supply().cut_at(n, Torn::Half);
                 let ended = board.boot().is_ok();
                 for block in secret(&old).into_iter().chain(secret(&new)) {
                     assert!(!holds(&board, SECONDARY, block), "{shape:?}, cut {n}");
+                    assert!(!scratch || !holds(&board, SCRATCH, block), "{shape:?}, cut {n}");
                 }
                 if keys == wrapped() {
                     for key in [1, 2].map(content_key) {
-                        assert!(!holds(&board, PRIMARY, key.as_bytes()), "{shape:?}, cut {n}");
+                        let key = key.as_bytes();
+                        assert!(!holds(&board, PRIMARY, key), "{shape:?}, cut {n}");
+                        assert!(!scratch || !holds(&board, SCRATCH, key), "{shape:?}, cut {n}");
                     }
                 }
                 if ended {
@@ -78,7 +95,7 @@ fn plaintext_is_nowhere_but_in_the_primary_slot() {
 /// gone; images just as large make it look like that of the swap that is asked for.
 #[test]
 fn keys_of_an_older_swap_are_not_used() {
-    for shape in [moving(), shape(AnyStrategy::SwapOffset(SwapOffset))] {
+    for shape in shapes() {
         let mut board = Board::decrypting(shape, PLAIN);
         let size = board.max_image_size() / 2;
         let [old, new] = [Firmware::encrypted(2, size), Firmware::encrypted(3, size)];
@@ -155,7 +172,7 @@ fn an_image_that_cannot_be_encrypted_again_stays() {
 
 #[test]
 fn an_encrypted_image_replaces_a_plain_one_and_the_reverse() {
-    for shape in swapping_shapes().filter(|shape| shape.sectors[0] * shape.sector > 4096) {
+    for shape in swapping_shapes().filter(|shape| shape.slot_size() > 4096) {
         let [plain, encrypted] = [Firmware::plain(1, 700), Firmware::encrypted(2, 900)];
         for [old, new] in [[&plain, &encrypted], [&encrypted, &plain]] {
             let mut board = Board::decrypting(shape, wrapped());

@@ -1,6 +1,6 @@
 //! Flash that fails to answer for once, devices that differ, and slots that were used before.
 
-use crate::board::{Board, FlashFault, PRIMARY, Report, SECONDARY, Shape, image};
+use crate::board::{Board, FlashFault, Layout, PRIMARY, Report, SECONDARY, Shape, image};
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, Event, Platform, SwapMove,
 };
@@ -16,6 +16,7 @@ const SWAP: Shape = Shape {
     max_align: 8,
     max_sectors: 8,
     erased: 0xff,
+    layout: Layout::Even,
 };
 
 /// A map that fails to read the body of the image in one area, once.

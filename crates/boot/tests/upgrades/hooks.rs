@@ -1,6 +1,6 @@
 //! What a board is told and asked in the course of a boot, and what it tells the application.
 
-use crate::board::{Board, FlashFault, Report, Shape, image, image_with};
+use crate::board::{Board, FlashFault, Layout, Report, Shape, image, image_with};
 use updraft_boot::{
     AnyStrategy, Boot, BootError, BootInfo, Event, Hooks, Platform, ShareError, SharedData,
     SharedRecovery, SharedSignature, Status, SwapMove,
@@ -18,6 +18,7 @@ const SWAP: Shape = Shape {
     max_align: 8,
     max_sectors: 16,
     erased: 0xff,
+    layout: Layout::Even,
 };
 
 /// A board that writes everything down, and refuses one version.

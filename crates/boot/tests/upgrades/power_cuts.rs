@@ -1,8 +1,11 @@
 //! Power cuts at every operation, torn in every way, and cuts during the recovery.
 
-use crate::board::{Board, Firmware, PRIMARY, SECONDARY, Shape};
+use crate::board::{
+    Board, Firmware, Layout, PRIMARY, Part, SECONDARY, SWAP_SCRATCH, Shape, image_of,
+};
 use updraft_boot::{AnyStrategy, Overwrite, Strategy, SwapMove, SwapOffset};
-use updraft_image::{KeyLength, SwapType, TlvType, TrailerKeys, WrapFormat};
+use updraft_flash::FlashMap;
+use updraft_image::{KeyLength, SwapType, TlvType, TrailerKeys, WrapFormat, magic_bytes};
 use updraft_sim::flash::{OpKind, Torn};
 
 const CLASSES: [Torn; 6] =
@@ -18,6 +21,7 @@ const fn swap_move(count: u32, sector: u32, write_size: u32) -> Shape {
         max_align: if write_size > 8 { write_size } else { 8 },
         max_sectors: count,
         erased: 0xff,
+        layout: Layout::Even,
     }
 }
 
@@ -60,9 +64,93 @@ const OFFSETS: [Shape; 10] = [
     Shape { max_align: 16, erased: 0x00, ..swap_offset(40, 64, 4) },
 ];
 
+/// The same for swap-scratch, with a scratch area of `scratch` sectors.
+const fn swap_scratch(count: u32, sector: u32, write_size: u32, scratch: u32) -> Shape {
+    Shape {
+        strategy: SWAP_SCRATCH,
+        layout: Layout::Scratch(scratch),
+        ..swap_move(count, sector, write_size)
+    }
+}
+
+/// Areas with sectors and writes of their own.
+const fn apart(max_sectors: u32, max_align: u32, parts: [Part; 3]) -> Shape {
+    let shape = swap_scratch(1, 1, 8, 1);
+    Shape { max_sectors, max_align, layout: Layout::Apart(parts), ..shape }
+}
+
+const fn part(write_size: u32, runs: [(u32, u32); 3]) -> Part {
+    Part { runs, write_size }
+}
+
+const NO: (u32, u32) = (0, 0);
+
+const SCRATCHES: [Shape; 15] = [
+    swap_scratch(8, 512, 1, 1),
+    swap_scratch(12, 512, 4, 3),
+    Shape { erased: 0x00, ..swap_scratch(8, 1024, 8, 1) },
+    swap_scratch(16, 512, 16, 2),
+    // The first sector of the trailer holds less of it than the scratch area's trailer takes.
+    swap_scratch(10, 1024, 32, 1),
+    Shape { max_align: 32, erased: 0x00, ..swap_scratch(3, 8192, 4, 1) },
+    // Everything in one round.
+    swap_scratch(4, 1024, 8, 4),
+    Shape { erased: 0x00, ..swap_scratch(4, 512, 4, 6) },
+    // Trailers over several sectors: the status alone takes more than one.
+    Shape { max_sectors: 64, ..swap_scratch(12, 512, 8, 1) },
+    // Magic and flags in sectors of their own.
+    Shape { max_align: 16, erased: 0x00, ..swap_scratch(40, 64, 4, 2) },
+    // Sectors that differ, now in the one slot and now in the other.
+    apart(
+        16,
+        8,
+        [
+            part(8, [(4, 512), (3, 1024), NO]),
+            part(8, [(3, 1024), (4, 512), NO]),
+            part(8, [(2, 1024), NO, NO]),
+        ],
+    ),
+    apart(
+        16,
+        8,
+        [part(4, [(12, 512), NO, NO]), part(1, [(3, 2048), NO, NO]), part(4, [(1, 2048), NO, NO])],
+    ),
+    Shape {
+        erased: 0x00,
+        ..apart(
+            16,
+            16,
+            [
+                part(8, [(3, 2048), NO, NO]),
+                part(16, [(12, 512), NO, NO]),
+                part(4, [(5, 512), NO, NO]),
+            ],
+        )
+    },
+    // The secondary trailer takes more sectors than the primary.
+    apart(
+        24,
+        32,
+        [
+            part(4, [(2, 1024), (8, 512), NO]),
+            part(32, [(4, 512), (4, 1024), NO]),
+            part(4, [(1, 4096), NO, NO]),
+        ],
+    ),
+    apart(
+        20,
+        32,
+        [
+            part(32, [(2, 256), (5, 512), (2, 1024)]),
+            part(32, [(8, 256), (3, 1024), NO]),
+            part(16, [(8, 256), NO, NO]),
+        ],
+    ),
+];
+
 /// The shapes of all modes that swap.
 pub fn swapping_shapes() -> impl Iterator<Item = Shape> {
-    MOVES.into_iter().chain(OFFSETS)
+    MOVES.into_iter().chain(OFFSETS).chain(SCRATCHES)
 }
 
 fn overwrites() -> impl Iterator<Item = Shape> {
@@ -93,24 +181,36 @@ impl Story {
     /// upgrade to an image of `part` per cent of the largest size; for a revert it has, and
     /// nobody confirmed.
     fn new(shape: Shape, swap: SwapType, parts: [u32; 2]) -> Self {
-        Self::on(Board::new(shape), shape, swap, parts, Firmware::plain)
+        let start = Board::new(shape);
+        let images = Self::sized(&start, parts, Firmware::plain);
+        Self::on(start, shape, swap, images)
     }
 
     /// The same with encrypted images.
     fn encrypted(shape: Shape, swap: SwapType, parts: [u32; 2], keys: TrailerKeys) -> Self {
-        Self::on(Board::decrypting(shape, keys), shape, swap, parts, Firmware::encrypted)
+        let start = Board::decrypting(shape, keys);
+        let images = Self::sized(&start, parts, Firmware::encrypted);
+        Self::on(start, shape, swap, images)
+    }
+
+    /// The same with images of one's own, the last of them the one that the story is about.
+    fn of(shape: Shape, swap: SwapType, images: [Vec<u8>; 3]) -> Self {
+        let images = images.map(|plain| Firmware { uploaded: plain.clone(), plain });
+        Self::on(Board::new(shape), shape, swap, images)
+    }
+
+    fn sized(board: &Board, [old, new]: [u32; 2], build: fn(u8, u32) -> Firmware) -> [Firmware; 3] {
+        let max = board.max_image_size();
+        let sized = |major, part: u32| build(major, (max * part / 100).max(108));
+        [sized(1, 40), sized(2, old), sized(3, new)]
     }
 
     fn on(
         mut start: Board,
         shape: Shape,
         swap: SwapType,
-        [old_part, new_part]: [u32; 2],
-        firmware: fn(u8, u32) -> Firmware,
+        [first, old, new]: [Firmware; 3],
     ) -> Self {
-        let max = start.max_image_size();
-        let sized = |major, part: u32| firmware(major, (max * part / 100).max(108));
-        let [first, old, new] = [sized(1, 40), sized(2, old_part), sized(3, new_part)];
         start.program(&first.plain);
         start.upload(&old.uploaded).unwrap();
         assert!(start.request(SwapType::Permanent).unwrap());
@@ -219,6 +319,7 @@ fn assert_settled(board: &mut Board, major: u8, place: &dyn Fn() -> String) {
         assert_eq!(boot.header.version.major, major, "{}", place());
         let after = board.flash.supply().operations();
         if before == after {
+            assert!(!board.has_scratch_record(), "{}: a record is left", place());
             return;
         }
     }
@@ -262,6 +363,55 @@ fn swap_offset_survives_every_cut_of_a_revert() {
 }
 
 #[test]
+fn swap_scratch_survives_every_cut_of_a_test() {
+    let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Test, [70, 45]).sweep());
+    println!("swap-scratch, test: {cuts:?} cuts");
+    let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Test, [100, 95]).sweep());
+    println!("swap-scratch, test of large images: {cuts:?} cuts");
+}
+
+#[test]
+fn swap_scratch_survives_every_cut_of_a_permanent_upgrade() {
+    let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Permanent, [33, 100]).sweep());
+    println!("swap-scratch, permanent: {cuts:?} cuts");
+    let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Permanent, [30, 60]).sweep());
+    println!("swap-scratch, permanent, of small images: {cuts:?} cuts");
+}
+
+#[test]
+fn swap_scratch_survives_every_cut_of_a_revert() {
+    let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Revert, [60, 25]).sweep());
+    println!("swap-scratch, revert: {cuts:?} cuts");
+    let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Revert, [60, 100]).sweep());
+    println!("swap-scratch, revert of large images: {cuts:?} cuts");
+}
+
+/// The original takes what passes through the scratch area for a record, if there is a magic at the
+/// right place.
+#[test]
+fn images_that_contain_the_magic_are_swapped_like_any_other() {
+    for scratch in [1, 2] {
+        let shape = swap_scratch(8, 512, 8, scratch);
+        let magic = magic_bytes(8);
+        // At the end of every sector, with a swap of the same kind before it.
+        let body = |major: u8| {
+            move |at: u32| match 512 - at % 512 {
+                end @ 1..=16 => magic[16 - end as usize],
+                40 => 2,
+                24 | 32 => 1,
+                _ => (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8,
+            }
+        };
+        let of = |major, size| image_of(major, size, &[], body(major));
+        for swap in [SwapType::Test, SwapType::Permanent, SwapType::Revert] {
+            let images = [of(1, 1500), of(2, 2600), of(3, 3700)];
+            let cuts = Story::of(shape, swap, images).sweep();
+            println!("swap-scratch with magics, {swap:?}: {cuts} cuts");
+        }
+    }
+}
+
+#[test]
 fn overwrite_survives_every_cut() {
     for swap in [SwapType::Test, SwapType::Permanent] {
         let sweep = |shape| Story::new(shape, swap, [100, 70]).sweep();
@@ -293,7 +443,7 @@ fn encrypted_images_survive_every_cut() {
 
 /// Whether the trailer has room for keys.
 fn has_room(shape: &Shape) -> bool {
-    shape.sectors[0] * shape.sector > 3 * 1024
+    shape.slot_size() > 3 * 1024
 }
 
 /// The request is erased when the swap has been recorded. Whatever a cut leaves of it, it is not
@@ -307,7 +457,8 @@ fn a_half_erased_request_keeps_its_kind() {
             recording.flash.supply().record(true);
             recording.boot().unwrap();
             let log = recording.flash.take_log();
-            let last_sector = (shape.sectors[1] - 1) * shape.sector;
+            let size = recording.flash.info(SECONDARY).unwrap().size;
+            let last_sector = recording.flash.sector_at(SECONDARY, size - 1).unwrap().offset;
             let erased = log.iter().rposition(|op| {
                 op.kind == OpKind::Erase && op.area == SECONDARY && op.offset == last_sector
             });

@@ -4,11 +4,16 @@ use updraft_boot::{
     AnyStrategy, BootError, CounterFault, Downgrade, Event, Overwrite, Platform, SecurityCounters,
     SwapMove, SwapOffset,
 };
-use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector};
-use updraft_image::{Flag, HashOnly, Magic, Refusal, SwapInfo, SwapType, TlvType, Version};
+use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector, TrailerFormat};
+use updraft_image::{
+    Flag, HashOnly, Magic, Refusal, SwapInfo, SwapType, TlvType, UpgradeMode, Version,
+};
 use updraft_sim::flash::Torn;
 
-use crate::board::{Board, FlashFault, PRIMARY, Report, SECONDARY, Shape, image, image_with};
+use crate::board::{
+    Board, FlashFault, Layout, PRIMARY, Part, Report, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape,
+    image, image_with,
+};
 
 const SWAP: Shape = Shape {
     strategy: AnyStrategy::SwapMove(SwapMove),
@@ -18,10 +23,13 @@ const SWAP: Shape = Shape {
     max_align: 8,
     max_sectors: 8,
     erased: 0xff,
+    layout: Layout::Even,
 };
 
 const OFFSET: Shape =
     Shape { strategy: AnyStrategy::SwapOffset(SwapOffset), sectors: [8, 9], ..SWAP };
+
+const SCRATCHED: Shape = Shape { strategy: SWAP_SCRATCH, layout: Layout::Scratch(1), ..SWAP };
 
 const OVERWRITE: Shape = Shape { strategy: AnyStrategy::Overwrite(Overwrite::Image), ..SWAP };
 
@@ -67,6 +75,9 @@ fn a_missing_status_record_is_reported_and_only_tolerated_if_the_result_is_valid
         // The steps begin at operation 7 and have records 0 to 5.
         (OFFSET, 13, 0),
         (OFFSET, 22, 2),
+        // The steps begin at operation 11 and have records 0 to 8.
+        (SCRATCHED, 17, 0),
+        (SCRATCHED, 29, 3),
     ] {
         let mut board = interrupted(Board::new(shape), cut);
         set_record(&mut board, gap, shape.erased);
@@ -132,7 +143,9 @@ fn assert_comes_to_rest(board: &mut Board) {
 
 #[test]
 fn a_status_that_points_past_the_images_is_not_followed() {
-    for (shape, cut, record) in [(SWAP, 12, 5), (SWAP, 20, 8 + 7), (OFFSET, 16, 6)] {
+    for (shape, cut, record) in
+        [(SWAP, 12, 5), (SWAP, 20, 8 + 7), (OFFSET, 16, 6), (SCRATCHED, 26, 9)]
+    {
         let mut board = interrupted(Board::new(shape), cut);
         set_record(&mut board, record, 1);
         let before = operations(&board);
@@ -143,8 +156,8 @@ fn a_status_that_points_past_the_images_is_not_followed() {
 
 #[test]
 fn a_status_of_more_than_the_slots_hold_is_not_followed() {
-    for (shape, cut) in [(SWAP, 20), (OFFSET, 16)] {
-        for size in [shape.sector * 7 + 1, u32::MAX] {
+    for (shape, cut) in [(SWAP, 20), (OFFSET, 16), (SCRATCHED, 26)] {
+        for size in [Board::new(shape).max_image_size() + 1, u32::MAX] {
             let mut board = interrupted(Board::new(shape), cut);
             let at = board.trailers()[0].layout().swap_size();
             board.flash.load(PRIMARY, at, &size.to_le_bytes()).unwrap();
@@ -157,7 +170,7 @@ fn a_status_of_more_than_the_slots_hold_is_not_followed() {
 
 #[test]
 fn without_room_to_swap_nothing_is_written_and_the_old_image_runs() {
-    for (shape, size, needed) in [(SWAP, 6500, 7), (OFFSET, 7500, 8)] {
+    for (shape, size, needed) in [(SWAP, 6500, 7), (OFFSET, 7500, 8), (SCRATCHED, 7960, 8)] {
         // The bound on sizes is lifted, so that only the strategy itself is in the way.
         let board = Board::configured(shape, |config| config.rules.max_size = 8192);
         let mut board = asked(board, SwapType::Permanent);
@@ -194,6 +207,90 @@ fn a_recorded_swap_whose_image_is_damaged_is_given_up_once() {
         assert!(board.request(SwapType::Test).unwrap());
         assert_eq!(version(&mut board), 3);
         assert_eq!(version(&mut board), 1, "the test is reverted");
+    }
+}
+
+/// The request for a revert is in the primary trailer, so its record in the scratch area outlives
+/// it; and goes when there is nothing to revert to.
+#[test]
+fn a_recorded_revert_whose_image_is_damaged_is_given_up_once() {
+    let mut board = asked(Board::new(SCRATCHED), SwapType::Test);
+    assert_eq!(version(&mut board), 2);
+    // Cut after the primary trailer was erased.
+    board.flash.supply().cut_at(5, Torn::Skip);
+    assert!(board.boot().is_err());
+    board.flash.supply().power_on();
+    assert_eq!(board.trailers()[0].read(&mut board.flash).unwrap().magic, Magic::Unset);
+    board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
+    let (boot, events) = board.boot_reporting();
+    let boot = boot.unwrap();
+    assert_eq!((boot.header.version.major, boot.swap), (2, SwapType::Fail));
+    assert!(
+        matches!(events[..], [Event::SecondaryRefused(_), Event::NothingToRevertTo]),
+        "{events:?}"
+    );
+    assert!(board.flash.bytes(SCRATCH).iter().all(|byte| *byte == SCRATCHED.erased));
+    let before = operations(&board);
+    assert_eq!(version(&mut board), 2);
+    assert_eq!(operations(&board), before, "nothing is left to do");
+}
+
+/// What a bootloader that does not retire its records may leave in the scratch area.
+#[test]
+fn a_record_in_the_scratch_area_asks_for_nothing() {
+    for (swap_type, image_ok) in [(SwapType::Test, false), (SwapType::Permanent, true)] {
+        let mut board = Board::new(SCRATCHED);
+        board.program(&image(1, 2500));
+        board.upload(&image(2, 3000)).unwrap();
+        let format = TrailerFormat {
+            mode: UpgradeMode::SwapScratch,
+            max_align: 8,
+            max_sectors: 1,
+            keys: None,
+        };
+        let trailer = format.trailer(&board.flash, SCRATCH, 8).unwrap();
+        trailer.write_swap_info(&mut board.flash, SwapInfo { swap_type, image: 0 }).unwrap();
+        if image_ok {
+            trailer.write_image_ok(&mut board.flash).unwrap();
+        }
+        trailer.write_swap_size(&mut board.flash, 3000).unwrap();
+        trailer.write_magic(&mut board.flash).unwrap();
+        let before = operations(&board);
+        assert_eq!(version(&mut board), 1, "nobody asked for version 2");
+        assert_eq!(operations(&board), before);
+        assert!(board.request(SwapType::Test).unwrap());
+        assert_eq!(version(&mut board), 2);
+        assert_eq!(version(&mut board), 1, "it was a test");
+    }
+}
+
+#[test]
+fn slots_that_do_not_fit_together_are_left_alone() {
+    let part = |write_size, runs| Part { runs, write_size };
+    let no = (0, 0);
+    for parts in [
+        // Slots of two sizes; parts larger than the scratch area; sectors that do not meet.
+        [part(8, [(8, 1024), no, no]), part(8, [(9, 1024), no, no]), part(8, [(1, 1024), no, no])],
+        [part(8, [(8, 1024), no, no]), part(8, [(4, 2048), no, no]), part(8, [(1, 1024), no, no])],
+        [
+            part(8, [(1, 512), (7, 1024), (1, 512)]),
+            part(8, [(8, 1024), no, no]),
+            part(8, [(8, 1024), no, no]),
+        ],
+        // Chunks of three sectors, where every two are one of the other slot.
+        [part(8, [(8, 1024), no, no]), part(8, [(4, 2048), no, no]), part(8, [(3, 1024), no, no])],
+        // Records as far apart as in the primary slot have no room in the scratch area.
+        [part(8, [(8, 1024), no, no]), part(8, [(8, 1024), no, no]), part(2, [(1, 1024), no, no])],
+        [part(4, [(8, 1024), no, no]), part(8, [(8, 1024), no, no]), part(8, [(1, 1024), no, no])],
+    ] {
+        let shape = Shape { layout: Layout::Apart(parts), max_sectors: 9, ..SCRATCHED };
+        let board = Board::configured(shape, |config| config.rules.max_size = 8192);
+        let mut board = asked(board, SwapType::Permanent);
+        let before = operations(&board);
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 1, "{shape:?}");
+        assert_eq!(events, [Event::SlotsIncompatible], "{shape:?}");
+        assert_eq!(operations(&board), before);
     }
 }
 
@@ -266,7 +363,7 @@ fn a_revert_that_the_original_asked_for_twice_is_finished_and_leaves_no_request(
 
 #[test]
 fn a_request_without_an_image_is_cleared_once() {
-    for shape in [SWAP, OFFSET, OVERWRITE] {
+    for shape in [SWAP, OFFSET, SCRATCHED, OVERWRITE] {
         let mut board = Board::new(shape);
         board.program(&image(1, 2500));
         assert!(board.request(SwapType::Permanent).unwrap());
@@ -283,7 +380,7 @@ fn a_request_without_an_image_is_cleared_once() {
 
 #[test]
 fn a_test_that_cannot_be_reverted_stays_and_is_not_mistaken_for_a_later_upload() {
-    for shape in [SWAP, OFFSET] {
+    for shape in [SWAP, OFFSET, SCRATCHED] {
         let mut board = asked(Board::new(shape), SwapType::Test);
         assert_eq!(version(&mut board), 2);
         board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
@@ -297,7 +394,7 @@ fn a_test_that_cannot_be_reverted_stays_and_is_not_mistaken_for_a_later_upload()
 
 #[test]
 fn a_downgrade_is_refused_and_erased() {
-    for shape in [SWAP, OFFSET, OVERWRITE] {
+    for shape in [SWAP, OFFSET, SCRATCHED, OVERWRITE] {
         let mut board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
         board.program(&image(3, 2500));
         board.upload(&image(2, 3000)).unwrap();
@@ -312,7 +409,7 @@ fn a_downgrade_is_refused_and_erased() {
 
 #[test]
 fn a_damaged_image_cannot_refuse_its_replacement() {
-    for shape in [SWAP, OFFSET, OVERWRITE] {
+    for shape in [SWAP, OFFSET, SCRATCHED, OVERWRITE] {
         let mut board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
         board.program(&image(3, 2500));
         board.flash.load(PRIMARY, 1000, &[0; 8]).unwrap();
@@ -324,7 +421,7 @@ fn a_damaged_image_cannot_refuse_its_replacement() {
 
 #[test]
 fn a_revert_is_no_downgrade() {
-    for shape in [SWAP, OFFSET] {
+    for shape in [SWAP, OFFSET, SCRATCHED] {
         let board = Board::configured(shape, |config| config.downgrade = Downgrade::Refused);
         let mut board = asked(board, SwapType::Test);
         assert_eq!(version(&mut board), 2);
@@ -334,7 +431,7 @@ fn a_revert_is_no_downgrade() {
 
 #[test]
 fn bootstrap_installs_the_first_image_and_survives_every_cut() {
-    for shape in [SWAP, OFFSET, OVERWRITE] {
+    for shape in [SWAP, OFFSET, SCRATCHED, OVERWRITE] {
         let mut start = Board::configured(shape, |config| config.bootstrap = true);
         start.upload(&image(2, 3000)).unwrap();
         let mut uncut = start.clone();
@@ -358,7 +455,7 @@ fn bootstrap_installs_the_first_image_and_survives_every_cut() {
 
 #[test]
 fn without_bootstrap_an_upload_alone_is_not_installed() {
-    for shape in [SWAP, OFFSET, OVERWRITE] {
+    for shape in [SWAP, OFFSET, SCRATCHED, OVERWRITE] {
         let mut board = Board::new(shape);
         board.upload(&image(2, 3000)).unwrap();
         assert_eq!(board.boot().unwrap_err(), BootError::NoImage);
@@ -396,7 +493,8 @@ impl<M: FlashMap<Error = FlashFault>> FlashMap for Silent<'_, M> {
 
 #[test]
 fn a_secondary_slot_that_does_not_answer_is_left_alone() {
-    for (shape, from) in [(SWAP, 0), (SWAP, 1000), (OFFSET, 0), (OFFSET, 1000)] {
+    let cases = [SWAP, OFFSET, SCRATCHED].into_iter().flat_map(|shape| [(shape, 0), (shape, 1000)]);
+    for (shape, from) in cases {
         let mut board = asked(Board::new(shape), SwapType::Test);
         assert_eq!(version(&mut board), 2);
         let loader = *board.loader();
@@ -444,6 +542,8 @@ fn the_security_counter_rises_only_when_there_is_no_way_back() {
         (SWAP, SwapType::Permanent, true),
         (OFFSET, SwapType::Test, false),
         (OFFSET, SwapType::Permanent, true),
+        (SCRATCHED, SwapType::Test, false),
+        (SCRATCHED, SwapType::Permanent, true),
         (OVERWRITE, SwapType::Test, true),
     ] {
         let mut board = Board::new(shape);

@@ -1,7 +1,7 @@
 //! Where the C boot loader goes wrong, one test for each: the imitation goes wrong alike, and by
 //! default it does not happen. `docs/mcuboot-differences.md` lists them all.
 
-use crate::board::{Board, Firmware, PRIMARY, SECONDARY, Shape, image, image_with};
+use crate::board::{Board, Firmware, Layout, PRIMARY, SECONDARY, Shape, image, image_with};
 use updraft_boot::{
     AnyStrategy, CounterFault, EqualSlots, Event, InPlace, InRam, LoadRegion, Overwrite, Platform,
     SecurityCounters, SwapMove, SwapOffset,
@@ -21,6 +21,7 @@ const MOVE: Shape = Shape {
     max_align: 8,
     max_sectors: 8,
     erased: 0xff,
+    layout: Layout::Even,
 };
 
 const OFFSET: Shape =

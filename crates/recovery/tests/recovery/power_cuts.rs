@@ -151,7 +151,8 @@ fn bootloader(config: &Config) -> Bootloader<AnyStrategy> {
     let mut boot = updraft_boot::Config::new(slots, config.rules);
     boot.max_align = config.trailers.max_align;
     boot.max_sectors = config.trailers.max_sectors;
-    Bootloader::new(boot, AnyStrategy::new(config.trailers.mode).expect("a mode that upgrades"))
+    let strategy = AnyStrategy::new(config.trailers.mode, config.scratch);
+    Bootloader::new(boot, strategy.expect("a mode that upgrades"))
 }
 
 fn boots(config: &Config, flash: &mut SimFlash) -> Option<Version> {
