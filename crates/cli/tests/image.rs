@@ -378,6 +378,10 @@ fn keys_are_printed_in_every_form() {
     assert!(rust.contains("static ED25519_PUB_KEY: &[u8] = &["), "{rust}");
     assert_eq!(desk.run("key public key.pem -e raw").stdout.len(), 44);
     assert_eq!(desk.run("key hash key.pem -e raw").stdout.len(), 32);
+    for (sha, len) in [("256", 32), ("384", 48), ("512", 64)] {
+        assert_eq!(desk.run(&format!("key hash key.pem -e raw --sha {sha}")).stdout.len(), len);
+        assert_eq!(desk.stdout(&format!("key hash key.pem --sha {sha}")).trim().len(), 2 * len);
+    }
     assert_eq!(desk.refused("key public key.pem -e raw --name-suffix _2").0, Some(2));
     assert_eq!(desk.refused("key public key.pem -e lang-c --name-suffix a-b").0, Some(2));
     let (code, text) = desk.refused("key private key.pem");

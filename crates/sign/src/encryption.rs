@@ -9,8 +9,8 @@ use updraft_image::encryption::{
     AesKeyWrap, EciesP256, EciesX25519, HmacSha256, HmacSha512, RsaOaep,
 };
 use updraft_image::{
-    BodyCipher, ContentKey, Flags, Header, HeaderError, KeyLength, KeyUnwrap, OutOfRange, Refusal,
-    TlvArea, TlvType, UnwrapError, WrapFormat, WrappedKey,
+    BodyCipher, ContentKey, Digest, Flags, HashKind, Header, HeaderError, KeyLength, KeyUnwrap,
+    OutOfRange, Refusal, TlvArea, TlvType, UnwrapError, WrapFormat, WrappedKey,
 };
 use zeroize::Zeroizing;
 
@@ -186,6 +186,11 @@ impl WrappingKey {
     pub fn length(&self) -> KeyLength {
         let long = self.0.len() == KeyLength::Aes256.size();
         if long { KeyLength::Aes256 } else { KeyLength::Aes128 }
+    }
+
+    /// Its SHA-256, by which published ones are known.
+    pub fn hash(&self) -> Digest {
+        Digest::of(HashKind::Sha256, &self.0)
     }
 
     fn device(&self) -> AesKeyWrap {

@@ -28,7 +28,7 @@ enum Command {
     Public(Public),
     /// Print the private key as source code, for a bootloader that decrypts with it.
     Private(Private),
-    /// Print the SHA-256 of the public key, as KEYHASH TLVs carry it.
+    /// Print the hash of the public key, as KEYHASH TLVs carry it.
     Hash(Hash),
 }
 
@@ -131,6 +131,7 @@ enum Format {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   updraft key hash key.pem
+  updraft key hash key.pub.pem --sha 384
   updraft key hash key.pub.pem -e lang-c > autogen-pubkey-hash.c")]
 struct Hash {
     /// A private or public key, PEM.
@@ -138,6 +139,9 @@ struct Hash {
     /// The form.
     #[arg(short, long, value_enum, default_value_t)]
     encoding: HashEncoding,
+    /// The hash: that of the images, whose KEYHASH it is to be compared with.
+    #[arg(long, value_enum, default_value_t)]
+    sha: Sha,
     /// Put behind the names in source code: letters, digits and underscores.
     #[arg(long, default_value = "", value_parser = name_suffix)]
     name_suffix: String,
@@ -153,8 +157,22 @@ enum HashEncoding {
     Hex,
     /// A C array.
     LangC,
-    /// 32 bytes.
+    /// The bytes.
     Raw,
+}
+
+#[derive(Clone, Copy, Default, ValueEnum)]
+enum Sha {
+    /// As imgtool prints it, whatever the key.
+    #[default]
+    #[value(name = "256")]
+    Sha256,
+    /// Of images signed with P-384.
+    #[value(name = "384")]
+    Sha384,
+    /// Of images hashed with SHA-512.
+    #[value(name = "512")]
+    Sha512,
 }
 
 /// Runs it.
@@ -219,7 +237,11 @@ fn private(args: &Private, out: &Output) -> anyhow::Result<()> {
 
 fn hash(args: &Hash, out: &Output) -> anyhow::Result<()> {
     let key = load_public(&args.key, out)?;
-    let hash = key.hash(HashKind::Sha256);
+    let hash = key.hash(match args.sha {
+        Sha::Sha256 => HashKind::Sha256,
+        Sha::Sha384 => HashKind::Sha384,
+        Sha::Sha512 => HashKind::Sha512,
+    });
     let bytes = match args.encoding {
         HashEncoding::Hex => format!("{hash}\n").into_bytes(),
         HashEncoding::Raw => hash.as_bytes().to_vec(),
@@ -289,8 +311,13 @@ pub fn advise<T>(error: KeyError) -> anyhow::Result<T> {
 }
 
 /// Warns of a key whose private half is published, and of what that means.
-pub fn warn_if_published(path: &Path, key: &PublicKey, so: &str, out: &Output) {
-    if let Some(known) = known_key(&key.hash(HashKind::Sha256).to_string()) {
+fn warn_if_published(path: &Path, key: &PublicKey, so: &str, out: &Output) {
+    warn_if_known(path, &key.hash(HashKind::Sha256).to_string(), so, out);
+}
+
+/// The same of a key with this hash.
+pub fn warn_if_known(path: &Path, hash: &str, so: &str, out: &Output) {
+    if let Some(known) = known_key(hash) {
         out.note(format_args!(
             "{} {} is {} ({}): its private half is published, {so}",
             styled(WARN, "warning:"),

@@ -2,8 +2,8 @@
 
 use updraft_image::{HashKind, Rules, Software, Version, validate};
 use updraft_sign::{
-    Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, PublicPem, SignOptions, known_key,
-    listing, sign,
+    Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, PublicPem, SignOptions, WrappingKey,
+    known_key, listing, sign,
 };
 
 use crate::command::words;
@@ -227,10 +227,25 @@ fn a_private_key_does_not_show_in_debug_output() {
     assert_eq!(format!("{key:?}"), format!("Key {{ public: {:?}, .. }}", key.public()));
 }
 
+/// The public half of MCUboot's sample key for P-384.
+const ROOT_EC_P384: &str = "\
+-----BEGIN PUBLIC KEY-----
+MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAEDHbKrnI6pejw1PEWtQLvd6Ebk2F4wAkm
+eztAnO5JheDJT+fyupds84JlFCz1DHMzTTLnm9NCzJVa5eL19G5F4O0gNVyvUjWB
+1Nyc454iPvs/IhDacAM3rajySP46YGml
+-----END PUBLIC KEY-----
+";
+
 #[test]
 fn published_keys_are_known() {
     let sha256 = "e30466f6b8470c1f29070b17f1e2d3e94d445e3f608087fdc711e4382bb538b6";
     assert_eq!(known_key(sha256).unwrap().name, "root-ec-p256");
+    let key = PublicKey::from_pem(ROOT_EC_P384).unwrap();
+    for kind in HashKind::ALL {
+        assert_eq!(known_key(&key.hash(kind).to_string()).unwrap().name, "root-ec-p384");
+    }
+    let wrapping = WrappingKey::from_base64(&text("keys/enc-aes128kw.b64")).unwrap();
+    assert_eq!(known_key(&wrapping.hash().to_string()), None);
     let key = Key::from_pem(&text("keys/ed25519.pem")).unwrap();
     assert_eq!(known_key(&key.public().hash(HashKind::Sha256).to_string()), None);
 }

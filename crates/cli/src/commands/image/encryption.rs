@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use updraft_board::Signing;
-use updraft_image::{KeyLength, TlvType, WrapFormat};
+use updraft_image::{HashKind, KeyLength, TlvType, WrapFormat};
 use updraft_sign::{DecryptionKey, Encryption, Recipient};
 
 use crate::commands::key;
@@ -120,9 +120,11 @@ pub fn describe(format: WrapFormat) -> String {
 fn load_recipient(path: &Path, out: &Output) -> anyhow::Result<Recipient> {
     let recipient = Recipient::from_text(&key::read(path)?).or_else(key::advise);
     let recipient = recipient.with_context(|| format!("{} cannot be used", path.display()))?;
-    if let Recipient::Device(public) = &recipient {
-        key::warn_if_published(path, public, "anybody can decrypt", out);
-    }
+    let hash = match &recipient {
+        Recipient::Device(public) => public.hash(HashKind::Sha256),
+        Recipient::Shared(wrapping) => wrapping.hash(),
+    };
+    key::warn_if_known(path, &hash.to_string(), "anybody can decrypt what is made for it", out);
     Ok(recipient)
 }
 
