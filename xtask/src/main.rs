@@ -74,6 +74,12 @@ const COMMANDS: &[Command] = &[
         run: chip::run,
     },
     Command {
+        name: "bench",
+        options: "",
+        about: "measure the explorer, and the boot of a large image by phase",
+        run: bench,
+    },
+    Command {
         name: "size",
         options: "",
         about: "weigh bootloaders for Cortex-M against their budgets; writes docs/size.md",
@@ -94,6 +100,11 @@ fn help(_: &[String]) -> anyhow::Result<()> {
         println!("  {:<36}{}", format!("{} {}", command.name, command.options), command.about);
     }
     Ok(())
+}
+
+fn bench(_: &[String]) -> anyhow::Result<()> {
+    let benches = ["bench", "--package", "updraft-sim", "--bench", "explorer", "--bench", "boot"];
+    process::run(&mut process::cargo(benches))
 }
 
 /// Whether every argument is one that `options` announces: `[--flag]`, `[--option N]`, `[NAME...]`.
