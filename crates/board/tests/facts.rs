@@ -2,7 +2,7 @@
 
 use updraft_board::{Board, DowngradePrevention, KeyWrap, Role, Signature, built_in};
 use updraft_flash::{AreaId, Kind, SectorRun};
-use updraft_image::{Flags, HashKind, Signed, Strictness, UpgradeMode};
+use updraft_image::{Flags, HashKind, Scheme, Signed, Strictness, UpgradeMode};
 
 /// A board with one device of `sectors` 4 KiB sectors and a pair of slots.
 fn pair(mode: &str, primary: u32, secondary: u32, boot: &str) -> Board {
@@ -251,6 +251,17 @@ fn rules_are_strict_unless_the_file_says_otherwise() {
     assert_eq!(lax.rules(0).strictness, Strictness::Imitate);
     assert_eq!(lax.rules(0).signed, Signed::Image);
     assert_eq!(lax.rules(0).hash, HashKind::Sha512, "what pure signatures go with");
+}
+
+#[test]
+fn every_signature_scheme_has_its_name_and_its_hash() {
+    for scheme in Scheme::ALL {
+        let signature = format!("signature = \"{}\"", scheme.name());
+        let board = pair("swap-move", 65536, 65536, &signature);
+        assert_eq!(board.boot().signature.scheme(), Some(scheme));
+        assert_eq!(board.boot().signature.name(), scheme.name());
+        assert_eq!(Some(board.rules(0).hash), scheme.usual_hash(false));
+    }
 }
 
 #[test]
