@@ -144,7 +144,7 @@ where
                 let blank = trailer.is_erased(&mut self.platform.flash);
                 // The image may share the trailer's sectors, so they cannot be cleared for this.
                 if blank.map_err(BootError::Flash)? && self.needs_a_request()? {
-                    self.vouch_for_secondary().map_err(BootError::Flash)?;
+                    self.vouch_for_secondary(0).map_err(BootError::Flash)?;
                 }
                 self.install(SwapType::Revert, Progress::None, Event::Bootstrapped)
             }
@@ -331,7 +331,7 @@ where
         let flash = &mut self.platform.flash;
         let blank = primary.trailer.is_erased(flash).map_err(BootError::Flash)?;
         if strict && !blank || self.needs_a_request()? {
-            self.vouch_for_secondary().map_err(BootError::Flash)?;
+            self.vouch_for_secondary(size).map_err(BootError::Flash)?;
         }
         let Platform { flash, verifier, .. } = &mut *self.platform;
         let secrets = Secrets::of_images(flash, verifier, &slots, false);
@@ -376,13 +376,20 @@ where
     /// Asks for the image in the secondary slot, if nobody has. The primary trailer may hold the
     /// status of a swap that is over, and is about to be erased: what a cut leaves of it must not
     /// be taken for one that is under way, which nothing is as long as a request stands.
-    fn vouch_for_secondary(&mut self) -> Result<(), M::Error> {
+    ///
+    /// What a cut has left of such a request stays if the image, of `size` bytes, reaches into its
+    /// sectors: there is no other.
+    fn vouch_for_secondary(&mut self, size: u32) -> Result<(), M::Error> {
         let flash = &mut self.platform.flash;
-        let trailer = &self.slots.secondary.trailer;
+        let Slot { area, start, trailer, .. } = self.slots.secondary;
         if trailer.read(flash)?.magic == Magic::Good {
             return Ok(());
         }
         if !trailer.is_erased(flash)? {
+            let first = flash.sector_at(area, trailer.layout().status());
+            if first.is_none_or(|first| start.saturating_add(size) > first.offset) {
+                return Ok(());
+            }
             trailer.erase(flash)?;
         }
         trailer.write_image_ok(flash)?;

@@ -36,8 +36,15 @@ fn main() -> ExitCode {
         unplayed.iter().for_each(|(why, count)| println!("Not played: {count} boards: {why}.\n"));
         failures.iter().for_each(|failure| println!("- {failure}"));
     };
-    explore("Every single cut", Depth::Single, &cells());
-    explore("Every pair of cuts, on small geometries", Depth::Pairs, &small_cells());
+    // Names of modes, if it is to be these only.
+    let modes: Vec<_> = std::env::args().skip(1).collect();
+    let asked = |cells: Vec<Cell>| -> Vec<_> {
+        let is_asked =
+            |cell: &Cell| modes.is_empty() || modes.iter().any(|it| *it == cell.mode.name());
+        cells.into_iter().filter(is_asked).collect()
+    };
+    explore("Every single cut", Depth::Single, &asked(cells()));
+    explore("Every pair of cuts, on small geometries", Depth::Pairs, &asked(small_cells()));
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

@@ -79,6 +79,7 @@ fn a_header_that_a_cut_has_made_unreadable_is_written_again() {
 fn a_torn_bootstrap_leaves_no_image_that_cannot_be_encrypted_again() {
     for (mode, fill, secrecy) in [
         (UpgradeMode::OverwriteOnly, Fill::Full, Secrecy::KeysKeptWrapped),
+        (UpgradeMode::SwapScratch, Fill::Full, Secrecy::KeysKeptWrapped),
         (UpgradeMode::SwapMove, Fill::Shrinking, Secrecy::Encrypted),
         (UpgradeMode::SwapOffset, Fill::Shrinking, Secrecy::Encrypted),
         (UpgradeMode::SwapScratch, Fill::Shrinking, Secrecy::Encrypted),
