@@ -65,6 +65,8 @@ pub enum Status {
     NoBootableImage,
     /// The boot failed for another reason.
     BootFailed,
+    /// The device is in serial recovery. Told by whoever goes there.
+    SerialRecovery,
 }
 
 impl Status {

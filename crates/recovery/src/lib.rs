@@ -50,6 +50,7 @@
 #![no_std]
 
 mod config;
+mod entry;
 mod images;
 mod port;
 mod server;
@@ -57,5 +58,6 @@ mod upload;
 mod writer;
 
 pub use config::{Config, Hooks, ImageSlots, Images, MAX_IMAGES, NoHooks, Offers};
+pub use entry::{AfterBoot, AtReset, BOOT_MODE_RECOVERY, BeforeBoot, Entry, Reason, Ways};
 pub use port::{Heard, Port};
 pub use server::{Recovery, Reply};

@@ -2,6 +2,7 @@
 
 mod commands;
 mod common;
+mod entry;
 mod images;
 mod power_cuts;
 mod recorded;
