@@ -7,7 +7,7 @@ use updraft_image::{BoardIds, HashKind, TrailerLayout, UpgradeMode};
 use crate::ids::{IdError, class_id, vendor_id};
 use crate::schema::{BoardFile, Boot, FlashDevice, FlashKind, Role};
 use crate::text::{Named as _, bytes};
-use crate::{Area, Board, safety, slots};
+use crate::{Area, Board, ConsoleKind, RecoveryWay, safety, slots};
 
 /// Largest `max_sectors`: what a swap can count in 16 bits.
 const MOST_SECTORS: u32 = 0xffff;
@@ -57,6 +57,7 @@ pub(crate) fn check(file: BoardFile) -> Result<Board, Findings> {
     safety::check(&board)?;
     slots::check(&board)?;
     image(&board)?;
+    recovery(&board)?;
     Ok(board)
 }
 
@@ -466,6 +467,40 @@ fn image(board: &Board) -> Result<(), Findings> {
     if board.file.image.confirm && !board.file.image.pad {
         found
             .add("image.confirm", "only padded images have a trailer to confirm: add `pad = true`");
+    }
+    found.then(())
+}
+
+/// Whether every way into recovery can be gone, and means nothing else.
+fn recovery(board: &Board) -> Result<(), Findings> {
+    let mut found = Findings::default();
+    let Some(recovery) = board.recovery() else { return Ok(()) };
+    let key = "recovery.enter";
+    if recovery.enter.is_empty() {
+        found.add(key, "nothing leads into recovery: name a way, or leave [recovery] out");
+    }
+    for (index, way) in recovery.enter.iter().enumerate() {
+        if recovery.enter.iter().take(index).any(|before| before == way) {
+            found.add(key, format!("{} stands there twice", way.name()));
+        }
+    }
+    if recovery.enters_by(RecoveryWay::Button) {
+        if board.buttons().is_empty() {
+            found.add(key, "\"button\" needs a [[button]]");
+        } else if board.area(Role::Factory).is_some() {
+            found.add(key, "the button at a reset already asks for the factory image");
+        } else if board.mode() == UpgradeMode::FirmwareLoader {
+            found.add(key, "the button at a reset already asks for the firmware loader");
+        }
+    }
+    match (recovery.enters_by(RecoveryWay::Wait), recovery.wait_ms) {
+        (false, Some(_)) => found.add("recovery.wait_ms", "only \"wait\" in `enter` waits"),
+        (true, Some(0)) => found.add("recovery.wait_ms", "0 ms are no time for a request to come"),
+        _ => {}
+    }
+    let serial = |kind| matches!(kind, ConsoleKind::Uart | ConsoleKind::UsbCdc);
+    if !board.console().is_some_and(|console| serial(console.kind)) {
+        found.add("recovery", "recovery needs a serial line: a [console] of kind uart or usb-cdc");
     }
     found.then(())
 }

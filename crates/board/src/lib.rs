@@ -83,8 +83,8 @@ pub use ids::{IdError, class_id, vendor_id};
 pub use names::built_in;
 pub use schema::{
     Active, Boot, Button, Console, ConsoleKind, ContentCipher, Core, DowngradePrevention,
-    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Ram, Role, Signature,
-    Watchdog,
+    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Ram, Recovery,
+    RecoveryTransport, RecoveryWay, Role, Signature, Watchdog,
 };
 pub use signing::Signing;
 
@@ -235,6 +235,11 @@ impl Board {
     /// Its console.
     pub fn console(&self) -> Option<&Console> {
         self.file.console.as_ref()
+    }
+
+    /// How its bootloader takes images over a serial line, if it does.
+    pub fn recovery(&self) -> Option<&Recovery> {
+        self.file.recovery.as_ref()
     }
 
     /// Its lights.

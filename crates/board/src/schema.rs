@@ -30,6 +30,9 @@ pub struct BoardFile {
     pub image: ImageDefaults,
     /// `[console]`: where text and SMP frames go.
     pub console: Option<Console>,
+    /// `[recovery]`: the bootloader takes images over a serial line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// `[watchdog]`.
     pub watchdog: Option<Watchdog>,
     /// `[[core]]`: processors; the first runs the bootloader.
@@ -590,6 +593,78 @@ pub struct Button {
     pub active: Active,
     /// A pin that has to be driven high for the button to work.
     pub enable: Option<String>,
+}
+
+/// A way into serial recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoveryWay {
+    /// The button is pressed at a reset.
+    Button,
+    /// The reset pin.
+    PinReset,
+    /// The application asked for it before the reset, in retained memory.
+    BootMode,
+    /// There is nothing to boot.
+    NoImage,
+    /// A request comes within a while of every reset.
+    Wait,
+}
+
+impl RecoveryWay {
+    /// The name used in board files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Button => "button",
+            Self::PinReset => "pin-reset",
+            Self::BootMode => "boot-mode",
+            Self::NoImage => "no-image",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// How messages travel over the serial line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecoveryTransport {
+    /// As lines of text, beside the log.
+    #[default]
+    Console,
+    /// As they are; nothing else is on the line.
+    Raw,
+}
+
+/// `[recovery]`: the bootloader takes images over a serial line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// The ways into it, at least one.
+    pub enter: Vec<RecoveryWay>,
+    /// Framing on the line. Default `console`.
+    #[serde(default)]
+    pub transport: RecoveryTransport,
+    /// How long a request is waited for after a reset, with the way `wait`. Default 500.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_ms: Option<u32>,
+    /// Whether clients choose the slot that they upload to, and not only the image. Default false.
+    #[serde(default)]
+    pub direct_upload: bool,
+}
+
+impl Recovery {
+    /// As long as the original waits.
+    const USUAL_WAIT_MS: u32 = 500;
+
+    /// Whether this is a way into recovery.
+    pub fn enters_by(&self, way: RecoveryWay) -> bool {
+        self.enter.contains(&way)
+    }
+
+    /// How many milliseconds after a reset a request is waited for; `None` if none is.
+    pub fn window_ms(&self) -> Option<u32> {
+        self.enters_by(RecoveryWay::Wait).then(|| self.wait_ms.unwrap_or(Self::USUAL_WAIT_MS))
+    }
 }
 
 /// `[watchdog]`.

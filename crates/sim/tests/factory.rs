@@ -58,7 +58,7 @@ fn with_nothing_to_boot_a_press_brings_the_factory_image_back() {
     let primary = device.board().slot(0, Role::Primary).unwrap().id;
     device.flash().load(primary, 700, &[0; 8]).unwrap();
     device.reset(NOW);
-    assert_eq!(device.status(), Status::Stopped);
+    assert_eq!(device.status(), Status::Recovering);
     let prompt = "boot: Press and release user button to initiate Rollback";
     assert!(device.console().iter().any(|line| line == prompt));
     device.press_button(Duration::from_millis(100), NOW);

@@ -26,13 +26,20 @@ pub const BUFFERS: Buffers = Buffers { size: 2048, count: 8 };
 /// unless told otherwise.
 pub const DATAGRAM: usize = 1500;
 /// From the answer to a reset request to the reset.
-const RESET_DELAY: Duration = Duration::from_millis(250);
+pub(super) const RESET_DELAY: Duration = Duration::from_millis(250);
 
 /// What the application wants of its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// To be reset, for the reason given.
-    Reset(&'static str),
+    /// To be reset, for the reason given, with this boot mode in retained memory.
+    Reset { reason: &'static str, boot_mode: u32 },
+}
+
+impl Wish {
+    /// An ordinary reset.
+    const fn reset(reason: &'static str) -> Self {
+        Self::Reset { reason, boot_mode: 0 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +58,8 @@ pub struct App<F> {
     phase: Phase,
     started: Duration,
     watchdog: Duration,
-    reset: Option<Duration>,
+    /// When it is due, and the boot mode that was asked for.
+    reset: Option<(Duration, u32)>,
     console: Vec<String>,
 }
 
@@ -122,17 +130,17 @@ impl<F: FlashMap> App<F> {
             Phase::Testing { until } | Phase::Hung { until } => Some(until),
             Phase::Serving => None,
         };
-        [phase, self.reset].into_iter().flatten().min()
+        [phase, self.reset.map(|(at, _)| at)].into_iter().flatten().min()
     }
 
     /// Lets time pass.
     pub fn poll(&mut self, now: Duration) -> Option<Wish> {
-        if self.reset.is_some_and(|at| at <= now) {
-            return Some(Wish::Reset("by request"));
+        if let Some((_, boot_mode)) = self.reset.filter(|(at, _)| *at <= now) {
+            return Some(Wish::Reset { reason: "by request", boot_mode });
         }
         match self.phase {
             Phase::Testing { until } if until <= now => self.self_test(now),
-            Phase::Hung { until } if until <= now => Some(Wish::Reset("by the watchdog")),
+            Phase::Hung { until } if until <= now => Some(Wish::reset("by the watchdog")),
             _ => None,
         }
     }
@@ -166,7 +174,7 @@ impl<F: FlashMap> App<F> {
             }
             SelfTest::Fail => {
                 self.console.push("app: self-test failed".into());
-                Some(Wish::Reset("after a failed self-test"))
+                Some(Wish::reset("after a failed self-test"))
             }
             SelfTest::Hang => {
                 self.phase = Phase::Hung { until: now + self.watchdog };
@@ -174,7 +182,7 @@ impl<F: FlashMap> App<F> {
             }
             SelfTest::Crash => {
                 self.console.push("app: hard fault".into());
-                Some(Wish::Reset("after a fault"))
+                Some(Wish::reset("after a fault"))
             }
         }
     }
@@ -185,18 +193,22 @@ impl<F: FlashMap> App<F> {
         dfu.is_confirmed(slots.map()).unwrap_or(false)
     }
 
-    /// Answers a packet; each answer is handed to `send`. A hung application answers nothing. What
-    /// is longer than [`DATAGRAM`] loses its end, so that the request there is answered as corrupt.
+    /// Answers a datagram; each answer is handed to `send`. What is longer than [`DATAGRAM`] loses
+    /// its end, so that the request there is answered as corrupt.
+    pub fn datagram(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
+        self.packet(packet.get(..DATAGRAM).unwrap_or(packet), now, send);
+    }
+
+    /// Answers a packet; each answer is handed to `send`. A hung application answers nothing.
     pub fn packet(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
         if matches!(self.phase, Phase::Hung { .. }) {
             return;
         }
-        let packet = packet.get(..DATAGRAM).unwrap_or(packet);
         let mut buffer = vec![0; BUFFERS.size as usize];
         let mut groups = (&mut self.os, &mut self.image);
         let reset = Server::default().handle(packet, &mut groups, &mut buffer, send);
-        if let Some(Reset { .. }) = reset {
-            self.reset = Some(now + RESET_DELAY);
+        if let Some(Reset { boot_mode, .. }) = reset {
+            self.reset = Some((now + RESET_DELAY, boot_mode));
         }
     }
 

@@ -3,16 +3,20 @@
 //!
 //! ```text
 //! Off ── power_on ──▶ bootloader ──▶ Running ── reset, watchdog, fault ──▶ bootloader …
-//!  ▲                      │             │
-//!  │                      └▶ Stopped    │      nothing to boot
+//!  ▲                    │     │         │
+//!  │                    │     └▶ Recovering ── reset ──▶ bootloader …
+//!  │                    └▶ Stopped      │      nothing to boot, and no recovery
 //!  └──────── power lost, wherever it is ┘
 //! ```
-//! Sans-IO: packets, button presses, power and time go in; packets and console lines come out.
-//! Only the flash outlives a power cut.
+//! Sans-IO: packets, bytes of a serial line, button presses, power and time go in; packets, bytes
+//! and console lines come out. Only the flash outlives a power cut; the boot mode that an
+//! application leaves behind outlives a reset.
 
 mod app;
 mod descriptor;
 mod keys;
+mod line;
+mod recovery;
 
 use std::fmt;
 use std::io;
@@ -21,10 +25,11 @@ use std::time::Duration;
 
 use updraft_board::{Area, Board, FlashDevice, Role};
 use updraft_boot::factory::{Course, Line};
-use updraft_boot::{BootError, Event, Hooks};
+use updraft_boot::{self as boot, BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
 use updraft_flash::{AreaId, Error, FlashMap, SlotSource};
 use updraft_image::{Source, UpgradeMode, Version};
+use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 
 pub use app::{BUFFERS, DATAGRAM};
 pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
@@ -33,6 +38,8 @@ pub use keys::Keys;
 use crate::flash::{DeviceSpec, SimError, SimFlash, Timings, Torn};
 use crate::loader::{Loader, UnplayableBoard, slots, trailers};
 use app::{App, Wish};
+use line::Line as SerialLine;
+use recovery::{Next, Recovering};
 
 /// What a device is doing.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ enum State {
     /// The bootloader found nothing to boot.
     Stopped(SimFlash, Keys),
     Running(Box<App<SimFlash>>),
+    /// In serial recovery, or listening whether somebody wants it.
+    Recovering(Box<Recovering>),
     /// Between two states.
     Changing,
 }
@@ -52,8 +61,28 @@ pub enum Status {
     Off,
     /// In the bootloader, with nothing to boot.
     Stopped,
+    /// In serial recovery, or listening whether somebody wants it.
+    Recovering,
     /// In the application.
     Running,
+}
+
+/// Why the bootloader runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    PowerOn,
+    Pin,
+    Reset(&'static str),
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PowerOn => f.write_str("power on"),
+            Self::Pin => f.write_str("reset by pin"),
+            Self::Reset(reason) => write!(f, "reset {reason}"),
+        }
+    }
 }
 
 /// A virtual device.
@@ -67,6 +96,10 @@ pub struct Device {
     console: Vec<String>,
     boots: u64,
     running: Option<Version>,
+    line: SerialLine,
+    /// The boot mode in retained memory.
+    boot_mode: u32,
+    told: Option<boot::Status>,
 }
 
 impl Device {
@@ -82,6 +115,7 @@ impl Device {
         }
         Ok(Self {
             bootloader,
+            line: SerialLine::of(&board),
             board,
             state: State::Off(flash, keys),
             button: false,
@@ -89,6 +123,8 @@ impl Device {
             console: Vec::new(),
             boots: 0,
             running: None,
+            boot_mode: 0,
+            told: None,
         })
     }
 
@@ -102,6 +138,7 @@ impl Device {
         match &self.state {
             State::Off(..) | State::Changing => Status::Off,
             State::Stopped(..) => Status::Stopped,
+            State::Recovering(_) => Status::Recovering,
             State::Running(_) => Status::Running,
         }
     }
@@ -109,6 +146,20 @@ impl Device {
     /// The version that runs.
     pub fn running(&self) -> Option<Version> {
         self.running
+    }
+
+    /// What the bootloader told the board last, for a light or a host.
+    pub fn told(&self) -> Option<boot::Status> {
+        self.told
+    }
+
+    /// Why it is in serial recovery; `None` if it is not, or only listens whether somebody wants
+    /// it.
+    pub fn recovery(&self) -> Option<Reason> {
+        match &self.state {
+            State::Recovering(recovering) => recovering.reason(),
+            _ => None,
+        }
     }
 
     /// What the running application does.
@@ -134,6 +185,7 @@ impl Device {
         match &mut self.state {
             State::Off(flash, _) | State::Stopped(flash, _) => flash,
             State::Running(app) => app.flash(),
+            State::Recovering(recovering) => recovering.flash(),
             State::Changing => unreachable!("the state changes within one call only"),
         }
     }
@@ -146,7 +198,7 @@ impl Device {
     /// Turns the power on, or off and on again.
     pub fn power_on(&mut self, now: Duration) {
         self.power_off();
-        self.restart("power on", now);
+        self.restart(Cause::PowerOn, now);
     }
 
     /// Plans a power cut within flash operation number `operation`, counted from 0: from now on, or
@@ -164,6 +216,7 @@ impl Device {
         let mut keys = match &mut self.state {
             State::Off(_, keys) | State::Stopped(_, keys) => keys.clone(),
             State::Running(app) => app.keys().clone(),
+            State::Recovering(recovering) => recovering.keys().clone(),
             State::Changing => return 0,
         };
         let mut flash = self.flash().clone();
@@ -179,22 +232,25 @@ impl Device {
     pub fn power_off(&mut self) {
         let (flash, keys) = self.stop();
         flash.supply().power_off();
+        self.boot_mode = 0;
         self.state = State::Off(flash, keys);
     }
 
     /// Resets the device, as its reset pin does. Without power nothing happens.
     pub fn reset(&mut self, now: Duration) {
         if self.status() != Status::Off {
-            self.restart("reset by pin", now);
+            self.restart(Cause::Pin, now);
         }
     }
 
     /// Presses or releases the button. At a reset the bootloader sees whether it is held, and
-    /// rolls back to the factory image if there is one; with nothing to boot it does so when the
-    /// button is released.
+    /// rolls back to the factory image if there is one, or goes into recovery if the board says
+    /// so; with nothing to boot it rolls back when the button is released.
     pub fn hold_button(&mut self, held: bool, now: Duration) {
         let released = std::mem::replace(&mut self.button, held) && !held;
-        if released && self.status() == Status::Stopped && self.bootloader.can_roll_back() {
+        let prompting =
+            self.status() == Status::Stopped || self.recovery() == Some(Reason::NoImage);
+        if released && prompting && self.bootloader.can_roll_back() {
             self.roll_back(now);
         }
     }
@@ -214,42 +270,103 @@ impl Device {
     pub fn deadline(&self) -> Option<Duration> {
         match &self.state {
             State::Running(app) => app.deadline(),
+            State::Recovering(recovering) => recovering.deadline(),
             _ => None,
         }
     }
 
-    /// Lets time pass: self-tests end, watchdogs bite, requested resets happen.
+    /// Lets time pass: self-tests end, watchdogs bite, requested resets happen, nobody came.
     pub fn poll(&mut self, now: Duration) {
-        while let State::Running(app) = &mut self.state
-            && app.deadline().is_some_and(|deadline| deadline <= now)
-        {
-            let wish = app.poll(now);
-            self.after_activity();
-            if let Some(Wish::Reset(reason)) = wish
-                && self.status() == Status::Running
-            {
-                self.restart(&format!("reset {reason}"), now);
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            match &mut self.state {
+                State::Running(app) => {
+                    let wish = app.poll(now);
+                    self.after_activity();
+                    if let Some(Wish::Reset { reason, boot_mode }) = wish
+                        && self.status() == Status::Running
+                    {
+                        self.boot_mode = boot_mode;
+                        self.restart(Cause::Reset(reason), now);
+                    }
+                }
+                State::Recovering(recovering) => match recovering.poll(now) {
+                    Some(Next::Reset { boot_mode }) => {
+                        self.boot_mode = boot_mode;
+                        self.restart(Cause::Reset("by request"), now);
+                    }
+                    Some(Next::Course(course)) => {
+                        let (flash, keys) = self.stop();
+                        self.state = self.follow(course, flash, keys, now);
+                    }
+                    None => break,
+                },
+                _ => break,
             }
         }
     }
 
-    /// Takes a packet from a host; each answer is handed to `send`. Without a running application
-    /// nobody answers, and neither does one whose power failed while it was at it.
-    pub fn packet(&mut self, packet: &[u8], now: Duration, mut send: impl FnMut(&[u8])) {
+    /// Takes a datagram from a host; each answer is handed to `send`. Without a running
+    /// application nobody answers, and neither does one whose power failed while it was at it.
+    pub fn packet(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
         let State::Running(app) = &mut self.state else { return };
         let mut answers = Vec::new();
-        app.packet(packet, now, |answer| answers.push(answer.to_vec()));
+        app.datagram(packet, now, |answer| answers.push(answer.to_vec()));
+        self.answer(answers, send);
+    }
+
+    /// Takes bytes from the serial line, on which the application answers, or the bootloader in
+    /// recovery; what goes back is handed to `send` in pieces.
+    pub fn serial(&mut self, bytes: &[u8], now: Duration, mut send: impl FnMut(&[u8])) {
+        let mut pieces = Vec::new();
+        match &mut self.state {
+            State::Running(app) => {
+                for message in self.line.receive(bytes, now) {
+                    app.packet(&message, now, |answer| {
+                        self.line.send(answer, |piece| pieces.push(piece.to_vec()));
+                    });
+                }
+            }
+            State::Recovering(recovering) => {
+                let mut push = |piece: &[u8]| pieces.push(piece.to_vec());
+                let before = recovering.upload();
+                let entered = recovering.receive(bytes, now, &mut push);
+                let (reason, after) = (recovering.reason(), recovering.upload());
+                if let Some(reason) = reason.filter(|_| entered) {
+                    self.tell_of_recovery(reason);
+                }
+                self.console.extend(match (before, after) {
+                    (None, Some((off, len))) => {
+                        Some(format!("boot: recovery: upload at {off} of {len} bytes"))
+                    }
+                    (Some((_, len)), None) => {
+                        Some(format!("boot: recovery: upload of {len} bytes ended"))
+                    }
+                    _ => None,
+                });
+            }
+            _ => {}
+        }
+        self.answer(pieces, &mut send);
+    }
+
+    /// Whether lines of the console may stand on the serial line, beside messages.
+    pub fn serial_carries_text(&self) -> bool {
+        self.line.carries_text()
+    }
+
+    fn answer(&mut self, answers: Vec<Vec<u8>>, mut send: impl FnMut(&[u8])) {
         self.after_activity();
-        if self.status() == Status::Running {
+        if self.status() != Status::Off {
             answers.iter().for_each(|answer| send(answer));
         }
     }
 
     /// Collects what the application printed, and notices that the power has failed.
     fn after_activity(&mut self) {
-        let State::Running(app) = &mut self.state else { return };
-        self.console.extend(app.console());
-        if !app.flash().supply().is_on() {
+        if let State::Running(app) = &mut self.state {
+            self.console.extend(app.console());
+        }
+        if self.status() != Status::Off && !self.flash().supply().is_on() {
             self.console.push("power lost".into());
             let (flash, keys) = self.stop();
             self.state = State::Off(flash, keys);
@@ -261,12 +378,13 @@ impl Device {
         match std::mem::replace(&mut self.state, State::Changing) {
             State::Off(flash, keys) | State::Stopped(flash, keys) => (flash, keys),
             State::Running(app) => app.stop(),
+            State::Recovering(recovering) => recovering.stop(),
             State::Changing => unreachable!("the state changes within one call only"),
         }
     }
 
     /// Runs the bootloader, and the application that it finds.
-    fn restart(&mut self, reason: &str, now: Duration) {
+    fn restart(&mut self, cause: Cause, now: Duration) {
         let (flash, keys) = self.stop();
         if !flash.supply().is_on() {
             flash.supply().power_on();
@@ -276,9 +394,17 @@ impl Device {
         }
         self.boots += 1;
         let held = if self.button { ", button held" } else { "" };
-        self.console.push(format!("boot: {} ({reason}{held})", self.board.name()));
+        self.console.push(format!("boot: {} ({cause}{held})", self.board.name()));
+        self.told = Some(boot::Status::Startup);
         let (pressed, loader) = (self.button, self.bootloader);
-        self.in_bootloader(flash, keys, now, |flash, keys, console| {
+        let boot_mode = std::mem::take(&mut self.boot_mode);
+        let reset = AtReset { pressed, by_pin: cause == Cause::Pin, boot_mode };
+        let mut entry = recovery::entry(&self.board, reset);
+        if let BeforeBoot::Enter(reason) = entry.before_boot(pressed, Duration::ZERO) {
+            self.recover(flash, keys, reason);
+            return;
+        }
+        self.in_bootloader(flash, keys, now, Some(entry), |flash, keys, console| {
             loader.start(flash, keys, console, pressed)
         });
     }
@@ -287,7 +413,7 @@ impl Device {
     fn roll_back(&mut self, now: Duration) {
         let (flash, keys) = self.stop();
         let loader = self.bootloader;
-        self.in_bootloader(flash, keys, now, |flash, keys, console| {
+        self.in_bootloader(flash, keys, now, None, |flash, keys, console| {
             match loader.roll_back(flash, keys, console) {
                 Some(Ok(boot)) => Course::StartFactory(boot),
                 Some(Err(error)) => Course::Prompt(error.into()),
@@ -296,16 +422,32 @@ impl Device {
         });
     }
 
-    /// Runs a part of the bootloader, and what it finds.
+    /// Goes into serial recovery.
+    fn recover(&mut self, flash: SimFlash, keys: Keys, reason: Reason) {
+        let parts = (flash, keys);
+        let recovering = Recovering::enter(&self.board, &self.bootloader, parts, reason);
+        self.state = State::Recovering(Box::new(recovering));
+        self.tell_of_recovery(reason);
+    }
+
+    fn tell_of_recovery(&mut self, reason: Reason) {
+        self.told = Some(boot::Status::SerialRecovery);
+        self.console.push(format!("boot: serial recovery: {reason}"));
+    }
+
+    /// Runs a part of the bootloader, and what it finds; or goes into recovery, if `entry` decides
+    /// so.
     fn in_bootloader(
         &mut self,
         mut flash: SimFlash,
         mut keys: Keys,
         now: Duration,
+        entry: Option<Entry>,
         run: impl FnOnce(&mut SimFlash, &mut Keys, Console<'_>) -> Course<Error<SimError>>,
     ) {
         let before = (flash.counts(), flash.supply().time_us());
-        let course = run(&mut flash, &mut keys, Console(&mut self.console));
+        let console = Console { lines: &mut self.console, told: &mut self.told };
+        let course = run(&mut flash, &mut keys, console);
         let erases = flash.counts().erases - before.0.erases;
         let written = flash.counts().bytes_written - before.0.bytes_written;
         if erases > 0 {
@@ -314,7 +456,48 @@ impl Device {
                 "boot: {erases} erases, {written} bytes written; {seconds:.1} s on the real board"
             ));
         }
-        self.state = match course {
+        let image = !matches!(course, Course::Prompt(_));
+        let after = match entry {
+            // Nothing is decided without power.
+            Some(mut entry) if flash.supply().is_on() => {
+                let next = entry.after_boot(image, false, Duration::ZERO);
+                Some((entry, next))
+            }
+            _ => None,
+        };
+        match after {
+            Some((_, AfterBoot::Enter(reason))) => {
+                if let Course::Prompt(error) = course {
+                    self.tell_of_nothing(error);
+                }
+                self.recover(flash, keys, reason);
+            }
+            Some((entry, AfterBoot::Listen { until })) => {
+                let (board, loader) = (&self.board, &self.bootloader);
+                let (parts, otherwise) = ((flash, keys), (entry, course));
+                let listening = Recovering::listen(board, loader, parts, otherwise, (now, until));
+                self.state = State::Recovering(Box::new(listening));
+            }
+            _ => self.state = self.follow(course, flash, keys, now),
+        }
+    }
+
+    fn tell_of_nothing(&mut self, error: BootError<Error<SimError>>) {
+        self.console.push(format!("boot: nothing to boot: {error}"));
+        if matches!(error, BootError::NoImage) {
+            self.console.push("boot: program a signed image into the primary slot".into());
+        }
+    }
+
+    /// Starts what the bootloader found.
+    fn follow(
+        &mut self,
+        course: Course<Error<SimError>>,
+        mut flash: SimFlash,
+        keys: Keys,
+        now: Duration,
+    ) -> State {
+        match course {
             Course::Start(boot) | Course::StartFactory(boot) => {
                 let what = if matches!(course, Course::Start(_)) { "" } else { "factory image " };
                 let body = body(&mut flash, &boot);
@@ -328,13 +511,10 @@ impl Device {
                 State::Off(flash, keys)
             }
             Course::Prompt(error) => {
-                self.console.push(format!("boot: nothing to boot: {error}"));
-                if matches!(error, BootError::NoImage) {
-                    self.console.push("boot: program a signed image into the primary slot".into());
-                }
+                self.tell_of_nothing(error);
                 State::Stopped(flash, keys)
             }
-        };
+        }
     }
 
     fn start_app(
@@ -359,6 +539,7 @@ impl Device {
                 let mut app = App::start(&self.board, descriptor, version, flash, parts, now);
                 self.console.extend(app.console());
                 self.running = Some(version);
+                self.line = SerialLine::of(&self.board);
                 State::Running(Box::new(app))
             }
             Err(error) => {
@@ -370,23 +551,30 @@ impl Device {
 }
 
 /// The bootloader's console.
-struct Console<'c>(&'c mut Vec<String>);
+struct Console<'c> {
+    lines: &'c mut Vec<String>,
+    told: &'c mut Option<boot::Status>,
+}
 
 impl<E: fmt::Display> Hooks<E> for Console<'_> {
     fn event(&mut self, _: u8, event: Event<E>) {
-        self.0.push(format!("boot: {event}"));
+        self.lines.push(format!("boot: {event}"));
+    }
+
+    fn status(&mut self, status: boot::Status) {
+        *self.told = Some(status);
     }
 
     fn line(&mut self, line: Line) {
         // What every boot says is said in other words already.
         if !matches!(line, Line::Started | Line::Validated | Line::Starting) {
-            self.0.push(format!("boot: {line}"));
+            self.lines.push(format!("boot: {line}"));
         }
     }
 }
 
 /// The part of the body that may hold a description.
-fn body(flash: &mut SimFlash, boot: &updraft_boot::Boot) -> Vec<u8> {
+fn body(flash: &mut SimFlash, boot: &boot::Boot) -> Vec<u8> {
     let len = SEARCHED.min(boot.header.img_size as usize);
     let mut body = vec![0; len];
     let mut slot = SlotSource::at(flash, boot.area, boot.entry());
