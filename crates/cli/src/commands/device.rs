@@ -17,7 +17,7 @@ use updraft_sim::flash::{SimFlash, Torn};
 
 use super::image::encryption::{describe, load_decryption_key};
 use super::key::load_public;
-use crate::device::{Detail, Host, Remote, draw, slots};
+use crate::device::{Detail, Host, Remote, Serial, draw, slots};
 use crate::output::{DIM, GOOD, Output, styled};
 use crate::report::Hint;
 
@@ -40,7 +40,7 @@ const CONSOLE: &str = "Commands on standard input, a line each:
   reset             reset pin
   button [MS]       press the button for MS milliseconds (default 100)
   hold | release    hold the button down, let it go; held at a reset, or let go with nothing to
-                    boot, it brings the factory image back
+                    boot, it brings the factory image back; or, held at a reset, serial recovery
   cut [N]           cut the power in the Nth flash operation from now; at once without N
   on                power on
   slots             show flash map and slots
@@ -75,6 +75,11 @@ struct Run {
     /// Where SMP is answered.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1337")]
     udp: String,
+    /// Give the device a serial line, a pseudo-terminal whose path is printed: `auto`, or a path
+    /// for a symbolic link to it. Console and SMP share it as on a board; in serial recovery the
+    /// bootloader answers there.
+    #[arg(long, value_name = "PTY|auto")]
+    serial: Option<PathBuf>,
     /// Public (or private) key that the bootloader trusts; may be given several times.
     #[arg(long = "key", value_name = "PEM")]
     keys: Vec<PathBuf>,
@@ -155,12 +160,22 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
         out.note(styled(crate::output::WARN, "this device boots unsigned images"));
     }
     let device = Device::new(board, flash, keys)?;
-    let (host, remote) = Host::bind(device, &args.udp)?;
+    let (mut host, remote) = Host::bind(device, &args.udp)?;
     let address = host.address()?;
     if out.json() {
         out.event(&json!({ "event": "listening", "address": address }), "")?;
     } else {
         out.note(format!("{} SMP on {address}", styled(GOOD, "device:")));
+    }
+    if let Some(path) = &args.serial {
+        let serial = Serial::open((path.as_os_str() != "auto").then_some(path))?;
+        if out.json() {
+            out.event(&json!({ "event": "serial", "path": serial.path() }), "")?;
+        } else {
+            let path = serial.path().display();
+            out.note(format!("{} serial line at {path}", styled(GOOD, "device:")));
+        }
+        host.connect(serial);
     }
     let console = *out;
     let input = std::thread::Builder::new().name("input".into());

@@ -1,4 +1,4 @@
-//! Runs a virtual device on a UDP socket: packets and time go in, packets and console lines come
+//! Runs a virtual device on a UDP socket, and a serial line if it has one: packets and time go in, packets and console lines come
 //! out. Everything else that happens to the device is done to it from outside, by closure.
 
 use std::collections::VecDeque;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use updraft_sim::device::{BUFFERS, Device};
 
+use super::Serial;
 use crate::report::Hint;
 
 /// The longest wait for a packet, so that commands are not left waiting.
@@ -25,6 +26,7 @@ type Report = Box<dyn FnOnce()>;
 pub struct Host {
     device: Device,
     socket: UdpSocket,
+    serial: Option<Serial>,
     clock: Instant,
     deeds: Receiver<Deed>,
 }
@@ -37,7 +39,13 @@ impl Host {
             .context("the UDP address cannot be used")
             .hint("give another one with --udp; port 0 takes any that is free")?;
         let (remote, deeds) = channel();
-        Ok((Self { device, socket, clock: Instant::now(), deeds }, Remote { deeds: remote }))
+        let clock = Instant::now();
+        Ok((Self { device, socket, serial: None, clock, deeds }, Remote { deeds: remote }))
+    }
+
+    /// Gives it a serial line, on which it prints and answers too.
+    pub fn connect(&mut self, serial: Serial) {
+        self.serial = Some(serial);
     }
 
     /// Where it answers.
@@ -47,6 +55,7 @@ impl Host {
 
     /// Turns the power on and plays the device; `console` gets every line.
     pub fn run(mut self, mut console: impl FnMut(&str)) -> anyhow::Result<()> {
+        let console = &mut console;
         let mut buffer = vec![0; 65536];
         let mut inbox = Inbox::default();
         self.device.power_on(Duration::ZERO);
@@ -55,7 +64,7 @@ impl Host {
                 match self.deeds.try_recv() {
                     Ok(deed) => {
                         let report = deed(&mut self.device, self.clock.elapsed());
-                        self.device.console().iter().for_each(|line| console(line));
+                        self.print(console);
                         report();
                     }
                     Err(TryRecvError::Empty) => break,
@@ -63,14 +72,22 @@ impl Host {
                 }
             }
             self.device.poll(self.clock.elapsed());
-            self.device.console().iter().for_each(|line| console(line));
+            self.print(console);
             let due = self.device.deadline().map(|due| due.saturating_sub(self.clock.elapsed()));
             let wait = due.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP);
+            match &self.serial {
+                Some(serial) if inbox.requests.is_empty() => {
+                    serial.wait(&self.socket, wait)?;
+                    self.listen(&mut buffer)?;
+                    self.print(console);
+                }
+                _ => {}
+            }
             self.socket.set_read_timeout(Some(wait))?;
             // Waits only when there is nothing to do, and looks for more before each request: what
             // came meanwhile would have met the same buffers.
             for _ in 0..Inbox::LOOKS {
-                self.socket.set_nonblocking(!inbox.requests.is_empty())?;
+                self.socket.set_nonblocking(!inbox.requests.is_empty() || self.serial.is_some())?;
                 match self.socket.recv_from(&mut buffer) {
                     Ok((len, peer)) => inbox.take(buffer.get(..len).unwrap_or_default(), peer),
                     Err(error) if is_silence(&error) => break,
@@ -82,8 +99,31 @@ impl Host {
             // An answer that cannot be sent is lost, like any other datagram.
             let send = |answer: &[u8]| drop(socket.send_to(answer, peer));
             self.device.packet(&packet, self.clock.elapsed(), send);
-            self.device.console().iter().for_each(|line| console(line));
+            self.print(console);
         }
+    }
+}
+
+impl Host {
+    /// Prints what the device has said: on its serial line too, where that carries text.
+    fn print(&mut self, console: &mut impl FnMut(&str)) {
+        for line in self.device.console() {
+            console(&line);
+            if let Some(serial) = self.serial.as_mut().filter(|_| self.device.serial_carries_text())
+            {
+                serial.print(&line);
+            }
+        }
+    }
+
+    /// Lets the device hear what came over its serial line.
+    fn listen(&mut self, buffer: &mut [u8]) -> anyhow::Result<()> {
+        let Some(serial) = &mut self.serial else { return Ok(()) };
+        let bytes = serial.receive(buffer)?;
+        if !bytes.is_empty() {
+            self.device.serial(bytes, self.clock.elapsed(), |piece| serial.send(piece));
+        }
+        Ok(())
     }
 }
 

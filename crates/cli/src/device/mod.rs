@@ -1,7 +1,10 @@
-//! Virtual devices on this machine: their socket, their clock, and a look at their slots.
+//! Virtual devices on this machine: their socket, their serial line, their clock, and a look at their slots.
 
 mod host;
+#[cfg_attr(not(unix), path = "no_serial.rs")]
+mod serial;
 mod slots;
 
 pub use host::{Host, Remote};
+pub use serial::Serial;
 pub use slots::{Detail, draw, slots};

@@ -6,6 +6,8 @@ mod console;
 mod garbage;
 mod mcumgrctl;
 mod power;
+#[cfg(unix)]
+mod recovery;
 mod refusals;
 mod self_tests;
 mod smpmgr;

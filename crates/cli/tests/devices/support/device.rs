@@ -1,7 +1,7 @@
 //! A device: a process, its console, and the client that talks to it.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,12 @@ impl<'b> Setup<'b> {
     /// Takes images that are encrypted for this key.
     pub fn decrypting_with(mut self, key: &str) -> Self {
         self.more.extend(["--private-key".into(), key.into()]);
+        self
+    }
+
+    /// With a serial line.
+    pub fn serial(mut self) -> Self {
+        self.more.extend(["--serial".into(), "auto".into()]);
         self
     }
 
@@ -208,10 +214,22 @@ impl Device {
 
     /// Runs any program against it, in its folder and its network.
     pub fn client(&self, program: &str, args: &[&str]) -> Said {
-        let mut command = self.space.command(program);
-        let command = command.args(args).current_dir(&self.folder).env("COLUMNS", "300");
+        let mut command = self.client_command(program, args);
         let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
         Said::new(&format!("{program} {}", args.join(" ")), output)
+    }
+
+    /// A program that is to be run against it.
+    pub fn client_command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = self.space.command(program);
+        command.args(args).current_dir(&self.folder).env("COLUMNS", "300");
+        command
+    }
+
+    /// The path of its serial line.
+    pub fn serial_line(&self) -> String {
+        let line = self.wait("serial line at ");
+        line.rsplit(' ').next().unwrap().to_owned()
     }
 
     /// A low-level client.

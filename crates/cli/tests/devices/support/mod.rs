@@ -107,7 +107,12 @@ impl Bench {
 
     /// A bench for virtual-nor-4k with another line in its board file.
     pub fn with_line(name: &str, line: &str, instead: &str) -> Self {
-        let mut bench = Self::new(name);
+        Self::with_board_line(name, "virtual-nor-4k", line, instead)
+    }
+
+    /// A bench for a board with another line in its board file.
+    pub fn with_board_line(name: &str, board: &str, line: &str, instead: &str) -> Self {
+        let mut bench = Self::with_board(name, board);
         let text = bench.board().to_toml();
         assert!(text.contains(line), "{line} is not in\n{text}");
         let file = bench.path("board.toml");
