@@ -99,6 +99,7 @@ pub struct Areas<D, Ds, T> {
     devices: Ds,
     table: T,
     read_only: [Option<AreaId>; MOST_READ_ONLY],
+    logical_sector: Option<u32>,
     device: PhantomData<D>,
 }
 
@@ -113,7 +114,17 @@ where
 {
     /// A flash map of `devices` with the areas of `table`. Of ids that occur twice the first counts.
     pub fn new(devices: Ds, table: T) -> Self {
-        Self { devices, table, read_only: [None; MOST_READ_ONLY], device: PhantomData }
+        let read_only = [None; MOST_READ_ONLY];
+        Self { devices, table, read_only, logical_sector: None, device: PhantomData }
+    }
+
+    /// Shows the sectors of every area in groups of `size` bytes from its start on, as if they were
+    /// one: what is exchanged at once is larger then, and its status takes fewer records. Sectors
+    /// whose groups begin or end within one stay by themselves; 0 ends it. An erase goes through a
+    /// group sector by sector, downwards: a trailer goes before the data that it tells of. Source:
+    /// MCUboot `boot/bootutil/src/bootutil_area.c`.
+    pub fn group_sectors(&mut self, size: u32) {
+        self.logical_sector = Some(size).filter(|size| *size > 0);
     }
 
     /// Refuses from now on whatever would change a byte of area `id`, by way of whichever area.
@@ -156,6 +167,30 @@ where
         Some(self.devices().get(entry.device)?.geometry())
     }
 
+    /// The sector of the device, in offsets of the area and cut to its bounds.
+    fn physical_sector(&self, entry: &AreaEntry, offset: u32) -> Option<Sector> {
+        let address = entry.offset.checked_add(offset).filter(|_| offset < entry.size)?;
+        let sector = self.geometry(entry)?.sector_at(address)?;
+        let start = sector.offset.saturating_sub(entry.offset);
+        let end = sector.end().checked_sub(entry.offset)?.min(entry.size);
+        Some(Sector { offset: start, size: end.checked_sub(start)? })
+    }
+
+    /// Whether a sector begins or the area ends at `at`.
+    fn is_edge(&self, entry: &AreaEntry, at: u32) -> bool {
+        let begins = |sector: Sector| sector.offset == at;
+        at == entry.size || self.physical_sector(entry, at).is_some_and(begins)
+    }
+
+    /// The group of sectors that `offset` lies in, if it is made of whole ones.
+    fn logical_sector(&self, entry: &AreaEntry, offset: u32) -> Option<Sector> {
+        let size = self.logical_sector?;
+        let start = offset.checked_sub(offset % size)?;
+        let end = start.checked_add(size).filter(|end| *end <= entry.size)?;
+        let whole = self.is_edge(entry, start) && self.is_edge(entry, end);
+        whole.then_some(Sector { offset: start, size })
+    }
+
     /// The device and the device address behind an access, if it stays inside its area and is a
     /// multiple of `unit` in offset and length.
     fn locate(
@@ -177,13 +212,7 @@ where
                 let size = self.geometry(&entry).map_or(1, |geometry| geometry.write_size.max(1));
                 address.is_multiple_of(size) && len.is_multiple_of(size)
             }
-            Unit::Sector => {
-                let edge = |at| {
-                    at == entry.size
-                        || self.sector_at(id, at).is_some_and(|sector| sector.offset == at)
-                };
-                edge(offset) && edge(end)
-            }
+            Unit::Sector => self.is_edge(&entry, offset) && self.is_edge(&entry, end),
         };
         if !aligned {
             return Err(refused(Fault::Misaligned));
@@ -219,10 +248,7 @@ where
 
     fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
         let entry = self.entry(id).filter(|entry| offset < entry.size)?;
-        let sector = self.geometry(&entry)?.sector_at(entry.offset.checked_add(offset)?)?;
-        let start = sector.offset.saturating_sub(entry.offset);
-        let end = sector.end().checked_sub(entry.offset)?.min(entry.size);
-        Some(Sector { offset: start, size: end.checked_sub(start)? })
+        self.logical_sector(&entry, offset).or_else(|| self.physical_sector(&entry, offset))
     }
 
     fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error> {
@@ -236,6 +262,20 @@ where
     }
 
     fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error> {
+        let entry = self.entry(id).filter(|_| self.logical_sector.is_some());
+        let mut end = offset.saturating_add(len);
+        if let Some(entry) = entry {
+            // Nothing is erased unless all of it may be.
+            self.locate(id, offset, len as usize, Unit::Sector)?;
+            while let Some(last) = end.checked_sub(1).filter(|last| *last >= offset) {
+                let Some(sector) = self.physical_sector(&entry, last) else { break };
+                let size = sector.size as usize;
+                let (device, address) = self.locate(id, sector.offset, size, Unit::Sector)?;
+                device.erase(address, sector.size).map_err(Error::Device)?;
+                end = sector.offset;
+            }
+            return Ok(());
+        }
         let (device, address) = self.locate(id, offset, len as usize, Unit::Sector)?;
         device.erase(address, len).map_err(Error::Device)
     }

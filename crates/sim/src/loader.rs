@@ -21,9 +21,6 @@ pub enum UnplayableBoard {
     /// No strategy for the board's upgrade mode.
     #[error("virtual devices cannot do {0} yet; boards in another mode can be run")]
     Mode(UpgradeMode),
-    /// The board exchanges other units than sectors.
-    #[error("virtual devices cannot do logical sectors yet; leave `logical_sector` out")]
-    LogicalSectors,
     /// The board lacks a slot.
     #[error("the board has no {0} slot")]
     NoSlot(&'static str),
@@ -74,9 +71,6 @@ impl Region {
 impl Loader {
     /// The bootloader that `board` describes.
     pub fn new(board: &Board) -> Result<Self, UnplayableBoard> {
-        if board.boot().logical_sector.is_some() {
-            return Err(UnplayableBoard::LogicalSectors);
-        }
         let config = config(board)?;
         let validate = match config.validate_primary {
             true => Validate::Always,

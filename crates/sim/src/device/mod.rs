@@ -586,11 +586,12 @@ fn body(flash: &mut SimFlash, boot: &boot::Boot) -> Vec<u8> {
 
 /// The flash of `board`, erased, in memory.
 pub fn flash_in_memory(board: &Board) -> SimFlash {
-    protected(SimFlash::new(specs(board), board.area_table()), board)
+    arranged(SimFlash::new(specs(board), board.area_table()), board)
 }
 
-/// The factory image is nobody's to change.
-fn protected(mut flash: SimFlash, board: &Board) -> SimFlash {
+/// Sectors are shown as the board exchanges them, and the factory image is nobody's to change.
+fn arranged(mut flash: SimFlash, board: &Board) -> SimFlash {
+    flash.group_sectors(board.boot().logical_sector.unwrap_or(0));
     for area in board.areas().iter().filter(|area| area.role == Role::Factory) {
         flash.make_read_only(area.id);
     }
@@ -600,13 +601,13 @@ fn protected(mut flash: SimFlash, board: &Board) -> SimFlash {
 /// The flash of `board` in the file `path`, which is made if it is not there. Every operation is
 /// in the file before it returns: killing the process is a power cut.
 pub fn flash_in_file(board: &Board, path: &Path) -> io::Result<SimFlash> {
-    SimFlash::open(path, specs(board), board.area_table()).map(|flash| protected(flash, board))
+    SimFlash::open(path, specs(board), board.area_table()).map(|flash| arranged(flash, board))
 }
 
 /// A copy in memory of what the file `path` holds of the flash of `board`.
 pub fn copy_of_flash(board: &Board, path: &Path) -> io::Result<SimFlash> {
     let flash = SimFlash::copy_of(path, specs(board), board.area_table());
-    flash.map(|flash| protected(flash, board))
+    flash.map(|flash| arranged(flash, board))
 }
 
 fn specs(board: &Board) -> Vec<DeviceSpec> {

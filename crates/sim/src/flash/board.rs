@@ -127,6 +127,11 @@ impl SimFlash {
         self.areas.make_read_only(area)
     }
 
+    /// Shows sectors in groups, as [`Areas::group_sectors`].
+    pub fn group_sectors(&mut self, size: u32) {
+        self.areas.group_sectors(size);
+    }
+
     /// The power supply of all devices.
     pub fn supply(&self) -> MutexGuard<'_, Supply> {
         // As in `SimDevice::supply`.
