@@ -188,7 +188,8 @@ impl Swap<'_> {
                 record::retire(map, scratch)?;
             }
             scratch.erase_all_downwards(map)?;
-            *blank = true;
+            // The original erases it once more before it is used.
+            *blank = *strict;
         }
         Ok(())
     }
