@@ -83,8 +83,9 @@ struct Run {
     /// Public (or private) key that the bootloader trusts; may be given several times.
     #[arg(long = "key", value_name = "PEM")]
     keys: Vec<PathBuf>,
-    /// Private key that encrypted images are decrypted with, or a wrapping key in base64. What is
-    /// programmed into the primary slot has to be in plaintext (`image sign --clear`).
+    /// Private key that encrypted images are decrypted with, or a wrapping key in base64; without,
+    /// they are refused. What is programmed into the primary slot has to be in plaintext (`image
+    /// sign --clear`).
     #[arg(long, value_name = "KEY")]
     private_key: Option<PathBuf>,
     /// Trust images without a signature. Anybody can then install anything.
@@ -208,16 +209,9 @@ pub(super) fn trusted(board: &Board, paths: &[PathBuf], out: &Output) -> anyhow:
 /// The same keys with the private one that the board's encrypted images are for.
 pub(super) fn decrypting(keys: Keys, board: &Board, path: Option<&Path>) -> anyhow::Result<Keys> {
     let (name, encryption) = (board.name(), board.boot().encryption);
-    let (path, format) = match (path, encryption.as_ref().and_then(Encryption::format)) {
-        (None, None) => return Ok(keys),
-        (Some(path), Some(format)) => (path, format),
-        (Some(_), None) => {
-            return Err(anyhow!("{name} does not decrypt images")).usage("leave --private-key out");
-        }
-        (None, Some(format)) => {
-            return Err(anyhow!("{name} takes encrypted images, {}", describe(format)))
-                .usage("--private-key KEY, which `updraft key new --type …` makes");
-        }
+    let Some(path) = path else { return Ok(keys) };
+    let Some(format) = encryption.as_ref().and_then(Encryption::format) else {
+        return Err(anyhow!("{name} does not decrypt images")).usage("leave --private-key out");
     };
     let embedded = load_decryption_key(path)?.embedded().or_else(super::key::advise)?;
     let key = PrivateKey::new(format, embedded.to_vec())
