@@ -180,6 +180,8 @@ fn the_application_is_reset_into_recovery_once() {
     assert_eq!(device.recovery(), Some(Reason::BootMode));
     reset(&mut device, None, SOON);
     assert_eq!(device.running(), Some(version(1)));
+    reset(&mut device, Some(1), SOON);
+    assert_eq!(device.recovery(), Some(Reason::BootMode));
     device.reset(SOON);
     assert_eq!(device.running(), Some(version(1)), "retained memory was cleared");
 }

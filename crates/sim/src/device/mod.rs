@@ -232,7 +232,6 @@ impl Device {
     pub fn power_off(&mut self) {
         let (flash, keys) = self.stop();
         flash.supply().power_off();
-        self.boot_mode = 0;
         self.state = State::Off(flash, keys);
     }
 
