@@ -57,7 +57,9 @@ fn another_part_of_the_matrix_survives_every_cut_in_each_run() {
 
 #[test]
 fn another_part_of_the_matrix_survives_every_pair_of_cuts_in_each_run() {
-    explore(small_cells(), Depth::Pairs, 250_000);
+    // Pairs of cuts in swaps through scratch are millions on one board: the long run has them.
+    let cells = small_cells().into_iter().filter(|cell| cell.mode != UpgradeMode::SwapScratch);
+    explore(cells.collect(), Depth::Pairs, 250_000);
 }
 
 /// The header of an image that was being replaced may be a word that cannot be read: no reason to
