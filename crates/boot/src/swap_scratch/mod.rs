@@ -20,7 +20,9 @@
 //! only erased, and may only look odd, while the scratch area has a record. So there must never be
 //! a doubt about the latter. Strictly it is retired by a write of its own before the scratch area
 //! is erased: a torn erase may leave the magic and take the image away, and what is left would be
-//! copied to the primary slot once more. The original cannot tell these two.
+//! copied to the primary slot once more. The original cannot tell these two. Where it was at work,
+//! the primary trailer can: strictly, a status record there of the step that ends the use of the
+//! scratch area's record, or of a later one, counts before that.
 
 mod chunks;
 mod record;

@@ -26,6 +26,8 @@ pub(super) struct Status {
     pub(super) swap_size: u32,
     /// Steps that are done.
     pub(super) done: u32,
+    /// Status records up to the last one that is written.
+    written: u32,
     /// A status record is missing below the last one.
     pub(super) gap: bool,
 }
@@ -90,11 +92,18 @@ impl Status {
         if !slots.strict {
             return Self::imitate(map, slots, scratch);
         }
-        let from_scratch = Self::from_scratch(map, slots, scratch)?;
-        if from_scratch.is_some() {
-            return Ok(from_scratch);
+        let from_primary = Self::from_primary(map, slots, scratch)?;
+        if from_primary.is_some_and(|status| status.is_past_scratch()) {
+            return Ok(from_primary);
         }
-        Self::from_primary(map, slots, scratch)
+        Ok(Self::from_scratch(map, slots, scratch)?.or(from_primary))
+    }
+
+    /// Whether the record in the primary trailer tells of a step that comes after the last one of
+    /// which the scratch area has a record. What looks like a record there is image data, or what
+    /// a torn erase has left of one: the original does not retire it first.
+    fn is_past_scratch(&self) -> bool {
+        self.done > 0 && self.written == self.done
     }
 
     /// The original's choice; the first row that fits decides.
@@ -201,7 +210,7 @@ impl Status {
         let first = if handed_over { 2 } else { 0 };
         let gap = !records.all_written(map, first, written)?;
         let done = if handed_over { written.max(3) } else { written };
-        Ok(Self { source, swap: state.swap_info.swap_type, swap_size, done, gap })
+        Ok(Self { source, swap: state.swap_info.swap_type, swap_size, done, written, gap })
     }
 }
 

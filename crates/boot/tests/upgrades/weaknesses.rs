@@ -1,7 +1,9 @@
 //! Where the C boot loader goes wrong, one test for each: the imitation goes wrong alike, and by
 //! default it does not happen. `docs/mcuboot-differences.md` lists them all.
 
-use crate::board::{Board, Firmware, Layout, PRIMARY, SECONDARY, Shape, image, image_with};
+use crate::board::{
+    Board, Firmware, Layout, PRIMARY, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, image, image_with,
+};
 use updraft_boot::{
     AnyStrategy, CounterFault, EqualSlots, Event, InPlace, InRam, LoadRegion, Overwrite, Platform,
     SecurityCounters, SwapMove, SwapOffset,
@@ -11,7 +13,7 @@ use updraft_image::{
     Digest, Flag, Flags, HashKind, HashOnly, Header, KeyLength, Magic, Strictness, SwapType,
     TlvType, TrailerKeys, UpgradeMode,
 };
-use updraft_sim::flash::{OpKind, Torn};
+use updraft_sim::flash::{AreaOp, OpKind, Torn};
 
 const MOVE: Shape = Shape {
     strategy: AnyStrategy::SwapMove(SwapMove),
@@ -26,6 +28,9 @@ const MOVE: Shape = Shape {
 
 const OFFSET: Shape =
     Shape { strategy: AnyStrategy::SwapOffset(SwapOffset), sectors: [8, 9], ..MOVE };
+
+const SWAPPING_THROUGH: Shape =
+    Shape { strategy: SWAP_SCRATCH, sector: 4096, layout: Layout::Scratch(1), ..MOVE };
 
 const OVERWRITE: Shape = Shape { strategy: AnyStrategy::Overwrite(Overwrite::Image), ..MOVE };
 
@@ -79,6 +84,61 @@ fn writes_to(board: &Board, area: AreaId, offset: u32) -> u64 {
         op.area == area && op.offset == offset && matches!(op.kind, OpKind::Write(_))
     });
     at.expect("a write there") as u64
+}
+
+/// A board whose swap through scratch exchanges the largest images, so that the top chunk shares a
+/// sector with the primary trailer, and what its first boot does.
+fn sharing(swap_type: SwapType, strictness: Strictness) -> (Board, [Vec<u8>; 2], Vec<AreaOp>) {
+    let mut board = board(SWAPPING_THROUGH, strictness);
+    let max = board.max_image_size();
+    let [old, new] = [image(1, max - 37), image(2, max)];
+    board.program(&old);
+    board.upload(&new).unwrap();
+    assert!(board.request(swap_type).unwrap());
+    let mut recording = board.clone();
+    recording.flash.supply().record(true);
+    recording.boot().unwrap();
+    (board, [old, new], recording.flash.take_log())
+}
+
+fn is_erase_of(area: AreaId) -> impl Fn(&AreaOp) -> bool {
+    move |op| op.area == area && op.kind == OpKind::Erase
+}
+
+/// The erase of a scratch area of one sector leaves its magic behind, but not the image. The
+/// original copies that to the primary slot once more; so it does if ours had begun.
+#[test]
+fn a_scratch_area_that_the_original_has_half_erased_is_not_copied_again() {
+    for swap_type in [SwapType::Test, SwapType::Permanent] {
+        let (start, [old, new], log) = sharing(swap_type, Strictness::Imitate);
+        // The first chunk is whole when the scratch area is erased for the second time.
+        let n = (0..log.len()).filter(|n| is_erase_of(SCRATCH)(&log[*n])).nth(1).unwrap();
+        for torn in [Torn::Half, Torn::Bits(2), Torn::Bits(3), Torn::AllButOneBit(1)] {
+            let mut torn_once = start.clone();
+            cut(&mut torn_once, n as u64, torn);
+            for strictness in BOTH {
+                let mut board = board(SWAPPING_THROUGH, strictness);
+                board.flash = torn_once.flash.clone();
+                let kept = version(&mut board) == 2
+                    && board.flash.holds(PRIMARY, 0, &new)
+                    && board.flash.holds(SECONDARY, 0, &old);
+                let expected = strictness == Strictness::Strict || torn != Torn::Half;
+                assert!(kept || !expected, "{swap_type:?}, {torn:?}, {strictness:?}");
+                assert!(!kept || expected, "{swap_type:?}: the imitation is safer than that");
+            }
+        }
+    }
+}
+
+/// The scratch area is blank once the top chunk is in its place. The original erases it again.
+#[test]
+fn a_scratch_area_behind_a_shared_chunk_is_erased_twice_only_when_imitating() {
+    for strictness in BOTH {
+        let (.., log) = sharing(SwapType::Test, strictness);
+        let erases: Vec<_> = log.iter().map(is_erase_of(SCRATCH)).collect();
+        let twice = erases.windows(2).filter(|pair| **pair == [true, true]).count();
+        assert_eq!(twice, usize::from(strictness == Strictness::Imitate));
+    }
 }
 
 /// The original takes a torn `copy_done` for neither set nor unset, and never reverts.
