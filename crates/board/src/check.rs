@@ -270,10 +270,13 @@ fn areas(file: &BoardFile) -> Result<Vec<Area>, Findings> {
         found.add("area", format!("more than {} areas", u8::MAX - FIRST_OTHER - 1));
     }
     overlaps(file, &areas, &mut found);
+    if found.0.is_empty() {
+        shared_sectors(file, &areas, &mut found);
+    }
     found.then(areas)
 }
 
-/// Whether an area lies within its device, on sector boundaries.
+/// Whether an area lies within its device, and is whole writes.
 fn bounds(
     device: &FlashDevice,
     offset: u32,
@@ -300,27 +303,53 @@ fn bounds(
         );
         return false;
     }
-    let mut good = true;
-    for (at, which) in [(offset, "offset"), (end as u32, "size")] {
-        // The end of the device is a boundary too.
-        let Some(sector) = device.geometry().sector_at(at) else { continue };
-        if sector.offset != at {
-            let verb = if which == "offset" { "begins" } else { "ends" };
+    // The end of the device is a boundary too.
+    let write = device.write_size.max(1);
+    for (at, which, verb) in [(offset, "offset", "begins"), (end as u32, "size", "ends")] {
+        if at % write != 0 {
             found.add(
                 key(which),
                 format!(
-                    "\"{name}\" {verb} at {at:#x}, inside the {}-byte sector from {:#x} to {:#x}: \
-                     {:#x} bytes behind its start; erasing the one part would erase the other",
+                    "\"{name}\" {verb} at {at:#x}, {:#x} bytes into what is written at once: flash \
+                     \"{flash}\" writes {write}",
+                    at % write
+                ),
+            );
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether every sector belongs to one area only: erasing the one part would erase the other.
+fn shared_sectors(file: &BoardFile, areas: &[Area], found: &mut Findings) {
+    for area in areas {
+        let device = &file.flash[area.device];
+        let sector = device.geometry().sector_at(area.offset);
+        let Some(sector) = sector.filter(|sector| sector.offset < area.offset) else { continue };
+        let before = |other: &&Area| {
+            let part = other.offset < area.offset && sector.offset < other.end();
+            other.device == area.device && part
+        };
+        if let Some(other) = areas.iter().find(before) {
+            let Area { name, offset, .. } = area;
+            found.add(
+                format!("area[{}].offset", area.row),
+                format!(
+                    "\"{name}\" begins at {offset:#x}, inside the {}-byte sector from {:#x} to \
+                     {:#x} that \"{}\" has a part of: erasing the one would erase the other; move \
+                     \"{name}\" to {:#x}, or end \"{}\" at {:#x}",
                     sector.size,
                     sector.offset,
                     sector.end(),
-                    at - sector.offset
+                    other.name,
+                    sector.end(),
+                    other.name,
+                    sector.offset
                 ),
             );
-            good = false;
         }
     }
-    good
 }
 
 fn overlaps(file: &BoardFile, areas: &[Area], found: &mut Findings) {

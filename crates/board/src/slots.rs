@@ -10,18 +10,26 @@ use crate::check::Findings;
 use crate::schema::Role;
 use crate::{Area, Board, status};
 
-/// The runs of sectors that make up `size` bytes from `offset` on; both lie on boundaries.
+/// The runs of sectors that make up `size` bytes from `offset` on. The first and the last one may
+/// be cut.
 pub(crate) fn runs(device: &[SectorRun], offset: u32, size: u32) -> Vec<SectorRun> {
     let end = u64::from(offset) + u64::from(size);
     let mut start = 0u64;
     let mut runs = Vec::new();
     for run in device {
         let len = u64::from(run.size) * u64::from(run.count);
+        let size = u64::from(run.size);
         let from = start.max(offset.into());
         let to = (start + len).min(end);
         if from < to {
-            let count = (to - from) / u64::from(run.size);
-            runs.push(SectorRun { count: count as u32, size: run.size });
+            let into = (from - start) % size;
+            let first = if into > 0 { (size - into).min(to - from) } else { 0 };
+            let (whole, last) = ((to - from - first) / size, (to - from - first) % size);
+            let parts = [(u64::from(first > 0), first), (whole, size), (u64::from(last > 0), last)];
+            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+            runs.extend(
+                parts.map(|(count, size)| SectorRun { count: count as u32, size: size as u32 }),
+            );
         }
         start += len;
     }
@@ -60,6 +68,26 @@ pub(crate) fn end_of(runs: &[SectorRun], sectors: u32) -> u32 {
         end += some * run.size;
     }
     end
+}
+
+/// What to do about an area that has only a part of its first or last sector; empty if it has not.
+fn cut(board: &Board, area: &Area) -> String {
+    let geometry = board.device(area).geometry();
+    let inside = |at| geometry.sector_at(at).filter(|sector| sector.offset < at);
+    let name = &area.name;
+    match (inside(area.offset), inside(area.end())) {
+        (Some(first), _) => format!(
+            "; \"{name}\" begins {:#x} bytes into a sector: move it to {:#x}",
+            area.offset - first.offset,
+            first.end()
+        ),
+        (None, Some(last)) => format!(
+            "; \"{name}\" ends {:#x} bytes into a sector: end it at {:#x}",
+            area.end() - last.offset,
+            last.offset
+        ),
+        (None, None) => String::new(),
+    }
 }
 
 fn describe(runs: &[SectorRun]) -> String {
@@ -238,9 +266,10 @@ fn pair(board: &Board, image: u8, found: &mut Findings) {
                 found.add(
                     key,
                     format!(
-                        "{mode} needs sectors of one size in {names}: {} against {}",
+                        "{mode} needs sectors of one size in {names}: {} against {}{}",
                         describe(&first),
-                        describe(&second)
+                        describe(&second),
+                        [primary, secondary].map(|area| cut(board, area)).concat()
                     ),
                 );
                 return;

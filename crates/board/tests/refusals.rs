@@ -287,9 +287,35 @@ mod areas {
     #[test]
     fn areas_that_share_a_sector() {
         assert_eq!(
-            refusal(&[("size = \"48K\"", "size = 0xbe00")]),
-            "area[0].size: \"loader\" ends at 0xbe00, inside the 4096-byte sector from 0xb000 \
-             to 0xc000: 0xe00 bytes behind its start; erasing the one part would erase the other"
+            refusal(&[
+                ("size = \"48K\"", "size = 0xbe00"),
+                ("offset = \"48K\"", "offset = 0xbf00")
+            ]),
+            "area[1].offset: \"first\" begins at 0xbf00, inside the 4096-byte sector from 0xb000 \
+             to 0xc000 that \"loader\" has a part of: erasing the one would erase the other; move \
+             \"first\" to 0xc000, or end \"loader\" at 0xb000"
+        );
+    }
+
+    #[test]
+    fn areas_of_no_whole_writes() {
+        assert_eq!(
+            refusal(&[("size = \"48K\"", "size = 0xbe04")]),
+            "area[0].size: \"loader\" ends at 0xbe04, 0x4 bytes into what is written at once: \
+             flash \"internal\" writes 8"
+        );
+    }
+
+    /// Its part of the first sector is a sector of another size.
+    #[test]
+    fn moved_slots_that_begin_inside_a_sector() {
+        let offset =
+            [("size = \"48K\"", "size = \"44K\""), ("offset = \"48K\"", "offset = 0xb200")];
+        assert_eq!(
+            refusal(&offset),
+            "area[2].size: swap-move needs sectors of one size in \"first\" and \"second\": 1 × \
+             3584 + 31 × 4096 + 1 × 512 against 32 × 4096; \"first\" begins 0x200 bytes into a \
+             sector: move it to 0xc000"
         );
     }
 

@@ -53,7 +53,7 @@ pub trait FlashMap {
 
     /// The sector that contains `offset`, in offsets of the area; `None` behind its end.
     ///
-    /// A sector that the area only shares at either end is cut to the area's bounds.
+    /// A sector that the area has only a part of, at either end, is cut to the area's bounds.
     fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector>;
 
     /// Fills `buf` from `offset` on.
@@ -62,7 +62,8 @@ pub trait FlashMap {
     /// Programs `data` at `offset`; both have to be multiples of the write size.
     fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error>;
 
-    /// Erases `len` bytes from `offset` on, whole sectors.
+    /// Erases `len` bytes from `offset` on, whole sectors. Of a sector that the area has only a
+    /// part of, the rest goes too; it is refused if any of that belongs to another area.
     fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error>;
 }
 
@@ -191,15 +192,30 @@ where
         whole.then_some(Sector { offset: start, size })
     }
 
-    /// The device and the device address behind an access, if it stays inside its area and is a
-    /// multiple of `unit` in offset and length.
+    /// The whole sectors of the device around the `len` bytes from device address `address` on:
+    /// where they begin and how long they are. `None` if another area has a part of them.
+    fn whole_sectors(&self, entry: &AreaEntry, address: u32, len: u32) -> Option<(u32, u32)> {
+        let geometry = self.geometry(entry)?;
+        let end = address.checked_add(len)?;
+        let first = geometry.sector_at(address)?.offset;
+        let last = geometry.sector_at(end.checked_sub(1)?)?.end();
+        let has = |from, to, other: &AreaEntry| {
+            from < to && from < other.offset.saturating_add(other.size) && other.offset < to
+        };
+        let mut others = self.table().iter().filter(|other| other.device == entry.device);
+        let shared = others.any(|other| has(first, address, other) || has(end, last, other));
+        (!shared).then_some((first, last.checked_sub(first)?))
+    }
+
+    /// The device, the device address and the length behind an access, if it stays inside its area
+    /// and is a multiple of `unit` in offset and length.
     fn locate(
         &mut self,
         id: AreaId,
         offset: u32,
         len: usize,
         unit: Unit,
-    ) -> Result<(&mut D, u32), Error<D::Error>> {
+    ) -> Result<(&mut D, u32, u32), Error<D::Error>> {
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         let refused = |fault| Error::Refused { fault, area: id.0, offset, len };
         let entry = self.entry(id).ok_or(refused(Fault::NoArea))?;
@@ -220,8 +236,15 @@ where
         if !matches!(unit, Unit::Byte) && self.is_read_only(entry.device, address, len) {
             return Err(refused(Fault::ReadOnly));
         }
+        let (address, len) = match unit {
+            Unit::Sector if len > 0 => {
+                let whole = self.whole_sectors(&entry, address, len);
+                whole.ok_or(refused(Fault::Misaligned))?
+            }
+            _ => (address, len),
+        };
         let device = self.devices.as_mut().get_mut(entry.device).ok_or(refused(Fault::NoArea))?;
-        Ok((device, address))
+        Ok((device, address, len))
     }
 }
 
@@ -252,12 +275,12 @@ where
     }
 
     fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error> {
-        let (device, address) = self.locate(id, offset, buf.len(), Unit::Byte)?;
+        let (device, address, _) = self.locate(id, offset, buf.len(), Unit::Byte)?;
         device.read(address, buf).map_err(Error::Device)
     }
 
     fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
-        let (device, address) = self.locate(id, offset, data.len(), Unit::Write)?;
+        let (device, address, _) = self.locate(id, offset, data.len(), Unit::Write)?;
         device.write(address, data).map_err(Error::Device)
     }
 
@@ -270,13 +293,13 @@ where
             while let Some(last) = end.checked_sub(1).filter(|last| *last >= offset) {
                 let Some(sector) = self.physical_sector(&entry, last) else { break };
                 let size = sector.size as usize;
-                let (device, address) = self.locate(id, sector.offset, size, Unit::Sector)?;
-                device.erase(address, sector.size).map_err(Error::Device)?;
+                let (device, address, len) = self.locate(id, sector.offset, size, Unit::Sector)?;
+                device.erase(address, len).map_err(Error::Device)?;
                 end = sector.offset;
             }
             return Ok(());
         }
-        let (device, address) = self.locate(id, offset, len as usize, Unit::Sector)?;
+        let (device, address, len) = self.locate(id, offset, len as usize, Unit::Sector)?;
         device.erase(address, len).map_err(Error::Device)
     }
 }

@@ -100,6 +100,25 @@ fn a_scratch_record_that_a_cut_has_made_unreadable_is_done_with() {
     assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
 }
 
+/// Of the sectors at either end they have a part only, which goes with the whole.
+#[test]
+fn slots_that_begin_inside_a_sector_survive_every_cut() {
+    let (fill, secrecy) = (Fill::Full, Secrecy::Plain);
+    for (mode, kind, boards) in [
+        (UpgradeMode::OverwriteOnly, FlashKind::EccWords, 3),
+        (UpgradeMode::SwapScratch, FlashKind::Nor, 2),
+        (UpgradeMode::DirectXipRevert, FlashKind::NorLimited, 3),
+        (UpgradeMode::SwapMove, FlashKind::Nor, 0),
+    ] {
+        let inside = SHAPES.iter().filter(|shape| shape.offset != [0; 2]);
+        let sweeps = inside.filter_map(|shape| {
+            Cell { mode, kind, shape, fill, secrecy }.sweep(Depth::Single).ok()
+        });
+        let failures: Vec<_> = sweeps.map(|sweep| sweep.failures).collect();
+        assert_eq!(failures, vec![vec![]; boards], "{mode}");
+    }
+}
+
 /// What the page says is proved over boards that can be played, and there are such boards.
 #[test]
 fn what_board_files_accept_is_played() {

@@ -226,16 +226,19 @@ impl SimFlash {
     }
 
     /// The operations recorded so far, told by area; recording goes on. Those outside every area
-    /// are left out.
+    /// are left out, and so is what an erase takes besides.
     pub fn take_log(&mut self) -> Vec<AreaOp> {
         let log = self.supply().take_log();
         let by_area = |op: Op| {
+            let op_end = op.address.saturating_add(op.len);
+            let end_of = |entry: &AreaEntry| entry.offset.saturating_add(entry.size);
             let entry = self.table().iter().find(|entry| {
-                let inside = entry.offset..entry.offset.saturating_add(entry.size);
-                entry.device == op.device && inside.contains(&op.address)
+                let meets = op.address < end_of(entry) && entry.offset < op_end;
+                entry.device == op.device && meets
             })?;
-            let offset = op.address - entry.offset;
-            Some(AreaOp { area: entry.id, offset, len: op.len, kind: op.kind })
+            let start = op.address.max(entry.offset);
+            let (offset, len) = (start - entry.offset, op_end.min(end_of(entry)) - start);
+            Some(AreaOp { area: entry.id, offset, len, kind: op.kind })
         };
         log.into_iter().filter_map(by_area).collect()
     }

@@ -153,8 +153,8 @@ impl Cell {
             };
             longer.and_then(|runs| runs.last_mut()).into_iter().for_each(|run| run.0 += 1);
         }
-        plan.area("primary", 0, &primary, self.shape.offset);
-        plan.area("secondary", second, &secondary, self.shape.offset);
+        plan.area("primary", 0, &primary, self.shape.offset[0]);
+        plan.area("secondary", second, &secondary, self.shape.offset[1]);
         let unit = primary.iter().chain(&secondary).map(|run| run.1).min().unwrap_or(1);
         let exchanges =
             matches!(self.mode, UpgradeMode::SwapScratch | UpgradeMode::StatusPartition);

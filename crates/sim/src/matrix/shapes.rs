@@ -24,8 +24,8 @@ pub struct Shape {
     pub logical: Option<u32>,
     /// Whether the slots lie on two devices.
     pub two_devices: bool,
-    /// How far into a sector the slots begin, in bytes.
-    pub offset: u32,
+    /// How far into a sector each slot begins, in bytes.
+    pub offset: [u32; 2],
     /// Bytes of the scratch area; 0 for none.
     pub scratch: u32,
     /// Whether all pairs of cuts are within reach.
@@ -51,7 +51,7 @@ const fn even(name: &'static str, slot: &'static [Run], write: u32) -> Shape {
         max_sectors: count,
         logical: None,
         two_devices: false,
-        offset: 0,
+        offset: [0; 2],
         scratch: size,
         is_small: false,
     }
@@ -63,7 +63,7 @@ const fn rows(name: &'static str, slot: &'static [Run]) -> Shape {
 }
 
 /// Every geometry.
-pub static SHAPES: [Shape; 35] = [
+pub static SHAPES: [Shape; 36] = [
     Shape { is_small: true, ..even("6 × 512 B, writes of 4", &[(6, 512)], 4) },
     even("8 × 512 B, writes of 1", &[(8, 512)], 1),
     even("8 × 512 B, writes of 2", &[(8, 512)], 2),
@@ -140,13 +140,22 @@ pub static SHAPES: [Shape; 35] = [
         ..even("16 × 512 B against 8 × 1 KiB, exchanged 1 KiB at a time", &[(8, 1024)], 8)
     },
     Shape {
-        offset: 512,
+        offset: [512; 2],
+        max_sectors: 9,
         ..even("8 × 1 KiB, beginning inside a sector, writes of 8", &[(8, 1024)], 8)
     },
     Shape {
-        offset: 64,
+        offset: [64; 2],
+        max_sectors: 7,
         erased: [0x00; 2],
         ..even("6 × 2 KiB, beginning 64 B into a sector, writes of 1", &[(6, 2048)], 1)
+    },
+    Shape {
+        slots: [&[(16, 512)], &[(4, 2048)]],
+        offset: [0, 512],
+        max_sectors: 16,
+        two_devices: true,
+        ..even("16 × 512 B against 4 × 2 KiB, one beginning 512 B into a sector", &[(16, 2048)], 8)
     },
     Shape {
         two_devices: true,
