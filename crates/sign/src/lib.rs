@@ -15,6 +15,7 @@
 mod boot_record;
 mod compression;
 mod der;
+pub mod diff;
 mod encryption;
 pub mod hex;
 

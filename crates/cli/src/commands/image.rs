@@ -1,6 +1,7 @@
 //! `updraft image`: signs, verifies, decrypts and inspects images.
 
 mod decrypt;
+mod diff;
 mod drawing;
 pub(super) mod encryption;
 mod inspect;
@@ -31,6 +32,8 @@ enum Command {
     Verify(verify::Args),
     /// Show everything in an image: header, TLVs, byte ranges, keys, trailer.
     Inspect(inspect::Args),
+    /// Compare two images: header, TLVs, sectors, and what the update costs.
+    Diff(diff::Args),
     /// Turn an encrypted image into the one that it was made of.
     Decrypt(decrypt::Args),
 }
@@ -41,6 +44,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         Command::Sign(args) => sign::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
+        Command::Diff(args) => diff::run(&args, out),
         Command::Decrypt(args) => decrypt::run(&args, out),
     }
 }

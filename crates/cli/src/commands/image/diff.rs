@@ -1,0 +1,170 @@
+//! `updraft image diff`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use serde_json::json;
+use updraft_board::{Board, Role, UpgradeCost};
+use updraft_sign::diff::{Change, Diff, Sector, Side};
+use updraft_sign::{Inspection, inspect};
+
+use super::{number, read};
+use crate::commands::boards;
+use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, size, styled};
+use crate::report::Hint;
+
+/// Options of `updraft image diff`.
+#[derive(clap::Args)]
+#[command(after_help = "With --board, sectors are those of the board's slot, and what the
+bootloader does to the flash is counted: erases, bytes written, seconds by the board file's timings.
+
+Examples:
+  updraft image diff app-1.0.signed.bin app-1.1.signed.bin
+  updraft image diff --board virtual-nor-4k app-1.0.signed.bin app-1.1.signed.bin")]
+pub struct Args {
+    /// The image that runs: binary or Intel HEX.
+    old: PathBuf,
+    /// The image that it is updated to.
+    new: PathBuf,
+    /// The board: a name from `updraft boards`, or a board file.
+    #[arg(short, long, value_name = "NAME|FILE")]
+    board: Option<String>,
+    /// Which of the board's images this is.
+    #[arg(long, default_value_t = 0, requires = "board")]
+    image: u8,
+    /// Bytes of a sector, where no board says it.
+    #[arg(long, value_parser = number, default_value = "4096", conflicts_with = "board")]
+    sector_size: u32,
+}
+
+/// Runs it.
+pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    let board = args.board.as_deref().map(boards::load).transpose()?;
+    let [old, new] = [&args.old, &args.new].map(|path| open(path));
+    let (old, new) = (old?, new?);
+    let sectors = sectors(args, board.as_ref())?;
+    let diff = Diff::new(old.side(), new.side(), sectors);
+    let cost = board.as_ref().and_then(|board| {
+        let bytes = [&old, &new].map(|image| image.inspection.image_size.unwrap_or(0));
+        board.upgrade_cost(args.image, bytes[0].max(bytes[1]))
+    });
+    let update = cost.as_ref().map(|cost| {
+        json!({
+            "erases": cost.erases,
+            "written": cost.written,
+            "seconds": cost.time.map(|time| time.as_secs_f64()),
+        })
+    });
+    let result = json!({ "diff": diff, "update": update });
+    out.result(&result, |to| {
+        changes("Header", &diff.fields, to)?;
+        changes("TLVs", &diff.tlvs, to)?;
+        body(&diff, to)?;
+        map(&diff, out.width(), to)?;
+        match (&board, &cost) {
+            (Some(board), Some(cost)) => price(board, cost, to),
+            (Some(board), None) => {
+                let name = board.name();
+                writeln!(to, "{}: {} moves no image at an update", name, board.mode())
+            }
+            (None, _) => Ok(()),
+        }
+    })
+}
+
+/// A file with its explanation.
+struct Image {
+    file: Vec<u8>,
+    inspection: Inspection,
+}
+
+impl Image {
+    fn side(&self) -> Side<'_> {
+        Side { file: &self.file, inspection: &self.inspection }
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Image> {
+    let (file, _) = read(path)?;
+    let inspection = inspect(&file, &[])
+        .hint("`updraft image sign` makes an image of a build")
+        .with_context(|| format!("{} is no image", path.display()))?;
+    Ok(Image { file, inspection })
+}
+
+/// The sectors of the slot, from its beginning on.
+fn sectors(args: &Args, board: Option<&Board>) -> anyhow::Result<Vec<u32>> {
+    let Some(board) = board else {
+        let size = Some(args.sector_size).filter(|size| *size > 0);
+        let size = size.ok_or_else(|| anyhow!("sectors of 0 bytes")).usage("--sector-size 4096")?;
+        return Ok(vec![size; (u32::MAX / size) as usize]);
+    };
+    let area = board
+        .slot(args.image, Role::Primary)
+        .ok_or_else(|| anyhow!("{} has no image {}", board.name(), args.image))
+        .usage("images are counted from 0")?;
+    let runs = board.sectors(area);
+    Ok(runs.iter().flat_map(|run| vec![run.size; run.count as usize]).collect())
+}
+
+fn changes(heading: &str, changes: &[Change], to: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(to, "{}", styled(HEADING, heading))?;
+    if changes.is_empty() {
+        writeln!(to, "  {}", styled(DIM, "no difference"))?;
+    }
+    let width = changes.iter().map(|change| change.name.len()).max().unwrap_or(0);
+    for Change { name, old, new } in changes {
+        let mut name = format!("{name:width$}");
+        for (style, sign, value) in [(BAD, '-', old), (GOOD, '+', new)] {
+            let Some(value) = value else { continue };
+            writeln!(to, "  {name}  {}", styled(style, format!("{sign} {value}")))?;
+            name = " ".repeat(width);
+        }
+    }
+    writeln!(to)
+}
+
+fn body(diff: &Diff, to: &mut dyn Write) -> std::io::Result<()> {
+    let [old, new] = diff.bodies;
+    let shared = old.min(new).max(1);
+    let percent = 100.0 * diff.same_body as f64 / shared as f64;
+    writeln!(to, "{}", styled(HEADING, "Body"))?;
+    writeln!(
+        to,
+        "  {} → {}; of {} at the same offset, {percent:.1} % are the same\n",
+        size(old as u64),
+        size(new as u64),
+        size(old.min(new) as u64),
+    )
+}
+
+/// A character per sector, and how many there are of each.
+fn map(diff: &Diff, width: usize, to: &mut dyn Write) -> std::io::Result<()> {
+    const STATES: [Sector; 4] = [Sector::Same, Sector::Changed, Sector::Added, Sector::Removed];
+    let mark = |state: Sector| match state {
+        Sector::Same => styled(DIM, '·'),
+        Sector::Changed => styled(WARN, '█'),
+        Sector::Added => styled(GOOD, '+'),
+        Sector::Removed => styled(BAD, '-'),
+    };
+    writeln!(to, "{}", styled(HEADING, "Sectors"))?;
+    for row in diff.sectors.chunks(width.saturating_sub(4).max(16)) {
+        let row: String = row.iter().map(|state| mark(*state)).collect();
+        writeln!(to, "  {row}")?;
+    }
+    let legend = STATES.map(|state| format!("{} {} {state}", mark(state), diff.count(state)));
+    writeln!(to, "  {} of {}\n", legend.join(", "), diff.sectors.len())
+}
+
+fn price(board: &Board, cost: &UpgradeCost, to: &mut dyn Write) -> std::io::Result<()> {
+    let heading = format!("The update on {}", board.name());
+    writeln!(to, "{}", styled(HEADING, heading))?;
+    writeln!(to, "  mode     {}", board.mode())?;
+    writeln!(to, "  erases   {} sectors: {}", cost.erases, cost.working)?;
+    writeln!(to, "  written  {}", size(cost.written))?;
+    match cost.time {
+        Some(time) => writeln!(to, "  takes    {:.1} s", time.as_secs_f64()),
+        None => writeln!(to, "  takes    not known: the board file gives no timings"),
+    }
+}
