@@ -3,6 +3,7 @@
 mod decrypt;
 mod diff;
 mod drawing;
+mod dump;
 pub(super) mod encryption;
 mod inspect;
 mod sign;

@@ -7,4 +7,4 @@ mod slots;
 
 pub use host::{Host, Remote};
 pub use serial::Serial;
-pub use slots::{Detail, draw, slots};
+pub use slots::{Detail, SlotView, draw, slots};

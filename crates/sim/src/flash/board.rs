@@ -215,6 +215,22 @@ impl SimFlash {
         device.load(entry.offset + offset, data)
     }
 
+    /// The same at `address` of a device, whatever areas are there.
+    pub fn load_device(
+        &mut self,
+        device: usize,
+        address: u32,
+        data: &[u8],
+    ) -> Result<(), SimError> {
+        let out = SimError::OutOfBounds { address, len: data.len() as u32 };
+        let found = self.areas.devices_mut().get_mut(device).ok_or(out)?;
+        let end = u64::from(address) + data.len() as u64;
+        if end > u64::from(found.spec().size()) {
+            return Err(out);
+        }
+        found.load(address, data)
+    }
+
     /// Carries out an operation that was recorded on a copy of this flash.
     pub fn redo(&mut self, op: &Op) -> Result<(), SimError> {
         let out = SimError::OutOfBounds { address: op.address, len: op.len };

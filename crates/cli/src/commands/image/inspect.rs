@@ -7,30 +7,43 @@ use anyhow::Context;
 use updraft_sign::inspect::SignatureState;
 use updraft_sign::{Inspection, NamedKey, inspect};
 
-use super::{drawing, read};
+use super::dump::Dump;
+use super::{drawing, dump, read};
 use crate::commands::key;
+use crate::files::{self, Mode};
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, styled};
 use crate::report::Hint;
 
 /// Options of `updraft image inspect`.
 #[derive(clap::Args)]
 #[command(after_help = "Shows what is there, whether or not it is valid; `updraft image verify` is
-what decides.
+what decides. With --dump-of, the file is a whole flash, and the board's own bootloader is run on a
+copy of it to tell what it will do.
 
 Examples:
   updraft image inspect app.signed.bin
   updraft image inspect -k key.pub.pem app.signed.bin     and checks the signature
-  updraft image inspect --json app.signed.bin")]
+  updraft image inspect --json app.signed.bin
+  updraft image inspect --svg app.svg app.signed.bin
+  updraft image inspect --dump-of virtual-nor-4k -k key.pub.pem flash.bin")]
 pub struct Args {
     /// The image: binary or Intel HEX.
     file: PathBuf,
     /// A key, private or public, to check signatures with; may be repeated.
     #[arg(short, long)]
     key: Vec<PathBuf>,
+    /// Draw where each byte goes into a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "dump_of")]
+    svg: Option<PathBuf>,
+    #[command(flatten)]
+    dump: Dump,
 }
 
 /// Runs it.
 pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    if let Some(board) = args.dump.board() {
+        return dump::run(&args.file, board, &args.dump, &args.key, out);
+    }
     let keys = args.key.iter().map(|path| {
         let key = key::load_public(path, out)?;
         Ok(NamedKey { name: path.display().to_string(), key })
@@ -40,6 +53,10 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let inspection = inspect(&file, &keys)
         .hint("`updraft image sign` makes an image of a build")
         .with_context(|| format!("{} is no image", args.file.display()))?;
+    if let Some(path) = &args.svg {
+        let title = format!("{}, version {}", args.file.display(), inspection.header.version);
+        files::write(path, drawing::svg(&title, &inspection.regions).as_bytes(), Mode::Result)?;
+    }
     out.result(&inspection, |to| {
         write!(to, "{}", styled(HEADING, args.file.display()))?;
         writeln!(to, "  version {}, {} bytes", inspection.header.version, inspection.size)?;
