@@ -494,3 +494,152 @@ fn a_trailer_that_the_board_does_not_read_is_refused() {
     desk.stdout(&format!("{sign} -S 0x40000 --align 8 app.bin out.bin"));
     desk.stdout(verify);
 }
+
+#[test]
+fn a_build_needs_nothing_but_a_board_and_a_key() {
+    let desk = Desk::new("image-short");
+    let line = "image sign --board virtual-nor-4k -k key.pem app.bin";
+    let signed = desk.json(line);
+    assert_eq!(
+        (&signed["file"], &signed["version"]),
+        (&"app.signed.bin".into(), &"0.0.0+0".into())
+    );
+    std::fs::write(desk.path("VERSION"), "VERSION_MAJOR = 2\nVERSION_MINOR = 1\n").unwrap();
+    assert_eq!(desk.json(line)["version"], "2.1.0+0");
+    std::fs::write(desk.path("VERSION"), "2.x\n").unwrap();
+    let (code, text) = desk.refused(line);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("VERSION cannot be used"), "{text}");
+}
+
+#[test]
+fn a_release_has_to_follow_the_one_in_the_field() {
+    let desk = Desk::new("image-previous");
+    desk.stdout(&format!("{SIGN} -s 7 app.bin old.bin"));
+    let next = "image sign --board virtual-nor-4k -k key.pem --previous old.bin";
+    desk.stdout(&format!("{next} -v 1.2.4 -s 7 app.bin new.bin"));
+    for (options, reason) in [
+        ("-v 1.2.3 -s 8", "version 1.2.3+0 is the same as 1.2.3+0 of old.bin"),
+        ("-v 1.2.2+9 -s 8", "version 1.2.2+9 is below 1.2.3+0 of old.bin"),
+        ("-v 1.2.4 -s 6", "the security counter is 6, and 7 in old.bin"),
+        ("-v 1.2.4", "the security counter is none, and 7 in old.bin"),
+    ] {
+        let (code, text) = desk.refused(&format!("{next} {options} app.bin out.bin"));
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.contains(reason), "{text}");
+        assert!(!desk.path("out.bin").exists());
+    }
+}
+
+#[test]
+fn firmware_that_was_linked_for_another_place_is_not_signed() {
+    let desk = Desk::new("image-vectors");
+    let firmware = |name: &str, stack: u32, reset: u32| {
+        let mut bytes = [stack.to_le_bytes(), reset.to_le_bytes()].concat();
+        bytes.resize(4096, 0);
+        std::fs::write(desk.path(name), bytes).unwrap();
+    };
+    firmware("primary.bin", 0x2000_2000, 0xc200 | 1);
+    firmware("secondary.bin", 0x2000_2000, 0x4c200 | 1);
+    // No stack pointer, so no vector table.
+    firmware("data.bin", 0x1234_5678, 0x4c200 | 1);
+    desk.stdout(&format!("{SIGN} primary.bin out.bin"));
+    desk.stdout(&format!("{SIGN} data.bin out.bin"));
+    let (code, text) = desk.refused(&format!("{SIGN} secondary.bin refused.bin"));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("its reset vector is 0x4c201, and it runs from 0xc200 to 0x4c000"),
+        "{text}"
+    );
+    assert!(!desk.path("refused.bin").exists());
+    // Where images run in either slot, either is right.
+    let xip = "image sign --board virtual-xip -k key.pem -v 1";
+    desk.stdout(&format!("{xip} primary.bin out.bin"));
+    desk.stdout(&format!("{xip} secondary.bin out.bin"));
+    desk.refused(&format!("{xip} -F 0xc000 secondary.bin out.bin"));
+}
+
+/// MCUboot's root-ed25519, which anybody can read.
+const SAMPLE_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEICjJcMmhqKi8d3hoYtLnbQ1DCitXyHz8N5BLy6rIdMvY
+-----END PRIVATE KEY-----
+";
+
+#[test]
+fn published_keys_sign_no_release() {
+    let desk = Desk::new("image-release");
+    std::fs::write(desk.path("sample.pem"), SAMPLE_KEY).unwrap();
+    let sign = "image sign --board virtual-nor-4k -k sample.pem -v 1 --release";
+    let (code, text) = desk.refused(&format!("{sign} app.bin out.bin"));
+    assert_eq!(code, Some(2));
+    assert!(text.contains("sample.pem is root-ed25519"), "{text}");
+    assert!(!desk.path("out.bin").exists());
+    desk.stdout(&format!("{sign} --allow-sample-key app.bin out.bin"));
+    desk.stdout(&format!("{SIGN} --release app.bin out.bin"));
+}
+
+#[test]
+fn two_images_are_compared_and_the_update_is_priced() {
+    let desk = Desk::new("image-diff");
+    desk.stdout(&format!("{SIGN} app.bin old.bin"));
+    let mut build = std::fs::read(desk.path("app.bin")).unwrap();
+    build[9000] ^= 1;
+    build.extend([7; 4096]);
+    std::fs::write(desk.path("app.bin"), build).unwrap();
+    desk.stdout("image sign --board virtual-nor-4k -k key.pem -v 1.3 -s 4 app.bin new.bin");
+    let diff = desk.json("image diff --board virtual-nor-4k old.bin new.bin");
+    let names = |key: &str| -> Vec<String> {
+        let changes = diff["diff"][key].as_array().unwrap().iter();
+        changes.map(|change| change["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("fields"), ["version", "body", "protected TLVs"]);
+    assert_eq!(names("tlvs"), ["SHA256", "ED25519", "SEC_CNT"]);
+    let sectors = ["changed", "same", "changed", "same", "same", "changed", "added"];
+    // The header is in the first one, the TLVs are in the last.
+    assert_eq!(diff["diff"]["sectors"], Value::from(sectors[..].to_vec()), "{diff:#}");
+    assert_eq!(diff["diff"]["same_body"], 19_999);
+    assert_eq!(diff["update"]["erases"], 3 * 7 + 2);
+    let text = desk.stdout("image diff --sector-size 8192 old.bin new.bin");
+    assert!(text.contains("3 changed, + 1 added, - 0 removed of 4"), "{text}");
+}
+
+#[test]
+fn a_dump_tells_what_the_bootloader_will_do_next() {
+    let desk = Desk::new("image-dump");
+    desk.stdout(&format!("{SIGN} app.bin old.bin"));
+    desk.stdout("image sign --board virtual-nor-4k -k key.pem -v 1.3 --pad app.bin new.bin");
+    let mut flash = vec![0xff; 1 << 20];
+    let mut put = |name: &str, at: usize| {
+        let image = std::fs::read(desk.path(name)).unwrap();
+        flash[at..at + image.len()].copy_from_slice(&image);
+    };
+    put("old.bin", 0xc000);
+    put("new.bin", 0x4c000);
+    std::fs::write(desk.path("flash.bin"), &flash).unwrap();
+    let dump = "image inspect --dump-of virtual-nor-4k -k key.pub.pem";
+    let next = &desk.json(&format!("{dump} flash.bin"))["next_boot"];
+    assert_eq!(next["events"][0], "new image installed (test)");
+    assert_eq!(next["outcome"]["starts"]["version"], "1.3.0+0");
+    assert!(next["reasons"][0].as_str().unwrap().contains("to be tested"), "{next:#}");
+    assert_eq!(next["slots"][1]["version"], "1.2.3+0");
+    assert_eq!(std::fs::read(desk.path("flash.bin")).unwrap(), flash, "the dump stays as it is");
+    desk.stdout("key new other.pem");
+    let other = "image inspect --dump-of virtual-nor-4k -k other.pem flash.bin";
+    let next = &desk.json(other)["next_boot"];
+    assert_eq!(next["outcome"]["starts"], Value::Null);
+    let (code, text) = desk.refused(&format!("{dump} old.bin"));
+    assert_eq!(code, Some(2));
+    assert!(text.contains("a dump of virtual-nor-4k has 1048576 bytes"), "{text}");
+}
+
+#[test]
+fn a_picture_shows_where_each_byte_goes() {
+    let desk = Desk::new("image-svg");
+    desk.stdout(&format!("{SIGN} app.bin app.signed.bin"));
+    desk.stdout("image inspect --svg app.svg app.signed.bin");
+    let svg = std::fs::read_to_string(desk.path("app.svg")).unwrap();
+    assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{svg}");
+    for name in ["header padding", "body", "protected TLVs"] {
+        assert!(svg.contains(name), "{name}");
+    }
+}

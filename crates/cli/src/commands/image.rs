@@ -6,6 +6,7 @@ mod drawing;
 mod dump;
 pub(super) mod encryption;
 mod inspect;
+mod release;
 mod sign;
 mod suits;
 mod verify;

@@ -315,6 +315,17 @@ fn warn_if_published(path: &Path, key: &PublicKey, so: &str, out: &Output) {
     warn_if_known(path, &key.hash(HashKind::Sha256).to_string(), so, out);
 }
 
+/// Refuses a key whose private half is published.
+pub fn refuse_published(key: Option<&PublicKey>, path: Option<&Path>) -> anyhow::Result<()> {
+    let known = key.and_then(|key| known_key(&key.hash(HashKind::Sha256).to_string()));
+    let (Some(known), Some(path)) = (known, path) else { return Ok(()) };
+    let (name, origin) = (known.name, known.origin);
+    Err(anyhow!("{} is {name} ({origin}): anybody can sign with it", path.display())).usage(
+        "`updraft key new` makes a key of your own; --allow-sample-key signs with this one all \
+         the same",
+    )
+}
+
 /// The same of a key with this hash.
 pub fn warn_if_known(path: &Path, hash: &str, so: &str, out: &Output) {
     if let Some(known) = known_key(hash) {

@@ -1,12 +1,12 @@
 //! `updraft image sign`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
-use updraft_board::{Board, Signing, class_id, vendor_id};
+use updraft_board::{Board, Role, Signing, class_id, vendor_id};
 use updraft_image::{
     Flags, HashKind, HashOnly, Header, HeaderError, PublicKey, Refusal, Software, TlvArea, TlvType,
     UpgradeMode, Version, validate,
@@ -17,7 +17,7 @@ use updraft_sign::{
     SignOptions, dependencies, pad, parse_custom_tlv, segments, sign, wrap_format,
 };
 
-use super::{encryption, is_hex, number, read, suits};
+use super::{encryption, is_hex, number, read, release, suits};
 use crate::commands::{boards, key};
 use crate::files::{self, Mode};
 use crate::output::{GOOD, Output, WARN, styled};
@@ -33,21 +33,35 @@ upgrade mode, hash and ids come from the board file, and what the board's bootlo
 refused. Options override the board's defaults, but not its slots, trailers and flash. Without --board, -H and -S are needed, and the
 options mean what they mean to imgtool. Files called *.hex are Intel HEX.
 
+Without -v, the version is that of the file VERSION beside the build or in the working folder: one
+line such as 1.2.3+4, or VERSION_MAJOR = 1 and so on as Zephyr has it; without such a file 0.0.0.
+
 Examples:
+  updraft image sign --board virtual-nor-4k -k key.pem app.bin
   updraft image sign --board virtual-nor-4k -k key.pem -v 1.2.3 app.bin app.signed.bin
   updraft image sign --board my/board.toml -k key.pem -v 1.2.3+4 -s auto app.hex app.signed.hex
   updraft image sign -k key.pem -H 0x200 -S 0x40000 --align 8 --pad-header -v 1.2.3 in.bin out.bin")]
 pub struct Args {
     /// The build: binary or Intel HEX.
     input: PathBuf,
-    /// The image to write.
-    output: PathBuf,
+    /// The image to write; app.signed.bin of app.bin if left out.
+    output: Option<PathBuf>,
     /// The private key; without it the image gets a hash only.
     #[arg(short, long)]
     key: Option<PathBuf>,
     /// major[.minor[.revision]][+build]
     #[arg(short = 'v', long = "version", value_name = "VERSION")]
-    image_version: Version,
+    image_version: Option<Version>,
+    /// An image that is out in the field: the new one has to have a higher version, and no lower
+    /// security counter.
+    #[arg(long, value_name = "IMAGE")]
+    previous: Option<PathBuf>,
+    /// This one is for the field: refuse keys whose private half is published.
+    #[arg(long)]
+    release: bool,
+    /// Sign with a published key all the same.
+    #[arg(long)]
+    allow_sample_key: bool,
     /// The board: a name from `updraft boards`, or a board file.
     #[arg(short, long, value_name = "NAME|FILE")]
     board: Option<String>,
@@ -85,6 +99,9 @@ pub struct Args {
     /// Pad to the slot with a trailer: confirmed, for good.
     #[arg(long)]
     confirm: bool,
+    /// Do not pad, although the mode wants a trailer: the running application writes it.
+    #[arg(long, conflicts_with_all = ["pad", "confirm"])]
+    no_pad: bool,
     /// Security counter: a number, or `auto` to take it from the version.
     #[arg(short, long, value_parser = security_counter)]
     security_counter: Option<SecurityCounter>,
@@ -182,11 +199,16 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     if let Some(target) = &target {
         target.check_key(key.as_ref())?;
     }
-    let mut options = options(args, target.as_ref())?;
+    if args.release && !args.allow_sample_key {
+        key::refuse_published(key.as_ref().map(Key::public), args.key.as_deref())?;
+    }
+    let version = release::version(args.image_version, &args.input, out)?;
+    let mut options = options(args, version, target.as_ref())?;
     let board = target.as_ref().map(|target| (target.board.name(), &target.signing));
     options.encryption = args.encryption.encryption(board, out)?;
     if let Some(target) = &target {
         target.check_geometry(&options)?;
+        target.check_padding(args, &options)?;
     }
     let (input, from_file) = read(&args.input)?;
     let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
@@ -211,16 +233,20 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             }
         }
     }
+    if let Some(previous) = &args.previous {
+        release::follows(&image, previous)?;
+    }
+    let output = args.output.clone().unwrap_or_else(|| release::output(&args.input));
     // Not signed again: content keys are random.
     let mut file = image.clone();
-    if is_hex(&args.output) {
+    if is_hex(&output) {
         let address = address(args, &options, from_file)?;
         file = hex::emit(&segments(file, &options, address)?).into_bytes();
     } else {
         pad(&mut file, &options)?;
     }
-    files::write(&args.output, &file, Mode::Result)?;
-    tell(args, &options, target.as_ref(), key.as_ref(), &image, out)
+    files::write(&output, &file, Mode::Result)?;
+    tell(&output, &options, target.as_ref(), key.as_ref(), &image, out)
 }
 
 /// Where the image lies: as told, or in front of what the input's HEX file begins with.
@@ -316,6 +342,26 @@ impl<'b> Target<'b> {
         Ok(())
     }
 
+    /// Where the trailer says what becomes of an image, one without a trailer is erased.
+    fn check_padding(&self, args: &Args, options: &SignOptions) -> anyhow::Result<()> {
+        let wanted = self.board.mode() == UpgradeMode::DirectXipRevert && !args.no_pad;
+        // Where words are written once, the application has to be the one that marks the image.
+        let device = self.board.slot(self.image, Role::Primary).map(|area| self.board.device(area));
+        let once = device.is_some_and(|device| device.kind() != updraft_flash::Kind::Nor);
+        if !wanted || once || options.padding != Padding::None {
+            return Ok(());
+        }
+        Err(anyhow!(
+            "{}, {}, erases an image that has no trailer",
+            self.board.name(),
+            self.board.mode()
+        ))
+        .usage(
+            "--pad for a trial, --confirm for good; --no-pad if the running application takes the \
+             image and marks it",
+        )
+    }
+
     /// How large an image may be.
     fn limits(&self) -> String {
         let Signing { slot_size, mode, .. } = self.signing;
@@ -348,11 +394,15 @@ fn advice<E>(refusal: &Refusal<E>) -> &'static str {
     }
 }
 
-fn options(args: &Args, target: Option<&Target<'_>>) -> anyhow::Result<SignOptions> {
+fn options(
+    args: &Args,
+    version: Version,
+    target: Option<&Target<'_>>,
+) -> anyhow::Result<SignOptions> {
     let signing = target.map(|target| &target.signing);
     let mut options = match signing {
-        Some(signing) => for_board(signing, args.image_version),
-        None => SignOptions::new(args.image_version, 0, 0),
+        Some(signing) => for_board(signing, version),
+        None => SignOptions::new(version, 0, 0),
     };
     options.header_size = args.header_size.unwrap_or(options.header_size);
     options.slot_size = args.slot_size.unwrap_or(options.slot_size);
@@ -438,7 +488,7 @@ fn custom_tlvs(args: &Args) -> anyhow::Result<Vec<(TlvType, Vec<u8>)>> {
 
 /// Says what was made.
 fn tell(
-    args: &Args,
+    output: &Path,
     options: &SignOptions,
     target: Option<&Target<'_>>,
     key: Option<&Key>,
@@ -466,7 +516,7 @@ fn tell(
     let board = target.map(|target| target.board.name());
     let encrypted = wrap_format(image).map(encryption::describe);
     let result = json!({
-        "file": args.output,
+        "file": output,
         "version": header.version.to_string(),
         "size": image.len(),
         "largest": largest,
@@ -482,7 +532,7 @@ fn tell(
             to,
             "{} {}: version {}{}",
             styled(GOOD, "signed"),
-            args.output.display(),
+            output.display(),
             header.version,
             board.map_or(String::new(), |board| format!(" for {board}")),
         )?;

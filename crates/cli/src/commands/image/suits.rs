@@ -15,6 +15,7 @@ pub fn check(board: &Board, image: u8, header: &Header, file: &[u8]) -> Result<(
         return Err(("it is marked as never to be booted".into(), hint.into()));
     }
     placement(board, image, header)?;
+    reset_vector(board, image, header, file)?;
     match board.signing(image) {
         Some(signing) => trailer(&signing.trailer, signing.erased, file),
         None => Ok(()),
@@ -54,6 +55,72 @@ fn placement(board: &Board, image: u8, header: &Header) -> Result<(), Unsuited> 
         header.hdr_size
     );
     Err((reason, format!("--header-size is {:#x} here", board.image_defaults().header_size)))
+}
+
+/// Whether the firmware was linked for where it will run. A body that does not begin with a stack
+/// pointer into the board's RAM is taken for something without a vector table.
+fn reset_vector(board: &Board, image: u8, header: &Header, file: &[u8]) -> Result<(), Unsuited> {
+    if header.flags.intersects(Flags::COMPRESSED) {
+        return Ok(());
+    }
+    let word = |index: usize| {
+        let at = usize::from(header.hdr_size) + 4 * index;
+        file.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+    };
+    let (Some(stack), Some(reset)) = (word(0), word(1)) else { return Ok(()) };
+    let in_ram = board.ram().iter().any(|ram| {
+        let top = u64::from(ram.base) + u64::from(ram.size);
+        stack > ram.base && u64::from(stack) <= top && stack.is_multiple_of(4)
+    });
+    if !in_ram {
+        return Ok(());
+    }
+    let places = places(board, image, header);
+    let runs = |(start, size): &(u32, u32)| {
+        let code = u64::from(*start) + u64::from(header.hdr_size);
+        (code..u64::from(*start) + u64::from(*size)).contains(&u64::from(reset))
+    };
+    if places.is_empty() || places.iter().any(runs) {
+        return Ok(());
+    }
+    let wanted: Vec<_> = places
+        .iter()
+        .map(|(start, size)| {
+            let from = u64::from(*start) + u64::from(header.hdr_size);
+            format!("{from:#x} to {:#x}", u64::from(*start) + u64::from(*size))
+        })
+        .collect();
+    let reason = format!(
+        "its reset vector is {reset:#x}, and it runs from {}: it was linked for another place",
+        wanted.join(" or ")
+    );
+    let hint = "link it for where it runs: an update and a factory image are linked for the \
+                primary slot, wherever they are stored";
+    Err((reason, hint.into()))
+}
+
+/// Where the image may run: addresses and sizes in bytes.
+fn places(board: &Board, image: u8, header: &Header) -> Vec<(u32, u32)> {
+    if let Some(region) = &board.boot().ram_load
+        && matches!(board.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+    {
+        return vec![(
+            header.load_addr,
+            region.base.saturating_add(region.size) - header.load_addr,
+        )];
+    }
+    let roles: &[Role] = match board.mode() {
+        UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::FirmwareLoader => {
+            &[Role::Primary, Role::Secondary]
+        }
+        _ => &[Role::Primary],
+    };
+    let slots = roles.iter().filter_map(|role| board.slot(image, *role));
+    let mut places: Vec<_> = slots.filter_map(|area| Some((area.address?, area.size))).collect();
+    if header.flags.contains(Flags::ROM_FIXED) {
+        places.retain(|(start, _)| *start == header.load_addr);
+    }
+    places
 }
 
 /// Whether a padded file has its trailer where the bootloader reads it.

@@ -1,0 +1,127 @@
+//! From a build to a release: its version, its name, and what it follows.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use updraft_image::{Header, TlvArea, TlvType, Version};
+
+use super::read;
+use crate::output::{Output, WARN, styled};
+use crate::report::Hint;
+
+/// The version: as told, or of the file VERSION, or 0.0.0.
+pub fn version(given: Option<Version>, build: &Path, out: &Output) -> anyhow::Result<Version> {
+    if let Some(version) = given {
+        return Ok(version);
+    }
+    let beside = build.with_file_name("VERSION");
+    let file = [beside, PathBuf::from("VERSION")].into_iter().find(|path| path.is_file());
+    let Some(file) = file else {
+        let version = Version::default();
+        out.note(format_args!(
+            "{} no -v VERSION and no file VERSION: this is {version}",
+            styled(WARN, "note:")
+        ));
+        return Ok(version);
+    };
+    let text = std::fs::read_to_string(&file);
+    let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
+    parse(&text)
+        .with_context(|| format!("{} cannot be used", file.display()))
+        .usage("a line such as 1.2.3+4, or VERSION_MAJOR = 1 and so on; or give -v VERSION")
+}
+
+/// A version in one line, or in Zephyr's lines `VERSION_MAJOR = 1`, `VERSION_MINOR`, `PATCHLEVEL`
+/// and `VERSION_TWEAK`.
+fn parse(text: &str) -> anyhow::Result<Version> {
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let field = |name: &str| {
+        let value = lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            (key.trim() == name).then(|| value.trim().to_owned())
+        });
+        match value.as_deref() {
+            None | Some("") => Ok(0u32),
+            Some(value) => value.parse().with_context(|| format!("{name} is {value}")),
+        }
+    };
+    if lines().any(|line| line.contains('=')) {
+        let (major, minor) = (field("VERSION_MAJOR")?, field("VERSION_MINOR")?);
+        let (patch, tweak) = (field("PATCHLEVEL")?, field("VERSION_TWEAK")?);
+        let text = format!("{major}.{minor}.{patch}+{tweak}");
+        return text.parse().with_context(|| text.clone());
+    }
+    let line = lines().next().ok_or_else(|| anyhow!("it is empty"))?;
+    line.parse().with_context(|| line.to_owned())
+}
+
+/// Where the image goes if nobody says: `app.signed.bin` for `app.bin`.
+pub fn output(build: &Path) -> PathBuf {
+    match build.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) => build.with_extension(format!("signed.{extension}")),
+        None => build.with_extension("signed.bin"),
+    }
+}
+
+/// Checks that devices which run `previous` take `image` for an upgrade.
+pub fn follows(image: &[u8], previous: &Path) -> anyhow::Result<()> {
+    let (before, _) = read(previous)?;
+    let old = Header::parse(&before)
+        .with_context(|| format!("{} is no image", previous.display()))
+        .usage("--previous IMAGE is the signed image that is out in the field")?;
+    let new = Header::parse(image)?;
+    if new.version <= old.version {
+        let order = if new.version == old.version { "the same as" } else { "below" };
+        return Err(anyhow!(
+            "version {} is {order} {} of {}",
+            new.version,
+            old.version,
+            previous.display()
+        ))
+        .usage("give a higher one, -v VERSION");
+    }
+    match (counter(&before, &old), counter(image, &new)) {
+        (Some(old), new) if new.is_none_or(|new| new < old) => {
+            let new = new.map_or("none".into(), |new| new.to_string());
+            Err(anyhow!("the security counter is {new}, and {old} in {}", previous.display()))
+                .usage("devices that have stored it refuse less: give -s COUNTER")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn counter(image: &[u8], header: &Header) -> Option<u32> {
+    let mut source = image;
+    let area = TlvArea::open(&mut source, header).ok()?;
+    let entry = area.iter_bounded().find(&mut source, TlvType::SEC_CNT).ok()??;
+    let at = entry.offset as usize;
+    image.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{output, parse};
+
+    #[test]
+    fn versions_are_read_from_one_line_or_zephyrs_fields() {
+        let read = |text: &str| parse(text).map(|version| version.to_string()).ok();
+        assert_eq!(read("1.2.3+4\n").as_deref(), Some("1.2.3+4"));
+        assert_eq!(read("\n 2.0\n").as_deref(), Some("2.0.0+0"));
+        let zephyr = "VERSION_MAJOR = 1\nVERSION_MINOR = 20\nPATCHLEVEL = 3\nVERSION_TWEAK = 7\n\
+                      EXTRAVERSION = rc1\n";
+        assert_eq!(read(zephyr).as_deref(), Some("1.20.3+7"));
+        assert_eq!(read("VERSION_MAJOR = 1\nVERSION_MINOR =\n").as_deref(), Some("1.0.0+0"));
+        for text in ["", "one", "VERSION_MAJOR = x", "VERSION_MAJOR = 256", "1.2.3-rc1"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn images_are_called_after_their_build() {
+        assert_eq!(output(Path::new("out/app.bin")), Path::new("out/app.signed.bin"));
+        assert_eq!(output(Path::new("app.HEX")), Path::new("app.signed.HEX"));
+        assert_eq!(output(Path::new("app")), Path::new("app.signed.bin"));
+    }
+}
