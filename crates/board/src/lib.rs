@@ -83,7 +83,7 @@ pub use ids::{IdError, class_id, vendor_id};
 pub use names::built_in;
 pub use schema::{
     Active, Boot, Button, Console, ConsoleKind, ContentCipher, Core, DowngradePrevention,
-    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Ram, Recovery,
+    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Programmer, Ram, Recovery,
     RecoveryTransport, RecoveryWay, Role, Signature, Watchdog,
 };
 pub use signing::Signing;
@@ -240,6 +240,11 @@ impl Board {
     /// How its bootloader takes images over a serial line, if it does.
     pub fn recovery(&self) -> Option<&Recovery> {
         self.file.recovery.as_ref()
+    }
+
+    /// How a programmer calls its chip, if the board file says so.
+    pub fn programmer(&self) -> Option<&Programmer> {
+        self.file.programmer.as_ref()
     }
 
     /// Its lights.

@@ -33,6 +33,9 @@ pub struct BoardFile {
     /// `[recovery]`: the bootloader takes images over a serial line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,
+    /// `[programmer]`: how a programmer calls the chip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub programmer: Option<Programmer>,
     /// `[watchdog]`.
     pub watchdog: Option<Watchdog>,
     /// `[[core]]`: processors; the first runs the bootloader.
@@ -552,6 +555,17 @@ impl Console {
     fn usual_baud() -> u32 {
         115_200
     }
+}
+
+/// `[programmer]`: how a programmer calls the chip.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Programmer {
+    /// probe-rs: the chip, e.g. `nRF52832_xxAA`.
+    pub chip: Option<String>,
+    /// OpenOCD: its configuration files, e.g. `interface/cmsis-dap.cfg` and `target/nrf52.cfg`.
+    #[serde(default)]
+    pub openocd: Vec<String>,
 }
 
 /// The level of a pin that means "on" or "pressed".

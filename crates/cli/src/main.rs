@@ -7,10 +7,13 @@ mod device;
 mod files;
 mod flash_map;
 mod flash_strip;
+mod input;
 mod output;
+mod programming;
 mod report;
 mod signing;
 mod smp;
+mod suits;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,8 @@ enum Command {
     Key(commands::key::Args),
     /// Sign, verify and inspect images.
     Image(commands::image::Args),
+    /// Program a new device: bootloader, application, factory image.
+    Flash(commands::flash::Args),
     /// The whole story in one terminal: update, test, revert, survive power cuts.
     Demo(commands::demo::Args),
     /// Cut the power everywhere in an update, and see that the device survives.
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Command::Boards(args) => commands::boards::run(args, &out),
         Command::Key(args) => commands::key::run(args, &out),
         Command::Image(args) => commands::image::run(args, &out),
+        Command::Flash(args) => commands::flash::run(args, &out),
         Command::Demo(args) => commands::demo::run(args, &out),
         Command::Explore(args) => commands::explore::run(args, &out),
         Command::Device(args) => commands::device::run(args, &out),

@@ -1,54 +1,10 @@
 //! `updraft key` and `updraft image`, as people and programs see them.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+mod desk;
 
 use serde_json::Value;
 
-/// A folder of a test's own, and the command run in it.
-struct Desk(PathBuf);
-
-impl Desk {
-    /// With a build, `app.bin`, and a key for it.
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        let desk = Self(folder);
-        let build: Vec<u8> = (0..20_000u32).map(|n| (n * 7) as u8 | 1).collect();
-        std::fs::write(desk.path("app.bin"), build).unwrap();
-        desk.stdout("key new key.pem");
-        desk.stdout("key public key.pem -o key.pub.pem");
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
-    fn run(&self, line: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
-        command.args(line.split(' ')).current_dir(&self.0).env("COLUMNS", "80");
-        command.output().unwrap()
-    }
-
-    fn stdout(&self, line: &str) -> String {
-        let output = self.run(line);
-        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.stdout(&format!("{line} --json"))).unwrap()
-    }
-
-    /// Exit code and what was said on standard error.
-    fn refused(&self, line: &str) -> (Option<i32>, String) {
-        let output = self.run(line);
-        assert!(output.stdout.is_empty(), "{line}");
-        (output.status.code(), String::from_utf8(output.stderr).unwrap())
-    }
-}
+use desk::Desk;
 
 const SIGN: &str = "image sign --board virtual-nor-4k -k key.pem -v 1.2.3";
 

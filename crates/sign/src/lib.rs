@@ -16,6 +16,7 @@ mod boot_record;
 mod compression;
 mod der;
 pub mod diff;
+pub mod elf;
 mod encryption;
 pub mod hex;
 

@@ -6,16 +6,12 @@ mod drawing;
 mod dump;
 pub(super) mod encryption;
 mod inspect;
+mod merge;
 mod release;
 mod sign;
-mod suits;
 mod verify;
 
-use std::path::Path;
-
-use anyhow::Context;
 use clap::Subcommand;
-use updraft_sign::hex::{self, Segment};
 
 use crate::output::Output;
 
@@ -36,6 +32,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Compare two images: header, TLVs, sectors, and what the update costs.
     Diff(diff::Args),
+    /// Combine bootloader, application and factory image into one file for a programmer.
+    Merge(merge::Args),
     /// Turn an encrypted image into the one that it was made of.
     Decrypt(decrypt::Args),
 }
@@ -47,25 +45,9 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         Command::Verify(args) => verify::run(&args, out),
         Command::Inspect(args) => inspect::run(&args, out),
         Command::Diff(args) => diff::run(&args, out),
+        Command::Merge(args) => merge::run(&args, out),
         Command::Decrypt(args) => decrypt::run(&args, out),
     }
-}
-
-/// The bytes of a file, and their address if it is Intel HEX.
-fn read(path: &Path) -> anyhow::Result<(Vec<u8>, Option<u32>)> {
-    let read = std::fs::read(path);
-    let bytes = read.with_context(|| format!("{} cannot be read", path.display()))?;
-    if !is_hex(path) {
-        return Ok((bytes, None));
-    }
-    let Segment { address, bytes } = hex::parse(&String::from_utf8_lossy(&bytes))
-        .with_context(|| format!("{} cannot be used", path.display()))?;
-    Ok((bytes, Some(address)))
-}
-
-/// Whether the name says that the file is Intel HEX.
-fn is_hex(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("hex"))
 }
 
 /// A number in decimal, or with 0x, 0o or 0b.

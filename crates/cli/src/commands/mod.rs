@@ -5,6 +5,7 @@ pub mod completions;
 pub mod demo;
 pub mod device;
 pub mod explore;
+pub mod flash;
 pub mod image;
 pub mod key;
 pub mod smp;

@@ -8,8 +8,9 @@ use updraft_image::Header;
 use updraft_sign::hex::{self, Segment};
 use updraft_sign::inspect;
 
-use super::{encryption, is_hex, read};
+use super::encryption;
 use crate::files::{self, Mode};
+use crate::input::{is_hex, read};
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
 

@@ -9,8 +9,9 @@ use updraft_board::{Board, Role, UpgradeCost};
 use updraft_sign::diff::{Change, Diff, Sector, Side};
 use updraft_sign::{Inspection, inspect};
 
-use super::{number, read};
+use super::number;
 use crate::commands::boards;
+use crate::input::read;
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::Hint;
 

@@ -12,9 +12,9 @@ use updraft_sim::Loader;
 use updraft_sim::device::{Keys, flash_in_memory};
 use updraft_sim::flash::SimFlash;
 
-use super::read;
 use crate::commands::{boards, device};
 use crate::device::{Detail, SlotView, draw, slots};
+use crate::input::read;
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::Hint;
 

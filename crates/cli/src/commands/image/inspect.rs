@@ -8,9 +8,10 @@ use updraft_sign::inspect::SignatureState;
 use updraft_sign::{Inspection, NamedKey, inspect};
 
 use super::dump::Dump;
-use super::{drawing, dump, read};
+use super::{drawing, dump};
 use crate::commands::key;
 use crate::files::{self, Mode};
+use crate::input::read;
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, styled};
 use crate::report::Hint;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use updraft_image::{Header, TlvArea, TlvType, Version};
 
-use super::read;
+use crate::input::read;
 use crate::output::{Output, WARN, styled};
 use crate::report::Hint;
 

@@ -17,12 +17,14 @@ use updraft_sign::{
     SignOptions, dependencies, pad, parse_custom_tlv, segments, sign, wrap_format,
 };
 
-use super::{encryption, is_hex, number, read, release, suits};
+use super::{encryption, number, release};
 use crate::commands::{boards, key};
 use crate::files::{self, Mode};
+use crate::input::{is_hex, read};
 use crate::output::{GOOD, Output, WARN, styled};
 use crate::report::Hint;
 use crate::signing::for_board;
+use crate::suits;
 
 /// Options of `updraft image sign`.
 #[derive(clap::Args)]

@@ -11,10 +11,12 @@ use updraft_image::{
 };
 use updraft_sign::{PublicKey, known_key};
 
-use super::{encryption, read, suits};
+use super::encryption;
 use crate::commands::{boards, key};
+use crate::input::read;
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
+use crate::suits;
 
 /// Options of `updraft image verify`.
 #[derive(clap::Args)]
