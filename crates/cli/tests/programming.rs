@@ -95,7 +95,11 @@ fn what_the_bootloader_would_not_boot_is_not_programmed() {
         ("--app app.bin", 1, "app.bin is no image"),
         ("--app unsigned.bin", 2, "it is not signed"),
         ("--app damaged.bin", 1, "hash"),
-        ("--app app.signed.bin -k other.pem", 1, "signed with a key that this device does not trust"),
+        (
+            "--app app.signed.bin -k other.pem",
+            1,
+            "signed with a key that this device does not trust",
+        ),
         ("--app wrong.hex", 1, "its addresses begin at 0x8000, and area primary is 0xc000"),
         ("--bootloader long.bin", 1, "long.bin ends at 0xc001 of area bootloader"),
         ("--app 1=app.signed.bin", 2, "has no primary area for image 1"),
