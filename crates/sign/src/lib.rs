@@ -25,6 +25,7 @@ pub mod inspect;
 mod key;
 mod known;
 mod listing;
+pub mod manifest;
 mod options;
 mod signer;
 

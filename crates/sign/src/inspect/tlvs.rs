@@ -125,6 +125,7 @@ impl Explained<'_> {
             TlvType::UUID_VID | TlvType::UUID_CID => {
                 Uuid::from_slice(data).ok().map(|id| id.to_string())
             }
+            crate::manifest::SBOM => Some("SHA-256 of the bill of materials".into()),
             TlvType::BOOT_RECORD => Some("measured-boot record, CBOR".into()),
             kind if kind.is_custom() => {
                 let text = std::str::from_utf8(data).ok()?;

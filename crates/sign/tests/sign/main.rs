@@ -6,6 +6,7 @@ mod encryption;
 mod imgtool;
 mod inspection;
 mod keys;
+mod manifest;
 mod refusals;
 mod replay;
 mod vectors;

@@ -1,9 +1,11 @@
-//! From a build to a release: its version, its name, and what it follows.
+//! From a build to a release: its version, its name, what it follows, and what is said of it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use updraft_image::{Header, TlvArea, TlvType, Version};
+use updraft_sign::manifest::{Manifest, Resource, SBOM, sbom_hash};
+use updraft_sign::{PublicKey, inspect};
 
 use crate::input::read;
 use crate::output::{Output, WARN, styled};
@@ -61,6 +63,64 @@ pub fn output(build: &Path) -> PathBuf {
         Some(extension) => build.with_extension(format!("signed.{extension}")),
         None => build.with_extension("signed.bin"),
     }
+}
+
+/// Where a manifest goes if nobody says.
+pub fn manifest_of(image: &Path) -> PathBuf {
+    let mut name = image.as_os_str().to_owned();
+    name.push(".manifest.json");
+    name.into()
+}
+
+/// The manifest of the file `output`, which will hold `bytes`: the image `image` for `board`.
+pub fn manifest(
+    output: &Path,
+    bytes: &[u8],
+    image: &[u8],
+    board: Option<&str>,
+) -> anyhow::Result<Manifest> {
+    let name = output.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(Manifest::new(&name.unwrap_or_default(), bytes, &inspect(image, &[])?, board))
+}
+
+/// The bill of materials in `path`: what a manifest says of it, and the TLV with its hash.
+pub fn sbom(path: &Path) -> anyhow::Result<(Resource, (TlvType, Vec<u8>))> {
+    let bytes = std::fs::read(path);
+    let bytes = bytes.with_context(|| format!("{} cannot be read", path.display()))?;
+    let hash = sbom_hash(&bytes)
+        .with_context(|| format!("{} cannot be used", path.display()))
+        .hint("tools such as cargo-cyclonedx or west spdx with a converter write one")?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let resource = Resource::of(name.unwrap_or_default(), &bytes);
+    Ok((resource, (SBOM, hash.as_bytes().to_vec())))
+}
+
+/// Checks a manifest against `file`, and a bill of materials against the manifest and `image`.
+pub fn check_manifest(path: &Path, keys: &[PublicKey], file: &[u8]) -> anyhow::Result<Manifest> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+    let manifest = Manifest::open(&text, keys).and_then(|manifest| {
+        manifest.check(file)?;
+        Ok(manifest)
+    });
+    manifest.with_context(|| format!("{} does not vouch for the file", path.display()))
+}
+
+/// Checks that `image` was made with the bill of materials in `path`.
+pub fn check_sbom(path: &Path, image: &[u8], header: &Header) -> anyhow::Result<()> {
+    let (_, (kind, hash)) = sbom(path)?;
+    let mut source = image;
+    let stored = TlvArea::open(&mut source, header).ok().and_then(|area| {
+        let entry = area.iter_bounded().find(&mut source, kind).ok()??;
+        let start = entry.offset as usize;
+        image.get(start..start.checked_add(entry.len.into())?)
+    });
+    match stored {
+        Some(stored) if stored == hash => Ok(()),
+        Some(_) => Err(anyhow!("the image was made with another bill of materials")),
+        None => Err(anyhow!("the image names no bill of materials")),
+    }
+    .with_context(|| format!("{} is not this image's", path.display()))
 }
 
 /// Checks that devices which run `previous` take `image` for an upgrade.

@@ -12,6 +12,7 @@ use updraft_image::{
     UpgradeMode, Version, validate,
 };
 use updraft_sign::hex;
+use updraft_sign::manifest::Resource;
 use updraft_sign::{
     Compression, Encryption, Key, KeyFormat, Padding, Placement, SecurityCounter, SignError,
     SignOptions, dependencies, pad, parse_custom_tlv, segments, sign, wrap_format,
@@ -149,6 +150,13 @@ pub struct Args {
     /// How the image names its key: its hash, or the whole key.
     #[arg(long, value_enum, default_value_t)]
     public_key_format: PublicKeyFormat,
+    /// The firmware's bill of materials, CycloneDX: its hash becomes a protected TLV.
+    #[arg(long, value_name = "FILE")]
+    sbom: Option<PathBuf>,
+    /// Write a signed manifest of the release beside the image, as OUTPUT.manifest.json or into
+    /// FILE.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, requires = "key")]
+    manifest: Option<Option<PathBuf>>,
     /// Address of the image in Intel HEX output.
     #[arg(short = 'x', long, value_parser = number)]
     hex_addr: Option<u32>,
@@ -208,6 +216,8 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let mut options = options(args, version, target.as_ref())?;
     let board = target.as_ref().map(|target| (target.board.name(), &target.signing));
     options.encryption = args.encryption.encryption(board, out)?;
+    let sbom = args.sbom.as_deref().map(release::sbom).transpose()?;
+    options.custom_tlvs.extend(sbom.as_ref().map(|(_, tlv)| tlv.clone()));
     if let Some(target) = &target {
         target.check_geometry(&options)?;
         target.check_padding(args, &options)?;
@@ -247,7 +257,20 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     } else {
         pad(&mut file, &options)?;
     }
+    let manifest = match (&args.manifest, &key) {
+        (Some(path), Some(key)) => {
+            let path = path.clone().unwrap_or_else(|| release::manifest_of(&output));
+            let mut made = release::manifest(&output, &file, &image, board.map(|(name, _)| name))?;
+            made.predicate.build = Some(Resource::of(file_name(&args.input), &input));
+            made.predicate.sbom = sbom.map(|(resource, _)| resource);
+            Some((path, made.sign(key)?))
+        }
+        _ => None,
+    };
     files::write(&output, &file, Mode::Result)?;
+    if let Some((path, text)) = &manifest {
+        files::write(path, text.as_bytes(), Mode::Result)?;
+    }
     tell(&output, &options, target.as_ref(), key.as_ref(), &image, out)
 }
 
@@ -486,6 +509,11 @@ fn custom_tlvs(args: &Args) -> anyhow::Result<Vec<(TlvType, Vec<u8>)>> {
         tlvs.push((kind(&pair[0])?, value));
     }
     Ok(tlvs)
+}
+
+/// The last part of a path.
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Says what was made.

@@ -11,7 +11,7 @@ use updraft_image::{
 };
 use updraft_sign::{PublicKey, known_key};
 
-use super::encryption;
+use super::{encryption, release};
 use crate::commands::{boards, key};
 use crate::input::read;
 use crate::output::{GOOD, Output, styled};
@@ -49,6 +49,12 @@ pub struct Args {
     /// Lowest security counter that the device accepts.
     #[arg(long, value_parser = super::number)]
     security_counter: Option<u32>,
+    /// A manifest that has to be signed with one of the keys, and about this file.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    manifest: Option<PathBuf>,
+    /// The bill of materials that the image has to name.
+    #[arg(long, value_name = "FILE")]
+    sbom: Option<PathBuf>,
 }
 
 /// Runs it.
@@ -123,6 +129,14 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         .hint("the body was compressed wrongly, or is not the one that was signed")
         .with_context(refused)?;
     let hash = valid.hash.to_string();
+    if let Some(sbom) = &args.sbom {
+        release::check_sbom(sbom, &file, &header).with_context(refused)?;
+    }
+    let manifest = args.manifest.as_deref().map(|path| {
+        let bytes = std::fs::read(&args.file)?;
+        release::check_manifest(path, &keys, &bytes).with_context(refused)
+    });
+    let manifest = manifest.transpose()?;
     let key = valid.key.and_then(|index| args.key.get(index));
     let result = json!({
         "valid": true,
@@ -130,6 +144,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         "size": valid.size,
         "hash": hash,
         "key": key,
+        "manifest": manifest.as_ref().map(|manifest| &manifest.predicate),
         "non_bootable": header.flags.contains(Flags::NON_BOOTABLE),
         "uncompressed": uncompressed.map(|image| {
             json!({ "size": image.size, "hash": image.hash.to_string() })
@@ -149,6 +164,12 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             Some(key) => writeln!(to, "  key  {}", key.display())?,
             None if board.is_some() => writeln!(to, "  key  none: the board asks for none")?,
             None => writeln!(to, "  key  not checked: give -k KEY")?,
+        }
+        if let Some(path) = args.manifest.as_ref().filter(|_| manifest.is_some()) {
+            writeln!(to, "  manifest {}", path.display())?;
+        }
+        if let Some(sbom) = &args.sbom {
+            writeln!(to, "  bill of materials {}", sbom.display())?;
         }
         if header.flags.contains(Flags::NON_BOOTABLE) {
             writeln!(to, "  marked as never to be booted")?;
