@@ -8,6 +8,8 @@
 //! tag. None of this helps to forge anything: the scalars have to verify.
 //! Source: `boot/bootutil/include/bootutil/crypto/ecdsa.h`.
 
+#[cfg(feature = "sig-ecdsa-p256")]
+use super::p256;
 use crate::{Digest, HashKind};
 
 /// The tag of a sequence.
@@ -17,16 +19,9 @@ const SEQUENCE: u8 = 0x30;
 /// Whether the signature of `digest` is that of the key with this uncompressed point.
 #[cfg(feature = "sig-ecdsa-p256")]
 pub fn verify_p256(point: &[u8], digest: &Digest, signature: &[u8]) -> bool {
-    use p256::ecdsa::signature::hazmat::PrehashVerifier;
-    use p256::ecdsa::{Signature, VerifyingKey};
-
-    let checked = || {
-        let key = VerifyingKey::from_sec1_bytes(point).ok()?;
-        let (r, s) = parse::<32>(signature, Some(SEQUENCE))?;
-        let signature = Signature::from_scalars(r, s).ok()?;
-        key.verify_prehash(digest.as_bytes(), &signature).ok()
-    };
-    digest.kind() == HashKind::Sha256 && checked().is_some()
+    let scalars = parse(signature, Some(SEQUENCE));
+    let good = scalars.is_some_and(|(r, s)| p256::verify(point, digest.as_bytes(), r, s));
+    digest.kind() == HashKind::Sha256 && good
 }
 
 /// The same over P-384.
@@ -37,20 +32,20 @@ pub fn verify_p384(point: &[u8], digest: &Digest, signature: &[u8]) -> bool {
 
     let checked = || {
         let key = VerifyingKey::from_sec1_bytes(point).ok()?;
-        let (r, s) = parse::<48>(signature, None)?;
-        let signature = Signature::from_scalars(r, s).ok()?;
+        let (r, s) = parse(signature, None)?;
+        let signature = Signature::from_scalars(scalar(r), scalar(s)).ok()?;
         key.verify_prehash(digest.as_bytes(), &signature).ok()
     };
     digest.kind() == HashKind::Sha384 && checked().is_some()
 }
 
 /// Both scalars. The sequence has any tag if none is given.
-fn parse<const SIZE: usize>(der: &[u8], tag: Option<u8>) -> Option<([u8; SIZE], [u8; SIZE])> {
+fn parse(der: &[u8], tag: Option<u8>) -> Option<(&[u8], &[u8])> {
     let (len, inside) = element(der, tag)?;
     inside.get(..len)?;
     let (r, rest) = integer(inside)?;
     let (s, _) = integer(rest)?;
-    Some((scalar(r), scalar(s)))
+    Some((r, s))
 }
 
 /// The length of an element of type `tag`, or of any, and everything behind that length.
@@ -76,8 +71,9 @@ fn integer(der: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The integer's last bytes, filled up with zeros in front.
-fn scalar<const SIZE: usize>(integer: &[u8]) -> [u8; SIZE] {
-    let mut out = [0; SIZE];
+#[cfg(any(feature = "sig-ecdsa-p384", test))]
+fn scalar(integer: &[u8]) -> [u8; 48] {
+    let mut out = [0; 48];
     for (to, from) in out.iter_mut().rev().zip(integer.iter().rev()) {
         *to = *from;
     }
@@ -88,24 +84,24 @@ fn scalar<const SIZE: usize>(integer: &[u8]) -> [u8; SIZE] {
 mod tests {
     use super::{SEQUENCE, scalar};
 
-    fn parse(der: &[u8]) -> Option<([u8; 32], [u8; 32])> {
+    fn parse(der: &[u8]) -> Option<(&[u8], &[u8])> {
         super::parse(der, Some(SEQUENCE))
     }
 
     #[test]
-    fn a_longer_integer_contributes_its_last_32_bytes() {
-        let mut long = [7; 34];
+    fn a_longer_integer_contributes_its_last_48_bytes() {
+        let mut long = [7; 50];
         long[0] = 0;
-        assert_eq!(scalar(&long), [7; 32]);
-        let mut short = [0; 32];
-        short[31] = 9;
+        assert_eq!(scalar(&long), [7; 48]);
+        let mut short = [0; 48];
+        short[47] = 9;
         assert_eq!(scalar(&[9]), short);
-        assert_eq!(scalar(&[]), [0; 32]);
+        assert_eq!(scalar(&[]), [0; 48]);
     }
 
     #[test]
     fn every_form_of_length_is_read_and_the_sequence_has_to_fit() {
-        let one_two = Some((scalar(&[1]), scalar(&[2])));
+        let one_two = Some(([1].as_slice(), [2].as_slice()));
         assert_eq!(parse(&[0x30, 6, 2, 1, 1, 2, 1, 2]), one_two);
         assert_eq!(parse(&[0x30, 0x81, 6, 2, 1, 1, 2, 1, 2]), one_two);
         assert_eq!(parse(&[0x30, 0x82, 0, 7, 2, 0x81, 1, 1, 2, 1, 2]), one_two);

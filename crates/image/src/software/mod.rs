@@ -1,9 +1,25 @@
 //! Signature checks in software.
+//!
+//! P-256 and Ed25519 are checked by arithmetic of our own, which both share and which is small
+//! before it is fast: `limbs` has the numbers, `field` runs formulas over them, `straus` adds
+//! multiples of points, `p256` and `ed25519` have the curves. It is for public data alone and takes
+//! its time by them. Whoever needs a secret number (`enc-p256`, `enc-x25519`) has crates for it; a
+//! bootloader with both links both.
 
 #[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ecdsa-p384"))]
 mod ecdsa;
 #[cfg(feature = "sig-ed25519")]
 mod ed25519;
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+mod field;
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+mod limbs;
+#[cfg(feature = "sig-ecdsa-p256")]
+mod p256;
+#[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
+mod straus;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "sig-rsa")]
 use crate::rsa::pss;
