@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 8] = [
     &["boot", "dfu"],
     &["recovery"],
     &["board", "sign"],
-    &["sim"],
+    &["imgtool", "sim"],
     &["cli"],
 ];
 

@@ -15,9 +15,12 @@ mod signing;
 mod smp;
 mod suits;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use updraft_imgtool::is_imgtool;
 
 use crate::output::Output;
 
@@ -33,6 +36,16 @@ struct Cli {
     quiet: bool,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The arguments that are imgtool's, and what it is called, if that is who is called.
+fn as_imgtool(mut args: Vec<OsString>) -> Option<(String, Vec<OsString>)> {
+    let program = args.first()?;
+    if is_imgtool(program) {
+        let name = Path::new(program).file_name()?.to_string_lossy().into_owned();
+        return Some((name, args.split_off(1)));
+    }
+    (args.get(1)? == "imgtool").then(|| ("updraft imgtool".into(), args.split_off(2)))
 }
 
 #[derive(Subcommand)]
@@ -53,11 +66,27 @@ enum Command {
     Device(commands::device::Args),
     /// Talk to a device over SMP (MCUmgr).
     Smp(commands::smp::Args),
+    /// Take the command lines of MCUboot's imgtool 2.5.0; also when called `imgtool`.
+    #[command(
+        disable_help_flag = true,
+        after_help = "Nothing before `imgtool` is an option of its own:
+  updraft imgtool --help
+  updraft imgtool sign -k key.pem -H 0x200 -S 0x40000 --pad-header -v 1.2.3 in.bin out.bin"
+    )]
+    Imgtool {
+        /// imgtool's own command and options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Print a completion script for a shell.
     Completions(commands::completions::Args),
 }
 
 fn main() -> ExitCode {
+    // Its arguments follow other rules, and what looks like one of ours is one of them.
+    if let Some((program, args)) = as_imgtool(std::env::args_os().collect()) {
+        return updraft_imgtool::run(&program, args.into_iter());
+    }
     let cli = Cli::parse();
     let out = Output::new(cli.json, cli.quiet);
     let result = match cli.command {
@@ -69,6 +98,9 @@ fn main() -> ExitCode {
         Command::Explore(args) => commands::explore::run(args, &out),
         Command::Device(args) => commands::device::run(args, &out),
         Command::Smp(args) => commands::smp::run(args, &out),
+        Command::Imgtool { args } => {
+            return updraft_imgtool::run("updraft imgtool", args.into_iter());
+        }
         Command::Completions(args) => commands::completions::run::<Cli>(args, &out),
     };
     match result {

@@ -72,6 +72,11 @@ pub fn integer(content: &[u8]) -> Zeroizing<Vec<u8>> {
     element(INTEGER, &[content])
 }
 
+/// Bytes.
+pub fn octets(content: &[u8]) -> Zeroizing<Vec<u8>> {
+    element(OCTET_STRING, &[content])
+}
+
 /// A list.
 pub fn sequence(elements: &[Zeroizing<Vec<u8>>]) -> Zeroizing<Vec<u8>> {
     let elements: Vec<&[u8]> = elements.iter().map(|element| element.as_slice()).collect();

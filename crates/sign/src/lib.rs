@@ -36,11 +36,14 @@ pub use encryption::{
 };
 pub use inspect::{Inspection, NamedKey, inspect};
 
-pub use key::{Key, KeyError, KeyKind, PrivateForm, PublicKey, PublicPem};
+pub use key::{Key, KeyError, KeyKind, PrivateForm, PublicKey, PublicPem, is_locked, unlock};
 pub use known::{KnownKey, known_key};
 pub use listing::{Language, listing};
 pub use options::{
-    CustomTlvError, DependencyError, KeyFormat, Padding, Placement, SecurityCounter, SignOptions,
-    dependencies, parse_custom_tlv,
+    CustomTlvError, DependencyError, Endian, KeyFormat, Padding, Placement, SecurityCounter,
+    SignOptions, dependencies, parse_custom_tlv,
 };
-pub use signer::{SignError, pad, segments, sign, sign_to_segments};
+pub use signer::{
+    SignError, SignedImage, Signer, ToBeSigned, make, pad, segments, sign, sign_to_segments,
+    to_be_signed,
+};

@@ -1,5 +1,7 @@
 //! What an image is signed with besides its key: imgtool's options as types.
 
+use std::ops::Range;
+
 use updraft_image::{
     Dependency, HashKind, ParseVersionError, TlvType, TrailerLayout, UpgradeMode, Version,
 };
@@ -62,6 +64,11 @@ pub struct SignOptions {
     pub encryption: Option<Encryption>,
     /// The largest image with its TLVs that the bootloader takes, if known.
     pub max_image: Option<u32>,
+    /// The order of bytes in header, TLVs and trailer. (`--endian`)
+    pub endian: Endian,
+    /// Takes an input that is an image already and puts the header in front of it, as imgtool does;
+    /// otherwise that is refused.
+    pub nested: bool,
 }
 
 impl SignOptions {
@@ -93,6 +100,8 @@ impl SignOptions {
             compression: None,
             encryption: None,
             max_image: None,
+            endian: Endian::Little,
+            nested: false,
         }
     }
 
@@ -127,11 +136,11 @@ impl SignOptions {
         (len as u64).next_multiple_of(self.trailer_align().into())
     }
 
-    /// Whether the alignments are ones that trailers can have.
+    /// Whether the alignments are ones that there are; where a trailer is written, they have to fit
+    /// each other as well.
     pub(crate) fn aligns_are_possible(&self) -> bool {
         matches!(self.align, 1 | 2 | 4 | 8 | 16 | 32)
             && TrailerLayout::MAX_ALIGNS.contains(&self.trailer_align())
-            && self.align <= self.trailer_align()
     }
 }
 
@@ -142,11 +151,46 @@ pub enum Padding {
     #[default]
     None,
     /// Erased flash, and the trailer's magic at the end. The bootloader takes the image for
-    /// pending, to be tested. (`--pad`, `--test`)
+    /// pending, to be tested. (`--pad`)
     Pending,
+    /// The same; a file for a programmer holds the erased image_ok flag as well. (`--test`)
+    Test,
     /// The same, confirmed: for good. In overwrite-only mode that makes no difference.
     /// (`--confirm`)
     Confirmed,
+}
+
+/// The order of bytes in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Endian {
+    /// The least significant first, as all tools read it.
+    #[default]
+    Little,
+    /// The most significant first, for a bootloader on a big-endian processor.
+    Big,
+}
+
+impl Endian {
+    pub(crate) fn u16(self, number: u16) -> [u8; 2] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
+
+    pub(crate) fn u32(self, number: u32) -> [u8; 4] {
+        match self {
+            Self::Little => number.to_le_bytes(),
+            Self::Big => number.to_be_bytes(),
+        }
+    }
+
+    /// Brings little-endian `fields` of `bytes` into this order.
+    pub(crate) fn order(self, bytes: &mut [u8], fields: &[Range<usize>]) {
+        if self == Self::Big {
+            fields.iter().for_each(|field| bytes[field.clone()].reverse());
+        }
+    }
 }
 
 /// A security counter.

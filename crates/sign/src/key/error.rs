@@ -13,6 +13,12 @@ pub enum KeyError {
     /// The key needs a password.
     #[error("the key is encrypted with a password")]
     Encrypted,
+    /// The passphrase is another one.
+    #[error("the passphrase does not open the key")]
+    Passphrase,
+    /// The key is encrypted in a way that nothing writes any more.
+    #[error("the key is encrypted in OpenSSL's old way (Proc-Type: 4,ENCRYPTED)")]
+    Legacy,
     /// The content of the PEM block is damaged.
     #[error("the key is damaged: {what}")]
     Damaged {
@@ -71,7 +77,12 @@ impl KeyError {
             Self::NoPem | Self::Pem(_) | Self::Damaged { .. } => {
                 "make a key with `updraft key new`, or convert one with `openssl pkey -in KEY`"
             }
-            Self::Encrypted => "write a copy without password: openssl pkey -in KEY -out PLAIN.pem",
+            Self::Encrypted => {
+                "give its passphrase: --passphrase-file FILE, or UPDRAFT_KEY_PASSPHRASE in the \
+                 environment"
+            }
+            Self::Passphrase => "check the passphrase, and that this is the right key",
+            Self::Legacy => "write it anew: openssl pkcs8 -topk8 -in KEY -out NEW.pem",
             Self::Unsupported { .. } => "make a key with `updraft key new`",
             Self::PublicOnly => "give the file that `updraft key new` or `imgtool keygen` wrote",
             Self::NoSuchForm { .. } => {

@@ -2,6 +2,7 @@
 
 mod error;
 mod kind;
+mod locked;
 mod pem;
 mod rsa;
 
@@ -19,6 +20,7 @@ use crate::der;
 
 pub use error::KeyError;
 pub use kind::{KeyKind, PrivateForm, PublicPem};
+pub use locked::{is_locked, unlock};
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -172,7 +174,17 @@ impl Key {
 
     /// The private key as PEM (PKCS#8 without password), for a file that only its owner reads.
     pub fn to_pem(&self) -> Zeroizing<String> {
-        let der = match &self.secret {
+        Zeroizing::new(pem("PRIVATE KEY", &self.pkcs8()))
+    }
+
+    /// The same, encrypted with a passphrase, as [`unlock`] and other tools read it.
+    pub fn to_locked_pem(&self, passphrase: &str) -> Result<String, KeyError> {
+        locked::lock(&self.pkcs8(), passphrase)
+    }
+
+    /// PrivateKeyInfo.
+    fn pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        match &self.secret {
             Secret::P256(key) => {
                 let scalar = Zeroizing::new(key.to_bytes());
                 der::ec_pkcs8(&der::P256, &scalar, Some(self.public.raw()))
@@ -184,8 +196,7 @@ impl Key {
             Secret::Ed25519(seed) => der::ed25519_pkcs8(seed),
             Secret::X25519(key) => der::x25519_pkcs8(key),
             Secret::Rsa(key) => der::rsa_pkcs8(key),
-        };
-        Zeroizing::new(pem("PRIVATE KEY", &der))
+        }
     }
 
     /// The private key in DER, for a bootloader that decrypts with it. `minimal` leaves out what a

@@ -26,8 +26,11 @@ impl Block {
             let Some((label, inside)) = rest.split_once("-----") else {
                 break;
             };
-            if label == "ENCRYPTED PRIVATE KEY" || inside.trim_start().starts_with("Proc-Type:") {
+            if label == "ENCRYPTED PRIVATE KEY" {
                 return Err(KeyError::Encrypted);
+            }
+            if inside.trim_start().starts_with("Proc-Type:") {
+                return Err(KeyError::Legacy);
             }
             if let Some(label) = Self::LABELS.into_iter().find(|known| *known == label) {
                 let end = format!("-----END {label}-----");

@@ -158,9 +158,12 @@ fn odd_numbers() {
         assert!(matches!(error, SignError::HeaderSize(_)), "{error}");
     }
     for (align, max_align) in [(3, None), (0, None), (64, None), (16, Some(8)), (8, Some(64))] {
-        let error = refused(SignOptions { align, max_align, ..options() });
+        let padding = Padding::Pending;
+        let error = refused(SignOptions { align, max_align, padding, ..options() });
         assert!(matches!(error, SignError::Align { .. }), "{error}");
     }
+    // Without a trailer there is nothing that would not fit.
+    assert!(sign(b"x", &SignOptions { align: 16, max_align: Some(8), ..options() }, None).is_ok());
     for placement in [Placement::RamLoad(0), Placement::RomFixed(0)] {
         let error = refused(SignOptions { placement, ..options() });
         assert!(matches!(error, SignError::ZeroAddress), "{error}");
