@@ -6,7 +6,7 @@ use crate::space::{AXES, Row};
 /// Rows looked at for the one that covers most.
 const CANDIDATES: usize = 24;
 /// Rows tried before a pair is taken for one that does not go together.
-const TRIES: usize = 4000;
+const TRIES: usize = 400;
 
 /// What a choice of rows covers.
 pub struct Covering {
@@ -23,8 +23,9 @@ pub fn cover(random: &mut Random) -> Covering {
     while let Some(pair) = open.next() {
         let mut best: Option<(usize, Row)> = None;
         let mut found = 0;
-        for _ in 0..TRIES {
-            let mut row = Row::random(random);
+        for number in 0..TRIES {
+            // The fewer options there are, the fewer exclude each other.
+            let mut row = Row::random(random, 2 + number / 50);
             (row.0[pair.0], row.0[pair.2]) = (pair.1, pair.3);
             if !row.goes_together() {
                 continue;
@@ -71,10 +72,10 @@ impl Open {
         AXES.iter().for_each(|axis| start.push(start[start.len() - 1] + axis.values.len()));
         let values = start[AXES.len()];
         let mut all = Self { start, values, open: vec![false; values * values], left: 0, from: 0 };
-        for one in 0..AXES.len() {
-            for other in one + 1..AXES.len() {
-                for a in 0..AXES[one].values.len() {
-                    for b in 0..AXES[other].values.len() {
+        for (one, first) in AXES.iter().enumerate() {
+            for (other, second) in AXES.iter().enumerate().skip(one + 1) {
+                for a in 0..first.values.len() {
+                    for b in 0..second.values.len() {
                         let at = all.at((one, a, other, b));
                         all.open[at] = true;
                         all.left += 1;

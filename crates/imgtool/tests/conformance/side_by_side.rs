@@ -44,7 +44,7 @@ fn both_tools_make_the_same_images_of_every_pair_of_options() {
     let mut tally = Tally::default();
     let mut rows = covering.rows;
     while rows.len() < FIXED {
-        rows.extend(Some(Row::random(&mut random)).filter(Row::goes_together));
+        rows.extend(Some(Row::random(&mut random, 2)).filter(Row::goes_together));
     }
     for row in &rows {
         compare(row, &mut random, &mut peer, &mut tally);
@@ -54,7 +54,7 @@ fn both_tools_make_the_same_images_of_every_pair_of_options() {
     let mut random = Random(seed);
     let mut fresh = 0;
     while fresh < FRESH {
-        let row = Row::random(&mut random);
+        let row = Row::random(&mut random, 2);
         if row.goes_together() {
             compare(&row, &mut random, &mut peer, &mut tally);
             fresh += 1;

@@ -132,13 +132,13 @@ impl Row {
         self.value("--compression").starts_with("lzma")
     }
 
-    /// A random row, half of whose options are left out.
-    pub fn random(random: &mut Random) -> Self {
+    /// A random row, with every option in `of` at random.
+    pub fn random(random: &mut Random, of: usize) -> Self {
         Self(
             AXES.iter()
-                .map(|axis| match random.one_in(2) {
-                    true => 0,
-                    false => random.below(axis.values.len()),
+                .map(|axis| match random.one_in(of) {
+                    false => 0,
+                    true => random.below(axis.values.len()),
                 })
                 .collect(),
         )
@@ -182,8 +182,8 @@ impl Row {
             && !(fixed && signer == "-")
             && !(address("--load-addr") && address("--rom-fixed"))
             && !(self.has("--pure") && signer != "ed25519" && signer != "-")
-            && !(self.has("--pure") && !matches!(sha, "-" | "auto"))
-            && !(self.value("--cid") == "a board, rev. B" && !self.has("--vid"))
+            && (!self.has("--pure") || matches!(sha, "-" | "auto"))
+            && (self.value("--cid") != "a board, rev. B" || self.has("--vid"))
             && !(self.value("body") == "long" && self.value("--slot-size") == "0x18000")
     }
 
