@@ -80,7 +80,7 @@ pub fn algorithm_features() -> Result<Vec<String>> {
         .filter(|member| chip.contains(&member.name))
         .flat_map(|member| {
             let algorithms = member.features.keys().filter(|feature| {
-                ["sig-", "enc", "compression"].iter().any(|kind| feature.starts_with(kind))
+                ["sig-", "enc", "sha", "compression"].iter().any(|kind| feature.starts_with(kind))
             });
             algorithms.map(|feature| format!("{}/{feature}", member.name)).collect::<Vec<_>>()
         })

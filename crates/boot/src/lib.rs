@@ -95,6 +95,7 @@ pub mod factory;
 mod firmware_loader;
 mod outcome;
 mod overwrite;
+#[cfg(feature = "compression")]
 mod overwrite_compressed;
 mod placement;
 mod platform;
@@ -118,6 +119,7 @@ pub use equal_slots::{EqualSlots, InPlace, InRam, LoadRegion};
 pub use firmware_loader::FirmwareLoader;
 pub use outcome::{Boot, BootError, Event, Unmet};
 pub use overwrite::Overwrite;
+#[cfg(feature = "compression")]
 pub use overwrite_compressed::OverwriteCompressed;
 pub use placement::{Placed, Placement};
 pub use platform::{Hooks, NoHooks, Platform, Status};

@@ -8,26 +8,27 @@
 
 use updraft_flash::{FlashMap, TrailerAccess};
 use updraft_image::{
-    BodyCipher, ContentKey, Header, HeaderError, KeySlot, KeyUnwrap, Refusal, SavedKey, Source,
-    TrailerKeys, Verifier, WrappedKey,
+    BodyCipher, Header, KeySlot, KeyUnwrap, Refusal, SavedKey, Source, TrailerKeys, Verifier,
+    WrappedKey,
 };
 
 use crate::outcome::Step;
 use crate::slots::Slot;
 use crate::{BootError, Place, Slots};
 
-/// What is known of one image's key.
-#[derive(Debug, Default)]
+/// The key of one image that is encrypted.
+#[derive(Debug)]
 struct Secret {
+    cipher: BodyCipher,
+    /// What a trailer keeps of it, if it keeps keys.
     saved: Option<SavedKey>,
-    cipher: Option<BodyCipher>,
 }
 
 /// The content keys of the two images that an installation deals with. Wiped when dropped.
 #[derive(Debug, Default)]
 pub struct Secrets {
-    outgoing: Secret,
-    incoming: Secret,
+    outgoing: Option<Secret>,
+    incoming: Option<Secret>,
 }
 
 /// What happens to the bytes of an image while they are copied.
@@ -55,9 +56,9 @@ impl Secret {
         map: &mut M,
         slot: &Slot,
         key: &mut dyn KeyUnwrap,
-    ) -> Result<Self, Refusal<M::Error>> {
+    ) -> Result<Option<Self>, Refusal<M::Error>> {
         let Ok(header) = slot.head(map).map_err(Refusal::Read)?.header() else {
-            return Ok(Self::default());
+            return Ok(None);
         };
         Self::of_source(&mut slot.source(map), &header, slot.trailer.layout().keys(), key)
     }
@@ -68,17 +69,13 @@ impl Secret {
         header: &Header,
         keep: Option<TrailerKeys>,
         key: &mut dyn KeyUnwrap,
-    ) -> Result<Self, Refusal<S::Error>> {
+    ) -> Result<Option<Self>, Refusal<S::Error>> {
         let wrapped = WrappedKey::find(source, header, key.format())?;
-        let Some(wrapped) = wrapped else { return Ok(Self::default()) };
+        let Some(wrapped) = wrapped else { return Ok(None) };
         let content = wrapped.unwrap(key).map_err(Refusal::ContentKey)?;
-        let secret = Self::new(&content, header).map_err(Refusal::Header)?;
+        let cipher = BodyCipher::new(&content, header).map_err(Refusal::Header)?;
         let saved = keep.map(|keep| keep.save(&wrapped, &content));
-        Ok(Self { saved, ..secret })
-    }
-
-    fn new(key: &ContentKey, header: &Header) -> Result<Self, HeaderError> {
-        Ok(Self { saved: None, cipher: Some(BodyCipher::new(key, header)?) })
+        Ok(Some(Self { cipher, saved }))
     }
 }
 
@@ -95,7 +92,7 @@ impl Secrets {
         let incoming = Secret::of_image(map, &slots.secondary, key)?;
         let outgoing = match keeps_outgoing {
             true => Secret::of_image(map, &slots.primary, key)?,
-            false => Secret::default(),
+            false => None,
         };
         Ok(Self { outgoing, incoming })
     }
@@ -122,16 +119,16 @@ impl Secrets {
         let (Some(keep), Some(key)) = (trailer.layout().keys(), verifier.private_key()) else {
             return Ok(Self::default());
         };
-        let mut restore = |slot, place: Place| -> Step<Secret, M> {
+        let mut restore = |slot, place: Place| -> Step<Option<Secret>, M> {
             let saved = trailer.read_key(map, slot).map_err(BootError::Flash)?;
-            let Some(saved) = saved else { return Ok(Secret::default()) };
+            let Some(saved) = saved else { return Ok(None) };
             let content = keep.restore(&saved, key).map_err(BootError::ContentKey)?;
             let mut bytes = [0; Header::SIZE];
             map.read(place.area, place.offset, &mut bytes).map_err(BootError::Flash)?;
             // Without a header nobody knows what of the image is to be encrypted.
             let header = Header::parse(&bytes).map_err(|_| BootError::BadStatus)?;
-            let secret = Secret::new(&content, &header).map_err(|_| BootError::BadStatus)?;
-            Ok(Secret { saved: Some(saved), ..secret })
+            let cipher = BodyCipher::new(&content, &header).map_err(|_| BootError::BadStatus)?;
+            Ok(Some(Secret { cipher, saved: Some(saved) }))
         };
         let [outgoing, incoming] = headers;
         Ok(Self {
@@ -142,12 +139,12 @@ impl Secrets {
 
     /// What happens to the outgoing image from its offset `at` on when it leaves the primary slot.
     pub(crate) fn outgoing(&self, at: u32) -> Through<'_> {
-        Through { cipher: self.outgoing.cipher.as_ref(), at }
+        Through { cipher: self.outgoing.as_ref().map(|secret| &secret.cipher), at }
     }
 
     /// What happens to the incoming image from its offset `at` on when it enters the primary slot.
     pub(crate) fn incoming(&self, at: u32) -> Through<'_> {
-        Through { cipher: self.incoming.cipher.as_ref(), at }
+        Through { cipher: self.incoming.as_ref().map(|secret| &secret.cipher), at }
     }
 
     /// The incoming image in `source` as plaintext.
@@ -156,10 +153,8 @@ impl Secrets {
     }
 
     fn saved(&self) -> [(KeySlot, Option<&SavedKey>); 2] {
-        [
-            (KeySlot::Primary, self.outgoing.saved.as_ref()),
-            (KeySlot::Secondary, self.incoming.saved.as_ref()),
-        ]
+        [(KeySlot::Primary, &self.outgoing), (KeySlot::Secondary, &self.incoming)]
+            .map(|(slot, secret)| (slot, secret.as_ref().and_then(|secret| secret.saved.as_ref())))
     }
 
     /// Saves both keys in `trailer`, where that has room for them.

@@ -1,4 +1,4 @@
-//! Image hashes: SHA-256, SHA-384 and SHA-512.
+//! Image hashes: SHA-256, and with the feature `sha512` SHA-384 and SHA-512.
 
 use core::fmt;
 
@@ -6,27 +6,37 @@ use sha2::Digest as _;
 
 use crate::TlvType;
 
-/// A hash algorithm of the format.
+/// A hash algorithm of the format that this build can compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HashKind {
     /// SHA-256, the default.
     #[default]
     Sha256,
     /// SHA-384, used with P-384 keys.
+    #[cfg(feature = "sha512")]
     Sha384,
     /// SHA-512, used with pure Ed25519 and on request.
+    #[cfg(feature = "sha512")]
     Sha512,
 }
 
 impl HashKind {
-    /// Every algorithm.
-    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+    /// Every algorithm that this build can compute.
+    pub const ALL: [Self; if cfg!(feature = "sha512") { 3 } else { 1 }] = [
+        Self::Sha256,
+        #[cfg(feature = "sha512")]
+        Self::Sha384,
+        #[cfg(feature = "sha512")]
+        Self::Sha512,
+    ];
 
     /// Bytes of a digest.
     pub const fn size(self) -> usize {
         match self {
             Self::Sha256 => 32,
+            #[cfg(feature = "sha512")]
             Self::Sha384 => 48,
+            #[cfg(feature = "sha512")]
             Self::Sha512 => 64,
         }
     }
@@ -35,7 +45,9 @@ impl HashKind {
     pub const fn tlv(self) -> TlvType {
         match self {
             Self::Sha256 => TlvType::SHA256,
+            #[cfg(feature = "sha512")]
             Self::Sha384 => TlvType::SHA384,
+            #[cfg(feature = "sha512")]
             Self::Sha512 => TlvType::SHA512,
         }
     }
@@ -46,11 +58,14 @@ impl HashKind {
     }
 }
 
+/// Bytes of the longest digest that this build can compute.
+const LONGEST: usize = if cfg!(feature = "sha512") { 64 } else { 32 };
+
 /// A digest of 32, 48 or 64 bytes.
 #[derive(Clone, Copy)]
 pub struct Digest {
     kind: HashKind,
-    bytes: [u8; 64],
+    bytes: [u8; LONGEST],
 }
 
 impl Digest {
@@ -63,7 +78,7 @@ impl Digest {
 
     /// A digest computed elsewhere; `None` if `bytes` has not the length of `kind`.
     pub fn from_slice(kind: HashKind, bytes: &[u8]) -> Option<Self> {
-        let mut digest = Self { kind, bytes: [0; 64] };
+        let mut digest = Self { kind, bytes: [0; LONGEST] };
         if bytes.len() != kind.size() {
             return None;
         }
@@ -115,8 +130,10 @@ pub enum Hasher {
     /// SHA-256.
     Sha256(sha2::Sha256),
     /// SHA-384.
+    #[cfg(feature = "sha512")]
     Sha384(sha2::Sha384),
     /// SHA-512.
+    #[cfg(feature = "sha512")]
     Sha512(sha2::Sha512),
 }
 
@@ -125,7 +142,9 @@ impl Hasher {
     pub fn new(kind: HashKind) -> Self {
         match kind {
             HashKind::Sha256 => Self::Sha256(sha2::Sha256::new()),
+            #[cfg(feature = "sha512")]
             HashKind::Sha384 => Self::Sha384(sha2::Sha384::new()),
+            #[cfg(feature = "sha512")]
             HashKind::Sha512 => Self::Sha512(sha2::Sha512::new()),
         }
     }
@@ -134,20 +153,24 @@ impl Hasher {
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
+            #[cfg(feature = "sha512")]
             Self::Sha384(hash) => hash.update(bytes),
+            #[cfg(feature = "sha512")]
             Self::Sha512(hash) => hash.update(bytes),
         }
     }
 
     /// The digest of everything taken in.
     pub fn finish(self) -> Digest {
-        let mut digest = Digest { kind: HashKind::Sha256, bytes: [0; 64] };
+        let mut digest = Digest { kind: HashKind::Sha256, bytes: [0; LONGEST] };
         match self {
             Self::Sha256(hash) => digest.bytes[..32].copy_from_slice(&hash.finalize()),
+            #[cfg(feature = "sha512")]
             Self::Sha384(hash) => {
                 digest.kind = HashKind::Sha384;
                 digest.bytes[..48].copy_from_slice(&hash.finalize());
             }
+            #[cfg(feature = "sha512")]
             Self::Sha512(hash) => {
                 digest.kind = HashKind::Sha512;
                 digest.bytes[..64].copy_from_slice(&hash.finalize());

@@ -83,10 +83,15 @@ impl Scheme {
             (Self::Rsa2048 | Self::Rsa3072 | Self::EcdsaP256, false) => {
                 matches!(hash, HashKind::Sha256)
             }
+            #[cfg(feature = "sha512")]
             (Self::EcdsaP384, false) => matches!(hash, HashKind::Sha384),
-            (Self::Ed25519, false) => matches!(hash, HashKind::Sha256 | HashKind::Sha512),
+            #[cfg(feature = "sha512")]
             (Self::Ed25519, true) => matches!(hash, HashKind::Sha512),
-            (_, true) => false,
+            #[cfg(feature = "sha512")]
+            (Self::Ed25519, false) => matches!(hash, HashKind::Sha256 | HashKind::Sha512),
+            #[cfg(not(feature = "sha512"))]
+            (Self::Ed25519, false) => matches!(hash, HashKind::Sha256),
+            _ => false,
         }
     }
 

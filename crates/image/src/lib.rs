@@ -42,11 +42,9 @@ pub use compression::{
     CompressionError, Decoder, Decompressed, Piece, RamWindow, Window, validate_compressed,
 };
 pub use digest::{Digest, HashKind, Hasher};
-#[cfg(feature = "enc")]
-pub use encryption::{BodyCipher, Decrypted};
 pub use encryption::{
-    ContentKey, KeyLength, KeySlot, KeyUnwrap, NoPrivateKey, SavedKey, TrailerKeys, UnwrapError,
-    WrapFormat, WrappedKey,
+    BodyCipher, ContentKey, Decrypted, KeyLength, KeySlot, KeyUnwrap, NoPrivateKey, SavedKey,
+    TrailerKeys, UnwrapError, WrapFormat, WrappedKey,
 };
 pub use flags::Flags;
 pub use hardened::Decision;

@@ -6,31 +6,53 @@ use zeroize::Zeroize;
 
 use crate::Flags;
 
-/// How long content keys are: a bootloader is built for one length.
+/// How long content keys are: a bootloader is built for one length. A build without the feature
+/// `enc` knows none: then nothing that takes a content key can ever happen, and none of it is
+/// linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyLength {
     /// AES-128: 16 bytes.
+    #[cfg(feature = "enc")]
     Aes128,
     /// AES-256: 32 bytes.
+    #[cfg(feature = "enc")]
     Aes256,
 }
 
 impl KeyLength {
-    /// Both lengths.
-    pub const ALL: [Self; 2] = [Self::Aes128, Self::Aes256];
+    /// Every length that this build deals with.
+    pub const ALL: [Self; if cfg!(feature = "enc") { 2 } else { 0 }] = [
+        #[cfg(feature = "enc")]
+        Self::Aes128,
+        #[cfg(feature = "enc")]
+        Self::Aes256,
+    ];
 
     /// Bytes of a key.
     pub const fn size(self) -> usize {
         match self {
+            #[cfg(feature = "enc")]
             Self::Aes128 => 16,
+            #[cfg(feature = "enc")]
             Self::Aes256 => 32,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            #[cfg(feature = "enc")]
+            Self::Aes128 => "AES-128",
+            #[cfg(feature = "enc")]
+            Self::Aes256 => "AES-256",
         }
     }
 
     /// The header flag of images that are encrypted with such a key.
     pub const fn flag(self) -> Flags {
         match self {
+            #[cfg(feature = "enc")]
             Self::Aes128 => Flags::ENCRYPTED_AES128,
+            #[cfg(feature = "enc")]
             Self::Aes256 => Flags::ENCRYPTED_AES256,
         }
     }
@@ -38,10 +60,7 @@ impl KeyLength {
 
 impl fmt::Display for KeyLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Aes128 => "AES-128",
-            Self::Aes256 => "AES-256",
-        })
+        f.write_str(self.name())
     }
 }
 

@@ -54,9 +54,8 @@
 //!
 //! Sources: MCUboot `docs/encrypted_images.md` and `boot/bootutil/src/encrypted.c`.
 
-#[cfg(feature = "enc")]
+#[cfg_attr(not(feature = "enc"), path = "no_body.rs")]
 mod body;
-#[cfg(feature = "enc")]
 mod decrypted;
 #[cfg(any(feature = "enc-p256", feature = "enc-x25519"))]
 mod ecies;
@@ -75,9 +74,7 @@ mod wrapped;
 #[cfg(feature = "enc-x25519")]
 mod x25519;
 
-#[cfg(feature = "enc")]
 pub use body::BodyCipher;
-#[cfg(feature = "enc")]
 pub use decrypted::Decrypted;
 #[cfg(any(feature = "enc-p256", feature = "enc-x25519"))]
 pub use ecies::{EciesHash, HmacSha256, HmacSha512};
