@@ -86,10 +86,19 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        self.boot_some(platform, |_| true)
+        match self.config.images.slots() {
+            [only] => self.boot_image(platform, only.image),
+            _ => {
+                platform.hooks.status(Status::Startup);
+                let outcome = self.course_of_all(platform);
+                platform.hooks.status(Status::of(&outcome));
+                outcome
+            }
+        }
     }
 
-    /// The same for image number `image` alone: the others are neither upgraded nor checked.
+    /// The same for image number `image` alone: the others are neither upgraded nor checked. Where
+    /// there is no other, this is all that a bootloader has to link.
     pub fn boot_image<M, V, C, H>(
         &self,
         platform: &mut Platform<M, V, C, H>,
@@ -101,31 +110,30 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        self.boot_some(platform, |candidate| candidate == image)
+        platform.hooks.status(Status::Startup);
+        let outcome = self.course_of(platform, image);
+        platform.hooks.status(Status::of(&outcome));
+        outcome
     }
 
-    fn boot_some<M, V, C, H>(
-        &self,
-        platform: &mut Platform<M, V, C, H>,
-        chosen: impl Fn(u8) -> bool,
-    ) -> Result<Boot, BootError<M::Error>>
+    fn course_of<M, V, C, H>(&self, platform: &mut Platform<M, V, C, H>, image: u8) -> Step<Boot, M>
     where
         M: FlashMap,
         V: Verifier,
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        platform.hooks.status(Status::Startup);
-        let outcome = self.course_of(platform, chosen);
-        platform.hooks.status(Status::of(&outcome));
-        outcome
+        let mut course = self.course(platform, image)?;
+        let plan = course.prepare()?;
+        if plan.upgrades() {
+            course.platform.hooks.status(Status::Upgrading);
+        }
+        let swap = course.perform(plan)?;
+        course.start(swap)
     }
 
-    fn course_of<M, V, C, H>(
-        &self,
-        platform: &mut Platform<M, V, C, H>,
-        chosen: impl Fn(u8) -> bool,
-    ) -> Step<Boot, M>
+    /// First all plans, as they depend on each other, then the upgrades, then what is to run.
+    fn course_of_all<M, V, C, H>(&self, platform: &mut Platform<M, V, C, H>) -> Step<Boot, M>
     where
         M: FlashMap,
         V: Verifier,
@@ -133,31 +141,29 @@ impl<S: Strategy> Bootloader<S> {
         H: Hooks<M::Error>,
     {
         let pairs = self.config.images.slots();
-        let chosen = || pairs.iter().filter(|pair| chosen(pair.image));
+        let strict = self.config.strict();
         let mut plans = [Plan::Nothing; MAX_IMAGES];
-        for (at, pair) in chosen().enumerate() {
+        for (at, pair) in pairs.iter().enumerate() {
             let plan = self.course(platform, pair.image)?.prepare()?;
             if plan.continues_earlier_ones() {
                 // The power failed between two images. The earlier ones are under test, and
                 // would be reverted at this very boot.
-                let strict = self.config.strict();
                 plans.iter_mut().take(at).for_each(|plan| plan.forget_revert(strict));
             }
             if let Some(slot) = plans.get_mut(at) {
                 *slot = plan;
             }
         }
-        if chosen().count() > 1 && plans.iter().any(Plan::upgrades) {
+        if plans.iter().any(Plan::upgrades) {
             let will_run = |flash: &mut M, image| {
                 let slots = self.slots(flash, image)?;
-                let planned = chosen().zip(plans).find(|(pair, _)| pair.image == image);
+                let planned = pairs.iter().zip(plans).find(|(pair, _)| pair.image == image);
                 let plan = planned.map_or(Plan::Nothing, |(_, plan)| plan);
                 slots.will_run(flash, &self.strategy, plan)
             };
             let Platform { flash, hooks, .. } = platform;
-            let images = chosen().map(|pair| pair.image);
+            let images = pairs.iter().map(|pair| pair.image);
             if dependencies::unmet(flash, hooks, images, will_run)?.is_some() {
-                let strict = self.config.strict();
                 plans.iter_mut().for_each(|plan| plan.cancel(strict));
             }
         }
@@ -165,13 +171,13 @@ impl<S: Strategy> Bootloader<S> {
             platform.hooks.status(Status::Upgrading);
         }
         let mut swaps = [SwapType::None; MAX_IMAGES];
-        for ((pair, plan), swap) in chosen().zip(plans).zip(&mut swaps) {
+        for ((pair, plan), swap) in pairs.iter().zip(plans).zip(&mut swaps) {
             *swap = self.course(platform, pair.image)?.perform(plan)?;
         }
         let mut first = None;
         // How many images were dealt with; a loop that was left early shows.
         let mut passed = 0;
-        for (at, (pair, swap)) in chosen().zip(swaps).enumerate() {
+        for (at, (pair, swap)) in pairs.iter().zip(swaps).enumerate() {
             let mut course = self.course(platform, pair.image)?;
             if at > 0 && course.is_unprovisioned()? {
                 platform.hooks.event(pair.image, Event::NotProvisioned);
@@ -182,7 +188,7 @@ impl<S: Strategy> Bootloader<S> {
             first.get_or_insert(boot);
             passed += 1;
         }
-        if black_box(passed) != chosen().count() {
+        if black_box(passed) != pairs.len() {
             return Err(BootError::Tampered);
         }
         first.ok_or(BootError::NoImage)

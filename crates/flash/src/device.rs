@@ -120,6 +120,12 @@ pub trait FlashError: fmt::Debug + fmt::Display {
     fn fault(&self) -> Fault;
 }
 
+impl FlashError for Fault {
+    fn fault(&self) -> Fault {
+        *self
+    }
+}
+
 /// The error of a flash map over devices that fail with `E`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error<E> {

@@ -4,6 +4,7 @@
 //! Device     one chip: sectors, write size, erased value, kind      (a driver, or a model)
 //! Kind       its physics: what may be written over, what a power cut leaves
 //! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
+//! Brief      a FlashMap with short errors, for small chips
 //! FlashMap   what the bootloader and the DFU library work on: area id + offset in the area
 //! Stream     append-only writer that erases as it goes
 //! SlotPair   which areas are an image's slots; TrailerFormat: how their trailers are laid out
@@ -14,6 +15,7 @@
 #![no_std]
 
 mod area;
+mod brief;
 mod device;
 mod kind;
 mod slot;
@@ -21,6 +23,7 @@ mod stream;
 mod trailer;
 
 pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
+pub use brief::Brief;
 pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
 pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat};

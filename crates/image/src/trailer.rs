@@ -29,16 +29,26 @@ pub const fn align_up(value: u32, to: u32) -> Option<u32> {
     }
 }
 
+/// The magic of trailers that are laid out for writes of up to 8 bytes …
+static MAGIC: [u8; 16] = [
+    0x77, 0xc2, 0x95, 0xf3, 0x60, 0xd2, 0xef, 0x7f, 0x35, 0x52, 0x50, 0x0f, 0x2c, 0xb6, 0x79, 0x80,
+];
+/// … and for longer ones, of 16 or 32 bytes: the alignment and the same 14 bytes.
+static LONG_MAGICS: [[u8; 16]; 2] = [of_alignment(16), of_alignment(32)];
+
+const fn of_alignment(max_align: u8) -> [u8; 16] {
+    let [a0, a1] = (max_align as u16).to_le_bytes();
+    [a0, a1, 0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a]
+}
+
 /// The 16 bytes that make a trailer valid, for a largest alignment of `max_align` bytes.
 pub const fn magic_bytes(max_align: u32) -> [u8; 16] {
-    if max_align <= 8 {
-        return [
-            0x77, 0xc2, 0x95, 0xf3, 0x60, 0xd2, 0xef, 0x7f, 0x35, 0x52, 0x50, 0x0f, 0x2c, 0xb6,
-            0x79, 0x80,
-        ];
+    let [long, longest] = &LONG_MAGICS;
+    *match max_align {
+        0..=8 => &MAGIC,
+        9..=16 => long,
+        _ => longest,
     }
-    let [a0, a1, ..] = max_align.to_le_bytes();
-    [a0, a1, 0x2d, 0xe1, 0x5d, 0x29, 0x41, 0x0b, 0x8d, 0x77, 0x67, 0x9c, 0x11, 0x0f, 0x1f, 0x8a]
 }
 
 /// Where the fields of a slot's trailer are. All offsets count from the start of the slot.
@@ -111,12 +121,17 @@ impl TrailerLayout {
 
     /// Where the write that contains the magic begins: it is `align_up(16, A)` long.
     pub fn magic_cell(&self) -> u32 {
-        align_down(self.magic(), self.max_align)
+        self.down(self.magic())
+    }
+
+    /// `offset` rounded down to the alignment, which is a power of two.
+    fn down(&self, offset: u32) -> u32 {
+        offset & self.max_align.wrapping_neg()
     }
 
     /// The flag that the running image is confirmed.
     pub fn image_ok(&self) -> u32 {
-        align_down(self.magic() - self.max_align, self.max_align)
+        self.down(self.magic() - self.max_align)
     }
 
     /// The flag that a swap has ended.

@@ -15,6 +15,15 @@ const PIECE: usize = 256;
 /// bytes. A chip whose hardware checks RSA signatures asks for the feature as well.
 const LONGEST: usize = if cfg!(feature = "sig-rsa") { 384 } else { 128 };
 
+/// How much is shown of hashes and ids that are not as they should be: enough to tell them apart.
+/// A refusal passes through many hands, each of which has to make room for it.
+const SHOWN: usize = 4;
+
+/// The first bytes of `bytes`.
+fn beginning(bytes: &[u8]) -> [u8; SHOWN] {
+    bytes.first_chunk().copied().unwrap_or_default()
+}
+
 /// Whether to accept exactly what the original accepts, or to be safer where it is too trusting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strictness {
@@ -120,8 +129,8 @@ pub enum Refusal<E> {
     },
     /// The content is not what the hash TLV says: damaged or altered.
     Hash {
-        /// What the content hashes to.
-        computed: Digest,
+        /// How the hash of the content begins.
+        computed: [u8; SHOWN],
     },
     /// A TLV has a length that its type does not allow.
     TlvLength {
@@ -161,10 +170,10 @@ pub enum Refusal<E> {
     OtherBoard {
         /// UUID_VID or UUID_CID.
         kind: TlvType,
-        /// The id in the image.
-        found: [u8; 16],
-        /// The device's id.
-        expected: [u8; 16],
+        /// How the id in the image begins.
+        found: [u8; SHOWN],
+        /// How the device's id begins.
+        expected: [u8; SHOWN],
     },
     /// It does not say which board it is for.
     NoBoardId {
@@ -249,7 +258,8 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
             }
             Self::NoHash { expected } => write!(f, "no {} TLV", expected.tlv()),
             Self::Hash { computed } => {
-                write!(f, "the content is damaged: it hashes to {computed}, not to its hash TLV")
+                let computed = u32::from_be_bytes(*computed);
+                write!(f, "the content is damaged: it hashes to {computed:08x}…, not to its TLV")
             }
             Self::TlvLength { entry } => {
                 write!(f, "a {} TLV cannot have {} bytes", entry.kind, entry.len)
@@ -268,10 +278,8 @@ impl<E: fmt::Display> fmt::Display for Refusal<E> {
                 write!(f, "security counter {found} is below {minimum}")
             }
             Self::OtherBoard { kind, found, expected } => {
-                write!(f, "made for another board: {kind} ")?;
-                found.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                f.write_str(", this is ")?;
-                expected.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let [found, expected] = [found, expected].map(|id| u32::from_be_bytes(*id));
+                write!(f, "made for another board: {kind} {found:08x}…, this is {expected:08x}…")
             }
             Self::NoBoardId { kind } => {
                 write!(f, "it does not say which board it is for: no {kind} TLV")
@@ -359,8 +367,9 @@ pub fn validate_sealed<S: Source, V: Verifier>(
     let expected = rules.hash;
     let mut tlvs = TlvArea::open(source, header)?.iter();
     let entry = tlvs.find(source, expected.tlv())?.ok_or(Refusal::NoHash { expected })?;
-    let claimed = Payload::read(source, &entry)?;
-    let claimed = Digest::from_slice(expected, claimed.bytes());
+    let mut claimed = [0; LONGEST];
+    let claimed = entry.payload(source, &mut claimed).map_err(Refusal::Read)?.unwrap_or_default();
+    let claimed = Digest::from_slice(expected, claimed);
     let claimed = claimed.ok_or(Refusal::TlvLength { entry })?;
     let validated = walk(source, header, rules, verifier, claimed)?;
     Ok(Validated { decision: Decision::NO, ..validated })
@@ -385,32 +394,17 @@ fn walk<S: Source, V: Verifier>(
         return Err(Refusal::TooLarge { size: area.end(), max });
     }
     let pure = rules.signed == Signed::Image && verifier.demands_signature();
-    let mut walk = Walk { header, pure, rules, strict, hash, seen: Seen::default(), key: None };
+    let mut walk =
+        Walk { header, pure, rules, strict, hash: &hash, seen: Seen::default(), key: None };
     let mut tlvs = if strict { area.iter_bounded() } else { area.iter() };
+    let mut payload = [0; LONGEST];
     while let Some(entry) = tlvs.next(source)? {
-        walk.entry(source, verifier, &entry)?;
+        let Some(meaning) = walk.meaning(verifier, &entry)? else { continue };
+        let payload = entry.payload(source, &mut payload).map_err(Refusal::Read)?;
+        let payload = payload.ok_or(Refusal::TlvLength { entry })?;
+        walk.entry(source, verifier, &entry, meaning, payload)?;
     }
     walk.conclude(verifier.demands_signature(), area.end())
-}
-
-/// A payload of at most [`LONGEST`] bytes.
-struct Payload {
-    buf: [u8; LONGEST],
-    len: usize,
-}
-
-impl Payload {
-    fn read<S: Source>(source: &mut S, entry: &TlvEntry) -> Result<Self, Refusal<S::Error>> {
-        let mut payload = Self { buf: [0; LONGEST], len: entry.len.into() };
-        match entry.payload(source, &mut payload.buf).map_err(Refusal::Read)? {
-            Some(_) => Ok(payload),
-            None => Err(Refusal::TlvLength { entry: *entry }),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.buf.get(..self.len).unwrap_or_default()
-    }
 }
 
 /// What the walk over the TLVs has found so far.
@@ -433,85 +427,111 @@ struct Walk<'a> {
     pure: bool,
     rules: &'a Rules,
     strict: bool,
-    hash: Digest,
+    hash: &'a Digest,
     seen: Seen,
     /// The key that the next signature is to be checked with.
     key: Option<usize>,
 }
 
+/// What a TLV is to the validation.
+enum Meaning {
+    /// The hash of the image.
+    Hash,
+    /// The hash of the key that the next signature is from.
+    KeyHash,
+    /// The mark that signatures cover the image itself.
+    Pure,
+    /// The security counter.
+    Counter,
+    /// The vendor's id or the board's, which has to be this one.
+    BoardId([u8; 16]),
+    /// A signature to be checked with a key.
+    Signature(usize, Scheme),
+}
+
 impl Walk<'_> {
+    /// What the TLV `entry` is good for, if anything; refuses what may not stand there, or not with
+    /// that length.
+    fn meaning<V: Verifier, E>(
+        &self,
+        verifier: &V,
+        entry: &TlvEntry,
+    ) -> Result<Option<Meaning>, Refusal<E>> {
+        let Self { pure, rules, .. } = *self;
+        let (size, len) = (rules.hash.size(), usize::from(entry.len));
+        let unprotected = entry.area == TlvKind::Unprotected;
+        let mut allowed =
+            !(rules.allow_list && unprotected) || entry.kind.is_allowed_unprotected(pure);
+        let (meaning, fits) = match entry.kind {
+            kind if kind == rules.hash.tlv() && !pure => (Some(Meaning::Hash), len == size),
+            TlvType::KEYHASH => (Some(Meaning::KeyHash), len <= size),
+            TlvType::SIG_PURE if pure => (Some(Meaning::Pure), len == 1),
+            TlvType::SEC_CNT if rules.security_counter.is_some() => {
+                allowed &= !(self.strict && unprotected);
+                (Some(Meaning::Counter), len == 4)
+            }
+            TlvType::UUID_VID | TlvType::UUID_CID => {
+                let board = rules.board.unwrap_or_default();
+                let vendor = entry.kind == TlvType::UUID_VID;
+                let expected = if vendor { board.vendor } else { board.class };
+                allowed &= expected.is_none() || !(self.strict && unprotected);
+                (expected.map(Meaning::BoardId), expected.is_none() || len == 16)
+            }
+            kind => {
+                let key = self.key.and_then(|key| Some((key, verifier.key(key)?.scheme())));
+                let key = key.filter(|(_, scheme)| scheme.tlv() == kind);
+                let fits = key.is_none_or(|(_, scheme)| scheme.accepts_len(len));
+                (key.map(|(key, scheme)| Meaning::Signature(key, scheme)), fits)
+            }
+        };
+        match (allowed, fits) {
+            (false, _) => Err(Refusal::NotAllowed { entry: *entry }),
+            (true, false) => Err(Refusal::TlvLength { entry: *entry }),
+            (true, true) => Ok(meaning),
+        }
+    }
+
     fn entry<S: Source, V: Verifier>(
         &mut self,
         source: &mut S,
         verifier: &mut V,
         entry: &TlvEntry,
+        meaning: Meaning,
+        payload: &[u8],
     ) -> Result<(), Refusal<S::Error>> {
-        let pure = self.pure;
-        let unprotected = entry.area == TlvKind::Unprotected;
-        if self.rules.allow_list && unprotected && !entry.kind.is_allowed_unprotected(pure) {
-            return Err(Refusal::NotAllowed { entry: *entry });
-        }
-        let length = || Refusal::TlvLength { entry: *entry };
-        match entry.kind {
-            kind if kind == self.rules.hash.tlv() && !pure => {
-                if usize::from(entry.len) != self.rules.hash.size() {
-                    return Err(length());
-                }
-                let payload = Payload::read(source, entry)?;
-                let equal = Decision::equal(payload.bytes(), self.hash.as_bytes());
+        match meaning {
+            Meaning::Hash => {
+                let equal = Decision::equal(payload, self.hash.as_bytes());
                 self.seen.hash = equal;
                 if !equal.is_yes() {
-                    return Err(Refusal::Hash { computed: self.hash });
+                    return Err(Refusal::Hash { computed: beginning(self.hash.as_bytes()) });
                 }
             }
-            TlvType::KEYHASH => {
-                if usize::from(entry.len) > self.rules.hash.size() {
-                    return Err(length());
-                }
-                self.key = self.find_key(verifier, Payload::read(source, entry)?.bytes());
+            Meaning::KeyHash => {
+                self.key = self.find_key(verifier, payload);
                 self.seen.unknown_key |= self.key.is_none();
             }
-            TlvType::SIG_PURE if pure => {
-                if entry.len != 1 {
-                    return Err(length());
+            Meaning::Pure => self.seen.pure = Decision::equal(payload, &[1]),
+            Meaning::Counter => {
+                let found = payload.first_chunk().copied().map_or(0, u32::from_le_bytes);
+                let minimum = self.rules.security_counter.unwrap_or(0);
+                if found < minimum {
+                    return Err(Refusal::SecurityCounter { found, minimum });
                 }
-                self.seen.pure = Decision::equal(Payload::read(source, entry)?.bytes(), &[1]);
+                self.seen.security_counter = Some(found);
             }
-            TlvType::SEC_CNT if self.rules.security_counter.is_some() => {
-                if self.strict && unprotected {
-                    return Err(Refusal::NotAllowed { entry: *entry });
+            Meaning::BoardId(expected) => {
+                if payload != expected {
+                    let [found, expected] = [payload, &expected].map(beginning);
+                    return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
                 }
-                let bytes =
-                    Payload::read(source, entry)?.bytes().try_into().map_err(|_| length())?;
-                self.counter(u32::from_le_bytes(bytes))?;
-            }
-            TlvType::UUID_VID | TlvType::UUID_CID => {
-                let board = self.rules.board.unwrap_or_default();
-                let (expected, seen) = match entry.kind {
-                    TlvType::UUID_VID => (board.vendor, &mut self.seen.vendor),
-                    _ => (board.class, &mut self.seen.class),
-                };
-                if let Some(expected) = expected {
-                    if self.strict && unprotected {
-                        return Err(Refusal::NotAllowed { entry: *entry });
-                    }
-                    let found: [u8; 16] =
-                        Payload::read(source, entry)?.bytes().try_into().map_err(|_| length())?;
-                    if found != expected {
-                        return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
-                    }
-                    *seen = true;
+                match entry.kind {
+                    TlvType::UUID_VID => self.seen.vendor = true,
+                    _ => self.seen.class = true,
                 }
             }
-            kind => {
-                let key = self.key.and_then(|key| Some((key, verifier.key(key)?.scheme())));
-                if let Some((key, scheme)) = key.filter(|(_, scheme)| scheme.tlv() == kind) {
-                    if !scheme.accepts_len(entry.len.into()) {
-                        return Err(length());
-                    }
-                    let signature = Payload::read(source, entry)?;
-                    self.signature(source, verifier, key, scheme, signature.bytes())?;
-                }
+            Meaning::Signature(key, scheme) => {
+                self.signature(source, verifier, key, scheme, payload)?;
             }
         }
         Ok(())
@@ -538,7 +558,7 @@ impl Walk<'_> {
         signature: &[u8],
     ) -> Result<(), Refusal<S::Error>> {
         let good = match self.rules.signed {
-            Signed::Hash => verifier.verify(key, &self.hash, signature),
+            Signed::Hash => verifier.verify(key, self.hash, signature),
             Signed::Image if scheme != Scheme::Ed25519 => false,
             Signed::Image => {
                 let check = signature.try_into().ok().and_then(|s| verifier.verify_pure(key, s));
@@ -557,15 +577,6 @@ impl Walk<'_> {
         }
         self.seen.signature = Some((key, good));
         self.key = None;
-        Ok(())
-    }
-
-    fn counter<E>(&mut self, found: u32) -> Result<(), Refusal<E>> {
-        let minimum = self.rules.security_counter.unwrap_or(0);
-        if found < minimum {
-            return Err(Refusal::SecurityCounter { found, minimum });
-        }
-        self.seen.security_counter = Some(found);
         Ok(())
     }
 
@@ -603,6 +614,6 @@ impl Walk<'_> {
             return Err(Refusal::NoHash { expected: self.rules.hash });
         }
         let decision = Decision::of(origin.still() && content.still());
-        Ok(Validated { hash: self.hash, size, security_counter, key, decision })
+        Ok(Validated { hash: *self.hash, size, security_counter, key, decision })
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::hint::black_box;
 
 use updraft_flash::{
-    AreaEntry, AreaId, Areas, Device, Fault, FlashError, Geometry, Kind, SectorRun, SlotPair,
+    AreaEntry, AreaId, Areas, Brief, Device, Fault, FlashError, Geometry, Kind, SectorRun, SlotPair,
 };
 
 pub const SLOTS: SlotPair = SlotPair { image: 0, primary: AreaId(1), secondary: AreaId(2) };
@@ -71,8 +71,8 @@ fn done(code: u32) -> Result<(), Failed> {
     if black_box(code) == 0 { Ok(()) } else { Err(Failed) }
 }
 
-pub type Flash = Areas<Chip, [Chip; 1], &'static [AreaEntry]>;
+pub type Flash = Brief<Areas<Chip, [Chip; 1], &'static [AreaEntry]>>;
 
 pub fn flash() -> Flash {
-    Areas::new([Chip], black_box(&TABLE))
+    Brief::new(Areas::new([Chip], black_box(&TABLE)))
 }

@@ -7,6 +7,7 @@
 mod chip;
 mod console;
 mod keys;
+mod memory;
 mod mode;
 #[cfg(feature = "recovery")]
 mod recovery;

@@ -40,7 +40,9 @@ macro_rules! strategy {
     ($strategy:expr, $mode:ident) => {
         #[cfg(feature = "rollback")]
         const MODE: updraft_image::UpgradeMode = updraft_image::UpgradeMode::$mode;
-        loader!(|config, platform| updraft_boot::Bootloader::new(config, $strategy).boot(platform));
+        loader!(|config, platform| {
+            updraft_boot::Bootloader::new(config, $strategy).boot_image(platform, SLOTS.image)
+        });
     };
 }
 
