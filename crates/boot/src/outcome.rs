@@ -3,7 +3,10 @@
 use core::fmt;
 
 use updraft_flash::{AreaId, FlashMap};
-use updraft_image::{Decision, Header, Refusal, SwapType, UnwrapError, Validated, Version};
+use updraft_image::text::{self, Hex};
+use updraft_image::{
+    Decision, Describe, Header, Refusal, SwapType, Text, UnwrapError, Validated, Version,
+};
 
 use crate::CounterFault;
 use crate::factory::RollbackError;
@@ -133,72 +136,88 @@ pub enum Unmet<E> {
     },
 }
 
-impl<E: fmt::Display> fmt::Display for Unmet<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for Unmet<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::Unreadable(refusal) => write!(f, "its dependencies cannot be read: {refusal}"),
+            Self::Unreadable(refusal) => to.fill("its dependencies cannot be read: {}", &[refusal]),
             Self::NoSuchImage { image } => {
-                write!(f, "it depends on image {image}, which this device does not have")
+                to.fill("it depends on image {}, which this device does not have", &[image]);
             }
             Self::TooOld { image, found: Some(found), minimum } => {
-                write!(f, "it needs image {image} in version {minimum}, which would be {found}")
+                let things: [&dyn Describe; 3] = [image, minimum, found];
+                to.fill("it needs image {} in version {}, which would be {}", &things);
             }
             Self::TooOld { image, found: None, minimum } => {
-                write!(f, "it needs image {image} in version {minimum}, and there is none")
+                to.fill("it needs image {} in version {}, and there is none", &[image, minimum]);
             }
         }
     }
 }
 
-impl<E: fmt::Display> fmt::Display for Event<E> {
+impl<E: Describe> fmt::Display for Unmet<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: Describe> Describe for Event<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::SlotsIncompatible => f.write_str("no upgrade: the slots' sectors do not match"),
-            Self::Resumed(swap) => write!(f, "interrupted {} finished", name(*swap)),
-            Self::Installed(swap) => write!(f, "new image installed ({})", name(*swap)),
-            Self::Reverted => f.write_str("image under test not confirmed: reverted"),
-            Self::Bootstrapped => f.write_str("first image installed"),
-            Self::SecondaryEmpty => f.write_str("no upgrade: the secondary slot holds no image"),
-            Self::SecondaryUnreadable(error) => write!(f, "no upgrade: {error}"),
+            Self::SlotsIncompatible => to.say("no upgrade: the slots' sectors do not match"),
+            Self::Resumed(swap) => to.fill("interrupted {} finished", &[&name(*swap)]),
+            Self::Installed(swap) => to.fill("new image installed ({})", &[&name(*swap)]),
+            Self::Reverted => to.say("image under test not confirmed: reverted"),
+            Self::Bootstrapped => to.say("first image installed"),
+            Self::SecondaryEmpty => to.say("no upgrade: the secondary slot holds no image"),
+            Self::SecondaryUnreadable(error) => to.fill("no upgrade: {}", &[error]),
             Self::CannotEncrypt(refusal) => {
-                write!(f, "no upgrade: the running image cannot be encrypted again: {refusal}")
+                to.fill("no upgrade: the running image cannot be encrypted again: {}", &[refusal]);
             }
-            Self::SecondaryRefused(refusal) => write!(f, "secondary slot erased: {refusal}"),
+            Self::SecondaryRefused(refusal) => to.fill("secondary slot erased: {}", &[refusal]),
             Self::Misplaced { expected } => {
-                write!(f, "secondary slot erased: updates belong {expected:#x} bytes into it")
+                let expected = Hex(*expected, 1);
+                to.fill("secondary slot erased: updates belong {} bytes into it", &[&expected]);
             }
-            Self::DowngradeRefused { running, offered } => {
-                write!(f, "secondary slot erased: {offered} is older than the running {running}")
-            }
+            Self::DowngradeRefused { running, offered } => to.fill(
+                "secondary slot erased: {} is older than the running {}",
+                &[offered, running],
+            ),
             Self::CounterRefused { running, offered: Some(offered) } => {
-                write!(f, "secondary slot erased: security counter {offered}, {running} runs")
+                to.fill("secondary slot erased: security counter {}, {} runs", &[offered, running])
             }
             Self::CounterRefused { running, offered: None } => {
-                write!(f, "secondary slot erased: no security counter, {running} runs")
+                to.fill("secondary slot erased: no security counter, {} runs", &[running]);
             }
             Self::CounterExhausted => {
-                f.write_str("secondary slot erased: the security counter cannot be raised any more")
+                to.say("secondary slot erased: the security counter cannot be raised any more");
             }
-            Self::NoSpace { needed, available } => {
-                write!(f, "no upgrade: it takes {needed} sectors and {available} can be swapped")
-            }
-            Self::StatusGap => f.write_str("swap status inconsistent: a record is missing"),
+            Self::NoSpace { needed, available } => to.fill(
+                "no upgrade: it takes {} sectors and {} can be swapped",
+                &[needed, available],
+            ),
+            Self::StatusGap => to.say("swap status inconsistent: a record is missing"),
             Self::NothingToRevertTo => {
-                f.write_str("image under test not confirmed, but there is none to go back to")
+                to.say("image under test not confirmed, but there is none to go back to");
             }
-            Self::SlotUnreadable(area, error) => write!(f, "area {area} left out: {error}"),
-            Self::SlotRefused(area, refusal) => write!(f, "area {area} left out: {refusal}"),
+            Self::SlotUnreadable(area, error) => to.fill("area {} left out: {}", &[area, error]),
+            Self::SlotRefused(area, refusal) => to.fill("area {} left out: {}", &[area, refusal]),
             Self::WrongAddress(area) => {
-                write!(f, "area {area} left out: its image was made for another address")
+                to.fill("area {} left out: its image was made for another address", &[area]);
             }
-            Self::LoaderFailed(error) => write!(f, "the loader cannot be started: {error}"),
+            Self::LoaderFailed(error) => to.fill("the loader cannot be started: {}", &[error]),
             Self::ApplicationFailed(error) => {
-                write!(f, "the application cannot be started: {error}")
+                to.fill("the application cannot be started: {}", &[error]);
             }
-            Self::RollbackFailed(error) => write!(f, "no rollback: {error}"),
-            Self::DependencyUnmet(unmet) => write!(f, "no upgrade: {unmet}"),
-            Self::NotProvisioned => f.write_str("no image here; the others run without it"),
+            Self::RollbackFailed(error) => to.fill("no rollback: {}", &[error]),
+            Self::DependencyUnmet(unmet) => to.fill("no upgrade: {}", &[unmet]),
+            Self::NotProvisioned => to.say("no image here; the others run without it"),
         }
+    }
+}
+
+impl<E: Describe> fmt::Display for Event<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
     }
 }
 
@@ -273,24 +292,30 @@ pub enum BootError<E> {
     Flash(E),
 }
 
-impl<E: fmt::Display> fmt::Display for BootError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for BootError<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::NoSuchImage { image } => write!(f, "this device has no image {image}"),
-            Self::NoSlot { area } => write!(f, "area {area} cannot be a slot"),
-            Self::NoImage => f.write_str("the primary slot holds no image"),
-            Self::Refused(refusal) => write!(f, "the image in the primary slot: {refusal}"),
-            Self::BadStatus => f.write_str("an interrupted swap left no usable status"),
-            Self::ContentKey(error) => write!(f, "the keys of an interrupted swap: {error}"),
-            Self::Counter => f.write_str("the security counter store failed"),
-            Self::Tampered => f.write_str("an image was about to be started without validation"),
-            Self::SharedData => f.write_str("the application cannot be told what was booted"),
-            Self::Flash(error) => error.fmt(f),
+            Self::NoSuchImage { image } => to.fill("this device has no image {}", &[image]),
+            Self::NoSlot { area } => to.fill("area {} cannot be a slot", &[area]),
+            Self::NoImage => to.say("the primary slot holds no image"),
+            Self::Refused(refusal) => to.fill("the image in the primary slot: {}", &[refusal]),
+            Self::BadStatus => to.say("an interrupted swap left no usable status"),
+            Self::ContentKey(error) => to.fill("the keys of an interrupted swap: {}", &[error]),
+            Self::Counter => to.say("the security counter store failed"),
+            Self::Tampered => to.say("an image was about to be started without validation"),
+            Self::SharedData => to.say("the application cannot be told what was booted"),
+            Self::Flash(error) => error.describe(to),
         }
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for BootError<E> {}
+impl<E: Describe> fmt::Display for BootError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: fmt::Debug + Describe> core::error::Error for BootError<E> {}
 
 impl<E> From<CounterFault> for BootError<E> {
     fn from(CounterFault: CounterFault) -> Self {

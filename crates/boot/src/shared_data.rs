@@ -11,7 +11,7 @@
 use core::fmt;
 
 use updraft_flash::{FlashMap, SlotSource};
-use updraft_image::{Header, Refusal, Source, TlvArea, TlvType, UpgradeMode, Version};
+use updraft_image::{Describe, Header, Refusal, Source, TlvArea, TlvType, UpgradeMode, Version};
 
 use crate::{Boot, BootError};
 
@@ -85,7 +85,7 @@ pub enum ShareError<E> {
     Image(Refusal<E>),
 }
 
-impl<E: fmt::Display> fmt::Display for ShareError<E> {
+impl<E: Describe> fmt::Display for ShareError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => f.write_str("the shared memory is full"),
@@ -96,7 +96,7 @@ impl<E: fmt::Display> fmt::Display for ShareError<E> {
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for ShareError<E> {}
+impl<E: fmt::Debug + Describe> core::error::Error for ShareError<E> {}
 
 impl<E> From<ShareError<E>> for BootError<E> {
     fn from(error: ShareError<E>) -> Self {

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use updraft_flash::{AreaId, StreamError};
-use updraft_image::{HeaderError, Refusal};
+use updraft_image::{Describe, HeaderError, Refusal};
 
 /// Why the DFU library did not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub enum DfuError<E> {
     Flash(E),
 }
 
-impl<E: fmt::Display> fmt::Display for DfuError<E> {
+impl<E: Describe + fmt::Display> fmt::Display for DfuError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSlot { area } => write!(f, "area {area} is no slot of this device"),
@@ -63,7 +63,7 @@ impl<E: fmt::Display> fmt::Display for DfuError<E> {
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for DfuError<E> {}
+impl<E: fmt::Debug + fmt::Display + Describe> core::error::Error for DfuError<E> {}
 
 impl<E> From<StreamError<E>> for DfuError<E> {
     fn from(error: StreamError<E>) -> Self {

@@ -3,15 +3,23 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+use updraft_image::{Describe, Text, text};
+
 use crate::{Device, Error, Fault, FlashError, Geometry, Kind, Sector};
 
 /// The number of an area. Which number means what is the board's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AreaId(pub u8);
 
+impl Describe for AreaId {
+    fn describe(&self, to: &mut Text<'_>) {
+        self.0.describe(to);
+    }
+}
+
 impl fmt::Display for AreaId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        text::display(self, f)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use updraft_image::text::{self, Hex};
+use updraft_image::{Describe, Text};
+
 use crate::Kind;
 
 /// `count` sectors of `size` bytes each, one behind the other.
@@ -101,21 +104,27 @@ pub enum Fault {
     Device,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Describe for Fault {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say(match self {
             Self::NoArea => "the flash map has no such area",
             Self::OutOfBounds => "the access passes the end of the area",
             Self::Misaligned => "offset or length are not aligned to the device",
             Self::ReadOnly => "the area must not be changed",
             Self::Unreadable => "the cells cannot be read",
             Self::Device => "the flash device failed",
-        })
+        });
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
     }
 }
 
 /// An error that can tell which [`Fault`] it is.
-pub trait FlashError: fmt::Debug + fmt::Display {
+pub trait FlashError: fmt::Debug + fmt::Display + Describe {
     /// The kind of failure.
     fn fault(&self) -> Fault;
 }
@@ -144,18 +153,25 @@ pub enum Error<E> {
     Device(E),
 }
 
-impl<E: fmt::Display> fmt::Display for Error<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for Error<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
             Self::Refused { fault, area, offset, len } => {
-                write!(f, "{fault} (area {area}, offset {offset:#x}, {len} bytes)")
+                let offset = Hex(*offset, 1);
+                to.fill("{} (area {}, offset {}, {} bytes)", &[fault, area, &offset, len]);
             }
-            Self::Device(error) => write!(f, "the flash device failed: {error}"),
+            Self::Device(error) => to.fill("the flash device failed: {}", &[error]),
         }
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for Error<E> {}
+impl<E: Describe> fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: fmt::Debug + Describe> core::error::Error for Error<E> {}
 
 impl<E: FlashError> FlashError for Error<E> {
     fn fault(&self) -> Fault {

@@ -3,6 +3,9 @@
 use core::fmt;
 use core::ops::{BitAnd, BitOr};
 
+use crate::text::{self, Hex};
+use crate::{Describe, Text};
+
 /// The flag word of the header. Unassigned bits are kept and ignored.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Flags(pub u32);
@@ -82,20 +85,27 @@ impl fmt::Debug for Flags {
 }
 
 /// The names of the set bits joined by ` | `, or `0`.
-impl fmt::Display for Flags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Describe for Flags {
+    fn describe(&self, to: &mut Text<'_>) {
         let mut left = self.0;
         let mut separator = "";
         for (flag, name) in Self::NAMES {
             if self.contains(flag) {
-                write!(f, "{separator}{name}")?;
+                to.say(separator);
+                to.say(name);
                 separator = " | ";
                 left &= !flag.0;
             }
         }
         if left != 0 || self.0 == 0 {
-            write!(f, "{separator}{left:#x}")?;
+            to.say(separator);
+            Hex(left, 1).describe(to);
         }
-        Ok(())
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
     }
 }

@@ -15,7 +15,8 @@
 
 use core::fmt;
 
-use crate::{Flags, Version};
+use crate::text::{self, Hex};
+use crate::{Describe, Flags, Text, Version};
 
 /// The header of an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,22 +72,32 @@ pub enum HeaderError {
     },
 }
 
-impl fmt::Display for HeaderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Describe for HeaderError {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::Short { len } => write!(f, "{len} bytes are too few for a 32-byte image header"),
+            Self::Short { len } => {
+                to.fill("{} bytes are too few for a 32-byte image header", &[len])
+            }
             Self::Magic { found } => {
-                write!(f, "image magic is {found:#010x}, not {:#010x}", Header::MAGIC)
+                let (found, magic) = (Hex(*found, 8), Hex(Header::MAGIC, 8));
+                to.fill("image magic is {}, not {}", &[&found, &magic]);
             }
-            Self::Overflow => f.write_str("header, body and TLV sizes add up to more than 4 GiB"),
-            Self::TooLarge { size, slot } => {
-                write!(f, "header, body and protected TLVs take {size} bytes of a {slot}-byte slot")
-            }
-            Self::Flags { flags } => write!(f, "flags {flags} cannot be booted here"),
+            Self::Overflow => to.say("header, body and TLV sizes add up to more than 4 GiB"),
+            Self::TooLarge { size, slot } => to.fill(
+                "header, body and protected TLVs take {} bytes of a {}-byte slot",
+                &[size, slot],
+            ),
+            Self::Flags { flags } => to.fill("flags {} cannot be booted here", &[flags]),
             Self::HeaderSize { hdr_size } => {
-                write!(f, "header size {hdr_size} is smaller than the 32-byte header")
+                to.fill("header size {} is smaller than the 32-byte header", &[hdr_size]);
             }
         }
+    }
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
     }
 }
 

@@ -31,6 +31,7 @@ mod rsa;
 #[cfg(feature = "sig")]
 mod software;
 mod source;
+pub mod text;
 mod tlv;
 mod trailer;
 mod validate;
@@ -54,6 +55,7 @@ pub use mode::{MaxSize, UpgradeMode};
 #[cfg(feature = "sig")]
 pub use software::Software;
 pub use source::{OutOfRange, Source};
+pub use text::{Describe, Text};
 pub use tlv::{Dependency, TlvArea, TlvEntry, TlvError, TlvIter, TlvKind, TlvType, TlvWriter};
 pub use trailer::{
     Flag, Magic, SwapInfo, SwapType, TornFlags, TrailerLayout, TrailerState, align_down, align_up,

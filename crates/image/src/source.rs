@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::{Describe, Text, text};
+
 /// A readable run of bytes that begins with an image header: a slot in flash, or a file in memory.
 pub trait Source {
     /// Why a read failed.
@@ -37,13 +39,16 @@ pub struct OutOfRange {
     pub size: usize,
 }
 
+impl Describe for OutOfRange {
+    fn describe(&self, to: &mut Text<'_>) {
+        let Self { offset, len, size } = self;
+        to.fill("{} bytes at offset {} are past the end ({} bytes)", &[len, offset, size]);
+    }
+}
+
 impl fmt::Display for OutOfRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} bytes at offset {} are past the end ({} bytes)",
-            self.len, self.offset, self.size
-        )
+        text::display(self, f)
     }
 }
 

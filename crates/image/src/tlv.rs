@@ -10,7 +10,8 @@
 
 use core::fmt;
 
-use crate::{Header, HeaderError, Source, Version};
+use crate::text::{self, Hex};
+use crate::{Describe, Header, HeaderError, Source, Text, Version};
 
 const INFO_SIZE: u32 = 4;
 const ENTRY_HEADER: u32 = 4;
@@ -133,12 +134,18 @@ impl fmt::Debug for TlvType {
 }
 
 /// The name, or the number in hexadecimal.
+impl Describe for TlvType {
+    fn describe(&self, to: &mut Text<'_>) {
+        match self.name() {
+            Some(name) => to.say(name),
+            None => Hex(self.0.into(), 4).describe(to),
+        }
+    }
+}
+
 impl fmt::Display for TlvType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "{:#06x}", self.0),
-        }
+        text::display(self, f)
     }
 }
 
@@ -204,26 +211,34 @@ pub enum TlvError<E> {
     Read(E),
 }
 
-impl<E: fmt::Display> fmt::Display for TlvError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for TlvError<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::Header(error) => error.fmt(f),
+            Self::Header(error) => error.describe(to),
             Self::Info { offset, found } => {
-                write!(f, "no TLV area at offset {offset:#x}: magic is {found:#06x}")
+                let (offset, found) = (Hex(*offset, 1), Hex((*found).into(), 4));
+                to.fill("no TLV area at offset {}: magic is {}", &[&offset, &found]);
             }
-            Self::ProtectedSize { header, area } => write!(
-                f,
-                "the header promises {header} bytes of protected TLVs, the area says {area}"
+            Self::ProtectedSize { header, area } => to.fill(
+                "the header promises {} bytes of protected TLVs, the area says {}",
+                &[header, area],
             ),
             Self::Bounds { offset, end } => {
-                write!(f, "the TLV at offset {offset:#x} passes the end of its area at {end:#x}")
+                let (offset, end) = (Hex(*offset, 1), Hex(*end, 1));
+                to.fill("the TLV at offset {} passes the end of its area at {}", &[&offset, &end]);
             }
-            Self::Read(error) => error.fmt(f),
+            Self::Read(error) => error.describe(to),
         }
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for TlvError<E> {}
+impl<E: Describe> fmt::Display for TlvError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: fmt::Debug + Describe> core::error::Error for TlvError<E> {}
 
 /// The TLV areas of an image, opened and found consistent with its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

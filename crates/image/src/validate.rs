@@ -4,9 +4,10 @@
 
 use core::fmt;
 
+use crate::text::{self, Bytes, Hex};
 use crate::{
-    Decision, Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme, Source,
-    TlvArea, TlvEntry, TlvError, TlvKind, TlvType, UnwrapError, Verifier,
+    Decision, Describe, Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme,
+    Source, Text, TlvArea, TlvEntry, TlvError, TlvKind, TlvType, UnwrapError, Verifier,
 };
 
 /// Bytes read at a time.
@@ -248,59 +249,70 @@ impl<E> Refusal<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for Refusal<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for Refusal<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::Header(error) => error.fmt(f),
-            Self::Tlv(error) => error.fmt(f),
+            Self::Header(error) => error.describe(to),
+            Self::Tlv(error) => error.describe(to),
             Self::TooLarge { size, max } => {
-                write!(f, "the image takes {size} bytes, the slots can exchange {max}")
+                to.fill("the image takes {} bytes, the slots can exchange {}", &[size, max]);
             }
-            Self::NoHash { expected } => write!(f, "no {} TLV", expected.tlv()),
+            Self::NoHash { expected } => to.fill("no {} TLV", &[&expected.tlv()]),
             Self::Hash { computed } => {
-                let computed = u32::from_be_bytes(*computed);
-                write!(f, "the content is damaged: it hashes to {computed:08x}…, not to its TLV")
+                let computed = Bytes(computed);
+                to.fill(
+                    "the content is damaged: it hashes to {}…, not to its hash TLV",
+                    &[&computed],
+                );
             }
             Self::TlvLength { entry } => {
-                write!(f, "a {} TLV cannot have {} bytes", entry.kind, entry.len)
+                to.fill("a {} TLV cannot have {} bytes", &[&entry.kind, &entry.len]);
             }
             Self::NotAllowed { entry } => {
-                write!(f, "a {} TLV may not stand outside the protected area", entry.kind)
+                to.fill("a {} TLV may not stand outside the protected area", &[&entry.kind]);
             }
             Self::NoSignature { unknown_key: true } => {
-                f.write_str("signed with a key that this device does not trust")
+                to.say("signed with a key that this device does not trust");
             }
-            Self::NoSignature { unknown_key: false } => f.write_str("not signed"),
-            Self::Signature { key } => write!(f, "the signature is not valid for key {key}"),
-            Self::NotPure => f.write_str("the signature does not cover the image itself"),
-            Self::NoSecurityCounter => f.write_str("no security counter"),
+            Self::NoSignature { unknown_key: false } => to.say("not signed"),
+            Self::Signature { key } => to.fill("the signature is not valid for key {}", &[key]),
+            Self::NotPure => to.say("the signature does not cover the image itself"),
+            Self::NoSecurityCounter => to.say("no security counter"),
             Self::SecurityCounter { found, minimum } => {
-                write!(f, "security counter {found} is below {minimum}")
+                to.fill("security counter {} is below {}", &[found, minimum]);
             }
             Self::OtherBoard { kind, found, expected } => {
-                let [found, expected] = [found, expected].map(|id| u32::from_be_bytes(*id));
-                write!(f, "made for another board: {kind} {found:08x}…, this is {expected:08x}…")
+                let [found, expected] = [found, expected].map(|id| Bytes(id));
+                let things: [&dyn Describe; 3] = [kind, &found, &expected];
+                to.fill("made for another board: {} {}…, this is {}…", &things);
             }
             Self::NoBoardId { kind } => {
-                write!(f, "it does not say which board it is for: no {kind} TLV")
+                to.fill("it does not say which board it is for: no {} TLV", &[kind]);
             }
-            Self::Vetoed => f.write_str("the board refuses it"),
-            Self::NotLoadable { address: None } => f.write_str("not made to be loaded to RAM"),
+            Self::Vetoed => to.say("the board refuses it"),
+            Self::NotLoadable { address: None } => to.say("not made to be loaded to RAM"),
             Self::NotLoadable { address: Some(address) } => {
-                write!(f, "made to be loaded to {address:#010x}, where there is no room for it")
+                let address = Hex(*address, 8);
+                to.fill("made to be loaded to {}, where there is no room for it", &[&address]);
             }
             Self::NoContentKey { expected } => {
-                write!(f, "encrypted, and without the {expected} TLV that this device reads")
+                to.fill("encrypted, and without the {} TLV that this device reads", &[expected]);
             }
-            Self::ContentKey(error) => error.fmt(f),
+            Self::ContentKey(error) => error.describe(to),
             #[cfg(feature = "compression")]
-            Self::Compressed(error) => error.fmt(f),
-            Self::Read(error) => error.fmt(f),
+            Self::Compressed(error) => error.describe(to),
+            Self::Read(error) => error.describe(to),
         }
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for Refusal<E> {}
+impl<E: Describe> fmt::Display for Refusal<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: fmt::Debug + Describe> core::error::Error for Refusal<E> {}
 
 /// Hashes what the image hash covers: header, body and protected TLVs.
 pub fn image_hash<S: Source>(

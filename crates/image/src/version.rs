@@ -4,6 +4,8 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
+use crate::{Describe, Text, text};
+
 /// A firmware version as the image header carries it (8 bytes, little-endian).
 ///
 /// `Ord` compares all four fields. A bootloader compares without the build number unless it was
@@ -54,9 +56,16 @@ impl Version {
 }
 
 /// `1.2.3+4`, always with the build number, as imgtool prints it.
+impl Describe for Version {
+    fn describe(&self, to: &mut Text<'_>) {
+        let Self { major, minor, revision, build } = self;
+        to.fill("{}.{}.{}+{}", &[major, minor, revision, build]);
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}+{}", self.major, self.minor, self.revision, self.build)
+        text::display(self, f)
     }
 }
 

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::hint::black_box;
 
+use updraft_image::{Describe, Text};
 use updraft_flash::{
     AreaEntry, AreaId, Areas, Brief, Device, Fault, FlashError, Geometry, Kind, SectorRun, SlotPair,
 };
@@ -33,6 +34,12 @@ pub struct Failed;
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the flash failed")
+    }
+}
+
+impl Describe for Failed {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say("the flash failed");
     }
 }
 

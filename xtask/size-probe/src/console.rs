@@ -1,29 +1,30 @@
 //! What happens, as text.
 #![cfg(feature = "console")]
 
-use core::fmt::{self, Write};
 use core::hint::black_box;
 
 use updraft_boot::{Event, Hooks};
+use updraft_image::{Describe, Text};
 
 pub struct Console;
 
-impl Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
+/// Says a line.
+fn line(what: &dyn Describe) {
+    Text::new(&mut |text| {
         for byte in text.bytes() {
             // What a board would put into the port's register.
             black_box(byte);
         }
-        Ok(())
-    }
+    })
+    .fill("boot: {}\r\n", &[what]);
 }
 
-impl<E: fmt::Display> Hooks<E> for Console {
+impl<E: Describe> Hooks<E> for Console {
     fn event(&mut self, _: u8, event: Event<E>) {
-        let _ = writeln!(self, "boot: {event}");
+        line(&event);
     }
 
-    fn line(&mut self, line: updraft_boot::factory::Line) {
-        let _ = writeln!(self, "boot: {line}");
+    fn line(&mut self, text: updraft_boot::factory::Line) {
+        line(&text);
     }
 }

@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use updraft_image::{Describe, Text, text};
+
 /// A line for the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -43,9 +45,9 @@ pub enum Line {
     CannotRollBack,
 }
 
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Describe for Line {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say(match self {
             Self::Started => "MCUboot Bootloader Started",
             Self::Validated => "Application validated successfully !",
             Self::ButtonDetected => "Detected user button event",
@@ -63,6 +65,12 @@ impl fmt::Display for Line {
             Self::Copied => "factory app copied to primary slot successfully",
             Self::FactoryValidated => "factory app validated successfully",
             Self::CannotRollBack => "Can't Rollback",
-        })
+        });
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
     }
 }

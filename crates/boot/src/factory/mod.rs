@@ -30,9 +30,10 @@ use core::fmt;
 use updraft_flash::{
     AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
 };
+use updraft_image::text::{self, Hex};
 use updraft_image::{
-    Header, Refusal, Rules, Source, SwapType, UpgradeMode, Validated, Verifier, align_down,
-    align_up, validate,
+    Describe, Header, Refusal, Rules, Source, SwapType, Text, UpgradeMode, Validated, Verifier,
+    align_down, align_up, validate,
 };
 
 pub use button::{Button, Decision, Hold, Press, decide};
@@ -93,25 +94,32 @@ pub enum RollbackError<E> {
     Flash(E),
 }
 
-impl<E: fmt::Display> fmt::Display for RollbackError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for RollbackError<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::NoArea(area) => write!(f, "area {area} cannot be rolled back to or from"),
-            Self::Factory(refusal) => write!(f, "the factory image: {refusal}"),
-            Self::ElsewhereLinked { vector } => {
-                write!(f, "the factory image starts at {vector:#010x}, outside the primary slot")
-            }
+            Self::NoArea(area) => to.fill("area {} cannot be rolled back to or from", &[area]),
+            Self::Factory(refusal) => to.fill("the factory image: {}", &[refusal]),
+            Self::ElsewhereLinked { vector } => to.fill(
+                "the factory image starts at {}, outside the primary slot",
+                &[&Hex(*vector, 8)],
+            ),
             Self::TooLarge { size, max } => {
-                write!(f, "the factory image takes {size} bytes, there is room for {max}")
+                to.fill("the factory image takes {} bytes, there is room for {}", &[size, max]);
             }
-            Self::Copy(refusal) => write!(f, "the copy of the factory image: {refusal}"),
-            Self::Counter => f.write_str("the security counter store failed"),
-            Self::Flash(error) => error.fmt(f),
+            Self::Copy(refusal) => to.fill("the copy of the factory image: {}", &[refusal]),
+            Self::Counter => to.say("the security counter store failed"),
+            Self::Flash(error) => error.describe(to),
         }
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for RollbackError<E> {}
+impl<E: Describe> fmt::Display for RollbackError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: fmt::Debug + Describe> core::error::Error for RollbackError<E> {}
 
 impl<E> From<CounterFault> for RollbackError<E> {
     fn from(CounterFault: CounterFault) -> Self {

@@ -3,7 +3,8 @@
 use core::convert::Infallible;
 use core::fmt;
 
-use crate::{Flags, HeaderError, TlvEntry, TlvError, TlvType};
+use crate::text::{self, Hex};
+use crate::{Describe, Flags, HeaderError, Text, TlvEntry, TlvError, TlvType};
 
 /// Why an image cannot be decompressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,45 +124,54 @@ impl<E> From<HeaderError> for CompressionError<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for CompressionError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<E: Describe> Describe for CompressionError<E> {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::Flags { flags } => write!(f, "not compressed with LZMA2: flags are {flags}"),
-            Self::Parameters { found: [dictionary, properties] } => write!(
-                f,
-                "LZMA2 has no dictionary size {dictionary:#04x} with properties {properties:#04x}"
-            ),
-            Self::Missing { kind } => write!(f, "compressed, but without a protected {kind} TLV"),
-            Self::Twice { kind } => write!(f, "two {kind} TLVs"),
-            Self::Tlv { entry } => write!(
-                f,
-                "the {} TLV at offset {:#x} ({} bytes) does not go with a compressed image",
-                entry.kind, entry.offset, entry.len
-            ),
-            Self::Window { needed, reach } => {
-                write!(f, "decompression looks back {needed} bytes, and only {reach} are at hand")
+            Self::Flags { flags } => to.fill("not compressed with LZMA2: flags are {}", &[flags]),
+            Self::Parameters { found } => {
+                let [dictionary, properties] = found.map(|found| Hex(found.into(), 2));
+                to.fill(
+                    "LZMA2 has no dictionary size {} with properties {}",
+                    &[&dictionary, &properties],
+                );
             }
+            Self::Missing { kind } => {
+                to.fill("compressed, but without a protected {} TLV", &[kind])
+            }
+            Self::Twice { kind } => to.fill("two {} TLVs", &[kind]),
+            Self::Tlv { entry } => to.fill(
+                "the {} TLV at offset {} ({} bytes) does not go with a compressed image",
+                &[&entry.kind, &Hex(entry.offset, 1), &entry.len],
+            ),
+            Self::Window { needed, reach } => to.fill(
+                "decompression looks back {} bytes, and only {} are at hand",
+                &[needed, reach],
+            ),
             Self::Stream { offset } => {
-                write!(f, "the compressed stream is damaged before offset {offset:#x}")
+                to.fill("the compressed stream is damaged before offset {}", &[&Hex(*offset, 1)]);
             }
             Self::TooShort { claimed, found } => {
-                write!(f, "decompresses to {found} bytes instead of {claimed}")
+                to.fill("decompresses to {} bytes instead of {}", &[found, claimed]);
             }
             Self::TooLong { claimed } => {
-                write!(f, "decompresses to more than the {claimed} bytes that it claims")
+                to.fill("decompresses to more than the {} bytes that it claims", &[claimed]);
             }
-            Self::OutOfRange { offset, size } => {
-                write!(
-                    f,
-                    "offset {offset} is past the end of the uncompressed image ({size} bytes)"
-                )
-            }
-            Self::NoRoom => f.write_str("no room for a piece of the uncompressed image"),
-            Self::Header(error) => error.fmt(f),
-            Self::Tlvs(error) => error.fmt(f),
-            Self::Read(error) => error.fmt(f),
+            Self::OutOfRange { offset, size } => to.fill(
+                "offset {} is past the end of the uncompressed image ({} bytes)",
+                &[offset, size],
+            ),
+            Self::NoRoom => to.say("no room for a piece of the uncompressed image"),
+            Self::Header(error) => error.describe(to),
+            Self::Tlvs(error) => error.describe(to),
+            Self::Read(error) => error.describe(to),
         }
     }
 }
 
-impl<E: fmt::Debug + fmt::Display> core::error::Error for CompressionError<E> {}
+impl<E: Describe> fmt::Display for CompressionError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
+    }
+}
+
+impl<E: fmt::Debug + Describe> core::error::Error for CompressionError<E> {}

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{ContentKey, KeyLength, TlvType};
+use crate::{ContentKey, Describe, KeyLength, Text, TlvType, text};
 
 /// Turns the payload of an encryption TLV into the content key, with a private key that only it
 /// knows.
@@ -134,22 +134,28 @@ pub enum UnwrapError {
     },
 }
 
-impl fmt::Display for UnwrapError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Describe for UnwrapError {
+    fn describe(&self, to: &mut Text<'_>) {
         match self {
-            Self::NoPrivateKey => f.write_str("the image is encrypted and there is no private key"),
+            Self::NoPrivateKey => to.say("the image is encrypted and there is no private key"),
             Self::Type { found, expected } => {
-                write!(f, "the content key is in a {found} TLV, this device reads {expected}")
+                to.fill("the content key is in a {} TLV, this device reads {}", &[found, expected])
             }
             Self::Length { found, expected } => {
-                write!(f, "the encryption TLV has {found} bytes instead of {expected}")
+                to.fill("the encryption TLV has {} bytes instead of {}", &[found, expected]);
             }
-            Self::PublicKey => f.write_str("the encryption TLV's public key is not on the curve"),
-            Self::Tag => f.write_str("the content key was wrapped for another device, or altered"),
+            Self::PublicKey => to.say("the encryption TLV's public key is not on the curve"),
+            Self::Tag => to.say("the content key was wrapped for another device, or altered"),
             Self::KeyLength { found } => {
-                write!(f, "{found} bytes were unwrapped, which is no content key")
+                to.fill("{} bytes were unwrapped, which is no content key", &[found]);
             }
         }
+    }
+}
+
+impl fmt::Display for UnwrapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text::display(self, f)
     }
 }
 

@@ -28,7 +28,7 @@ use updraft_boot::factory::{Course, Line};
 use updraft_boot::{self as boot, BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
 use updraft_flash::{AreaId, Error, FlashMap, SlotSource};
-use updraft_image::{Source, UpgradeMode, Version};
+use updraft_image::{Describe, Source, UpgradeMode, Version};
 use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 
 pub use app::{BUFFERS, DATAGRAM};
@@ -555,7 +555,7 @@ struct Console<'c> {
     told: &'c mut Option<boot::Status>,
 }
 
-impl<E: fmt::Display> Hooks<E> for Console<'_> {
+impl<E: Describe> Hooks<E> for Console<'_> {
     fn event(&mut self, _: u8, event: Event<E>) {
         self.lines.push(format!("boot: {event}"));
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use updraft_flash::{Fault, FlashError};
+use updraft_image::{Describe, Text};
 
 /// Why the model refused an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,13 @@ impl fmt::Display for SimError {
             }
             Self::File(kind) => write!(f, "the flash file failed: {kind}"),
         }
+    }
+}
+
+/// What [`fmt::Display`] shows.
+impl Describe for SimError {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say(&self.to_string());
     }
 }
 
