@@ -4,7 +4,7 @@
 //! What counts is what is about to run. Source: MCUboot `docs/design.md`, "Dependency check".
 
 use updraft_flash::FlashMap;
-use updraft_image::{Dependency, Refusal, TlvArea, TlvType, Version};
+use updraft_image::{Dependency, Refusal, TlvArea, TlvType};
 
 use crate::outcome::Step;
 use crate::slots::Slot;
@@ -33,7 +33,7 @@ pub(crate) fn unmet<M: FlashMap>(
                 break Some(Unmet::NoSuchImage { image });
             }
             let found = match will_run(flash, image)? {
-                Some(slot) => version(flash, &slot)?,
+                Some(slot) => slot.version(flash).map_err(BootError::Flash)?,
                 None => None,
             };
             if !found.is_some_and(|found| found.cmp_ignoring_build(&minimum).is_ge()) {
@@ -49,19 +49,13 @@ pub(crate) fn unmet<M: FlashMap>(
     Ok(None)
 }
 
-fn version<M: FlashMap>(flash: &mut M, slot: &Slot) -> Step<Option<Version>, M> {
-    let head = slot.head(flash).map_err(BootError::Flash)?;
-    Ok(head.header().ok().map(|header| header.version))
-}
-
 /// Dependency number `index` of the image in `slot`.
 fn dependency<M: FlashMap>(
     flash: &mut M,
     slot: &Slot,
     index: usize,
 ) -> Result<Option<Dependency>, Refusal<M::Error>> {
-    let head = slot.head(flash).map_err(Refusal::Read)?;
-    let header = head.header().map_err(Refusal::Header)?;
+    let header = slot.header(flash)?;
     let mut source = slot.source(flash);
     let mut tlvs = TlvArea::open(&mut source, &header)?.iter_protected();
     let mut seen = 0;

@@ -6,7 +6,7 @@ use updraft_flash::{
 };
 use updraft_image::{
     Decrypted, Flags, Header, HeaderError, Refusal, Rules, SwapType, TlvArea, TlvType, TornFlags,
-    TrailerState, UpgradeMode, Validated, Verifier, validate,
+    TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
 };
 
 use crate::outcome::Step;
@@ -122,6 +122,17 @@ impl Slot {
         Ok(Head { bytes, erased: self.erased })
     }
 
+    /// The header of the image.
+    #[inline(never)]
+    pub(crate) fn header<M: FlashMap>(&self, map: &mut M) -> Result<Header, Refusal<M::Error>> {
+        self.head(map).map_err(Refusal::Read)?.header().map_err(Refusal::Header)
+    }
+
+    /// The version of the image, if there is one.
+    pub(crate) fn version<M: FlashMap>(&self, map: &mut M) -> Result<Option<Version>, M::Error> {
+        Ok(self.head(map)?.header().ok().map(|header| header.version))
+    }
+
     /// The image as something to read from.
     pub(crate) fn source<'m, M: FlashMap>(&self, map: &'m mut M) -> SlotSource<'m, M> {
         SlotSource::at(map, self.area, self.start)
@@ -134,7 +145,7 @@ impl Slot {
         verifier: &mut V,
         rules: &Rules,
     ) -> Result<(Header, Validated), Refusal<M::Error>> {
-        let header = self.head(map).map_err(Refusal::Read)?.header().map_err(Refusal::Header)?;
+        let header = self.header(map)?;
         let source = self.source(map);
         let mut source = match verifier.private_key().filter(|_| self.ciphertext) {
             Some(key) => Decrypted::open(source, &header, key)?,
@@ -149,7 +160,7 @@ impl Slot {
         &self,
         map: &mut M,
     ) -> Result<u32, Refusal<M::Error>> {
-        let header = self.head(map).map_err(Refusal::Read)?.header().map_err(Refusal::Header)?;
+        let header = self.header(map)?;
         let mut source = self.source(map);
         let mut protected = TlvArea::open(&mut source, &header)?.iter_protected();
         let entry = protected.find(&mut source, TlvType::SEC_CNT)?;
@@ -164,9 +175,9 @@ impl Slot {
 
     /// Size of the image with its TLVs; 0 if there is none.
     pub(crate) fn image_size<M: FlashMap>(&self, map: &mut M) -> Result<u32, Refusal<M::Error>> {
-        let head = self.head(map).map_err(Refusal::Read)?;
-        match head.header() {
+        match self.header(map) {
             Ok(header) => Ok(TlvArea::open(&mut self.source(map), &header)?.end()),
+            Err(Refusal::Read(error)) => Err(Refusal::Read(error)),
             Err(_) => Ok(0),
         }
     }

@@ -16,16 +16,16 @@ const PIECE: usize = 32;
 
 /// The status records of a slot.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Records {
-    slot: Slot,
+pub(crate) struct Records<'s> {
+    slot: &'s Slot,
     len: u32,
     /// From the beginning of one record to the next, in bytes.
     stride: u32,
 }
 
-impl Records {
+impl<'s> Records<'s> {
     /// The `len` records of `slot`.
-    pub(crate) fn new(slot: Slot, len: u32) -> Self {
+    pub(crate) fn new(slot: &'s Slot, len: u32) -> Self {
         Self { slot, len, stride: slot.write_size }
     }
 

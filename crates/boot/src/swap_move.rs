@@ -49,8 +49,8 @@ fn last(swap_size: u32, sector: u32) -> u32 {
 }
 
 impl SwapMove {
-    fn records(slots: &Slots) -> Records {
-        Records::new(slots.primary, slots.max_sectors.saturating_mul(3))
+    fn records(slots: &Slots) -> Records<'_> {
+        Records::new(&slots.primary, slots.max_sectors.saturating_mul(3))
     }
 
     /// Makes a revert look like a permanent upgrade to the image that is to come back.

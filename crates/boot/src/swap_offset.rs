@@ -110,8 +110,8 @@ impl Exchange {
 }
 
 impl SwapOffset {
-    fn records(slots: &Slots) -> Records {
-        Records::new(slots.primary, slots.max_sectors.saturating_mul(2))
+    fn records(slots: &Slots) -> Records<'_> {
+        Records::new(&slots.primary, slots.max_sectors.saturating_mul(2))
     }
 
     /// Bytes of a sector, the same for all of both slots.

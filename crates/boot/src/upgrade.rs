@@ -86,20 +86,21 @@ where
 {
     /// Finishes an interrupted swap, and finds out what else there is to do.
     pub(crate) fn prepare(&mut self) -> Step<Plan, M> {
-        let (loader, slots) = (self.loader, self.slots);
-        if !loader.strategy().compatible(&self.platform.flash, &slots) {
+        let loader = self.loader;
+        if !loader.strategy().compatible(&self.platform.flash, &self.slots) {
             self.tell(Event::SlotsIncompatible);
             return Ok(Plan::Nothing);
         }
-        let progress = loader.strategy().progress(&mut self.platform.flash, &slots)?;
+        let progress = loader.strategy().progress(&mut self.platform.flash, &self.slots)?;
         if let Progress::Interrupted { swap, gap } = progress {
             return self.resume(swap, gap).map(Plan::Resumed);
         }
-        let primary = slots.primary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
+        let primary =
+            self.slots.primary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
         let mode = loader.strategy().mode();
         let bootstrap = loader.config().bootstrap;
         let needs_image = matches!(mode, UpgradeMode::SwapMove | UpgradeMode::SwapOffset);
-        if needs_image && !slots.strict && primary.header().is_err() {
+        if needs_image && !self.slots.strict && primary.header().is_err() {
             // The original gives up on an upgrade by such a swap if there is no image to swap out.
             if !(bootstrap && primary.is_erased()) {
                 return Ok(Plan::Nothing);
@@ -107,7 +108,7 @@ where
         }
         let asked = match progress {
             Progress::Recorded(swap) => swap,
-            _ => loader.decide(&mut self.platform.flash, &slots)?,
+            _ => loader.decide(&mut self.platform.flash, &self.slots)?,
         };
         self.find_update(asked);
         if asked != SwapType::None {
@@ -183,15 +184,14 @@ where
     /// Whether the update was uploaded to the beginning of the slot, under a mode that looks for
     /// it further on. It is erased then, as what a revert brings back would be mistaken for it.
     fn is_misplaced(&mut self, swap: SwapType) -> Step<bool, M> {
-        let slots = self.slots;
-        let secondary = slots.secondary;
-        let expected = self.loader.strategy().update_start(&self.platform.flash, &slots, swap);
+        let secondary = self.slots.secondary;
+        let expected = self.loader.strategy().update_start(&self.platform.flash, &self.slots, swap);
         let mut head = |start| Slot { start, ..secondary }.head(&mut self.platform.flash);
         if expected == 0 || !head(0).is_ok_and(|head| head.header().is_ok()) {
             return Ok(false);
         }
         // The original looks first whether there is something to boot.
-        if !slots.strict && head(secondary.start).is_ok_and(|head| head.is_empty()) {
+        if !self.slots.strict && head(secondary.start).is_ok_and(|head| head.is_empty()) {
             return Ok(false);
         }
         secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
@@ -201,7 +201,7 @@ where
 
     /// Finishes a swap that moved sectors already. Neither image can be checked before that.
     fn resume(&mut self, swap: SwapType, gap: bool) -> Step<SwapType, M> {
-        let (loader, slots) = (self.loader, self.slots);
+        let loader = self.loader;
         if gap {
             self.tell(Event::StatusGap);
             // Only a validation at the end tells whether the last record can be believed.
@@ -212,11 +212,11 @@ where
         let progress = Progress::Interrupted { swap, gap };
         let job = Job { swap, progress, primary_size: 0, secondary_size: 0 };
         let Platform { flash, verifier, .. } = &mut *self.platform;
-        let headers = loader.strategy().headers(flash, &slots, progress)?;
-        let record = loader.strategy().recorded_in(flash, &slots)?;
+        let headers = loader.strategy().headers(flash, &self.slots, progress)?;
+        let record = loader.strategy().recorded_in(flash, &self.slots)?;
         let secrets = Secrets::of_record(flash, verifier, &record, headers)?;
-        loader.strategy().install(flash, &slots, &job, &secrets)?;
-        loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
+        loader.strategy().install(flash, &self.slots, &job, &secrets)?;
+        loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
         self.tell(Event::Resumed(swap));
         Ok(swap)
     }
@@ -241,57 +241,61 @@ where
         progress: Progress,
         event: Event<M::Error>,
     ) -> Step<SwapType, M> {
-        let (loader, slots) = (self.loader, self.slots);
+        let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
-        let primary_size = match slots.primary.image_size(&mut self.platform.flash) {
+        let primary_size = match self.slots.primary.image_size(&mut self.platform.flash) {
             // What is not an image need not be kept whole.
-            Err(_) if slots.strict || !swaps => 0,
+            Err(_) if self.slots.strict || !swaps => 0,
             size => size.map_err(BootError::Refused)?,
         };
-        let secondary_size =
-            slots.secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
+        let secondary_size = self
+            .slots
+            .secondary
+            .image_size(&mut self.platform.flash)
+            .map_err(BootError::Refused)?;
         let job = Job { swap, progress, primary_size, secondary_size };
         let Platform { flash, verifier, .. } = &mut *self.platform;
-        let secrets = match Secrets::of_images(flash, verifier, &slots, swaps && primary_size > 0) {
-            Ok(secrets) => secrets,
-            Err(Refusal::Read(error)) if !slots.strict || may_pass(&error) => {
-                return Err(BootError::Flash(error));
-            }
-            Err(refusal) if !slots.strict => return Err(BootError::Refused(refusal)),
-            // What cannot leave need not be kept where there may be nothing to go back to.
-            Err(_) if swaps && loader.config().bootstrap && swap == SwapType::Permanent => {
-                return self.copy_first(swap);
-            }
-            Err(refusal) => {
-                self.tell(Event::CannotEncrypt(refusal));
-                self.clear_request(swap, swaps)?;
-                let recorded = matches!(progress, Progress::Recorded(_));
-                return if recorded { self.give_up() } else { Ok(SwapType::None) };
-            }
-        };
-        let mut installed = loader.strategy().install(flash, &slots, &job, &secrets)?;
+        let secrets =
+            match Secrets::of_images(flash, verifier, &self.slots, swaps && primary_size > 0) {
+                Ok(secrets) => secrets,
+                Err(Refusal::Read(error)) if !self.slots.strict || may_pass(&error) => {
+                    return Err(BootError::Flash(error));
+                }
+                Err(refusal) if !self.slots.strict => return Err(BootError::Refused(refusal)),
+                // What cannot leave need not be kept where there may be nothing to go back to.
+                Err(_) if swaps && loader.config().bootstrap && swap == SwapType::Permanent => {
+                    return self.copy_first(swap);
+                }
+                Err(refusal) => {
+                    self.tell(Event::CannotEncrypt(refusal));
+                    self.clear_request(swap, swaps)?;
+                    let recorded = matches!(progress, Progress::Recorded(_));
+                    return if recorded { self.give_up() } else { Ok(SwapType::None) };
+                }
+            };
+        let mut installed = loader.strategy().install(flash, &self.slots, &job, &secrets)?;
         if let Installed::NoSpace { .. } = installed
-            && slots.strict
+            && self.slots.strict
             && primary_size > 0
             && self.primary_is_bad()?
         {
             // What cannot run need not be kept.
             let job = Job { primary_size: 0, ..job };
             let flash = &mut self.platform.flash;
-            installed = loader.strategy().install(flash, &slots, &job, &secrets)?;
+            installed = loader.strategy().install(flash, &self.slots, &job, &secrets)?;
         }
         match installed {
             Installed::NoSpace { needed, available } => {
                 self.tell(Event::NoSpace { needed, available });
-                if !slots.strict {
-                    loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
+                if !self.slots.strict {
+                    loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
                 }
                 return Ok(SwapType::None);
             }
             Installed::Done if swap == SwapType::Permanent || !swaps => self.raise_counter()?,
             Installed::Done => {}
         }
-        loader.strategy().finish(&mut self.platform.flash, &slots, &job)?;
+        loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
         self.tell(event);
         Ok(swap)
     }
@@ -311,12 +315,11 @@ where
 
     /// Whether there is nothing to run, and an image in the secondary slot that could.
     fn can_bootstrap(&mut self) -> Step<bool, M> {
-        let slots = self.slots;
         if !self.primary_is_bad()? {
             return Ok(false);
         }
-        let head = slots.secondary.head(&mut self.platform.flash);
-        if slots.strict && head.is_ok_and(|head| head.header().is_err()) {
+        let head = self.slots.secondary.head(&mut self.platform.flash);
+        if self.slots.strict && head.is_ok_and(|head| head.header().is_err()) {
             return Ok(false);
         }
         Ok(self.check_secondary(SwapType::None)? == Check::Good)
@@ -325,8 +328,7 @@ where
     /// The copy that a swap mode does when there is nothing to swap out. The image in the
     /// secondary slot stays; only the request goes.
     fn copy_first(&mut self, swap: SwapType) -> Step<SwapType, M> {
-        let slots = self.slots;
-        let Slots { primary, secondary, strict, .. } = slots;
+        let Slots { primary, secondary, strict, .. } = self.slots;
         let size = secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
         let flash = &mut self.platform.flash;
         let blank = primary.trailer.is_erased(flash).map_err(BootError::Flash)?;
@@ -334,12 +336,12 @@ where
             self.vouch_for_secondary(size).map_err(BootError::Flash)?;
         }
         let Platform { flash, verifier, .. } = &mut *self.platform;
-        let secrets = Secrets::of_images(flash, verifier, &slots, false);
+        let secrets = Secrets::of_images(flash, verifier, &self.slots, false);
         let secrets = secrets.map_err(BootError::Refused)?;
         // The original copies the whole slot under one mode, and clears it as after an overwrite.
         let whole = !strict && self.loader.strategy().mode() == UpgradeMode::SwapScratch;
         let copy = if whole { Overwrite::Slot } else { Overwrite::Image };
-        copy.copy_image(flash, &slots, size, &secrets).map_err(BootError::Flash)?;
+        copy.copy_image(flash, &self.slots, size, &secrets).map_err(BootError::Flash)?;
         self.raise_counter()?;
         let map = &mut self.platform.flash;
         let mut finish = || {
@@ -398,15 +400,15 @@ where
 
     /// Ends a swap that was recorded but whose image turned out bad: what runs now stays.
     fn give_up(&mut self) -> Step<SwapType, M> {
-        let (loader, slots) = (self.loader, self.slots);
+        let loader = self.loader;
         let map = &mut self.platform.flash;
-        if slots.primary_state(map).map_err(BootError::Flash)?.image_ok == Flag::Unset {
-            slots.primary.trailer.write_image_ok(map).map_err(BootError::Flash)?;
+        if self.slots.primary_state(map).map_err(BootError::Flash)?.image_ok == Flag::Unset {
+            self.slots.primary.trailer.write_image_ok(map).map_err(BootError::Flash)?;
         }
         // Otherwise the original finds the record, and clears the secondary trailer, at every
         // boot.
-        if slots.strict {
-            loader.strategy().forget(map, &slots)?;
+        if self.slots.strict {
+            loader.strategy().forget(map, &self.slots)?;
         }
         Ok(SwapType::Fail)
     }
@@ -414,9 +416,9 @@ where
     /// Whether the secondary slot holds an image that `swap` may bring in. What is not acceptable
     /// is erased, so that it is not looked at again at every boot.
     fn check_secondary(&mut self, swap: SwapType) -> Step<Check, M> {
-        let (loader, slots) = (self.loader, self.slots);
+        let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
-        let head = match slots.secondary.head(&mut self.platform.flash) {
+        let head = match self.slots.secondary.head(&mut self.platform.flash) {
             Ok(head) => head,
             Err(error) => {
                 self.tell(Event::SecondaryUnreadable(error));
@@ -431,21 +433,24 @@ where
             self.clear_request(swap, swaps)?;
             return Ok(Check::Bad);
         }
-        if !swaps && !slots.strict && self.is_downgrade()? {
+        if !swaps && !self.slots.strict && self.is_downgrade()? {
             return Ok(Check::Bad);
         }
         match self.validate_update() {
-            Ok(_) if !swaps && slots.strict && self.is_downgrade()? => Ok(Check::Bad),
+            Ok(_) if !swaps && self.slots.strict && self.is_downgrade()? => Ok(Check::Bad),
             Ok((_, validated)) if self.exhausts_counter(&validated)? => Ok(Check::Bad),
             Ok(_) => Ok(Check::Good),
-            Err(Refusal::Read(error)) if slots.strict && may_pass(&error) => {
+            Err(Refusal::Read(error)) if self.slots.strict && may_pass(&error) => {
                 self.tell(Event::SecondaryUnreadable(error));
                 Ok(Check::Unreadable)
             }
             Err(refusal) => {
-                slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+                self.slots
+                    .secondary
+                    .erase_all(&mut self.platform.flash)
+                    .map_err(BootError::Flash)?;
                 self.tell(Event::SecondaryRefused(refusal));
-                if slots.strict && swap == SwapType::Revert {
+                if self.slots.strict && swap == SwapType::Revert {
                     self.tell(Event::NothingToRevertTo);
                     self.stay()?;
                 }
@@ -457,25 +462,24 @@ where
     /// Clears a request that has no image. In overwrite mode the original leaves it; then it
     /// would be obeyed as soon as there is an image, asked or not.
     fn clear_request(&mut self, swap: SwapType, swaps: bool) -> Step<(), M> {
-        let slots = self.slots;
         let mut clear = || {
-            if !slots.strict {
+            if !self.slots.strict {
                 if swaps {
-                    slots.secondary.trailer.erase(&mut self.platform.flash)?;
+                    self.slots.secondary.trailer.erase(&mut self.platform.flash)?;
                     let mode = self.loader.strategy().mode();
                     if swap == SwapType::Revert && mode == UpgradeMode::SwapMove {
-                        slots.primary.trailer.erase(&mut self.platform.flash)?;
+                        self.slots.primary.trailer.erase(&mut self.platform.flash)?;
                     }
                 }
                 return Ok(());
             }
-            if !slots.secondary.trailer.is_erased(&mut self.platform.flash)? {
-                slots.secondary.trailer.erase(&mut self.platform.flash)?;
+            if !self.slots.secondary.trailer.is_erased(&mut self.platform.flash)? {
+                self.slots.secondary.trailer.erase(&mut self.platform.flash)?;
             }
             Ok(())
         };
         clear().map_err(BootError::Flash)?;
-        if slots.strict && swap == SwapType::Revert { self.stay() } else { Ok(()) }
+        if self.slots.strict && swap == SwapType::Revert { self.stay() } else { Ok(()) }
     }
 
     /// Settles for the image under test, as there is nothing to revert to. If that were left for
@@ -494,7 +498,7 @@ where
     /// Whether the secondary slot's image is older than the running one and that matters. If so
     /// it is erased.
     fn is_downgrade(&mut self) -> Step<bool, M> {
-        let (loader, slots) = (self.loader, self.slots);
+        let loader = self.loader;
         let event = match loader.config().downgrade {
             Downgrade::Allowed => None,
             Downgrade::Refused => self.lower_version()?,
@@ -503,32 +507,28 @@ where
         let Some(event) = event else { return Ok(false) };
         // The version of an image that cannot run, or that a cut has half replaced, is no reason
         // to erase the one that could.
-        if slots.strict && self.primary_is_bad()? {
+        if self.slots.strict && self.primary_is_bad()? {
             return Ok(false);
         }
-        slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+        self.slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
         self.tell(event);
         Ok(true)
     }
 
     fn lower_version(&mut self) -> Step<Option<Event<M::Error>>, M> {
-        let [primary, secondary] = [self.slots.primary, self.slots.secondary].map(|slot| {
-            let head = slot.head(&mut self.platform.flash);
-            head.map(|head| head.header().ok().map(|header| header.version))
-        });
-        let (Some(running), Some(offered)) =
-            (primary.map_err(BootError::Flash)?, secondary.map_err(BootError::Flash)?)
-        else {
-            return Ok(None);
-        };
+        let flash = &mut self.platform.flash;
+        let running = self.slots.primary.version(flash).map_err(BootError::Flash)?;
+        let offered = self.slots.secondary.version(flash).map_err(BootError::Flash)?;
+        let (Some(running), Some(offered)) = (running, offered) else { return Ok(None) };
         let lower = offered.cmp_ignoring_build(&running).is_lt();
         Ok(lower.then_some(Event::DowngradeRefused { running, offered }))
     }
 
     /// An image without a counter may be replaced by any, and replaces none that has one.
     fn lower_counter(&mut self) -> Step<Option<Event<M::Error>>, M> {
-        let [running, offered] = [self.slots.primary, self.slots.secondary]
-            .map(|slot| slot.security_counter(&mut self.platform.flash));
+        let flash = &mut self.platform.flash;
+        let running = self.slots.primary.security_counter(flash);
+        let offered = self.slots.secondary.security_counter(flash);
         let (running, offered) = match (running, offered) {
             (Err(Refusal::Read(error)), _) | (_, Err(Refusal::Read(error))) => {
                 return Err(BootError::Flash(error));

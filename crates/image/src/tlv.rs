@@ -165,11 +165,11 @@ pub struct TlvEntry {
 impl TlvEntry {
     /// Reads the payload into `buf` and returns the part that was filled; `None` if `buf` is
     /// shorter than the payload.
-    pub fn payload<'b, S: Source>(
+    pub fn payload<'b, E>(
         &self,
-        source: &mut S,
+        source: &mut dyn Source<Error = E>,
         buf: &'b mut [u8],
-    ) -> Result<Option<&'b [u8]>, S::Error> {
+    ) -> Result<Option<&'b [u8]>, E> {
         match buf.get_mut(..self.len.into()) {
             Some(buf) => {
                 source.read(self.offset, buf)?;
@@ -250,7 +250,10 @@ pub struct TlvArea {
 
 impl TlvArea {
     /// Finds the areas of the image in `source` whose header is `header`.
-    pub fn open<S: Source>(source: &mut S, header: &Header) -> Result<Self, TlvError<S::Error>> {
+    pub fn open<E>(
+        source: &mut dyn Source<Error = E>,
+        header: &Header,
+    ) -> Result<Self, TlvError<E>> {
         let start = header.tlv_offset().map_err(TlvError::Header)?;
         let mut at = start;
         let (mut magic, mut total) = read_pair(source, at)?;
@@ -313,10 +316,10 @@ pub struct TlvIter {
 
 impl TlvIter {
     /// The next entry. An entry that does not fit is an error: the image is damaged, not short.
-    pub fn next<S: Source>(
+    pub fn next<E>(
         &mut self,
-        source: &mut S,
-    ) -> Result<Option<TlvEntry>, TlvError<S::Error>> {
+        source: &mut dyn Source<Error = E>,
+    ) -> Result<Option<TlvEntry>, TlvError<E>> {
         let has_protected = self.area.protected_end != self.area.start;
         if has_protected && self.at == self.area.protected_end && self.at < self.end {
             self.at = self.at.saturating_add(INFO_SIZE);
@@ -344,11 +347,11 @@ impl TlvIter {
     }
 
     /// The next entry of type `kind`.
-    pub fn find<S: Source>(
+    pub fn find<E>(
         &mut self,
-        source: &mut S,
+        source: &mut dyn Source<Error = E>,
         kind: TlvType,
-    ) -> Result<Option<TlvEntry>, TlvError<S::Error>> {
+    ) -> Result<Option<TlvEntry>, TlvError<E>> {
         while let Some(entry) = self.next(source)? {
             if entry.kind == kind {
                 return Ok(Some(entry));
@@ -358,7 +361,7 @@ impl TlvIter {
     }
 }
 
-fn read_pair<S: Source>(source: &mut S, at: u32) -> Result<(u16, u16), TlvError<S::Error>> {
+fn read_pair<E>(source: &mut dyn Source<Error = E>, at: u32) -> Result<(u16, u16), TlvError<E>> {
     let mut bytes = [0; 4];
     source.read(at, &mut bytes).map_err(TlvError::Read)?;
     let [a, b, c, d] = bytes;

@@ -315,21 +315,21 @@ impl<E: Describe> fmt::Display for Refusal<E> {
 impl<E: fmt::Debug + Describe> core::error::Error for Refusal<E> {}
 
 /// Hashes what the image hash covers: header, body and protected TLVs.
-pub fn image_hash<S: Source>(
-    source: &mut S,
+pub fn image_hash<E>(
+    source: &mut dyn Source<Error = E>,
     header: &Header,
     kind: HashKind,
-) -> Result<Digest, Refusal<S::Error>> {
+) -> Result<Digest, Refusal<E>> {
     let mut hasher = Hasher::new(kind);
     feed(source, header, |bytes| hasher.update(bytes))?;
     Ok(hasher.finish())
 }
 
-fn feed<S: Source>(
-    source: &mut S,
+fn feed<E>(
+    source: &mut dyn Source<Error = E>,
     header: &Header,
     mut sink: impl FnMut(&[u8]),
-) -> Result<(), Refusal<S::Error>> {
+) -> Result<(), Refusal<E>> {
     let len = header.hashed_len().map_err(Refusal::Header)?;
     let mut piece = [0; PIECE];
     let mut at = 0;
@@ -347,12 +347,12 @@ fn feed<S: Source>(
 
 /// Checks the image in `source`, whose header is `header`, against `rules` and the keys of
 /// `verifier`. Nothing that the image claims is trusted before the whole walk has ended well.
-pub fn validate<S: Source, V: Verifier>(
-    source: &mut S,
+pub fn validate<E, V: Verifier>(
+    source: &mut dyn Source<Error = E>,
     header: &Header,
     rules: &Rules,
     verifier: &mut V,
-) -> Result<Validated, Refusal<S::Error>> {
+) -> Result<Validated, Refusal<E>> {
     let strict = rules.strictness == Strictness::Strict;
     header.check(source.size(), rules.supported).map_err(Refusal::Header)?;
     if strict && usize::from(header.hdr_size) < Header::SIZE {
@@ -366,12 +366,12 @@ pub fn validate<S: Source, V: Verifier>(
 /// Checks an encrypted image whose content key nobody here can unwrap: everything but that its
 /// body is the one that was hashed. An application without the private key uses it; what it
 /// returns never [stands](Validated::stands).
-pub fn validate_sealed<S: Source, V: Verifier>(
-    source: &mut S,
+pub fn validate_sealed<E, V: Verifier>(
+    source: &mut dyn Source<Error = E>,
     header: &Header,
     rules: &Rules,
     verifier: &mut V,
-) -> Result<Validated, Refusal<S::Error>> {
+) -> Result<Validated, Refusal<E>> {
     header.check(source.size(), rules.supported).map_err(Refusal::Header)?;
     if rules.signed == Signed::Image && verifier.demands_signature() {
         return Err(Refusal::ContentKey(UnwrapError::NoPrivateKey));
@@ -388,13 +388,13 @@ pub fn validate_sealed<S: Source, V: Verifier>(
 }
 
 /// Walks the TLVs of an image whose content has the hash `hash`.
-fn walk<S: Source, V: Verifier>(
-    source: &mut S,
+fn walk<E, V: Verifier>(
+    source: &mut dyn Source<Error = E>,
     header: &Header,
     rules: &Rules,
     verifier: &mut V,
     hash: Digest,
-) -> Result<Validated, Refusal<S::Error>> {
+) -> Result<Validated, Refusal<E>> {
     let strict = rules.strictness == Strictness::Strict;
     let area = TlvArea::open(source, header)?;
     // A payload that nobody reads may claim to reach past the slot's end.
@@ -503,14 +503,14 @@ impl Walk<'_> {
         }
     }
 
-    fn entry<S: Source, V: Verifier>(
+    fn entry<E, V: Verifier>(
         &mut self,
-        source: &mut S,
+        source: &mut dyn Source<Error = E>,
         verifier: &mut V,
         entry: &TlvEntry,
         meaning: Meaning,
         payload: &[u8],
-    ) -> Result<(), Refusal<S::Error>> {
+    ) -> Result<(), Refusal<E>> {
         match meaning {
             Meaning::Hash => {
                 let equal = Decision::equal(payload, self.hash.as_bytes());
@@ -561,14 +561,14 @@ impl Walk<'_> {
     }
 
     /// The original keeps the verdict of the last signature; strictly, a wrong one is the end.
-    fn signature<S: Source, V: Verifier>(
+    fn signature<E, V: Verifier>(
         &mut self,
-        source: &mut S,
+        source: &mut dyn Source<Error = E>,
         verifier: &mut V,
         key: usize,
         scheme: Scheme,
         signature: &[u8],
-    ) -> Result<(), Refusal<S::Error>> {
+    ) -> Result<(), Refusal<E>> {
         let good = match self.rules.signed {
             Signed::Hash => verifier.verify(key, self.hash, signature),
             Signed::Image if scheme != Scheme::Ed25519 => false,

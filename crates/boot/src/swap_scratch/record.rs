@@ -45,13 +45,13 @@ pub(super) fn scratch<M: FlashMap>(map: &M, slots: &Slots, area: AreaId) -> Opti
 }
 
 /// The status records in the primary trailer.
-pub(super) fn in_primary(slots: &Slots) -> Records {
-    Records::new(slots.primary, slots.max_sectors.saturating_mul(3))
+pub(super) fn in_primary(slots: &Slots) -> Records<'_> {
+    Records::new(&slots.primary, slots.max_sectors.saturating_mul(3))
 }
 
 /// The status records in the scratch area. They are as far apart as in the primary trailer.
-pub(super) fn in_scratch(scratch: &Slot, primary: &Slot) -> Records {
-    Records::new(*scratch, 2).apart(primary.write_size)
+pub(super) fn in_scratch<'s>(scratch: &'s Slot, primary: &Slot) -> Records<'s> {
+    Records::new(scratch, 2).apart(primary.write_size)
 }
 
 /// Where the mark of a retired record is, and how long it is: enough bits that no torn erase takes

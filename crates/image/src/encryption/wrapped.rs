@@ -26,11 +26,11 @@ impl WrappedKey {
     ///
     /// This happens before the image is validated, so that everything read here may be forged: the
     /// sizes are checked again, and a TLV is believed no further than [`KeyUnwrap`] can tell.
-    pub fn find<S: Source>(
-        source: &mut S,
+    pub fn find<E>(
+        source: &mut dyn Source<Error = E>,
         header: &Header,
         format: Option<WrapFormat>,
-    ) -> Result<Option<Self>, Refusal<S::Error>> {
+    ) -> Result<Option<Self>, Refusal<E>> {
         if !header.flags.intersects(Flags::ENCRYPTED) {
             return Ok(None);
         }
