@@ -45,6 +45,26 @@ impl<'m> OverwriteCompressed<'m> {
     }
 }
 
+/// An image as it will be once it has been copied.
+struct Deciphered<'c, S> {
+    source: S,
+    through: Through<'c>,
+}
+
+impl<S: Source> Source for Deciphered<'_, S> {
+    type Error = S::Error;
+
+    fn size(&self) -> u32 {
+        self.source.size()
+    }
+
+    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), S::Error> {
+        self.source.read(offset, buf)?;
+        self.through.apply(offset, buf);
+        Ok(())
+    }
+}
+
 /// The slot that an image is read from, and the one that it is decompressed into.
 struct Between<'w, M> {
     map: &'w mut M,
@@ -121,7 +141,8 @@ impl Memory<'_> {
     ) -> Result<Validated, Refusal<M::Error>> {
         let secondary = &slots.secondary;
         let secrets = Secrets::of_source(&mut secondary.source(map), header, verifier)?;
-        let mut source = secrets.read_through(secondary.source(map));
+        let through = secrets.incoming(0);
+        let mut source = Deciphered { source: secondary.source(map), through };
         if !self.ring.is_empty() {
             let (decoder, ring) = (&mut *self.decoder, &mut *self.ring);
             match validate_compressed(&mut source, header, rules, verifier, decoder, ring) {

@@ -147,11 +147,6 @@ impl Secrets {
         Through { cipher: self.incoming.as_ref().map(|secret| &secret.cipher), at }
     }
 
-    /// The incoming image in `source` as plaintext.
-    pub(crate) fn read_through<S: Source>(&self, source: S) -> Deciphered<'_, S> {
-        Deciphered { source, through: self.incoming(0) }
-    }
-
     fn saved(&self) -> [(KeySlot, Option<&SavedKey>); 2] {
         [(KeySlot::Primary, &self.outgoing), (KeySlot::Secondary, &self.incoming)]
             .map(|(slot, secret)| (slot, secret.as_ref().and_then(|secret| secret.saved.as_ref())))
@@ -179,25 +174,5 @@ impl Secrets {
             }
         }
         Ok(true)
-    }
-}
-
-/// An image as it will be once it has been copied.
-pub(crate) struct Deciphered<'c, S> {
-    source: S,
-    through: Through<'c>,
-}
-
-impl<S: Source> Source for Deciphered<'_, S> {
-    type Error = S::Error;
-
-    fn size(&self) -> u32 {
-        self.source.size()
-    }
-
-    fn read(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), S::Error> {
-        self.source.read(offset, buf)?;
-        self.through.apply(offset, buf);
-        Ok(())
     }
 }

@@ -306,7 +306,7 @@ where
         let primary = self.slots.primary;
         match self.validate(&primary) {
             Ok(_) => Ok(false),
-            Err(Refusal::Read(error)) if self.slots.strict && may_pass(&error) => {
+            Err(Refusal::Read(error)) if may_pass(&error) && self.slots.strict => {
                 Err(BootError::Flash(error))
             }
             Err(_) => Ok(true),

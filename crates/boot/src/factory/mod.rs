@@ -27,13 +27,10 @@ mod console;
 
 use core::fmt;
 
-use updraft_flash::{
-    AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
-};
+use updraft_flash::{AreaId, FlashMap, SlotPair, readable};
 use updraft_image::text::{self, Hex};
 use updraft_image::{
-    Describe, Header, Refusal, Rules, Source, SwapType, Text, UpgradeMode, Validated, Verifier,
-    align_down, align_up, validate,
+    Describe, Header, Refusal, Rules, SwapType, Text, UpgradeMode, Verifier, align_down, align_up,
 };
 
 pub use button::{Button, Decision, Hold, Press, decide};
@@ -41,7 +38,8 @@ pub use console::Line;
 
 use crate::copy::copy;
 use crate::{
-    Boot, BootError, Config, CounterFault, Event, Hooks, Platform, Secrets, SecurityCounters,
+    Boot, BootError, Config, CounterFault, Event, Hooks, Platform, Secrets, SecurityCounters, Slot,
+    Slots,
 };
 
 /// The record of a rollback that has begun.
@@ -157,10 +155,11 @@ pub enum Course<E> {
 type Outcome<T, M> = Result<T, RollbackError<<M as FlashMap>::Error>>;
 
 impl Rollback {
-    fn trailers<M: FlashMap>(&self, flash: &M) -> Outcome<[TrailerAccess; 2], M> {
-        let Config { max_align, max_sectors, keys, .. } = self.config;
-        let format = TrailerFormat { mode: self.mode, max_align, max_sectors, keys };
-        format.trailers(flash, &self.slots).map_err(RollbackError::NoArea)
+    fn slots<M: FlashMap>(&self, flash: &M) -> Outcome<Slots, M> {
+        Slots::new(flash, &self.config, &self.slots, self.mode).map_err(|error| match error {
+            BootError::NoSlot { area } => RollbackError::NoArea(area),
+            _ => RollbackError::NoArea(self.slots.primary),
+        })
     }
 
     /// Where the record goes, how wide its write is, and where in that it lies.
@@ -283,55 +282,59 @@ impl Rollback {
         H: Hooks<M::Error>,
     {
         let image = self.slots.image;
-        let area = self.slots.primary;
         let security_counter = platform.counters.read(&mut platform.flash, image)?;
         let rules = Rules { security_counter, max_size: 0, ..self.config.rules };
         let Platform { flash, verifier, hooks, .. } = platform;
-        let [primary, secondary] = self.trailers(flash)?;
-        let max = flash.sector_at(area, primary.layout().status()).map_or(0, |first| first.offset);
+        let Slots { primary, secondary, .. } = self.slots(flash)?;
+        // It may be encrypted, as an update may be.
+        let factory = Slot { area: self.factory, ciphertext: true, ..primary };
+        let status = primary.trailer.layout().status();
+        let max = flash.sector_at(primary.area, status).map_or(0, |first| first.offset);
 
         hooks.line(Line::Checking);
-        let (header, validated, secrets) =
-            check_factory(flash, self.factory, &rules, verifier).map_err(RollbackError::Factory)?;
+        let checked = factory.validate(flash, verifier, &rules);
+        let (header, validated) = checked.map_err(RollbackError::Factory)?;
         if validated.size > max {
             return Err(RollbackError::TooLarge { size: validated.size, max });
         }
+        let secrets = Secrets::of_source(&mut factory.source(flash), &header, verifier);
+        let secrets = secrets.map_err(RollbackError::Factory)?;
         self.check_vector(flash, &header, &secrets)?;
         hooks.line(Line::ValidMagic);
 
         if !begun {
-            if !secondary.is_erased(flash).map_err(RollbackError::Flash)? {
-                secondary.erase(flash).map_err(RollbackError::Flash)?;
-            }
-            self.write_record(flash)?;
+            self.begin(flash, &secondary)?;
         }
         hooks.line(Line::Erasing);
-        primary.erase(flash).map_err(RollbackError::Flash)?;
-        let mut at = 0;
-        while let Some(sector) = flash.sector_at(area, at).filter(|sector| sector.offset < max) {
-            flash.erase(area, sector.offset, sector.size).map_err(RollbackError::Flash)?;
-            at = sector.end();
-        }
+        make_room(flash, &primary, max).map_err(RollbackError::Flash)?;
         hooks.line(Line::Transferring);
-        let unit = flash.info(area).map_or(1, |info| info.write_size.max(1));
-        let size = align_up(validated.size, unit).unwrap_or(validated.size).min(max);
-        let through = secrets.incoming(0);
-        copy(flash, (self.factory, 0), (area, 0), size, through).map_err(RollbackError::Flash)?;
+        let size = align_up(validated.size, primary.write_size).unwrap_or(validated.size).min(max);
+        let (from, to, through) = ((factory.area, 0), (primary.area, 0), secrets.incoming(0));
+        copy(flash, from, to, size, through).map_err(RollbackError::Flash)?;
         hooks.line(Line::Copied);
 
-        let (header, validated) =
-            check(flash, area, &rules, verifier).map_err(RollbackError::Copy)?;
-        secondary.erase(flash).map_err(RollbackError::Flash)?;
+        let checked = primary.validate(flash, verifier, &rules);
+        let (header, validated) = checked.map_err(RollbackError::Copy)?;
+        secondary.trailer.erase(flash).map_err(RollbackError::Flash)?;
         hooks.line(Line::FactoryValidated);
         Ok(Boot {
             image,
-            area,
+            area: primary.area,
             offset: 0,
             load_address: None,
             header,
             validated: Some(validated),
             swap: SwapType::None,
         })
+    }
+
+    /// Writes the record that a rollback has begun, in the place of whatever was asked there.
+    fn begin<M: FlashMap>(&self, flash: &mut M, secondary: &Slot) -> Outcome<(), M> {
+        let trailer = &secondary.trailer;
+        if !trailer.is_erased(flash).map_err(RollbackError::Flash)? {
+            trailer.erase(flash).map_err(RollbackError::Flash)?;
+        }
+        self.write_record(flash)
     }
 
     fn write_record<M: FlashMap>(&self, flash: &mut M) -> Outcome<(), M> {
@@ -365,37 +368,10 @@ impl Rollback {
     }
 }
 
-/// Validates the factory image, which may be encrypted.
-fn check_factory<M: FlashMap, V: Verifier>(
-    flash: &mut M,
-    area: AreaId,
-    rules: &Rules,
-    verifier: &mut V,
-) -> Result<(Header, Validated, Secrets), Refusal<M::Error>> {
-    let mut source = SlotSource::new(flash, area);
-    let header = header(&mut source)?;
-    let secrets = Secrets::of_source(&mut source, &header, verifier)?;
-    let validated = validate(&mut secrets.read_through(source), &header, rules, verifier)?;
-    Ok((header, validated, secrets))
-}
-
-/// Validates the image at the beginning of `area`.
-fn check<M: FlashMap, V: Verifier>(
-    flash: &mut M,
-    area: AreaId,
-    rules: &Rules,
-    verifier: &mut V,
-) -> Result<(Header, Validated), Refusal<M::Error>> {
-    let mut source = SlotSource::new(flash, area);
-    let header = header(&mut source)?;
-    let validated = validate(&mut source, &header, rules, verifier)?;
-    Ok((header, validated))
-}
-
-fn header<S: Source>(source: &mut S) -> Result<Header, Refusal<S::Error>> {
-    let mut bytes = [0; Header::SIZE];
-    source.read(0, &mut bytes).map_err(Refusal::Read)?;
-    Header::parse(&bytes).map_err(Refusal::Header)
+/// Erases the trailer of the primary slot, and then the rest of it up to `max`.
+fn make_room<M: FlashMap>(flash: &mut M, primary: &Slot, max: u32) -> Result<(), M::Error> {
+    primary.trailer.erase(flash)?;
+    primary.erase(flash, 0, max)
 }
 
 const _: () = assert!(RECORD.len() == 16, "the record takes the place of the magic");
