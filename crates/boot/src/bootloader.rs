@@ -234,7 +234,7 @@ impl<S: Strategy> Bootloader<S> {
         Ok(match TrailerState::swap_type(mode, &primary, &secondary) {
             // Where nothing is kept there is nothing to revert to. The original installs whatever
             // is in the secondary slot.
-            SwapType::Revert if slots.strict && !mode.swaps() => SwapType::None,
+            SwapType::Revert if slots.strict() && !mode.swaps() => SwapType::None,
             swap => swap,
         })
     }

@@ -1,7 +1,7 @@
 //! What a board fixes about its bootloader.
 
 use updraft_flash::SlotPair;
-use updraft_image::{Rules, Strictness, TrailerKeys};
+use updraft_image::{Rules, TrailerKeys};
 
 /// The most images that a bootloader looks after.
 pub const MAX_IMAGES: usize = 8;
@@ -91,6 +91,6 @@ impl Config {
 
     /// Whether the safer behaviour is asked for.
     pub(crate) fn strict(&self) -> bool {
-        self.rules.strictness == Strictness::Strict
+        self.rules.strictness.is_strict()
     }
 }

@@ -35,7 +35,7 @@ where
     /// every image of the device.
     pub(crate) fn is_unprovisioned(&mut self) -> Step<bool, M> {
         let head = self.slots.primary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
-        Ok(self.slots.strict && head.is_erased())
+        Ok(self.slots.strict() && head.is_erased())
     }
 
     pub(crate) fn validate(

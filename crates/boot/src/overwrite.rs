@@ -45,7 +45,7 @@ impl Overwrite {
             return copy(map, (secondary.area, 0), (primary.area, 0), len, through);
         }
         Self::make_room(map, slots, image_size)?;
-        let len = if slots.strict {
+        let len = if slots.strict() {
             align_up(image_size, primary.write_size).unwrap_or(image_size)
         } else {
             // The original copies one write more where the size is a multiple already.
@@ -70,7 +70,7 @@ impl Overwrite {
         let trailer = map.sector_at(primary.area, primary.trailer.layout().status());
         let trailer = trailer.map_or(primary.size, |sector| sector.offset);
         // Where image and trailer share a sector, the original erases it twice.
-        let start = if slots.strict { trailer.max(image_end) } else { trailer };
+        let start = if slots.strict() { trailer.max(image_end) } else { trailer };
         primary.erase(map, start, primary.size.saturating_sub(start))
     }
 }
@@ -142,7 +142,7 @@ impl Strategy for Overwrite {
             return Err(BootError::NoSlot { area: secondary.area });
         };
         let mut finish = || {
-            if slots.strict {
+            if slots.strict() {
                 secondary.trailer.erase_fields(map)?;
                 if last.offset > 0 { secondary.erase(map, 0, 1) } else { Ok(()) }
             } else {

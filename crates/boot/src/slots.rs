@@ -5,8 +5,8 @@ use updraft_flash::{
     readable,
 };
 use updraft_image::{
-    Decrypted, Flags, Header, HeaderError, Refusal, Rules, SwapType, TlvArea, TlvType, TornFlags,
-    TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
+    Decrypted, Flags, Header, HeaderError, Refusal, Rules, Strictness, SwapType, TlvArea, TlvType,
+    TornFlags, TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
 };
 
 use crate::outcome::Step;
@@ -232,7 +232,7 @@ pub struct Slots {
     /// The most sectors that the status has records for.
     pub max_sectors: u32,
     /// Whether to be safer than the original.
-    pub strict: bool,
+    pub strictness: Strictness,
 }
 
 impl Slots {
@@ -252,8 +252,13 @@ impl Slots {
             primary: Slot::with(map, primary)?,
             secondary: Slot { ciphertext: true, ..Slot::with(map, secondary)? },
             max_sectors,
-            strict: config.strict(),
+            strictness: config.rules.strictness,
         })
+    }
+
+    /// Whether to be safer than the original.
+    pub fn strict(&self) -> bool {
+        self.strictness.is_strict()
     }
 
     /// The slot whose image will run once `plan` has been carried out; `None` if that has none and
@@ -269,7 +274,7 @@ impl Slots {
             Plan::Bootstrap => SwapType::None,
             Plan::Nothing | Plan::Resumed(_) | Plan::GiveUp => {
                 let erased = self.primary.head(map).map_err(BootError::Flash)?.is_erased();
-                return Ok((!self.strict || !erased).then_some(self.primary));
+                return Ok((!self.strict() || !erased).then_some(self.primary));
             }
         };
         let start = strategy.update_start(map, self, swap);
@@ -279,13 +284,13 @@ impl Slots {
     /// The primary slot's trailer as it is to be understood.
     pub(crate) fn primary_state<M: FlashMap>(&self, map: &mut M) -> Result<TrailerState, M::Error> {
         let state = self.primary.trailer.read(map)?;
-        Ok(if self.strict { state.decide_torn_flags(TornFlags::CountAsSet) } else { state })
+        Ok(if self.strict() { state.decide_torn_flags(TornFlags::CountAsSet) } else { state })
     }
 
     /// The secondary slot's trailer as it is to be understood; one that cannot be read counts as
     /// erased.
     pub(crate) fn secondary_state<M: FlashMap>(&self, map: &mut M) -> TrailerState {
         let state = self.secondary.trailer.read(map).unwrap_or(TrailerState::UNSET);
-        if self.strict { state.decide_torn_flags(TornFlags::CountAsUnset) } else { state }
+        if self.strict() { state.decide_torn_flags(TornFlags::CountAsUnset) } else { state }
     }
 }

@@ -178,16 +178,16 @@ impl SwapMove {
         if job.swap == SwapType::Revert {
             let ask = match slots.secondary_state(map).magic {
                 Magic::Good => false,
-                Magic::Unset => !(slots.strict && recorded),
+                Magic::Unset => !(slots.strict() && recorded),
                 // The original takes a torn magic for somebody else's.
-                Magic::Bad => slots.strict && !recorded,
+                Magic::Bad => slots.strict() && !recorded,
             };
             if ask {
                 Self::ask_for_revert(map, slots, swap_size)?;
             }
         }
         // A torn erase may have left the record of an older swap of images just as large.
-        if !recorded || (slots.strict && !secrets.are_in(map, &slots.primary.trailer)?) {
+        if !recorded || (slots.strict() && !secrets.are_in(map, &slots.primary.trailer)?) {
             Self::record(map, slots, job.swap, swap_size, secrets)?;
         }
         slots.secondary.trailer.erase(map)
@@ -281,7 +281,7 @@ impl Strategy for SwapMove {
         let swap = state.swap_info.swap_type;
         let unnamed = swap == SwapType::None;
         let requested = slots.secondary_state(map).magic == Magic::Good;
-        if (slots.strict && unnamed) || (!slots.strict && requested) {
+        if (slots.strict() && unnamed) || (!slots.strict() && requested) {
             return Ok(Progress::None);
         }
         let records = Self::records(slots);
@@ -334,7 +334,7 @@ impl Strategy for SwapMove {
             return Err(BootError::BadStatus);
         }
         if last > available {
-            if !slots.strict {
+            if !slots.strict() {
                 Self::confirm(map, slots, job.swap).map_err(BootError::Flash)?;
             }
             return Ok(Installed::NoSpace { needed: last, available });

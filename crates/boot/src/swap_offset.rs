@@ -195,16 +195,16 @@ impl SwapOffset {
         if record.info.swap_type == SwapType::Revert {
             let ask = match slots.secondary_state(map).magic {
                 Magic::Good => false,
-                Magic::Unset => !(slots.strict && recorded),
+                Magic::Unset => !(slots.strict() && recorded),
                 // The original takes a torn magic for somebody else's.
-                Magic::Bad => slots.strict && !recorded,
+                Magic::Bad => slots.strict() && !recorded,
             };
             if ask {
                 Self::ask_for_revert(map, slots, record, secrets)?;
             }
         }
         // A torn erase may have left the record of an older swap of images just as large.
-        if !recorded || (slots.strict && !secrets.are_in(map, &slots.primary.trailer)?) {
+        if !recorded || (slots.strict() && !secrets.are_in(map, &slots.primary.trailer)?) {
             slots.primary.trailer.erase(map)?;
             record.write(map, &slots.primary.trailer, secrets)?;
         }
@@ -348,7 +348,7 @@ impl Strategy for SwapOffset {
         let swap = state.swap_info.swap_type;
         let unnamed = swap == SwapType::None;
         let requested = slots.secondary_state(map).magic == Magic::Good;
-        if (slots.strict && unnamed) || (!slots.strict && requested) {
+        if (slots.strict() && unnamed) || (!slots.strict() && requested) {
             return Ok(Progress::None);
         }
         let records = Self::records(slots);
@@ -400,14 +400,14 @@ impl Strategy for SwapOffset {
         };
         let available = Self::available(map, slots, exchange.sector);
         if exchange.pairs > available {
-            if !slots.strict {
+            if !slots.strict() {
                 confirm(map, slots, job.swap).map_err(BootError::Flash)?;
             }
             return Ok(Installed::NoSpace { needed: exchange.pairs, available });
         }
         let mut install = || {
             // The original does not count the first step as a beginning.
-            if done == 0 || (done == 1 && !slots.strict) {
+            if done == 0 || (done == 1 && !slots.strict()) {
                 let recorded = job.progress != Progress::None;
                 Self::prepare(map, slots, &record, recorded, secrets)?;
             }
@@ -415,7 +415,7 @@ impl Strategy for SwapOffset {
             if exchange.revert {
                 slots.secondary.erase(map, 0, exchange.sector)?;
                 // The original may have gone on with this revert before, and have asked for it anew.
-                if !slots.strict || !slots.secondary.trailer.is_erased(map)? {
+                if !slots.strict() || !slots.secondary.trailer.is_erased(map)? {
                     slots.secondary.trailer.erase(map)?;
                 }
             }

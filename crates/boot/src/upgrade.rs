@@ -100,7 +100,7 @@ where
         let mode = loader.strategy().mode();
         let bootstrap = loader.config().bootstrap;
         let needs_image = matches!(mode, UpgradeMode::SwapMove | UpgradeMode::SwapOffset);
-        if needs_image && !self.slots.strict && primary.header().is_err() {
+        if needs_image && !self.slots.strict() && primary.header().is_err() {
             // The original gives up on an upgrade by such a swap if there is no image to swap out.
             if !(bootstrap && primary.is_erased()) {
                 return Ok(Plan::Nothing);
@@ -152,7 +152,7 @@ where
             Plan::Upgrade { swap, progress } => {
                 if swaps && swap != SwapType::Revert && self.is_downgrade()? {
                     let recorded = matches!(progress, Progress::Recorded(_));
-                    if recorded && self.slots.strict {
+                    if recorded && self.slots.strict() {
                         self.give_up()?;
                     }
                     return Ok(SwapType::None);
@@ -170,7 +170,7 @@ where
         let other = if swap == SwapType::Revert { SwapType::Test } else { SwapType::Revert };
         let [right, other] = [start(swap), start(other)];
         self.slots.secondary.start = right;
-        if !self.slots.strict && other != right {
+        if !self.slots.strict() && other != right {
             let mut holds_image = |start| {
                 let head = Slot { start, ..self.slots.secondary }.head(&mut self.platform.flash);
                 head.is_ok_and(|head| head.header().is_ok())
@@ -191,7 +191,7 @@ where
             return Ok(false);
         }
         // The original looks first whether there is something to boot.
-        if !self.slots.strict && head(secondary.start).is_ok_and(|head| head.is_empty()) {
+        if !self.slots.strict() && head(secondary.start).is_ok_and(|head| head.is_empty()) {
             return Ok(false);
         }
         secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
@@ -245,7 +245,7 @@ where
         let swaps = loader.strategy().mode().swaps();
         let primary_size = match self.slots.primary.image_size(&mut self.platform.flash) {
             // What is not an image need not be kept whole.
-            Err(_) if self.slots.strict || !swaps => 0,
+            Err(_) if self.slots.strict() || !swaps => 0,
             size => size.map_err(BootError::Refused)?,
         };
         let secondary_size = self
@@ -258,10 +258,10 @@ where
         let secrets =
             match Secrets::of_images(flash, verifier, &self.slots, swaps && primary_size > 0) {
                 Ok(secrets) => secrets,
-                Err(Refusal::Read(error)) if !self.slots.strict || may_pass(&error) => {
+                Err(Refusal::Read(error)) if !self.slots.strict() || may_pass(&error) => {
                     return Err(BootError::Flash(error));
                 }
-                Err(refusal) if !self.slots.strict => return Err(BootError::Refused(refusal)),
+                Err(refusal) if !self.slots.strict() => return Err(BootError::Refused(refusal)),
                 // What cannot leave need not be kept where there may be nothing to go back to.
                 Err(_) if swaps && loader.config().bootstrap && swap == SwapType::Permanent => {
                     return self.copy_first(swap);
@@ -275,7 +275,7 @@ where
             };
         let mut installed = loader.strategy().install(flash, &self.slots, &job, &secrets)?;
         if let Installed::NoSpace { .. } = installed
-            && self.slots.strict
+            && self.slots.strict()
             && primary_size > 0
             && self.primary_is_bad()?
         {
@@ -287,7 +287,7 @@ where
         match installed {
             Installed::NoSpace { needed, available } => {
                 self.tell(Event::NoSpace { needed, available });
-                if !self.slots.strict {
+                if !self.slots.strict() {
                     loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
                 }
                 return Ok(SwapType::None);
@@ -306,7 +306,7 @@ where
         let primary = self.slots.primary;
         match self.validate(&primary) {
             Ok(_) => Ok(false),
-            Err(Refusal::Read(error)) if may_pass(&error) && self.slots.strict => {
+            Err(Refusal::Read(error)) if may_pass(&error) && self.slots.strict() => {
                 Err(BootError::Flash(error))
             }
             Err(_) => Ok(true),
@@ -319,7 +319,7 @@ where
             return Ok(false);
         }
         let head = self.slots.secondary.head(&mut self.platform.flash);
-        if self.slots.strict && head.is_ok_and(|head| head.header().is_err()) {
+        if self.slots.strict() && head.is_ok_and(|head| head.header().is_err()) {
             return Ok(false);
         }
         Ok(self.check_secondary(SwapType::None)? == Check::Good)
@@ -328,7 +328,8 @@ where
     /// The copy that a swap mode does when there is nothing to swap out. The image in the
     /// secondary slot stays; only the request goes.
     fn copy_first(&mut self, swap: SwapType) -> Step<SwapType, M> {
-        let Slots { primary, secondary, strict, .. } = self.slots;
+        let Slots { primary, secondary, .. } = self.slots;
+        let strict = self.slots.strict();
         let size = secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
         let flash = &mut self.platform.flash;
         let blank = primary.trailer.is_erased(flash).map_err(BootError::Flash)?;
@@ -372,7 +373,7 @@ where
     fn needs_a_request(&mut self) -> Step<bool, M> {
         let head = self.slots.secondary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
         let encrypted = |header: Header| header.flags.intersects(Flags::ENCRYPTED);
-        Ok(self.slots.strict && head.header().is_ok_and(encrypted))
+        Ok(self.slots.strict() && head.header().is_ok_and(encrypted))
     }
 
     /// Asks for the image in the secondary slot, if nobody has. The primary trailer may hold the
@@ -407,7 +408,7 @@ where
         }
         // Otherwise the original finds the record, and clears the secondary trailer, at every
         // boot.
-        if self.slots.strict {
+        if self.slots.strict() {
             loader.strategy().forget(map, &self.slots)?;
         }
         Ok(SwapType::Fail)
@@ -433,14 +434,14 @@ where
             self.clear_request(swap, swaps)?;
             return Ok(Check::Bad);
         }
-        if !swaps && !self.slots.strict && self.is_downgrade()? {
+        if !swaps && !self.slots.strict() && self.is_downgrade()? {
             return Ok(Check::Bad);
         }
         match self.validate_update() {
-            Ok(_) if !swaps && self.slots.strict && self.is_downgrade()? => Ok(Check::Bad),
+            Ok(_) if !swaps && self.slots.strict() && self.is_downgrade()? => Ok(Check::Bad),
             Ok((_, validated)) if self.exhausts_counter(&validated)? => Ok(Check::Bad),
             Ok(_) => Ok(Check::Good),
-            Err(Refusal::Read(error)) if self.slots.strict && may_pass(&error) => {
+            Err(Refusal::Read(error)) if self.slots.strict() && may_pass(&error) => {
                 self.tell(Event::SecondaryUnreadable(error));
                 Ok(Check::Unreadable)
             }
@@ -450,7 +451,7 @@ where
                     .erase_all(&mut self.platform.flash)
                     .map_err(BootError::Flash)?;
                 self.tell(Event::SecondaryRefused(refusal));
-                if self.slots.strict && swap == SwapType::Revert {
+                if self.slots.strict() && swap == SwapType::Revert {
                     self.tell(Event::NothingToRevertTo);
                     self.stay()?;
                 }
@@ -463,7 +464,7 @@ where
     /// would be obeyed as soon as there is an image, asked or not.
     fn clear_request(&mut self, swap: SwapType, swaps: bool) -> Step<(), M> {
         let mut clear = || {
-            if !self.slots.strict {
+            if !self.slots.strict() {
                 if swaps {
                     self.slots.secondary.trailer.erase(&mut self.platform.flash)?;
                     let mode = self.loader.strategy().mode();
@@ -479,7 +480,7 @@ where
             Ok(())
         };
         clear().map_err(BootError::Flash)?;
-        if self.slots.strict && swap == SwapType::Revert { self.stay() } else { Ok(()) }
+        if self.slots.strict() && swap == SwapType::Revert { self.stay() } else { Ok(()) }
     }
 
     /// Settles for the image under test, as there is nothing to revert to. If that were left for
@@ -507,7 +508,7 @@ where
         let Some(event) = event else { return Ok(false) };
         // The version of an image that cannot run, or that a cut has half replaced, is no reason
         // to erase the one that could.
-        if self.slots.strict && self.primary_is_bad()? {
+        if self.slots.strict() && self.primary_is_bad()? {
             return Ok(false);
         }
         self.slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;

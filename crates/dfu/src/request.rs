@@ -4,8 +4,8 @@ use updraft_flash::{
     AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
 };
 use updraft_image::{
-    Decrypted, Flag, Flags, Header, HeaderError, Magic, Rules, Source, Strictness, SwapInfo,
-    SwapType, TornFlags, TrailerState, Validated, Verifier, validate, validate_sealed,
+    Decrypted, Flag, Flags, Header, HeaderError, Magic, Rules, Source, SwapInfo, SwapType,
+    TornFlags, TrailerState, Validated, Verifier, validate, validate_sealed,
 };
 
 use crate::DfuError;
@@ -73,9 +73,9 @@ impl Dfu {
     ) -> Result<(TrailerState, TrailerState), DfuError<M::Error>> {
         let primary = self.primary.read(map).map_err(DfuError::Flash)?;
         let secondary = self.secondary.read(map).unwrap_or(TrailerState::UNSET);
-        Ok(match self.config.rules.strictness {
-            Strictness::Imitate => (primary, secondary),
-            Strictness::Strict => (
+        Ok(match self.config.rules.strictness.is_strict() {
+            false => (primary, secondary),
+            true => (
                 primary.decide_torn_flags(TornFlags::CountAsSet),
                 secondary.decide_torn_flags(TornFlags::CountAsUnset),
             ),

@@ -28,7 +28,9 @@ fn beginning(bytes: &[u8]) -> [u8; SHOWN] {
 /// Whether to accept exactly what the original accepts, or to be safer where it is too trusting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strictness {
-    /// Exactly the original's verdicts and flash operations.
+    /// Exactly the original's verdicts and flash operations. Only builds with the feature
+    /// `imitate` know how.
+    #[cfg(feature = "imitate")]
     Imitate,
     /// Refuses, in addition: a key hash that is only the beginning of a key's hash; a header size
     /// below 32; a protected TLV that reaches out of its area; a security counter outside the
@@ -36,6 +38,17 @@ pub enum Strictness {
     /// one is right.
     #[default]
     Strict,
+}
+
+impl Strictness {
+    /// Whether to be safer than the original.
+    pub const fn is_strict(self) -> bool {
+        match self {
+            #[cfg(feature = "imitate")]
+            Self::Imitate => false,
+            Self::Strict => true,
+        }
+    }
 }
 
 /// What a signature covers.
@@ -353,7 +366,7 @@ pub fn validate<E, V: Verifier>(
     rules: &Rules,
     verifier: &mut V,
 ) -> Result<Validated, Refusal<E>> {
-    let strict = rules.strictness == Strictness::Strict;
+    let strict = rules.strictness.is_strict();
     header.check(source.size(), rules.supported).map_err(Refusal::Header)?;
     if strict && usize::from(header.hdr_size) < Header::SIZE {
         let hdr_size = header.hdr_size;
@@ -395,7 +408,7 @@ fn walk<E, V: Verifier>(
     verifier: &mut V,
     hash: Digest,
 ) -> Result<Validated, Refusal<E>> {
-    let strict = rules.strictness == Strictness::Strict;
+    let strict = rules.strictness.is_strict();
     let area = TlvArea::open(source, header)?;
     // A payload that nobody reads may claim to reach past the slot's end.
     let max = match rules.max_size {
@@ -406,8 +419,7 @@ fn walk<E, V: Verifier>(
         return Err(Refusal::TooLarge { size: area.end(), max });
     }
     let pure = rules.signed == Signed::Image && verifier.demands_signature();
-    let mut walk =
-        Walk { header, pure, rules, strict, hash: &hash, seen: Seen::default(), key: None };
+    let mut walk = Walk { header, pure, rules, hash: &hash, seen: Seen::default(), key: None };
     let mut tlvs = if strict { area.iter_bounded() } else { area.iter() };
     let mut payload = [0; LONGEST];
     while let Some(entry) = tlvs.next(source)? {
@@ -438,7 +450,6 @@ struct Walk<'a> {
     /// check, anybody could mark an image so, and the hash has to be right.
     pure: bool,
     rules: &'a Rules,
-    strict: bool,
     hash: &'a Digest,
     seen: Seen,
     /// The key that the next signature is to be checked with.
@@ -479,14 +490,15 @@ impl Walk<'_> {
             TlvType::KEYHASH => (Some(Meaning::KeyHash), len <= size),
             TlvType::SIG_PURE if pure => (Some(Meaning::Pure), len == 1),
             TlvType::SEC_CNT if rules.security_counter.is_some() => {
-                allowed &= !(self.strict && unprotected);
+                allowed &= !(self.rules.strictness.is_strict() && unprotected);
                 (Some(Meaning::Counter), len == 4)
             }
             TlvType::UUID_VID | TlvType::UUID_CID => {
                 let board = rules.board.unwrap_or_default();
                 let vendor = entry.kind == TlvType::UUID_VID;
                 let expected = if vendor { board.vendor } else { board.class };
-                allowed &= expected.is_none() || !(self.strict && unprotected);
+                allowed &=
+                    expected.is_none() || !(self.rules.strictness.is_strict() && unprotected);
                 (expected.map(Meaning::BoardId), expected.is_none() || len == 16)
             }
             kind => {
@@ -552,7 +564,7 @@ impl Walk<'_> {
     /// The key whose hash the payload gives. The original compares only as many bytes as there
     /// are, so that an empty key hash names the first key.
     fn find_key<V: Verifier>(&self, verifier: &V, payload: &[u8]) -> Option<usize> {
-        if self.strict && payload.len() != self.rules.hash.size() {
+        if self.rules.strictness.is_strict() && payload.len() != self.rules.hash.size() {
             return None;
         }
         (0..)
@@ -584,7 +596,7 @@ impl Walk<'_> {
             }
         };
         let good = Decision::of(good);
-        if self.strict && !good.is_yes() {
+        if self.rules.strictness.is_strict() && !good.is_yes() {
             return Err(Refusal::Signature { key });
         }
         self.seen.signature = Some((key, good));

@@ -76,7 +76,7 @@ impl<'r> InRam<'r> {
         if self.part(start, end).is_none() {
             return Err(refused);
         }
-        let touches = strictness == Strictness::Imitate;
+        let touches = !strictness.is_strict();
         let overlaps = |other: &Loaded| {
             other.image != image
                 && start < other.end

@@ -64,7 +64,7 @@ pub(super) fn compatible<M: FlashMap>(map: &M, slots: &Slots, scratch: &Slot) ->
         if next.sectors.iter().all(|count| *count > 1) || size > scratch.size {
             return false;
         }
-        if slots.strict && next.sectors[0] > 1 && is_divided(map, slots, scratch, &next, size) {
+        if slots.strict() && next.sectors[0] > 1 && is_divided(map, slots, scratch, &next, size) {
             return false;
         }
         offset = next.end;
@@ -99,7 +99,7 @@ fn is_divided<M: FlashMap>(
 fn unit<M: FlashMap>(map: &M, slots: &Slots, scratch: &Slot) -> u32 {
     let areas = [slots.primary.area, slots.secondary.area, scratch.area];
     let widths = areas.map(|area| map.info(area).map_or(1, |info| info.write_size.max(1)));
-    if slots.strict { widths.into_iter().fold(1, u32::max) } else { 1 }
+    if slots.strict() { widths.into_iter().fold(1, u32::max) } else { 1 }
 }
 
 /// The largest image that can be exchanged, in bytes.

@@ -71,8 +71,8 @@ impl Swap<'_> {
         record: &SwapRecord,
         recorded: Option<Source>,
     ) -> Result<(), M::Error> {
-        let Self { slots: Slots { primary, strict, .. }, secrets, scratch, exchange } = self;
-        let recorded = recorded.filter(|_| *strict);
+        let Self { slots: Slots { primary, strictness, .. }, secrets, scratch, exchange } = self;
+        let recorded = recorded.filter(|_| strictness.is_strict());
         if recorded == Some(Source::Primary) {
             return scratch.erase_all(map);
         }
@@ -86,7 +86,11 @@ impl Swap<'_> {
         }
         primary.trailer.erase(map)?;
         record.write(map, &primary.trailer, secrets)?;
-        if *strict && !kept { scratch.trailer.erase(map) } else { scratch.erase_all(map) }
+        if strictness.is_strict() && !kept {
+            scratch.trailer.erase(map)
+        } else {
+            scratch.erase_all(map)
+        }
     }
 
     /// Does the steps from number `done` on.
@@ -94,7 +98,7 @@ impl Swap<'_> {
         let Self { slots, scratch, exchange, .. } = self;
         let mut blank = done == 0;
         // The last thing of a round that no record tells of.
-        let left = slots.strict && exchange.shares_trailer && done == 3;
+        let left = slots.strict() && exchange.shares_trailer && done == 3;
         if left && !scratch.trailer.is_erased(map)? {
             scratch.erase_all_downwards(map)?;
             blank = true;
@@ -137,8 +141,12 @@ impl Swap<'_> {
         chunk: &Chunk,
         blank: &mut bool,
     ) -> Result<(), M::Error> {
-        let Self { slots: Slots { primary, secondary, strict, .. }, secrets, scratch, exchange } =
-            self;
+        let Self {
+            slots: Slots { primary, secondary, strictness, .. },
+            secrets,
+            scratch,
+            exchange,
+        } = self;
         let (top, shared) = (step < 3, step < 3 && exchange.shares_trailer);
         let Chunk { offset, end } = *chunk;
         let copied = if top { exchange.top_copied } else { end - offset };
@@ -186,12 +194,12 @@ impl Swap<'_> {
         }
         record::in_primary(self.slots).write(map, step, value)?;
         if shared {
-            if *strict {
+            if strictness.is_strict() {
                 record::retire(map, scratch)?;
             }
             scratch.erase_all_downwards(map)?;
             // The original erases it once more before it is used.
-            *blank = *strict;
+            *blank = strictness.is_strict();
         }
         Ok(())
     }
@@ -199,8 +207,8 @@ impl Swap<'_> {
     /// Takes the record from the scratch area to the primary trailer. The original also copies the
     /// status records, to `end` of the image; where the trailer lies elsewhere it does without.
     fn hand_over<M: FlashMap>(&self, map: &mut M, end: u32) -> Result<(), M::Error> {
-        let Self { slots: Slots { image, primary, strict, .. }, scratch, .. } = self;
-        if !strict {
+        let Self { slots: Slots { image, primary, strictness, .. }, scratch, .. } = self;
+        if !strictness.is_strict() {
             let records = (scratch.area, scratch.trailer.layout().status());
             let [to, len] = [end, primary.write_size.saturating_mul(2)];
             copy(map, records, (primary.area, to), len, Through::NOTHING)?;
@@ -388,7 +396,7 @@ impl Strategy for SwapScratch {
         }
         let scratch = self.scratch(map, slots)?;
         let mut finish = || {
-            if slots.strict && scratch.trailer.read(map)?.magic == Magic::Good {
+            if slots.strict() && scratch.trailer.read(map)?.magic == Magic::Good {
                 scratch.trailer.erase(map)?;
             }
             slots.primary.trailer.write_copy_done(map)

@@ -89,7 +89,7 @@ impl Status {
         slots: &Slots,
         scratch: &Slot,
     ) -> Result<Option<Self>, M::Error> {
-        if !slots.strict {
+        if !slots.strict() {
             return Self::imitate(map, slots, scratch);
         }
         let from_primary = Self::from_primary(map, slots, scratch)?;
