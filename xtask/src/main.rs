@@ -81,8 +81,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "size",
-        options: "",
-        about: "weigh bootloaders for Cortex-M against their budgets; writes docs/size.md",
+        options: "[--all] [NAME...]",
+        about: "weigh bootloaders for Cortex-M against their budgets; --all writes docs/size.md",
         run: size::run,
     },
     Command {

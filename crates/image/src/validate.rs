@@ -328,6 +328,8 @@ impl<E: Describe> fmt::Display for Refusal<E> {
 impl<E: fmt::Debug + Describe> core::error::Error for Refusal<E> {}
 
 /// Hashes what the image hash covers: header, body and protected TLVs.
+// What it needs of the stack is free again before the TLVs are walked.
+#[inline(never)]
 pub fn image_hash<E>(
     source: &mut dyn Source<Error = E>,
     header: &Header,
@@ -457,7 +459,7 @@ struct Walk<'a> {
 }
 
 /// What a TLV is to the validation.
-enum Meaning {
+enum Meaning<'a> {
     /// The hash of the image.
     Hash,
     /// The hash of the key that the next signature is from.
@@ -467,19 +469,19 @@ enum Meaning {
     /// The security counter.
     Counter,
     /// The vendor's id or the board's, which has to be this one.
-    BoardId([u8; 16]),
+    BoardId(&'a [u8; 16]),
     /// A signature to be checked with a key.
     Signature(usize, Scheme),
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// What the TLV `entry` is good for, if anything; refuses what may not stand there, or not with
     /// that length.
     fn meaning<V: Verifier, E>(
         &self,
         verifier: &V,
         entry: &TlvEntry,
-    ) -> Result<Option<Meaning>, Refusal<E>> {
+    ) -> Result<Option<Meaning<'a>>, Refusal<E>> {
         let Self { pure, rules, .. } = *self;
         let (size, len) = (rules.hash.size(), usize::from(entry.len));
         let unprotected = entry.area == TlvKind::Unprotected;
@@ -494,9 +496,10 @@ impl Walk<'_> {
                 (Some(Meaning::Counter), len == 4)
             }
             TlvType::UUID_VID | TlvType::UUID_CID => {
-                let board = rules.board.unwrap_or_default();
-                let vendor = entry.kind == TlvType::UUID_VID;
-                let expected = if vendor { board.vendor } else { board.class };
+                let expected = rules.board.as_ref().and_then(|board| match entry.kind {
+                    TlvType::UUID_VID => board.vendor.as_ref(),
+                    _ => board.class.as_ref(),
+                });
                 allowed &=
                     expected.is_none() || !(self.rules.strictness.is_strict() && unprotected);
                 (expected.map(Meaning::BoardId), expected.is_none() || len == 16)
@@ -520,7 +523,7 @@ impl Walk<'_> {
         source: &mut dyn Source<Error = E>,
         verifier: &mut V,
         entry: &TlvEntry,
-        meaning: Meaning,
+        meaning: Meaning<'_>,
         payload: &[u8],
     ) -> Result<(), Refusal<E>> {
         match meaning {
@@ -546,7 +549,7 @@ impl Walk<'_> {
             }
             Meaning::BoardId(expected) => {
                 if payload != expected {
-                    let [found, expected] = [payload, &expected].map(beginning);
+                    let [found, expected] = [payload, expected].map(beginning);
                     return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
                 }
                 match entry.kind {
@@ -625,12 +628,12 @@ impl Walk<'_> {
         if self.rules.security_counter.is_some() && security_counter.is_none() {
             return Err(Refusal::NoSecurityCounter);
         }
-        let board = self.rules.board.filter(|board| board.required).unwrap_or_default();
-        for (kind, expected, seen) in
-            [(TlvType::UUID_VID, board.vendor, vendor), (TlvType::UUID_CID, board.class, class)]
-        {
-            if expected.is_some() && !seen {
-                return Err(Refusal::NoBoardId { kind });
+        if let Some(board) = self.rules.board.as_ref().filter(|board| board.required) {
+            if board.vendor.is_some() && !vendor {
+                return Err(Refusal::NoBoardId { kind: TlvType::UUID_VID });
+            }
+            if board.class.is_some() && !class {
+                return Err(Refusal::NoBoardId { kind: TlvType::UUID_CID });
             }
         }
         // Asked once more, of the same decisions: whatever was jumped over above is caught here.

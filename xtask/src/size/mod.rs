@@ -64,14 +64,48 @@ struct Weighed {
     stack: u32,
 }
 
-/// `cargo xtask size`.
-pub fn run(_: &[String]) -> Result<()> {
+/// `cargo xtask size [--all] [NAME...]`: everything, or the configurations of these features, or those
+/// that have a budget for flash.
+pub fn run(args: &[String]) -> Result<()> {
     if let Some(missing) = TARGETS.into_iter().find(|target| !has_core(target)) {
         bail!("no core library for {missing}; `rustup target add {missing}` brings one");
     }
-    let mut rows = String::new();
-    let mut exceeded = Vec::new();
-    for Configuration { features, budget } in CONFIGURATIONS {
+    match args {
+        [all] if all == "--all" => write_page(),
+        [] => within_budgets(weigh_all(|of| of.budget.is_some())?.exceeded),
+        named => {
+            let named = |of: &Configuration| named.iter().any(|name| name == of.features);
+            within_budgets(weigh_all(named)?.exceeded)
+        }
+    }
+}
+
+/// Weighs everything, and writes docs/size.md.
+fn write_page() -> Result<()> {
+    let Table { rows, exceeded } = weigh_all(|_| true)?;
+    let page = format!("{INTRODUCTION}{rows}{}", verdict(&exceeded));
+    let path = workspace::root().join("docs/size.md");
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    within_budgets(exceeded)
+}
+
+fn within_budgets(exceeded: Vec<String>) -> Result<()> {
+    match &exceeded[..] {
+        [] => Ok(()),
+        list => bail!("over budget:\n  {}", list.join("\n  ")),
+    }
+}
+
+/// What was weighed: the rows of the page, and which are too large.
+#[derive(Default)]
+struct Table {
+    rows: String,
+    exceeded: Vec<String>,
+}
+
+fn weigh_all(wanted: impl Fn(&Configuration) -> bool) -> Result<Table> {
+    let Table { mut rows, mut exceeded } = Table::default();
+    for Configuration { features, budget } in CONFIGURATIONS.iter().filter(|c| wanted(c)) {
         let mut cells = Vec::new();
         for target in TARGETS {
             let Weighed { footprint: Footprint { flash, ram }, stack } = weigh(features, target)?;
@@ -89,13 +123,7 @@ pub fn run(_: &[String]) -> Result<()> {
         let features = features.replace(',', ", ");
         let _ = writeln!(rows, "| {features} | {budget} | {} |", cells.join(" | "));
     }
-    let page = format!("{INTRODUCTION}{rows}{}", verdict(&exceeded));
-    let path = workspace::root().join("docs/size.md");
-    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
-    match &exceeded[..] {
-        [] => Ok(()),
-        list => bail!("over budget:\n  {}", list.join("\n  ")),
-    }
+    Ok(Table { rows, exceeded })
 }
 
 fn verdict(exceeded: &[String]) -> String {
