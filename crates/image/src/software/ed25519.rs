@@ -193,7 +193,8 @@ impl Curve {
     }
 
     /// Sets the sum to the negative of the point with this encoding (RFC 8032, 5.1.3). `None` if
-    /// there is none, if `y` is not below the prime or if the point is of small order.
+    /// there is none, if `y` is not below the prime or if the point is of small order, as both are
+    /// whose `x` of 0 has no sign.
     ///
     /// `x²` is `u/v` with `u = y² − 1` and `v = dy² + 1`. A candidate for the root is
     /// `u(uv)^((p − 5)/8)`: its square times `v` is `u`, or `−u`, or there is no root.
@@ -343,5 +344,53 @@ fn number(hash: &mut Sha512) -> Limbs {
 impl core::fmt::Debug for Check {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Check")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_point(encoding: &[u8; 32]) -> bool {
+        let mut curve = Curve { registers: Registers::EMPTY, points: Registers::EMPTY };
+        curve.set_negative(encoding).is_some()
+    }
+
+    #[test]
+    fn every_point_has_one_encoding() {
+        let mut points = 0;
+        for y in 0..19 {
+            let mut low = [0; 32];
+            low[0] = y;
+            points += u32::from(is_point(&low));
+            // The prime on top, with either sign.
+            let mut high = [0xff; 32];
+            high[0] = 0xed + y;
+            assert!(!is_point(&high), "{y}");
+            high[31] = 0x7f;
+            assert!(!is_point(&high), "{y}");
+        }
+        assert!(points > 4, "{points}");
+    }
+
+    #[test]
+    fn points_of_small_order_are_none() {
+        // y of 1, −1 and 0: orders 1, 2 and 4; the last one has order 8.
+        let minus_one =
+            constant("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec");
+        let eighth = constant("7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7");
+        for y in [ONE, minus_one, ZERO, eighth] {
+            let mut encoding = [0; 32];
+            for (to, from) in encoding.as_chunks_mut().0.iter_mut().zip(&y) {
+                *to = from.to_le_bytes();
+            }
+            for sign in [0, 0x80] {
+                encoding[31] = (encoding[31] & 0x7f) | sign;
+                assert!(!is_point(&encoding), "{encoding:x?}");
+            }
+        }
+        let mut base = [0x66; 32];
+        base[0] = 0x58;
+        assert!(is_point(&base));
     }
 }

@@ -137,6 +137,18 @@ fn the_signatures_of_rfc_6979_are_good() {
 }
 
 #[test]
+fn a_point_beside_the_curve_is_no_key() {
+    // The key itself is the sum, whose x is all that is compared: any point has such a signature.
+    let (mut signed, good) = Signed::of(&AffinePoint::GENERATOR, Scalar::ZERO, Scalar::ONE);
+    assert!(good && signed.ours());
+    for at in 33..65 {
+        signed.point[at] ^= 1;
+        assert!(!signed.ours() && !signed.theirs(), "byte {at}");
+        signed.point[at] ^= 1;
+    }
+}
+
+#[test]
 fn coordinates_beyond_the_prime_are_no_key() {
     // The first points by their x, which stays below 2²⁵⁶ with the prime on top.
     let mut points = 0;
