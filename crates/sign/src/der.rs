@@ -30,7 +30,8 @@ const RSA_ALGORITHM: [u8; 15] =
 /// Tag of a number.
 pub const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
-const OCTET_STRING: u8 = 0x04;
+/// Tag of bytes.
+pub const OCTET_STRING: u8 = 0x04;
 /// Tag of a list.
 pub const SEQUENCE: u8 = 0x30;
 /// `[0]`, the curve in a SEC1 key.
@@ -93,6 +94,20 @@ pub fn ec_public(curve: &Curve, point: &[u8]) -> Vec<u8> {
 pub fn ed25519_public(key: &[u8; 32]) -> Vec<u8> {
     let bits = element(BIT_STRING, &[&[0], key]);
     element(SEQUENCE, &[&ED25519_ALGORITHM, &bits]).to_vec()
+}
+
+/// The names that tokens have for Ed25519: its identifier, and PKCS#11's text for it.
+const EDWARDS: [&[u8]; 2] = [&[0x06, 0x03, 0x2b, 0x65, 0x70], b"\x13\x0cedwards25519"];
+
+/// SubjectPublicKeyInfo of a point on the curve that `parameters` name in DER, if it has the length
+/// of one.
+pub fn public_on(parameters: &[u8], point: &[u8]) -> Option<Vec<u8>> {
+    if EDWARDS.contains(&parameters) {
+        return Some(ed25519_public(point.try_into().ok()?));
+    }
+    let curves = [(P256, 65), (P384, 97)];
+    let (curve, len) = curves.into_iter().find(|(curve, _)| curve.0 == parameters)?;
+    (point.len() == len).then(|| ec_public(&curve, point))
 }
 
 /// SubjectPublicKeyInfo of an X25519 key.

@@ -28,6 +28,7 @@ mod listing;
 pub mod manifest;
 mod options;
 mod signer;
+pub mod signing;
 
 pub use compression::{Compression, DecompressError, decompress};
 pub use encryption::{

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use updraft_image::{Digest, HashKind, PureCheck, Scheme, Software, TlvType, Verifier};
 
 use crate::inspect::Inspection;
-use crate::{Key, KeyError, PublicKey};
+use crate::signing::SigningKey;
+use crate::{KeyError, PublicKey};
 
 /// The TLV that holds the SHA-256 of an image's bill of materials: 32 bytes, protected. It is one
 /// of the types that MCUboot leaves to users.
@@ -158,11 +159,11 @@ impl Manifest {
     }
 
     /// The manifest in its envelope, signed.
-    pub fn sign(&self, key: &Key) -> Result<String, ManifestError> {
+    pub fn sign(&self, key: &dyn SigningKey) -> Result<String, ManifestError> {
         let format = |error: serde_json::Error| ManifestError::Format(error.to_string());
         let payload = serde_json::to_vec(self).map_err(format)?;
         let message = encoding(PAYLOAD_TYPE, &payload);
-        let signature = match prehash(key.scheme()) {
+        let signature = match prehash(key.public().scheme()) {
             Some(hash) => key.sign_digest(&Digest::of(hash, &message))?,
             None => key.sign_message(&message)?,
         };

@@ -32,6 +32,16 @@ pub fn needs() -> Vec<Box<dyn Need>> {
             brings: || Path::new("/lib/ld-linux.so.2").exists(),
         }),
         Box::new(Package {
+            name: "softhsm2",
+            purpose: "images are signed with the keys of a token",
+            brings: || succeeds(&mut program("softhsm2-util", ["--version"])),
+        }),
+        Box::new(Package {
+            name: "openssl",
+            purpose: "images are signed by another program",
+            brings: || succeeds(&mut program("openssl", ["version"])),
+        }),
+        Box::new(Package {
             name: "lib32gcc-s1",
             purpose: "the Zephyr server is a 32-bit program",
             brings: || {

@@ -7,7 +7,12 @@ use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use updraft_image::HashKind;
-use updraft_sign::{Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, known_key, listing};
+use updraft_imgtool::{Console as _, Terminal, passphrase};
+use updraft_sign::signing::{CommandKey, SigningKey, TokenKey, TokenUri};
+use updraft_sign::{
+    Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, is_locked, known_key, listing, unlock,
+};
+use zeroize::Zeroizing;
 
 use crate::files::{self, Mode};
 use crate::output::{Output, WARN, styled};
@@ -224,7 +229,8 @@ fn public(args: &Public, out: &Output) -> anyhow::Result<()> {
 }
 
 fn private(args: &Private, out: &Output) -> anyhow::Result<()> {
-    let key = load_private(&args.key, out)?;
+    let key = load_private(&args.key)?;
+    warn_if_published(&args.key, key.public(), "anybody can decrypt with it", out);
     let form = match args.format {
         Some(Format::Pkcs8) => PrivateForm::Pkcs8,
         Some(Format::Openssl) => PrivateForm::Traditional,
@@ -280,17 +286,60 @@ fn print(bytes: &[u8], key: &PublicKey, to: Option<&Path>, out: &Output) -> anyh
     }
 }
 
-/// Reads a private key for any command that signs.
-pub fn load_private(path: &Path, out: &Output) -> anyhow::Result<Key> {
-    let key = Key::from_pem(&read(path)?).or_else(advise);
-    let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
-    warn_if_published(path, key.public(), "anybody can sign with it", out);
+/// What signs: a private key's file, a key in a token, or a program with the private half of the
+/// public key in a file.
+pub fn load_signing(
+    name: &Path,
+    program: Option<&str>,
+    out: &Output,
+) -> anyhow::Result<Box<dyn SigningKey>> {
+    let uri = name.to_str().filter(|name| TokenUri::is_one(name));
+    let key: Box<dyn SigningKey> = match (uri, program) {
+        (Some(_), Some(_)) => {
+            return Err(anyhow!("a token signs by itself")).usage("leave --signer out");
+        }
+        (Some(uri), None) => {
+            let uri = TokenUri::parse(uri).usage("pkcs11:token=LABEL;object=LABEL, RFC 7512")?;
+            let key = TokenKey::open(&uri, ask_pin).map_err(KeyError::from).or_else(advise);
+            Box::new(key.context("the key in the token cannot be used")?)
+        }
+        (None, Some(program)) => {
+            let key = CommandKey::new(program, load_public(name, out)?).map_err(KeyError::from);
+            return Ok(Box::new(key.or_else(advise)?));
+        }
+        (None, None) => Box::new(load_private(name)?),
+    };
+    warn_if_published(name, key.public(), "anybody can sign with it", out);
     Ok(key)
+}
+
+/// Reads a private key's file.
+fn load_private(path: &Path) -> anyhow::Result<Key> {
+    let key = Key::from_pem(&open(path)?).or_else(advise);
+    key.with_context(|| format!("{} cannot be used", path.display()))
+}
+
+/// The text of a key file, with the passphrase from the environment or the terminal if it takes
+/// one.
+fn open(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = Zeroizing::new(read(path)?);
+    if !is_locked(&text) {
+        return Ok(text);
+    }
+    let passphrase = passphrase::for_opening(&mut Terminal).ok_or(KeyError::Encrypted);
+    passphrase
+        .and_then(|passphrase| unlock(&text, &passphrase))
+        .or_else(advise)
+        .with_context(|| format!("{} cannot be used", path.display()))
+}
+
+fn ask_pin(token: &str) -> Option<Zeroizing<String>> {
+    Terminal.ask_passphrase(&format!("PIN of the token {token}: "))
 }
 
 /// Reads a public key, or the public half of a private one, for any command that verifies.
 pub fn load_public(path: &Path, out: &Output) -> anyhow::Result<PublicKey> {
-    let key = PublicKey::from_pem(&read(path)?).or_else(advise);
+    let key = PublicKey::from_pem(&open(path)?).or_else(advise);
     let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
     warn_if_published(path, &key, "anybody can sign with it", out);
     Ok(key)

@@ -65,6 +65,16 @@ pub enum KeyError {
         /// The TLV.
         tlv: updraft_image::TlvType,
     },
+    /// What came back for a signature is none of the key's.
+    #[error("what came back is no signature by the public key")]
+    WrongSignature,
+    /// A program did not sign.
+    #[error(transparent)]
+    Command(#[from] crate::signing::CommandError),
+    /// A token did not sign.
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Token(#[from] crate::signing::TokenError),
     /// The operating system gave no random numbers.
     #[error("no random numbers: {0}")]
     Random(getrandom::Error),
@@ -95,6 +105,10 @@ impl KeyError {
                  rsa-2048"
             }
             Self::OtherType { .. } => "give the key of the device that the image is for",
+            Self::WrongSignature => "give the public key whose private half signs",
+            Self::Command(_) => "run the program by itself: bytes to sign in, signature out",
+            #[cfg(feature = "pkcs11")]
+            Self::Token(_) => "`pkcs11-tool --list-objects` of OpenSC shows what a token has",
             Self::Random(_) => "check that the operating system's random source works",
         }
     }

@@ -9,7 +9,8 @@ use updraft_image::{BodyCipher, Digest, Flags, HashKind, Header, Scheme, TlvKind
 use self::padding::{check_size, too_large};
 use crate::hex::Segment;
 use crate::options::{KeyFormat, Placement, SignOptions};
-use crate::{Compression, Encryption, Key, KeyError, KeyKind, PublicKey};
+use crate::signing::SigningKey;
+use crate::{Compression, Encryption, KeyError, KeyKind, PublicKey};
 
 pub use error::SignError;
 pub use padding::{pad, segments};
@@ -20,7 +21,7 @@ pub enum Signer<'k> {
     /// Nobody: it has a hash only.
     Nobody,
     /// This key.
-    Key(&'k Key),
+    Key(&'k dyn SigningKey),
     /// Somebody else has signed it: what [`to_be_signed`] says, with the private half of `key`.
     /// Whether that is so is not checked here.
     Elsewhere {
@@ -42,8 +43,8 @@ impl<'k> Signer<'k> {
     }
 }
 
-impl<'k> From<Option<&'k Key>> for Signer<'k> {
-    fn from(key: Option<&'k Key>) -> Self {
+impl<'k> From<Option<&'k dyn SigningKey>> for Signer<'k> {
+    fn from(key: Option<&'k dyn SigningKey>) -> Self {
         key.map_or(Self::Nobody, Self::Key)
     }
 }
@@ -76,7 +77,11 @@ pub struct ToBeSigned {
 /// With [`SignOptions::encryption`] it is encrypted with a fresh key, so that no two files are the
 /// same; hash and signature are those of the plaintext and do not change. An image that does not
 /// get smaller by compression is encrypted all the same; imgtool leaves it flagged and plain.
-pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Vec<u8>, SignError> {
+pub fn sign(
+    input: &[u8],
+    options: &SignOptions,
+    key: Option<&dyn SigningKey>,
+) -> Result<Vec<u8>, SignError> {
     let mut image = make(input, options, key.into())?.image;
     pad(&mut image, options)?;
     Ok(image)
@@ -86,7 +91,7 @@ pub fn sign(input: &[u8], options: &SignOptions, key: Option<&Key>) -> Result<Ve
 pub fn sign_to_segments(
     input: &[u8],
     options: &SignOptions,
-    key: Option<&Key>,
+    key: Option<&dyn SigningKey>,
     address: u32,
 ) -> Result<Vec<Segment>, SignError> {
     segments(make(input, options, key.into())?.image, options, address)
@@ -298,7 +303,7 @@ impl<'o> Maker<'o> {
 
 /// The key's signature of a payload with that digest, filled up if the options say so.
 fn signature(
-    key: &Key,
+    key: &dyn SigningKey,
     scheme: Scheme,
     payload: &[u8],
     digest: &Digest,

@@ -13,6 +13,7 @@ use updraft_image::{
     Version, validate,
 };
 use updraft_sign::inspect::SignatureState;
+use updraft_sign::signing::SigningKey;
 use updraft_sign::{
     Compression, Key, KeyFormat, KeyKind, Language, NamedKey, Padding, Placement, PrivateForm,
     PublicKey, SecurityCounter, SignOptions, inspect, listing, sign,
@@ -298,7 +299,7 @@ fn check(imgtool: &Path, folder: &Path, case: &Case, key: Option<(&Key, &Path)>)
     succeed(imgtool, &args);
     let theirs = std::fs::read(&theirs_file).unwrap();
     let signer = key.map(|(key, _)| key);
-    let ours = sign(input, options, signer).unwrap();
+    let ours = sign(input, options, signer.map(|key| key as &dyn SigningKey)).unwrap();
 
     let line = args.join(" ");
     if case.scheme.is_some_and(|scheme| RANDOM.contains(&scheme.tlv())) {

@@ -7,6 +7,7 @@ mod imgtool;
 mod inspection;
 mod keys;
 mod manifest;
+mod programs;
 mod refusals;
 mod replay;
 mod vectors;

@@ -13,8 +13,9 @@ use updraft_image::{
 };
 use updraft_sign::hex;
 use updraft_sign::manifest::Resource;
+use updraft_sign::signing::SigningKey;
 use updraft_sign::{
-    Compression, Encryption, Key, KeyFormat, Padding, Placement, SecurityCounter, SignError,
+    Compression, Encryption, KeyFormat, Padding, Placement, SecurityCounter, SignError,
     SignOptions, dependencies, pad, parse_custom_tlv, segments, sign, wrap_format,
 };
 
@@ -49,9 +50,15 @@ pub struct Args {
     input: PathBuf,
     /// The image to write; app.signed.bin of app.bin if left out.
     output: Option<PathBuf>,
-    /// The private key; without it the image gets a hash only.
+    /// The private key: a PEM file, or pkcs11:token=…;object=… for one in a token (the PIN is in
+    /// UPDRAFT_PKCS11_PIN, in the URI's pin-source file, or asked for). Without a key the image gets
+    /// a hash only.
     #[arg(short, long)]
     key: Option<PathBuf>,
+    /// A program that signs with the private half of the public key KEY: it reads the digest (for
+    /// Ed25519 the message) and writes the signature.
+    #[arg(long, value_name = "COMMAND", requires = "key")]
+    signer: Option<String>,
     /// major[.minor[.revision]][+build]
     #[arg(short = 'v', long = "version", value_name = "VERSION")]
     image_version: Option<Version>,
@@ -205,12 +212,14 @@ fn security_counter(text: &str) -> Result<SecurityCounter, String> {
 pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let board = args.board.as_deref().map(boards::load).transpose()?;
     let target = board.as_ref().map(|board| Target::new(board, args.image)).transpose()?;
-    let key = args.key.as_deref().map(|path| key::load_private(path, out)).transpose()?;
+    let key = args.key.as_deref();
+    let key = key.map(|key| key::load_signing(key, args.signer.as_deref(), out)).transpose()?;
+    let key = key.as_deref();
     if let Some(target) = &target {
-        target.check_key(key.as_ref())?;
+        target.check_key(key)?;
     }
     if args.release && !args.allow_sample_key {
-        key::refuse_published(key.as_ref().map(Key::public), args.key.as_deref())?;
+        key::refuse_published(key.map(SigningKey::public), args.key.as_deref())?;
     }
     let version = release::version(args.image_version, &args.input, out)?;
     let mut options = options(args, version, target.as_ref())?;
@@ -224,7 +233,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     }
     let (input, from_file) = read(&args.input)?;
     let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
-    let image = sign(&input, &unpadded, key.as_ref()).or_else(|error| {
+    let image = sign(&input, &unpadded, key).or_else(|error| {
         let remedy = error.remedy();
         let too_large =
             matches!(error, SignError::TooLarge { .. } | SignError::TooLargeForMode { .. });
@@ -236,12 +245,12 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     })?;
     if let Some(target) = &target {
         match &options.encryption {
-            None => target.check_image(&image, key.as_ref())?,
+            None => target.check_image(&image, key)?,
             // Nobody but the device can decrypt it: checked is what it will find.
             Some(encryption) => {
                 let clear = Some(Encryption { clear: true, ..encryption.clone() });
                 let clear = SignOptions { encryption: clear, ..unpadded };
-                target.check_image(&sign(&input, &clear, key.as_ref())?, key.as_ref())?;
+                target.check_image(&sign(&input, &clear, key)?, key)?;
             }
         }
     }
@@ -257,7 +266,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     } else {
         pad(&mut file, &options)?;
     }
-    let manifest = match (&args.manifest, &key) {
+    let manifest = match (&args.manifest, key) {
         (Some(path), Some(key)) => {
             let path = path.clone().unwrap_or_else(|| release::manifest_of(&output));
             let mut made = release::manifest(&output, &file, &image, board.map(|(name, _)| name))?;
@@ -271,7 +280,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     if let Some((path, text)) = &manifest {
         files::write(path, text.as_bytes(), Mode::Result)?;
     }
-    tell(&output, &options, target.as_ref(), key.as_ref(), &image, out)
+    tell(&output, &options, target.as_ref(), key, &image, out)
 }
 
 /// Where the image lies: as told, or in front of what the input's HEX file begins with.
@@ -306,25 +315,25 @@ impl<'b> Target<'b> {
     }
 
     /// The bootloader has keys of one kind.
-    fn check_key(&self, key: Option<&Key>) -> anyhow::Result<()> {
+    fn check_key(&self, key: Option<&dyn SigningKey>) -> anyhow::Result<()> {
         let Some(wanted) = self.signing.signature.scheme() else {
             return Ok(());
         };
-        match key.map(Key::scheme) {
+        match key.map(|key| key.public().scheme()) {
             None => Err(anyhow!("{} boots images signed with {wanted} only", self.board.name()))
                 .usage("give -k KEY; `updraft key new` makes one"),
             Some(Some(scheme)) if scheme == wanted => Ok(()),
             Some(_) => Err(anyhow!(
                 "{} boots images signed with {wanted}, not {}",
                 self.board.name(),
-                key.map_or(String::new(), |key| key.kind().to_string()),
+                key.map_or(String::new(), |key| key.public().kind().to_string()),
             ))
             .hint("sign with another key, or change boot.signature in the board file"),
         }
     }
 
     /// What the bootloader will say.
-    fn check_image(&self, image: &[u8], key: Option<&Key>) -> anyhow::Result<()> {
+    fn check_image(&self, image: &[u8], key: Option<&dyn SigningKey>) -> anyhow::Result<()> {
         let header = Header::parse(image)?;
         let mut slot = image.to_vec();
         slot.resize(slot.len().max(self.signing.slot_size as usize), self.signing.erased);
@@ -521,7 +530,7 @@ fn tell(
     output: &Path,
     options: &SignOptions,
     target: Option<&Target<'_>>,
-    key: Option<&Key>,
+    key: Option<&dyn SigningKey>,
     image: &[u8],
     out: &Output,
 ) -> anyhow::Result<()> {

@@ -1,10 +1,8 @@
 //! `updraft key` and `updraft image`, as people and programs see them.
 
-mod desk;
-
 use serde_json::Value;
 
-use desk::Desk;
+use crate::support::Desk;
 
 const SIGN: &str = "image sign --board virtual-nor-4k -k key.pem -v 1.2.3";
 

@@ -33,7 +33,6 @@ impl Desk {
     }
 
     /// The same with programs of the folder found first.
-    #[allow(dead_code, reason = "not every test file has programs of its own")]
     pub fn on_path(&self, line: &str) -> Output {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         let paths = std::iter::once(self.0.clone()).chain(std::env::split_paths(&paths));

@@ -1,11 +1,9 @@
 //! `updraft image merge` and `updraft flash`: what a new device gets.
 
-mod desk;
-
 use std::fs;
 use std::path::Path;
 
-use desk::Desk;
+use crate::support::Desk;
 
 /// With a bootloader and an image for `board`.
 fn desk(name: &str, board: &str) -> Desk {

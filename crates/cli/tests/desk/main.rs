@@ -1,0 +1,6 @@
+//! `updraft key`, `updraft image` and `updraft flash`, as people and programs see them.
+
+mod image;
+mod programming;
+mod support;
+mod tokens;
