@@ -321,7 +321,7 @@ impl Reader<'_> {
         let missing = wanted - taken.len();
         let Some((more, behind)) = rest.split_at_checked(missing) else {
             let name = repr(name);
-            return Err(Failure::Usage(match wanted {
+            return Err(Failure::Option(match wanted {
                 1 => format!("Option {name} requires an argument."),
                 _ => format!("Option {name} requires {wanted} arguments."),
             }));
@@ -337,5 +337,5 @@ impl Reader<'_> {
 }
 
 fn no_value(name: &str) -> Failure {
-    Failure::Usage(format!("Option {} does not take a value.", repr(name)))
+    Failure::Option(format!("Option {} does not take a value.", repr(name)))
 }

@@ -24,19 +24,19 @@ pub fn overview(program: &str) -> String {
     )
 }
 
-/// How a command is used, in a line.
-pub fn usage(program: &str, command: &Command) -> String {
+/// How a command is used that was called `name`, in a line.
+pub fn usage(program: &str, name: &str, command: &Command) -> String {
     let arguments: String = command.arguments.iter().map(|name| format!(" {name}")).collect();
-    format!("Usage: {program} {} [OPTIONS]{arguments}", command.name)
+    format!("Usage: {program} {name} [OPTIONS]{arguments}")
 }
 
-/// One command.
-pub fn of(program: &str, command: &Command) -> String {
+/// One command, which was called `name`.
+pub fn of(program: &str, name: &str, command: &Command) -> String {
     let mut rows: Vec<_> = command.options.iter().map(row).collect();
     rows.push((HELP.0.into(), HELP.1.into()));
     let mut about = String::new();
     wrap(&mut about, command.about, 2);
-    format!("{}\n\n  {about}\nOptions:\n{}", usage(program, command), table(&rows))
+    format!("{}\n\n  {about}\nOptions:\n{}", usage(program, name, command), table(&rows))
 }
 
 fn row(option: &Opt) -> (String, String) {

@@ -49,6 +49,9 @@ pub trait Console {
 pub(crate) enum Failure {
     /// It was used wrongly: exit code 2.
     Usage(String),
+    /// An option was given with too few values, or with too many: exit code 2, and click does not
+    /// tell how the command is used.
+    Option(String),
     /// It failed: exit code 1.
     Error {
         /// The cause.
@@ -119,16 +122,19 @@ pub fn run_on(console: &mut dyn Console, program: &str, args: &[OsString]) -> u8
     };
     let args: Vec<_> = rest.cloned().collect();
     let done = match command_line::parse(command, &args) {
-        Ok(Parsed::Help) => return print(console, &help::of(program, command)),
+        Ok(Parsed::Help) => return print(console, &help::of(program, &shown, command)),
         Ok(Parsed::Call(values)) => (command.run)(&values, console),
         Err(failure) => Err(failure),
     };
     match done {
         Ok(()) => 0,
         Err(Failure::Usage(message)) => {
-            console.err(&help::usage(program, command));
-            let name = command.name;
-            console.err(&format!("Try '{program} {name} --help' for help.\n\nError: {message}"));
+            console.err(&help::usage(program, &shown, command));
+            console.err(&format!("Try '{program} {shown} --help' for help.\n\nError: {message}"));
+            2
+        }
+        Err(Failure::Option(message)) => {
+            console.err(&format!("Error: {message}"));
             2
         }
         Err(Failure::Error { cause, hint }) => {

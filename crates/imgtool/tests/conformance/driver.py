@@ -30,7 +30,20 @@ sys.stdin = io.StringIO("")
 sys.stdout, sys.stderr = out, err = Sink(), Sink()
 getpass.getpass = lambda question: answers.pop(0)
 
+from cryptography.hazmat.primitives import serialization  # noqa: E402
 from imgtool.main import imgtool  # noqa: E402
+
+load, keys = serialization.load_pem_private_key, {}
+
+
+def load_once(data, password, backend=None):
+    """Reading an RSA key takes a tenth of a second: its primes are looked at."""
+    if (data, password) not in keys:
+        keys[data, password] = load(data, password, backend)
+    return keys[data, password]
+
+
+serialization.load_pem_private_key = load_once
 
 
 def run(args):
