@@ -114,11 +114,8 @@ impl<'b> Slots<'b> {
         Some(Capacity { max_image, working })
     }
 
-    /// Whole sectors below the trailer, less one to move into where there is no scratch area.
+    /// Whole sectors below the trailer.
     fn beside_status_area(&self) -> Option<Capacity> {
-        if self.board.area(Role::Scratch).is_none() {
-            return self.whole_sectors();
-        }
         let (slot, below) = (self.trailer.slot_size(), self.trailer.status());
         let edge = |runs: &[SectorRun]| {
             let (sectors, end) = covering(runs, below);

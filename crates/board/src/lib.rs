@@ -57,7 +57,7 @@
 //! torn one: as if it had been written or as if not, the same way at every boot. A cell that reads
 //! differently from time to time is beyond any format with one copy of a field and no check;
 //! what comes of it is counted and reported by whoever explores power cuts. Formats with copies and
-//! checks (a status area) have to survive both.
+//! checks (a status area) survive both.
 
 mod capacity;
 mod check;

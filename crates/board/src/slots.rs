@@ -119,9 +119,12 @@ pub(crate) fn check(board: &Board) -> Result<(), Findings> {
     }
     let missing =
         |role: Role| format!("{} needs a {} area, there is none", board.mode(), role.name());
-    if board.mode() == UpgradeMode::SwapScratch {
+    if matches!(board.mode(), UpgradeMode::SwapScratch | UpgradeMode::StatusPartition) {
         match board.area(Role::Scratch) {
-            Some(scratch) => slot(board, scratch, &mut found),
+            Some(scratch) if board.mode() == UpgradeMode::SwapScratch => {
+                slot(board, scratch, &mut found);
+            }
+            Some(_) => {}
             None => found.add("area", missing(Role::Scratch)),
         }
     }
@@ -257,10 +260,8 @@ fn pair(board: &Board, image: u8, found: &mut Findings) {
     let key = format!("area[{}].size", secondary.row);
     let (first, second) = (board.swap_units(primary), board.swap_units(secondary));
     let names = format!("\"{}\" and \"{}\"", primary.name, secondary.name);
-    // Without a scratch area, sectors are exchanged by moving them up.
-    let moves = board.mode() == UpgradeMode::StatusPartition && board.area(Role::Scratch).is_none();
     match board.mode() {
-        mode if moves || matches!(mode, UpgradeMode::SwapMove | UpgradeMode::SwapOffset) => {
+        mode @ (UpgradeMode::SwapMove | UpgradeMode::SwapOffset) => {
             let (one, two) = (uniform(&first), uniform(&second));
             if one.is_none() || one != two {
                 found.add(
@@ -393,7 +394,8 @@ fn chunks(
         parts.push(Part { start, size: one_end, sectors: ones, last });
         start += one_end;
     }
-    if let Some(scratch) = scratch
+    // With a status area, chunks end where sectors of both slots do.
+    if let Some(scratch) = scratch.filter(|_| records)
         && let Some(part) = divided(&parts, scratch.size)
     {
         found.add(

@@ -5,7 +5,7 @@
 //! table   one byte per sector of the slot, then 64 bytes of trailer fields, each in whole rows
 //! area    two copies of a table for every primary, secondary and scratch area
 //! ```
-//! Two copies, because a row is written before its older copy is erased. Source: the layout of
+//! Two copies, because one counts while the other is written. Source: the layout of
 //! Infineon's builds of MCUboot ("swap using status partition").
 
 use crate::check::Findings;
@@ -17,6 +17,10 @@ use crate::{Area, Board};
 const ROW_OVERHEAD: u32 = 12;
 /// Bytes of a table for what otherwise stands in a trailer.
 const TRAILER: u32 = 64;
+/// Bytes of those that are no keys.
+const FIELDS: u32 = 23;
+/// Bytes that are written to a status area together, at most.
+const LONGEST_WRITE: u32 = 512;
 /// Copies of a table.
 const COPIES: u32 = 2;
 
@@ -35,9 +39,31 @@ pub(crate) fn check(board: &Board, area: &Area, found: &mut Findings) {
         );
         return;
     };
+    let write = board.device(area).write_size;
+    if write > LONGEST_WRITE {
+        found.add(
+            key("flash"),
+            format!(
+                "\"{}\" is written {write} bytes at a time, more than {LONGEST_WRITE}",
+                area.name
+            ),
+        );
+    }
     let payload = row - ROW_OVERHEAD;
     let states = board.boot().max_sectors.div_ceil(payload);
     let trailer = TRAILER.div_ceil(payload);
+    let keys = board.trailer_keys().map_or(0, |keys| 2 * keys.size() as u32);
+    if FIELDS + keys > trailer * payload {
+        found.add(
+            "boot.encryption",
+            format!(
+                "two keys take {keys} bytes in \"{}\", beside {FIELDS} of other fields, and rows of \
+                 {row} bytes have room for {}",
+                area.name,
+                trailer * payload
+            ),
+        );
+    }
     let scratch = u32::from(board.area(Role::Scratch).is_some());
     let tables = 2 * u32::from(board.images()) + scratch;
     let rows = u64::from(tables * COPIES) * u64::from(states + trailer);

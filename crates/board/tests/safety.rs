@@ -271,10 +271,32 @@ mod status_areas {
 
     #[test]
     fn a_mode_without_its_area_is_refused() {
-        let text = text("status-partition", ROWS, "", "");
-        let text = text.replace("role = 'status'", "role = 'storage'");
+        for missing in ["status", "scratch"] {
+            let text = text("status-partition", ROWS, "", "");
+            let text = text.replace(&format!("role = '{missing}'"), "role = 'storage'");
+            let error = Board::parse(&text, "x.toml").unwrap_err().to_string();
+            let why = format!("status-partition needs a {missing} area, there is none");
+            assert!(error.ends_with(&why), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_that_the_rows_have_no_room_for() {
+        let flash = "kind = 'nor'\nwrite_size = 4\n";
+        let keys = "encryption = { wrap = 'rsa-2048', save_wrapped = true }";
+        let text = text("status-partition", flash, keys, "");
+        let text = text.replace(
+            "sectors = [{ size = 1024, count = 1024 }]",
+            "sectors = [{ size = 1024, count = 132 }, { size = 256, count = 3568 }]",
+        );
         let error = Board::parse(&text, "x.toml").unwrap_err().to_string();
-        assert!(error.ends_with("status-partition needs a status area, there is none"), "{error}");
+        assert!(
+            error.ends_with(
+                "two keys take 512 bytes in \"status\", beside 23 of other fields, and rows of 256 \
+                 bytes have room for 244"
+            ),
+            "{error}"
+        );
     }
 
     #[test]
@@ -282,10 +304,6 @@ mod status_areas {
         let board = load("status-partition", ROWS, "", "").unwrap();
         let working = "slot 65536 − 512 in the trailer's sectors = 65024";
         assert_eq!(board.capacity(0).working, working);
-        let text = text("status-partition", ROWS, "", "");
-        let text = text.replace("role = 'scratch'", "role = 'storage'");
-        let board = Board::parse(&text, "x.toml").unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(board.capacity(0).max_image, 65536 - 1024, "a row to move into");
     }
 
     #[test]

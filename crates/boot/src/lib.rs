@@ -61,6 +61,8 @@
 //! | no room to swap, and the primary image cannot run | refused at every boot | installed without keeping it |
 //! | image under test, another one uploaded over the one to revert to | reverts to that | the same: the application must not let it happen |
 //! | swap-scratch: scratch area with its record being erased, torn | copied to the primary slot once more, whatever is left | retired before it is erased |
+//! | swap-scratch: the same behind a chunk that shares a sector with the trailer, left by the original | copied once more | the status record in the primary trailer counts |
+//! | swap-scratch: scratch area behind such a chunk | erased again | erased once |
 //! | swap-scratch: revert recorded, request erased; one more cut | the record is erased and the revert lost | the record is kept |
 //! | swap-scratch: image with a magic where the scratch area ends | taken for a record | told from one |
 //! | swap-scratch: record in the scratch area, request gone | carried out | ignored |
@@ -109,6 +111,7 @@ mod swap_move;
 mod swap_offset;
 mod swap_record;
 mod swap_scratch;
+mod swap_status;
 mod upgrade;
 
 pub use bootloader::Bootloader;
@@ -131,3 +134,4 @@ pub use strategy::{AnyStrategy, Installed, Job, Place, Progress, Strategy};
 pub use swap_move::SwapMove;
 pub use swap_offset::SwapOffset;
 pub use swap_scratch::SwapScratch;
+pub use swap_status::SwapStatus;

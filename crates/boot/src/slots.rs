@@ -233,6 +233,8 @@ pub struct Slots {
     pub max_sectors: u32,
     /// Whether to be safer than the original.
     pub strictness: Strictness,
+    /// The upgrade mode.
+    pub mode: UpgradeMode,
 }
 
 impl Slots {
@@ -253,6 +255,7 @@ impl Slots {
             secondary: Slot { ciphertext: true, ..Slot::with(map, secondary)? },
             max_sectors,
             strictness: config.rules.strictness,
+            mode,
         })
     }
 

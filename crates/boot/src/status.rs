@@ -19,6 +19,8 @@ const PIECE: usize = 32;
 pub(crate) struct Records<'s> {
     slot: &'s Slot,
     len: u32,
+    /// Bytes of a record: a write, but no more than a field.
+    width: u32,
     /// From the beginning of one record to the next, in bytes.
     stride: u32,
 }
@@ -26,7 +28,8 @@ pub(crate) struct Records<'s> {
 impl<'s> Records<'s> {
     /// The `len` records of `slot`.
     pub(crate) fn new(slot: &'s Slot, len: u32) -> Self {
-        Self { slot, len, stride: slot.write_size }
+        let width = slot.write_size.min(slot.trailer.layout().max_align());
+        Self { slot, len, width, stride: width }
     }
 
     /// The same `stride` bytes apart.
@@ -51,7 +54,7 @@ impl<'s> Records<'s> {
 
     fn is_written<M: FlashMap>(&self, map: &mut M, index: u32) -> Result<bool, M::Error> {
         let mut at = self.offset(index);
-        let end = at.saturating_add(self.slot.write_size);
+        let end = at.saturating_add(self.width);
         while at < end {
             let mut piece = [self.slot.erased; PIECE];
             let len = (end - at).min(PIECE as u32);

@@ -7,7 +7,7 @@
 use updraft_flash::{AreaId, FlashMap, TrailerAccess};
 use updraft_image::{Header, Refusal, Rules, SwapType, UpgradeMode, Validated, Verifier};
 
-use crate::{BootError, Overwrite, Secrets, Slots, SwapMove, SwapOffset, SwapScratch};
+use crate::{BootError, Overwrite, Secrets, Slots, SwapMove, SwapOffset, SwapScratch, SwapStatus};
 
 /// What the flash tells about an earlier boot's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +164,8 @@ pub enum AnyStrategy {
     SwapOffset(SwapOffset),
     /// Swap-scratch.
     SwapScratch(SwapScratch),
+    /// Status-partition.
+    SwapStatus(SwapStatus),
 }
 
 impl AnyStrategy {
@@ -177,6 +179,9 @@ impl AnyStrategy {
             UpgradeMode::SwapScratch => {
                 scratch.map(|scratch| Self::SwapScratch(SwapScratch { scratch }))
             }
+            UpgradeMode::StatusPartition => {
+                scratch.map(|scratch| Self::SwapStatus(SwapStatus { scratch }))
+            }
             _ => None,
         }
     }
@@ -189,6 +194,7 @@ macro_rules! each {
             AnyStrategy::SwapMove($strategy) => $call,
             AnyStrategy::SwapOffset($strategy) => $call,
             AnyStrategy::SwapScratch($strategy) => $call,
+            AnyStrategy::SwapStatus($strategy) => $call,
         }
     };
 }

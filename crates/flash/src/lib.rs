@@ -9,6 +9,7 @@
 //! Stream     append-only writer that erases as it goes
 //! SlotPair   which areas are an image's slots; TrailerFormat: how their trailers are laid out
 //! Trailer    a slot's trailer, field by field
+//! StatusMap  trailers that stand in an area of their own, in rows with copies and checksums
 //! ```
 //! No policy, no allocation. Offsets and lengths are in bytes; every access is checked against the
 //! area's bounds before a device sees it.
@@ -19,6 +20,7 @@ mod brief;
 mod device;
 mod kind;
 mod slot;
+mod status;
 mod stream;
 mod trailer;
 
@@ -27,5 +29,6 @@ pub use brief::Brief;
 pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
 pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat};
+pub use status::{StatusFormat, StatusMap};
 pub use stream::{Stream, StreamError};
 pub use trailer::{TrailerAccess, readable};

@@ -66,6 +66,11 @@ impl TrailerFormat {
         record: u32,
     ) -> Result<TrailerAccess, AreaId> {
         let Self { mode, max_align, max_sectors, keys } = *self;
+        // Shown like this by the map that keeps them in the status area.
+        let mode = match mode {
+            UpgradeMode::StatusPartition => UpgradeMode::SwapScratch,
+            mode => mode,
+        };
         let info = map.info(area).ok_or(area)?;
         let longest = match info.kind.writes_replace() {
             true => LONGEST_ROW as u32,

@@ -7,7 +7,7 @@ use updraft_boot::{
     Hooks, Images, InPlace, InRam, LoadRegion, Overwrite, OverwriteCompressed, Platform,
     SecurityCounters, SingleSlot, Validate,
 };
-use updraft_flash::{AreaId, Error, SlotPair, TrailerFormat};
+use updraft_flash::{AreaId, Error, SlotPair, StatusFormat, TrailerFormat};
 use updraft_image::{Decoder, UpgradeMode, Verifier};
 
 use crate::flash::{SimError, SimFlash};
@@ -120,6 +120,7 @@ impl Loader {
         verifier: impl Verifier,
         event: impl FnMut(u8, Event<Error<SimError>>),
     ) -> Result<Boot, LoaderError> {
+        flash.settle_status().map_err(BootError::Flash)?;
         self.load(&mut Platform::new(flash, verifier).with_hooks(event), false)
     }
 
@@ -154,6 +155,9 @@ impl Loader {
         hooks: impl Hooks<Error<SimError>>,
         pressed: bool,
     ) -> Course<Error<SimError>> {
+        if let Err(error) = flash.settle_status() {
+            return Course::Prompt(BootError::Flash(error));
+        }
         let mut platform = Platform::new(flash, verifier).with_hooks(hooks);
         let Some(rollback) = &self.rollback else {
             return match self.load(&mut platform, pressed) {
@@ -238,6 +242,17 @@ pub(crate) fn trailers(board: &Board) -> TrailerFormat {
         max_sectors: boot.max_sectors,
         keys: board.trailer_keys(),
     }
+}
+
+/// What the status area of `board` is for; `None` in other modes.
+pub(crate) fn status_format(board: &Board) -> Option<StatusFormat> {
+    let [status, scratch] = [Role::Status, Role::Scratch].map(|role| board.area(role));
+    let pairs: Result<Vec<_>, _> = (0..board.images()).map(|image| slots(board, image)).collect();
+    let row = board.sectors(status?).first()?.size;
+    let (status, scratch, pairs) = (status?.id, scratch?.id, pairs.ok()?);
+    let format = StatusFormat::new(status, scratch, trailers(board), &pairs);
+    let format = format.map(|format| format.with_rows(row));
+    format.filter(|_| board.mode() == UpgradeMode::StatusPartition)
 }
 
 fn config(board: &Board) -> Result<Config, UnplayableBoard> {

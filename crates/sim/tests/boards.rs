@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use updraft_board::{Board, RecoveryWay, Role, built_in};
 use updraft_boot::{AnyStrategy, Bootloader};
+use updraft_image::UpgradeMode;
 use updraft_sim::device::{Device, Keys, Status, dfu, flash_in_memory, program};
 use updraft_sim::{Loader, UnplayableBoard};
 
@@ -37,7 +38,9 @@ fn board_file_and_bootloader_agree_on_the_largest_image() {
 
 #[test]
 fn board_file_and_application_agree_on_the_trailers() {
-    for board in playable() {
+    // What a status area has is shown in another layout than that of the slots' own trailers.
+    let in_slots = |board: &Board| board.mode() != UpgradeMode::StatusPartition;
+    for board in playable().into_iter().filter(in_slots) {
         let dfu = dfu(&board, &flash_in_memory(&board)).unwrap();
         let secondary = board.areas().iter().find(|area| area.id == dfu.config().slots.secondary);
         let trailer = board.trailer(secondary.expect("the area is there"));

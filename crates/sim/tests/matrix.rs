@@ -58,7 +58,8 @@ fn another_part_of_the_matrix_survives_every_cut_in_each_run() {
 #[test]
 fn another_part_of_the_matrix_survives_every_pair_of_cuts_in_each_run() {
     // Pairs of cuts in swaps through scratch are millions on one board: the long run has them.
-    let cells = small_cells().into_iter().filter(|cell| cell.mode != UpgradeMode::SwapScratch);
+    let many = [UpgradeMode::SwapScratch, UpgradeMode::StatusPartition];
+    let cells = small_cells().into_iter().filter(|cell| !many.contains(&cell.mode));
     explore(cells.collect(), Depth::Pairs, 250_000);
 }
 
@@ -117,6 +118,24 @@ fn slots_that_begin_inside_a_sector_survive_every_cut() {
         let failures: Vec<_> = sweeps.map(|sweep| sweep.failures).collect();
         assert_eq!(failures, vec![vec![]; boards], "{mode}");
     }
+}
+
+/// Cells that read differently from time to time, and words that cannot be read, included.
+#[test]
+fn swaps_with_a_status_area_survive_every_cut() {
+    let mode = UpgradeMode::StatusPartition;
+    let mut cuts = 0;
+    for (kind, shape, fill, secrecy) in [
+        (FlashKind::Nor, 17, Fill::Shrinking, Secrecy::Plain),
+        (FlashKind::EccWords, 0, Fill::Shrinking, Secrecy::Encrypted),
+        (FlashKind::SelfErasingRows, 28, Fill::Shrinking, Secrecy::Plain),
+    ] {
+        let cell = Cell { mode, kind, shape: &SHAPES[shape], fill, secrecy };
+        let sweep = cell.sweep(Depth::Single).unwrap_or_else(|why| panic!("{cell}: {why}"));
+        assert_eq!(sweep.failures, [], "{cell}");
+        cuts += sweep.cuts;
+    }
+    println!("status-partition: {cuts} cuts");
 }
 
 /// What the page says is proved over boards that can be played, and there are such boards.

@@ -11,7 +11,7 @@
 //! `boot/bootutil/src/swap_scratch.c`.
 
 use updraft_flash::FlashMap;
-use updraft_image::{MaxSize, align_down};
+use updraft_image::{MaxSize, UpgradeMode, align_down};
 
 use crate::Slots;
 use crate::slots::Slot;
@@ -53,18 +53,23 @@ fn part<M: FlashMap>(map: &M, slots: &Slots, offset: u32) -> Option<Part> {
 /// what it has not exchanged yet.
 pub(super) fn compatible<M: FlashMap>(map: &M, slots: &Slots, scratch: &Slot) -> bool {
     let Slots { primary, secondary, .. } = slots;
+    let room = room(slots, scratch);
     let enough = |slot: &Slot| slot.sectors(map).0 <= slots.max_sectors;
     if primary.size != secondary.size || !enough(primary) || !enough(secondary) {
         return false;
     }
+    // A trailer that is elsewhere is shown as a sector of its own, and never exchanged.
+    let trailer = map.sector_at(primary.area, primary.trailer.layout().status());
+    let end = trailer.filter(|_| keeps_parts(slots)).map_or(primary.size, |trailer| trailer.offset);
     let mut offset = 0;
-    while offset < primary.size {
+    while offset < end {
         let Some(next) = part(map, slots, offset) else { return false };
         let size = next.end.saturating_sub(offset);
-        if next.sectors.iter().all(|count| *count > 1) || size > scratch.size {
+        if next.sectors.iter().all(|count| *count > 1) || size > room {
             return false;
         }
-        if slots.strict() && next.sectors[0] > 1 && is_divided(map, slots, scratch, &next, size) {
+        let may_be = slots.strict() && !keeps_parts(slots) && next.sectors[0] > 1;
+        if may_be && is_divided(map, slots, room, &next, size) {
             return false;
         }
         offset = next.end;
@@ -72,15 +77,27 @@ pub(super) fn compatible<M: FlashMap>(map: &M, slots: &Slots, scratch: &Slot) ->
     true
 }
 
+/// Whether chunks end where sectors of both slots do. With a status area, the original takes as
+/// many sectors of the primary slot as it otherwise would; but there nobody has to finish what it
+/// began.
+fn keeps_parts(slots: &Slots) -> bool {
+    slots.mode == UpgradeMode::StatusPartition
+}
+
+/// Bytes of the scratch area that a chunk may take. A trailer that is elsewhere takes none of them.
+fn room(slots: &Slots, scratch: &Slot) -> u32 {
+    if keeps_parts(slots) { scratch.trailer.layout().status() } else { scratch.size }
+}
+
 /// Whether a chunk that begins somewhere above `part` could take only some of its sectors.
 fn is_divided<M: FlashMap>(
     map: &M,
     slots: &Slots,
-    scratch: &Slot,
+    scratch: u32,
     divided: &Part,
     size: u32,
 ) -> bool {
-    let room = |taken: u32, more: u32| taken.saturating_add(more) <= scratch.size;
+    let room = |taken: u32, more: u32| taken.saturating_add(more) <= scratch;
     let mut above = divided.end;
     loop {
         let taken = above.saturating_sub(divided.end);
@@ -125,7 +142,7 @@ pub(super) struct Chunk {
 /// All that is exchanged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Exchange {
-    scratch_size: u32,
+    room: u32,
     /// The first chunk to be exchanged, which is the last one in the slots.
     pub(super) top: Chunk,
     /// How many chunks there are.
@@ -153,7 +170,8 @@ impl Exchange {
         }
         let status = primary.trailer.layout().status();
         let shares_trailer = end > map.sector_at(primary.area, status)?.offset;
-        let top = chunk_below(map, slots, scratch.size, end)?;
+        let room = room(slots, scratch);
+        let top = chunk_below(map, slots, room, end)?;
         let top_copied = match shares_trailer {
             true => {
                 let room = scratch.trailer.layout().status();
@@ -169,10 +187,10 @@ impl Exchange {
         }
         let (mut rounds, mut chunk) = (1, top);
         while chunk.offset > 0 {
-            chunk = chunk_below(map, slots, scratch.size, chunk.offset)?;
+            chunk = chunk_below(map, slots, room, chunk.offset)?;
             rounds += 1;
         }
-        Some(Self { scratch_size: scratch.size, top, rounds, top_copied, shares_trailer })
+        Some(Self { room, top, rounds, top_copied, shares_trailer })
     }
 
     /// The steps of all rounds.
@@ -187,7 +205,7 @@ impl Exchange {
         slots: &Slots,
         chunk: &Chunk,
     ) -> Option<Chunk> {
-        chunk_below(map, slots, self.scratch_size, chunk.offset)
+        chunk_below(map, slots, self.room, chunk.offset)
     }
 }
 
@@ -201,6 +219,16 @@ fn chunk_below<M: FlashMap>(map: &M, slots: &Slots, room: u32, end: u32) -> Opti
             break;
         }
         offset = sector.offset;
+    }
+    while keeps_parts(slots) && offset < end {
+        let ends =
+            [slots.primary.area, slots.secondary.area].map(|area| map.sector_at(area, offset));
+        match ends {
+            [Some(one), Some(other)] if one.offset != offset || other.offset != offset => {
+                offset = one.end().max(other.end());
+            }
+            _ => break,
+        }
     }
     (offset < end).then_some(Chunk { offset, end })
 }

@@ -51,14 +51,21 @@ pub(super) fn in_primary(slots: &Slots) -> Records<'_> {
 
 /// The status records in the scratch area. They are as far apart as in the primary trailer.
 pub(super) fn in_scratch<'s>(scratch: &'s Slot, primary: &Slot) -> Records<'s> {
-    Records::new(scratch, 2).apart(primary.write_size)
+    Records::new(scratch, 2).apart(width(primary))
+}
+
+/// From one status record of a slot to the next: a write, but no more than a field.
+fn width(slot: &Slot) -> u32 {
+    slot.write_size.min(slot.trailer.layout().max_align())
 }
 
 /// Where the mark of a retired record is, and how long it is: enough bits that no torn erase takes
 /// them all and leaves everything else. The field is `copy_done`, which nobody writes in the
 /// scratch area.
 fn mark(scratch: &Slot) -> (u32, usize) {
-    let len = (scratch.write_size as usize).clamp(2, LONGEST_CELL);
+    // A write that is wider than a field takes its neighbours with it.
+    let len = scratch.write_size.min(scratch.trailer.layout().max_align());
+    let len = (len as usize).clamp(2, LONGEST_CELL);
     (scratch.trailer.layout().copy_done(), len)
 }
 

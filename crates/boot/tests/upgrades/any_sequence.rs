@@ -288,7 +288,9 @@ fn play(shape: Shape, sizes: [u8; 3], steps: &[Step]) {
     let start = Model {
         mode: match shape.strategy {
             AnyStrategy::Overwrite(_) => Mode::Overwrites,
-            AnyStrategy::SwapMove(_) | AnyStrategy::SwapScratch(_) => Mode::Swaps,
+            AnyStrategy::SwapMove(_) | AnyStrategy::SwapScratch(_) | AnyStrategy::SwapStatus(_) => {
+                Mode::Swaps
+            }
             AnyStrategy::SwapOffset(_) => Mode::SwapsByOffset,
         },
         running: 1,

@@ -140,6 +140,7 @@ impl fmt::Debug for Shape {
             AnyStrategy::SwapMove(SwapMove) => "swap-move",
             AnyStrategy::SwapOffset(SwapOffset) => "swap-offset",
             AnyStrategy::SwapScratch(SwapScratch { .. }) => "swap-scratch",
+            AnyStrategy::SwapStatus(_) => "status-partition",
         };
         write!(f, "{strategy} ")?;
         match self.layout {

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use updraft_board::{Area, Board, Role};
-use updraft_flash::{SlotSource, TrailerAccess};
+use updraft_flash::SlotSource;
 use updraft_image::{
     Digest, Flag, HashKind, Header, Magic, Source, SwapType, TlvArea, TrailerState,
 };
-use updraft_sim::device::update_start;
+use updraft_sim::device::{self, update_start};
 use updraft_sim::flash::SimFlash;
 
 use crate::flash_map::FlashMapView;
@@ -82,8 +82,8 @@ fn header(flash: &mut SimFlash, area: &Area, start: u32) -> Option<Header> {
 }
 
 fn trailer(board: &Board, flash: &mut SimFlash, area: &Area) -> String {
-    let Some(layout) = board.trailer(area) else { return "-".into() };
-    match TrailerAccess::new(area.id, layout).read(flash) {
+    let Some(trailer) = device::trailer(board, flash, area.id) else { return "-".into() };
+    match trailer.read(flash) {
         Ok(state) if state == TrailerState::UNSET => "erased".into(),
         Ok(state) => describe(&state),
         Err(error) => error.to_string(),

@@ -27,7 +27,7 @@ use updraft_board::{Area, Board, FlashDevice, Role};
 use updraft_boot::factory::{Course, Line};
 use updraft_boot::{self as boot, BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
-use updraft_flash::{AreaId, Error, FlashMap, SlotSource};
+use updraft_flash::{AreaId, Error, FlashMap, SlotSource, TrailerAccess};
 use updraft_image::{Describe, Source, UpgradeMode, Version};
 use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 
@@ -36,7 +36,7 @@ pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTes
 pub use keys::Keys;
 
 use crate::flash::{DeviceSpec, SimError, SimFlash, Timings, Torn};
-use crate::loader::{Loader, UnplayableBoard, slots, trailers};
+use crate::loader::{Loader, UnplayableBoard, slots, status_format, trailers};
 use app::{App, Wish};
 use line::Line as SerialLine;
 use recovery::{Next, Recovering};
@@ -591,6 +591,9 @@ pub fn flash_in_memory(board: &Board) -> SimFlash {
 /// Sectors are shown as the board exchanges them, and the factory image is nobody's to change.
 fn arranged(mut flash: SimFlash, board: &Board) -> SimFlash {
     flash.group_sectors(board.boot().logical_sector.unwrap_or(0));
+    if let Some(format) = status_format(board) {
+        flash.show_status(format);
+    }
     for area in board.areas().iter().filter(|area| area.role == Role::Factory) {
         flash.make_read_only(area.id);
     }
@@ -648,6 +651,14 @@ pub fn update_start(board: &Board, flash: &SimFlash, area: &Area) -> u32 {
         Role::Secondary => trailers(board).update_start(flash, area.id),
         _ => 0,
     }
+}
+
+/// The trailer of a slot as bootloader and application see it, wherever it stands; `None` if
+/// `area` has none.
+pub fn trailer(board: &Board, flash: &SimFlash, area: AreaId) -> Option<TrailerAccess> {
+    let pairs = (0..board.images()).filter_map(|image| slots(board, image).ok());
+    let trailers = pairs.filter_map(|pair| trailers(board).trailers(flash, &pair).ok());
+    trailers.flatten().find(|trailer| trailer.area() == area)
 }
 
 /// The update state of image 0 as the application of `board` sees it.

@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use updraft_flash::{AreaEntry, AreaId, AreaInfo, Areas, Device, Error, FlashMap, Sector};
+use updraft_flash::{
+    AreaEntry, AreaId, AreaInfo, Areas, Device, Error, FlashMap, Sector, StatusFormat, StatusMap,
+};
 
 use crate::flash::contents::Contents;
 use crate::flash::pages::{Pages, combined};
@@ -47,18 +49,43 @@ fn read(path: &Path, specs: &[DeviceSpec]) -> io::Result<Vec<Pages>> {
 /// the original what neither of them changes.
 #[derive(Debug)]
 pub struct SimFlash {
-    areas: Areas<SimDevice, Vec<SimDevice>, Arc<[AreaEntry]>>,
+    map: Map,
     supply: Arc<Mutex<Supply>>,
+}
+
+type SimAreas = Areas<SimDevice, Vec<SimDevice>, Arc<[AreaEntry]>>;
+
+/// What bootloader and application see.
+#[derive(Clone, Debug)]
+enum Map {
+    Areas(SimAreas),
+    Status(StatusMap<SimAreas>),
+}
+
+impl Map {
+    fn areas(&self) -> &SimAreas {
+        match self {
+            Self::Areas(areas) => areas,
+            Self::Status(map) => map.inner(),
+        }
+    }
+
+    fn areas_mut(&mut self) -> &mut SimAreas {
+        match self {
+            Self::Areas(areas) => areas,
+            Self::Status(map) => map.inner_mut(),
+        }
+    }
 }
 
 impl Clone for SimFlash {
     fn clone(&self) -> Self {
         let supply = Arc::new(Mutex::new(self.supply().clone()));
-        let mut areas = self.areas.clone();
-        for device in areas.devices_mut() {
+        let mut map = self.map.clone();
+        for device in map.areas_mut().devices_mut() {
             device.connect(Arc::clone(&supply));
         }
-        Self { areas, supply }
+        Self { map, supply }
     }
 }
 
@@ -119,17 +146,32 @@ impl SimFlash {
                 SimDevice::on(spec, index, contents, Arc::clone(&supply))
             })
             .collect();
-        Self { areas: Areas::new(devices, table.into()), supply }
+        Self { map: Map::Areas(Areas::new(devices, table.into())), supply }
     }
 
     /// Refuses from now on whatever would change `area`, except for a programmer on the bench.
     pub fn make_read_only(&mut self, area: AreaId) -> bool {
-        self.areas.make_read_only(area)
+        self.map.areas_mut().make_read_only(area)
     }
 
     /// Shows sectors in groups, as [`Areas::group_sectors`].
     pub fn group_sectors(&mut self, size: u32) {
-        self.areas.group_sectors(size);
+        self.map.areas_mut().group_sectors(size);
+    }
+
+    /// Shows trailers from a status area, as a [`StatusMap`]. What a programmer does on the bench,
+    /// and what is recorded, stays about the areas as they are.
+    pub fn show_status(&mut self, format: StatusFormat) {
+        self.map = Map::Status(StatusMap::reopen(self.map.areas().clone(), format));
+    }
+
+    /// What a bootloader does first after a reset, as [`StatusMap::settle`]; nothing without a
+    /// status area.
+    pub fn settle_status(&mut self) -> Result<(), Error<SimError>> {
+        match &mut self.map {
+            Map::Areas(_) => Ok(()),
+            Map::Status(map) => map.settle(),
+        }
     }
 
     /// The power supply of all devices.
@@ -140,12 +182,12 @@ impl SimFlash {
 
     /// The devices.
     pub fn devices(&self) -> &[SimDevice] {
-        self.areas.devices()
+        self.map.areas().devices()
     }
 
     /// The area table.
     pub fn table(&self) -> &[AreaEntry] {
-        self.areas.table()
+        self.map.areas().table()
     }
 
     /// What was done to all devices since the counts were last reset.
@@ -160,7 +202,7 @@ impl SimFlash {
 
     /// Sets every count to 0.
     pub fn reset_counts(&mut self) {
-        self.areas.devices_mut().iter_mut().for_each(SimDevice::reset_counts);
+        self.map.areas_mut().devices_mut().iter_mut().for_each(SimDevice::reset_counts);
     }
 
     fn entry(&self, area: AreaId) -> Option<AreaEntry> {
@@ -211,7 +253,7 @@ impl SimFlash {
         if end.is_none_or(|end| end > entry.size as usize) {
             return Err(out);
         }
-        let device = self.areas.devices_mut().get_mut(entry.device).ok_or(out)?;
+        let device = self.map.areas_mut().devices_mut().get_mut(entry.device).ok_or(out)?;
         device.load(entry.offset + offset, data)
     }
 
@@ -223,7 +265,7 @@ impl SimFlash {
         data: &[u8],
     ) -> Result<(), SimError> {
         let out = SimError::OutOfBounds { address, len: data.len() as u32 };
-        let found = self.areas.devices_mut().get_mut(device).ok_or(out)?;
+        let found = self.map.areas_mut().devices_mut().get_mut(device).ok_or(out)?;
         let end = u64::from(address) + data.len() as u64;
         if end > u64::from(found.spec().size()) {
             return Err(out);
@@ -234,7 +276,7 @@ impl SimFlash {
     /// Carries out an operation that was recorded on a copy of this flash.
     pub fn redo(&mut self, op: &Op) -> Result<(), SimError> {
         let out = SimError::OutOfBounds { address: op.address, len: op.len };
-        let device = self.areas.devices_mut().get_mut(op.device).ok_or(out)?;
+        let device = self.map.areas_mut().devices_mut().get_mut(op.device).ok_or(out)?;
         match &op.kind {
             OpKind::Erase => device.erase(op.address, op.len),
             OpKind::Write(data) => device.write(op.address, data),
@@ -264,22 +306,37 @@ impl FlashMap for SimFlash {
     type Error = Error<SimError>;
 
     fn info(&self, id: AreaId) -> Option<AreaInfo> {
-        self.areas.info(id)
+        match &self.map {
+            Map::Areas(areas) => areas.info(id),
+            Map::Status(map) => map.info(id),
+        }
     }
 
     fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
-        self.areas.sector_at(id, offset)
+        match &self.map {
+            Map::Areas(areas) => areas.sector_at(id, offset),
+            Map::Status(map) => map.sector_at(id, offset),
+        }
     }
 
     fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), Self::Error> {
-        self.areas.read(id, offset, buf)
+        match &mut self.map {
+            Map::Areas(areas) => areas.read(id, offset, buf),
+            Map::Status(map) => map.read(id, offset, buf),
+        }
     }
 
     fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
-        self.areas.write(id, offset, data)
+        match &mut self.map {
+            Map::Areas(areas) => areas.write(id, offset, data),
+            Map::Status(map) => map.write(id, offset, data),
+        }
     }
 
     fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), Self::Error> {
-        self.areas.erase(id, offset, len)
+        match &mut self.map {
+            Map::Areas(areas) => areas.erase(id, offset, len),
+            Map::Status(map) => map.erase(id, offset, len),
+        }
     }
 }

@@ -148,7 +148,7 @@ impl Cell {
         if self.shape.spare {
             let longer = match self.mode {
                 UpgradeMode::SwapOffset => Some(&mut secondary),
-                UpgradeMode::SwapMove | UpgradeMode::StatusPartition => Some(&mut primary),
+                UpgradeMode::SwapMove => Some(&mut primary),
                 _ => None,
             };
             longer.and_then(|runs| runs.last_mut()).into_iter().for_each(|run| run.0 += 1);

@@ -2,6 +2,7 @@
 
 use updraft_board::{Board, Role};
 use updraft_flash::Kind;
+use updraft_image::UpgradeMode;
 
 use super::{Cell, Unplayed, keys};
 use crate::Loader;
@@ -47,13 +48,17 @@ pub enum Promise {
 }
 
 impl Promise {
-    /// What is promised of `torn` on flash of `kind`.
-    pub fn of(torn: Torn, kind: Kind) -> Self {
+    /// What is promised of `torn` on flash of `kind` in `mode`.
+    pub fn of(mode: UpgradeMode, torn: Torn, kind: Kind) -> Self {
+        let format = match mode {
+            UpgradeMode::StatusPartition => Format::Redundant,
+            _ => Format::Plain,
+        };
         match torn {
             torn if !torn.occurs_on(kind) => Self::CannotOccur,
             // A word that cannot be read is at least known to be torn.
             Torn::Unreadable(_) => Self::Survived,
-            torn if torn.gates(Format::Plain) => Self::Survived,
+            torn if torn.gates(format) => Self::Survived,
             _ => Self::Reported,
         }
     }
@@ -78,7 +83,7 @@ impl Cell {
         let rare = (0..SEEDS).flat_map(|seed| [Torn::Unreadable(seed), Torn::Unstable(seed)]);
         let rare = rare.filter(|torn| torn.occurs_on(kind));
         let (gating, counted): (Vec<_>, Vec<_>) =
-            rare.partition(|torn| Promise::of(*torn, kind) == Promise::Survived);
+            rare.partition(|torn| Promise::of(self.mode, *torn, kind) == Promise::Survived);
         let mut options = Options::torn();
         options.classes.extend(gating);
         options.depth = if depth == Depth::Pairs { 2 } else { 1 };

@@ -178,7 +178,7 @@ pub fn modes_and_kinds() -> String {
                 None => "refused",
                 Some(_) if played == 0 => "not played",
                 Some(_) if never_writes(mode) => "not written",
-                Some(kind) => match Promise::of(torn, kind) {
+                Some(kind) => match Promise::of(mode, torn, kind) {
                     Promise::Survived => "survived",
                     Promise::Reported => "reported",
                     Promise::CannotOccur => "–",
