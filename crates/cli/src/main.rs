@@ -80,6 +80,8 @@ enum Command {
     },
     /// Print a completion script for a shell.
     Completions(commands::completions::Args),
+    /// Write manual pages.
+    Man(commands::completions::Man),
 }
 
 fn main() -> ExitCode {
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Command::Imgtool { args } => {
             return updraft_imgtool::run("updraft imgtool", args.into_iter());
         }
+        Command::Man(args) => commands::completions::man::<Cli>(args, &out),
         Command::Completions(args) => commands::completions::run::<Cli>(args, &out),
     };
     match result {

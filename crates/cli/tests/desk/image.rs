@@ -597,3 +597,33 @@ fn a_picture_shows_where_each_byte_goes() {
         assert!(svg.contains(name), "{name}");
     }
 }
+
+#[test]
+fn imgtools_verdict_is_told_where_it_is_another() {
+    let desk = Desk::new("image-verdicts");
+    desk.stdout(&format!("{SIGN} app.bin out.bin"));
+    let both = desk.json("image verify -k key.pem out.bin");
+    assert_eq!(both["imgtool"]["valid"], true);
+    // Too large for the board: only the bootloader minds.
+    std::fs::write(desk.path("big.bin"), vec![1; 255_000]).unwrap();
+    desk.stdout("image sign -k key.pem -v 1 -H 0x200 -S 0x80000 --pad-header big.bin big.s.bin");
+    let line = "image verify --board virtual-nor-4k -k key.pem big.s.bin";
+    let (code, text) = desk.refused(line);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("imgtool's verify takes this image"), "{text}");
+    // Encrypted: imgtool hashes the ciphertext.
+    desk.stdout("key new -t x25519 device.pem");
+    desk.stdout(
+        "image sign -k key.pem -v 1 -H 0x200 -S 0x40000 --pad-header -E device.pem app.bin e.bin",
+    );
+    let ours = desk.json("image verify -k key.pem --decrypt device.pem e.bin");
+    assert_eq!(ours["imgtool"]["reason"], "Image has an invalid hash");
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page() {
+    let desk = Desk::new("man");
+    desk.stdout("man pages");
+    let page = std::fs::read_to_string(desk.path("pages/updraft-image-sign.1")).unwrap();
+    assert!(page.contains(".TH") && page.contains("security\\-counter"), "{page}");
+}

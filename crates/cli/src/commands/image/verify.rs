@@ -1,5 +1,6 @@
 //! `updraft image verify`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
@@ -9,7 +10,9 @@ use updraft_image::{
     Decoder, Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software, TlvArea, TlvType,
     Validated, validate, validate_compressed,
 };
+use updraft_imgtool::{Console, run_on};
 use updraft_sign::{PublicKey, known_key};
+use zeroize::Zeroizing;
 
 use super::{encryption, release};
 use crate::commands::{boards, key};
@@ -23,7 +26,8 @@ use crate::suits;
 #[command(
     after_help = "With --board, the rules are those of the board's bootloader: hash, signature
 scheme, size, vendor and class id. Without, hash and kind of signature are taken from the image.
-Exit code 0: the bootloader takes it. 1: it refuses, and the reason is printed.
+Exit code 0: the bootloader takes it. 1: it refuses, and the reason is printed. Where imgtool's verify
+says something else, that is told.
 
 Examples:
   updraft image verify --board virtual-nor-4k -k key.pub.pem app.signed.bin
@@ -59,6 +63,62 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    let theirs = imgtools_verdict(args);
+    judge(args, &theirs, out).map_err(|error| match &theirs {
+        Ok(()) => {
+            let hint = "imgtool's verify takes this image: it looks at less than bootloaders do";
+            Err::<(), _>(error).hint(hint).expect_err("just made")
+        }
+        Err(_) => error,
+    })
+}
+
+/// What imgtool's own check says: the image is valid for one of the keys, or why not.
+fn imgtools_verdict(args: &Args) -> Result<(), String> {
+    let mut refusal = String::new();
+    let keys: Vec<Option<&PathBuf>> = match args.key.is_empty() {
+        true => vec![None],
+        false => args.key.iter().map(Some).collect(),
+    };
+    for key in keys {
+        let mut line: Vec<OsString> = vec!["verify".into()];
+        line.extend(key.into_iter().flat_map(|key| ["-k".into(), key.into()]));
+        line.push(args.file.clone().into());
+        let mut said = Said::default();
+        if run_on(&mut said, "imgtool", &line) == 0 {
+            return Ok(());
+        }
+        refusal = said.0.lines().next().unwrap_or("it cannot read the image").to_owned();
+    }
+    Err(refusal)
+}
+
+/// A console that nobody sits at.
+#[derive(Default)]
+struct Said(String);
+
+impl Console for Said {
+    fn out(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0 += &String::from_utf8_lossy(bytes);
+        Ok(())
+    }
+
+    fn err(&mut self, line: &str) {
+        self.0 += line;
+        self.0 += "\n";
+    }
+
+    fn ask(&mut self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn ask_passphrase(&mut self, _: &str) -> Option<Zeroizing<String>> {
+        None
+    }
+}
+
+/// What the bootloader says.
+fn judge(args: &Args, theirs: &Result<(), String>, out: &Output) -> anyhow::Result<()> {
     let board = args.board.as_deref().map(boards::load).transpose()?;
     let keys = args.key.iter().map(|path| key::load_public(path, out));
     let keys = keys.collect::<anyhow::Result<Vec<PublicKey>>>()?;
@@ -144,6 +204,10 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         "size": valid.size,
         "hash": hash,
         "key": key,
+        "imgtool": match theirs {
+            Ok(()) => json!({ "valid": true }),
+            Err(reason) => json!({ "valid": false, "reason": reason }),
+        },
         "manifest": manifest.as_ref().map(|manifest| &manifest.predicate),
         "non_bootable": header.flags.contains(Flags::NON_BOOTABLE),
         "uncompressed": uncompressed.map(|image| {
@@ -164,6 +228,9 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             Some(key) => writeln!(to, "  key  {}", key.display())?,
             None if board.is_some() => writeln!(to, "  key  none: the board asks for none")?,
             None => writeln!(to, "  key  not checked: give -k KEY")?,
+        }
+        if let Err(reason) = theirs {
+            writeln!(to, "  imgtool's verify refuses it all the same: {reason}")?;
         }
         if let Some(path) = args.manifest.as_ref().filter(|_| manifest.is_some()) {
             writeln!(to, "  manifest {}", path.display())?;
