@@ -18,12 +18,24 @@ const fn area(id: u8, offset: u32, size: u32) -> AreaEntry {
     AreaEntry { id: AreaId(id), device: 0, offset, size }
 }
 
-static TABLE: [AreaEntry; 4] = [
+#[cfg(any(feature = "swap-scratch", feature = "swap-status"))]
+pub const SCRATCH: AreaId = AreaId(3);
+#[cfg(feature = "swap-status")]
+pub const STATUS: AreaId = AreaId(18);
+
+static TABLE: [AreaEntry; TABLE_LEN] = [
     area(1, 0xc000, 0x40000),
     area(2, 0x4c000, 0x40000),
     area(16, 0x8c000, 0x40000),
     area(17, 0xcc000, 0x2000),
+    #[cfg(any(feature = "swap-scratch", feature = "swap-status"))]
+    area(3, 0xd0000, 0x1000),
+    #[cfg(feature = "swap-status")]
+    area(18, 0xd1000, 0xc000),
 ];
+const TABLE_LEN: usize = 4
+    + cfg!(any(feature = "swap-scratch", feature = "swap-status")) as usize
+    + cfg!(feature = "swap-status") as usize;
 static SECTORS: [SectorRun; 1] = [SectorRun { count: 256, size: 4096 }];
 
 pub struct Chip;
@@ -78,8 +90,32 @@ fn done(code: u32) -> Result<(), Failed> {
     if black_box(code) == 0 { Ok(()) } else { Err(Failed) }
 }
 
-pub type Flash = Brief<Areas<Chip, [Chip; 1], &'static [AreaEntry]>>;
+type Plain = Brief<Areas<Chip, [Chip; 1], &'static [AreaEntry]>>;
 
-pub fn flash() -> Flash {
+#[cfg(not(feature = "swap-status"))]
+pub type Flash = Plain;
+#[cfg(feature = "swap-status")]
+pub type Flash = updraft_flash::StatusMap<Plain>;
+
+fn plain() -> Plain {
     Brief::new(Areas::new([Chip], black_box(&TABLE)))
+}
+
+#[cfg(not(feature = "swap-status"))]
+pub fn flash() -> Flash {
+    plain()
+}
+
+#[cfg(feature = "swap-status")]
+pub fn flash() -> Flash {
+    use updraft_flash::{StatusFormat, StatusMap, TrailerFormat};
+
+    let mode = updraft_image::UpgradeMode::StatusPartition;
+    let trailers = TrailerFormat { mode, max_align: 8, max_sectors: 128, keys: None };
+    let format = StatusFormat::new(STATUS, SCRATCH, trailers, &[SLOTS]);
+    let opened = format.and_then(|format| StatusMap::open(plain(), format).ok());
+    match opened {
+        Some(map) => map,
+        None => loop {},
+    }
 }

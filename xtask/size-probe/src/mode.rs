@@ -35,7 +35,13 @@ macro_rules! loader {
 }
 
 /// The same for modes that bring images to the primary slot.
-#[cfg(any(feature = "overwrite-only", feature = "swap-move", feature = "swap-offset"))]
+#[cfg(any(
+    feature = "overwrite-only",
+    feature = "swap-move",
+    feature = "swap-offset",
+    feature = "swap-scratch",
+    feature = "swap-status"
+))]
 macro_rules! strategy {
     ($strategy:expr, $mode:ident) => {
         #[cfg(feature = "rollback")]
@@ -52,6 +58,10 @@ strategy!(updraft_boot::Overwrite::Image, OverwriteOnly);
 strategy!(updraft_boot::SwapMove, SwapMove);
 #[cfg(feature = "swap-offset")]
 strategy!(updraft_boot::SwapOffset, SwapOffset);
+#[cfg(feature = "swap-scratch")]
+strategy!(updraft_boot::SwapScratch { scratch: crate::chip::SCRATCH }, SwapScratch);
+#[cfg(feature = "swap-status")]
+strategy!(updraft_boot::SwapStatus { scratch: crate::chip::SCRATCH }, StatusPartition);
 #[cfg(any(feature = "direct-xip", feature = "direct-xip-revert"))]
 loader!(|config, platform| {
     let place = updraft_boot::InPlace { revert: cfg!(feature = "direct-xip-revert") };

@@ -43,6 +43,8 @@ const CONFIGURATIONS: &[Configuration] = &[
     free("swap-move,ed25519"),
     free("overwrite-only,ed25519"),
     free("swap-offset,ed25519"),
+    free("swap-scratch,ed25519"),
+    free("swap-status,ed25519"),
     free("direct-xip,ed25519"),
     free("direct-xip-revert,ed25519"),
     free("ram-load,ed25519"),
