@@ -19,7 +19,9 @@ const SEQUENCE: u8 = 0x30;
 /// Whether the signature of `digest` is that of the key with this uncompressed point.
 #[cfg(feature = "sig-ecdsa-p256")]
 pub fn verify_p256(point: &[u8], digest: &Digest, signature: &[u8]) -> bool {
-    let HashKind::Sha256 = digest.kind() else { return false };
+    if digest.kind() != HashKind::Sha256 {
+        return false;
+    }
     let scalars = parse(signature, Some(SEQUENCE));
     scalars.is_some_and(|(r, s)| p256::verify(point, digest.as_bytes(), r, s))
 }
