@@ -158,6 +158,16 @@ fn board_toml() {
 }
 
 #[test]
+fn key_file() {
+    drive("key_file");
+}
+
+#[test]
+fn imgtool_files() {
+    drive("imgtool_files");
+}
+
+#[test]
 fn every_target_is_driven() {
-    assert_eq!(TARGETS.len(), 9, "a new target needs its test here");
+    assert_eq!(TARGETS.len(), 11, "a new target needs its test here");
 }

@@ -16,11 +16,11 @@ mod smp;
 mod suits;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use updraft_imgtool::is_imgtool;
+use updraft_imgtool::{is_imgtool, passphrase};
 
 use crate::output::Output;
 
@@ -34,6 +34,10 @@ struct Cli {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Take the passphrase of private keys from the first line of this file; without it from
+    /// UPDRAFT_KEY_PASSPHRASE, or asked for.
+    #[arg(long, global = true, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -91,6 +95,13 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let out = Output::new(cli.json, cli.quiet);
+    if let Some(path) = &cli.passphrase_file
+        && let Err(error) = passphrase::read_from(path)
+    {
+        let error = anyhow::Error::new(error);
+        let what = format!("the passphrase in {} cannot be read", path.display());
+        return report::fail(&out, &error.context(what));
+    }
     let result = match cli.command {
         Command::Boards(args) => commands::boards::run(args, &out),
         Command::Key(args) => commands::key::run(args, &out),

@@ -1,4 +1,8 @@
-//! Passphrases of private keys: from the environment, or from whoever sits at the terminal.
+//! Passphrases of private keys: from a file, from the environment, or from whoever sits at the
+//! terminal.
+
+use std::path::Path;
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
@@ -7,14 +11,25 @@ use crate::Console;
 /// The environment variable with the passphrase of every key that needs one.
 pub const VARIABLE: &str = "UPDRAFT_KEY_PASSPHRASE";
 
+static FROM_FILE: OnceLock<Zeroizing<String>> = OnceLock::new();
+
+/// Takes the passphrase of every key that needs one from the first line of a file, from now on.
+pub fn read_from(path: &Path) -> std::io::Result<()> {
+    let text = Zeroizing::new(std::fs::read_to_string(path)?);
+    let line = text.lines().next().unwrap_or_default();
+    // Only the first file that is given counts.
+    FROM_FILE.get_or_init(|| Zeroizing::new(line.to_owned()));
+    Ok(())
+}
+
 /// The passphrase of the key that is to be opened; `None` if there is none to be had.
 pub fn for_opening(console: &mut dyn Console) -> Option<Zeroizing<String>> {
-    from_environment().or_else(|| console.ask_passphrase("Enter key passphrase: "))
+    given().or_else(|| console.ask_passphrase("Enter key passphrase: "))
 }
 
 /// The passphrase of a new key, asked for until it was typed twice the same way.
 pub fn for_a_new_key(console: &mut dyn Console) -> Option<Zeroizing<String>> {
-    if let Some(passphrase) = from_environment() {
+    if let Some(passphrase) = given() {
         return Some(passphrase);
     }
     loop {
@@ -26,6 +41,7 @@ pub fn for_a_new_key(console: &mut dyn Console) -> Option<Zeroizing<String>> {
     }
 }
 
-fn from_environment() -> Option<Zeroizing<String>> {
-    std::env::var(VARIABLE).ok().map(Zeroizing::new)
+fn given() -> Option<Zeroizing<String>> {
+    let from_environment = || std::env::var(VARIABLE).ok().map(Zeroizing::new);
+    FROM_FILE.get().cloned().or_else(from_environment)
 }

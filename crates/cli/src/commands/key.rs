@@ -38,8 +38,8 @@ enum Command {
 }
 
 #[derive(clap::Args)]
-#[command(after_help = "The file holds the private key without password (PEM, PKCS#8) and is for
-its owner alone (mode 0600). Whoever has it can sign updates, or decrypt them: keep a copy in a safe
+#[command(after_help = "The file holds the private key (PEM, PKCS#8), without passphrase unless -p
+is given, and is for its owner alone (mode 0600). Whoever has it can sign updates, or decrypt them: keep a copy in a safe
 place and never in the repository.
 
 Examples:
@@ -56,6 +56,10 @@ struct New {
     /// Overwrite the file if it exists. What only that key has signed can never be updated again.
     #[arg(long)]
     force: bool,
+    /// Encrypt the file with a passphrase: from --passphrase-file, UPDRAFT_KEY_PASSPHRASE, or asked
+    /// for twice.
+    #[arg(short, long)]
+    passphrase: bool,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -200,7 +204,15 @@ fn new(args: &New, out: &Output) -> anyhow::Result<()> {
         KeyType::Rsa3072 => KeyKind::Rsa3072,
     })?;
     let mode = Mode::Secret { replace: args.force };
-    files::write(&args.file, key.to_pem().as_bytes(), mode)?;
+    let pem = match args.passphrase {
+        false => key.to_pem(),
+        true => {
+            let passphrase = passphrase::for_a_new_key(&mut Terminal);
+            let passphrase = passphrase.filter(|it| !it.is_empty()).ok_or(KeyError::Encrypted);
+            passphrase.and_then(|it| key.to_locked_pem(&it)).or_else(advise)?.into()
+        }
+    };
+    files::write(&args.file, pem.as_bytes(), mode)?;
     let hash = key.public().hash(HashKind::Sha256).to_string();
     let kind = key.kind().to_string();
     let result = json!({ "file": args.file, "type": kind, "hash": hash });
@@ -321,7 +333,7 @@ fn load_private(path: &Path) -> anyhow::Result<Key> {
 
 /// The text of a key file, with the passphrase from the environment or the terminal if it takes
 /// one.
-fn open(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+pub fn open(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let text = Zeroizing::new(read(path)?);
     if !is_locked(&text) {
         return Ok(text);

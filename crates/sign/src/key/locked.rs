@@ -18,6 +18,22 @@ pub fn is_locked(text: &str) -> bool {
     matches!(super::Block::find(text), Err(KeyError::Encrypted))
 }
 
+/// Rounds of PBKDF2, or the cost of scrypt, that are still tried: some seconds of work.
+const MOST_ROUNDS: u64 = 20_000_000;
+
+/// Whether trying a passphrase takes longer than anybody makes it.
+fn takes_forever(scheme: &pkcs5::EncryptionScheme) -> bool {
+    let rounds = match scheme.pbes2().map(|scheme| &scheme.kdf) {
+        Some(pbes2::Kdf::Pbkdf2(params)) => params.iteration_count.into(),
+        Some(pbes2::Kdf::Scrypt(params)) => {
+            let blocks = u64::from(params.block_size) * u64::from(params.parallelization);
+            params.cost_parameter.saturating_mul(blocks)
+        }
+        _ => 0,
+    };
+    rounds > MOST_ROUNDS
+}
+
 /// The same PEM file without encryption.
 pub fn unlock(text: &str, passphrase: &str) -> Result<Zeroizing<String>, KeyError> {
     let begin = format!("-----BEGIN {LABEL}-----");
@@ -27,6 +43,9 @@ pub fn unlock(text: &str, passphrase: &str) -> Result<Zeroizing<String>, KeyErro
     let block = block.find(&end).map_or(block, |at| &block[..at + end.len()]);
     let (_, bytes) = pem_rfc7468::decode_vec(block.as_bytes()).map_err(KeyError::Pem)?;
     let info = EncryptedPrivateKeyInfoRef::try_from(bytes.as_slice()).map_err(damaged)?;
+    if takes_forever(&info.encryption_algorithm) {
+        return Err(damaged("trying a passphrase would take more than 20 million rounds"));
+    }
     let plain = info.encryption_algorithm.decrypt(passphrase, info.encrypted_data.as_bytes());
     let plain = Zeroizing::new(plain.map_err(|error| match error {
         // What another key decrypts does not end as it should.

@@ -118,7 +118,7 @@ pub fn describe(format: WrapFormat) -> String {
 }
 
 fn load_recipient(path: &Path, out: &Output) -> anyhow::Result<Recipient> {
-    let recipient = Recipient::from_text(&key::read(path)?).or_else(key::advise);
+    let recipient = Recipient::from_text(&key::open(path)?).or_else(key::advise);
     let recipient = recipient.with_context(|| format!("{} cannot be used", path.display()))?;
     let hash = match &recipient {
         Recipient::Device(public) => public.hash(HashKind::Sha256),
@@ -130,7 +130,7 @@ fn load_recipient(path: &Path, out: &Output) -> anyhow::Result<Recipient> {
 
 /// Reads the key that images are decrypted with.
 pub fn load_decryption_key(path: &Path) -> anyhow::Result<DecryptionKey> {
-    let key = DecryptionKey::from_text(&key::read(path)?).or_else(key::advise);
+    let key = DecryptionKey::from_text(&key::open(path)?).or_else(key::advise);
     key.with_context(|| format!("{} cannot be used", path.display()))
 }
 
