@@ -12,20 +12,26 @@ use updraft_smp::client::{AnswerError, Code, Patience, Refusal, UploadError};
 
 use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::{Hint, find};
-use crate::smp::{Finding, ImageState, Preflight, Session, Udp, Uploading};
+use crate::smp::{Finding, Framed, ImageState, Link, Preflight, Serial, Session, Udp, Uploading};
 
 /// Options of `updraft smp`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   updraft smp --udp 192.0.2.7 os echo hello
+  updraft smp --serial /dev/ttyACM0 image list
   updraft smp --udp 192.0.2.7 image upload app-1.1.0.bin
   updraft smp --udp 192.0.2.7 image test app-1.1.0.bin
   updraft smp --udp 192.0.2.7 os reset
   updraft smp --udp 192.0.2.7 image confirm")]
 pub struct Args {
-    /// The device: host or address, with a port unless it is 1337.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    udp: String,
+    #[command(flatten)]
+    device: Device,
+    /// Bits per second on the serial line.
+    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial")]
+    baud: u32,
+    /// How messages are told from each other on the serial line.
+    #[arg(long, value_enum, default_value = "console", requires = "serial")]
+    framing: Framed,
     /// Seconds to wait for an answer before the request is repeated; at least 5 where flash is
     /// written.
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, allow_negative_numbers = true)]
@@ -35,6 +41,18 @@ pub struct Args {
     retries: u32,
     #[command(subcommand)]
     group: Group,
+}
+
+/// Where the device is.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+struct Device {
+    /// The device: host or address, with a port unless it is 1337.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    udp: Option<String>,
+    /// The device's serial port, such as /dev/ttyACM0.
+    #[arg(long, value_name = "PORT")]
+    serial: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -126,7 +144,11 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         .ok_or_else(|| anyhow!("{} seconds is no time-out", args.timeout))
         .usage("--timeout takes seconds above 0 and up to an hour, such as 2.5")?;
     let patience = Patience { timeout, longest: timeout * 4, retries: args.retries };
-    let mut session = Session::new(Udp::connect(&args.udp)?, patience);
+    let link: Box<dyn Link> = match (&args.device.serial, &args.device.udp) {
+        (Some(port), _) => Box::new(Serial::open(port, args.baud, args.framing)?),
+        (None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
+    };
+    let mut session = Session::new(link, patience);
     let (outcome, lacking) = match args.group {
         Group::Os(command) => (os(&mut session, command, out), LACKS_OS),
         Group::Image(command) => (image(&mut session, command, out), LACKS_IMAGE),
@@ -166,7 +188,7 @@ fn refusal(error: &anyhow::Error) -> Option<Refusal> {
     })
 }
 
-fn os(session: &mut Session<Udp>, command: Os, out: &Output) -> anyhow::Result<()> {
+fn os(session: &mut Session<Box<dyn Link>>, command: Os, out: &Output) -> anyhow::Result<()> {
     match command {
         Os::Echo { text } => {
             let answer = session.echo(&text)?;
@@ -206,7 +228,7 @@ fn os(session: &mut Session<Udp>, command: Os, out: &Output) -> anyhow::Result<(
     }
 }
 
-fn image(session: &mut Session<Udp>, command: Image, out: &Output) -> anyhow::Result<()> {
+fn image(session: &mut Session<Box<dyn Link>>, command: Image, out: &Output) -> anyhow::Result<()> {
     match command {
         Image::List => {
             let images = session.images()?;
@@ -262,7 +284,7 @@ struct Uploaded {
 }
 
 fn upload(
-    session: &mut Session<Udp>,
+    session: &mut Session<Box<dyn Link>>,
     path: &Path,
     uploading: Uploading,
     again: bool,
@@ -298,7 +320,7 @@ fn upload(
     });
     bar.finish();
     let outcome = outcome?;
-    let listed = |session: &mut Session<Udp>| {
+    let listed = |session: &mut Session<Box<dyn Link>>| {
         let hash = &result.hash;
         let images = session.images()?;
         anyhow::Ok(images.iter().any(|image| image.hash.as_ref() == Some(hash)))
@@ -322,7 +344,7 @@ fn upload(
 }
 
 /// The hash of the image that `text` names: a file, or the beginning of a hash on the device.
-fn named(session: &mut Session<Udp>, text: &str) -> anyhow::Result<Vec<u8>> {
+fn named(session: &mut Session<Box<dyn Link>>, text: &str) -> anyhow::Result<Vec<u8>> {
     let path = Path::new(text);
     if path.is_file() {
         return Ok(Preflight::of(&read(path)?)?.hash.as_bytes().to_vec());

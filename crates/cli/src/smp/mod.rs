@@ -6,6 +6,6 @@ mod link;
 mod preflight;
 mod session;
 
-pub use link::{Link, Udp};
+pub use link::{Framed, Link, Serial, Udp};
 pub use preflight::{Finding, Preflight};
 pub use session::{ImageState, Session, Uploading};

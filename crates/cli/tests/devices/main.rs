@@ -10,6 +10,8 @@ mod power;
 mod recovery;
 mod refusals;
 mod self_tests;
+#[cfg(unix)]
+mod serial;
 mod smpmgr;
 mod support;
 mod updates;

@@ -1,4 +1,4 @@
-//! Links: what carries messages to a device.
+//! SMP over UDP.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
@@ -7,22 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use updraft_smp::client;
 
+use super::Link;
 use crate::report::Hint;
 
 /// The port that SMP over UDP uses.
 pub const UDP_PORT: u16 = 1337;
-
-/// Carries whole messages.
-pub trait Link {
-    /// What kind of link it is, for the limits of messages.
-    fn kind(&self) -> client::Link;
-
-    /// Sends a message. A device that is away is no error: nothing will come back.
-    fn send(&mut self, message: &[u8]) -> anyhow::Result<()>;
-
-    /// Waits for a packet until `timeout` has passed. `None`: nothing came.
-    fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>>;
-}
 
 /// SMP over UDP: a datagram holds a message.
 #[derive(Debug)]

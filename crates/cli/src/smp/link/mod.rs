@@ -1,0 +1,37 @@
+//! Links: what carries messages to a device.
+
+mod serial;
+mod udp;
+
+use std::time::Duration;
+
+use updraft_smp::client;
+
+pub use serial::{Framed, Serial};
+pub use udp::Udp;
+
+/// Carries whole messages.
+pub trait Link {
+    /// What kind of link it is, for the limits of messages.
+    fn kind(&self) -> client::Link;
+
+    /// Sends a message. A device that is away is no error: nothing will come back.
+    fn send(&mut self, message: &[u8]) -> anyhow::Result<()>;
+
+    /// Waits for a packet until `timeout` has passed. `None`: nothing came.
+    fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>>;
+}
+
+impl Link for Box<dyn Link> {
+    fn kind(&self) -> client::Link {
+        (**self).kind()
+    }
+
+    fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
+        (**self).send(message)
+    }
+
+    fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>> {
+        (**self).receive(timeout)
+    }
+}

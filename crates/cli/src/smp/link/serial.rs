@@ -1,0 +1,125 @@
+//! SMP over a serial line, which the device's console may share.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use serial2::SerialPort;
+use updraft_smp::client;
+use updraft_smp::framing::{Console, Framing, Raw, Received};
+
+use super::Link;
+use crate::report::Hint;
+
+/// Bytes of the largest message that is taken.
+const SIZE: usize = 16 * 1024;
+
+/// How messages are told from each other on the line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Framed {
+    /// Lines of base64, beside the text of a console.
+    Console,
+    /// One message behind the other.
+    Raw,
+}
+
+#[derive(Debug)]
+enum Receiver {
+    Console(Box<Console<SIZE>>),
+    Raw(Box<Raw<SIZE>>),
+}
+
+/// A serial port, or a pseudo-terminal.
+#[derive(Debug)]
+pub struct Serial {
+    port: SerialPort,
+    receiver: Receiver,
+    /// Bytes that came behind the last message.
+    waiting: VecDeque<u8>,
+    message: Vec<u8>,
+    clock: Instant,
+}
+
+impl Serial {
+    /// The port `path` at `baud` bits per second.
+    pub fn open(path: &Path, baud: u32, framed: Framed) -> anyhow::Result<Self> {
+        let port = SerialPort::open(path, baud);
+        let port = port
+            .with_context(|| format!("{} cannot be opened", path.display()))
+            .hint("is it the right port, does another program have it, may you use it?")?;
+        port.discard_input_buffer().context("the serial port failed")?;
+        let receiver = match framed {
+            Framed::Console => Receiver::Console(Box::default()),
+            Framed::Raw => Receiver::Raw(Box::default()),
+        };
+        let (waiting, message) = (VecDeque::new(), Vec::new());
+        Ok(Self { port, receiver, waiting, message, clock: Instant::now() })
+    }
+
+    /// Looks for a message in what has come. What else is printed on the line is left out.
+    fn complete(&mut self) -> bool {
+        while let Some(byte) = self.waiting.pop_front() {
+            let now = self.clock.elapsed();
+            let received = match &mut self.receiver {
+                Receiver::Console(console) => console.receive(byte, now),
+                Receiver::Raw(raw) => raw.receive(byte, now),
+            };
+            if let Some(Received::Message(message)) = received {
+                self.message.clear();
+                self.message.extend_from_slice(message);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Link for Serial {
+    fn kind(&self) -> client::Link {
+        match self.receiver {
+            Receiver::Console(_) => client::Link::Console,
+            Receiver::Raw(_) => client::Link::RawSerial,
+        }
+    }
+
+    fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
+        let mut bytes = Vec::new();
+        let write = |piece: &[u8]| bytes.extend_from_slice(piece);
+        match self.receiver {
+            Receiver::Console(_) => Console::<SIZE>::send(message, write)?,
+            Receiver::Raw(_) => Raw::<SIZE>::send(message, write)?,
+        }
+        self.port.write_all(&bytes).context("the message could not be sent")
+    }
+
+    fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>> {
+        let until = Instant::now() + timeout;
+        let mut buffer = [0; 1024];
+        while !self.complete() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.port.set_read_timeout(left.max(Duration::from_millis(1)))?;
+            match self.port.read(&mut buffer) {
+                Ok(0) => return Err(gone()),
+                Ok(len) => self.waiting.extend(buffer.get(..len).unwrap_or_default()),
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error).context("the serial port failed"),
+            }
+        }
+        Ok(Some(&self.message))
+    }
+}
+
+fn gone() -> anyhow::Error {
+    let gone: anyhow::Result<()> =
+        Err(anyhow!("the serial port is gone")).hint("plug the device in again");
+    gone.expect_err("just made")
+}
