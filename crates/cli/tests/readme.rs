@@ -36,7 +36,7 @@ fn a_newcomer_gets_from_the_first_line_to_a_confirmed_update() {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     let blocks = blocks();
-    let [make, device, update, explore] = blocks.as_slice() else { panic!("{blocks:?}") };
+    let [make, device, update, compare, explore] = blocks.as_slice() else { panic!("{blocks:?}") };
     // It is built already.
     let make: Vec<_> = make.lines().filter(|line| !line.starts_with("cargo install")).collect();
     run(&make.join("\n"), &folder);
@@ -54,5 +54,8 @@ fn a_newcomer_gets_from_the_first_line_to_a_confirmed_update() {
     device.wait().unwrap();
     let end = said.rsplit("image slot version").next().unwrap();
     assert!(end.contains("1.1.0") && end.contains("active, confirmed"), "{said}");
+    let compared = run(compare, &folder);
+    assert!(compared.contains("The update on virtual-nor-4k"), "{compared}");
+    assert!(compared.contains("starts 1.1.0+0 in primary"), "{compared}");
     assert!(run(explore, &folder).contains("The device survives."));
 }
