@@ -123,7 +123,10 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        let mut course = self.course(platform, image)?;
+        let slots = self.slots(&platform.flash, image)?;
+        let minimum = platform.counters.read(&mut platform.flash, image)?;
+        let rules = self.rules(&platform.flash, &slots, minimum);
+        let mut course = Course { loader: self, slots, rules, platform };
         let plan = course.prepare()?;
         if plan.upgrades() {
             course.platform.hooks.status(Status::Upgrading);

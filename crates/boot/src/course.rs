@@ -27,6 +27,9 @@ where
     C: SecurityCounters,
     H: Hooks<M::Error>,
 {
+    /// Tells the board. In line, so that a board that does the same with what it says links what
+    /// this bootloader can tell, and no other event's words.
+    #[inline(always)]
     pub(crate) fn tell(&mut self, event: Event<M::Error>) {
         self.platform.hooks.event(self.slots.image, event);
     }
@@ -69,7 +72,7 @@ where
 
     /// Raises the stored security counter to that of the image in the primary slot.
     pub(crate) fn raise_counter(&mut self) -> Step<(), M> {
-        if self.rules.security_counter.is_none() {
+        if !C::KEEPS || self.rules.security_counter.is_none() {
             return Ok(());
         }
         let primary = self.slots.primary;

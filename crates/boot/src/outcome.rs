@@ -40,6 +40,8 @@ impl Boot {
 /// Something worth a line on the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+// Which event it is stands beside what it says, so that the compiler knows it where it is told.
+#[repr(u8)]
 pub enum Event<E> {
     /// The sectors of the two slots do not fit together, so no upgrade is possible.
     SlotsIncompatible,
@@ -161,6 +163,7 @@ impl<E: Describe> fmt::Display for Unmet<E> {
 }
 
 impl<E: Describe> Describe for Event<E> {
+    #[inline(always)]
     fn describe(&self, to: &mut Text<'_>) {
         match self {
             Self::SlotsIncompatible => to.say("no upgrade: the slots' sectors do not match"),

@@ -8,8 +8,8 @@
 
 use updraft_flash::{FlashMap, TrailerAccess};
 use updraft_image::{
-    BodyCipher, Header, KeySlot, KeyUnwrap, Refusal, SavedKey, Source, TrailerKeys, Verifier,
-    WrappedKey,
+    BodyCipher, Header, KeyLength, KeySlot, KeyUnwrap, Refusal, SavedKey, Source, TrailerKeys,
+    Verifier, WrappedKey,
 };
 
 use crate::outcome::Step;
@@ -23,6 +23,10 @@ struct Secret {
     /// What a trailer keeps of it, if it keeps keys.
     saved: Option<SavedKey>,
 }
+
+/// Whether this build knows any content keys. Without, there are no secrets, and nothing is linked
+/// that would find or keep some.
+pub(crate) const KNOWN: bool = !KeyLength::ALL.is_empty();
 
 /// The content keys of the two images that an installation deals with. Wiped when dropped.
 #[derive(Debug, Default)]
@@ -88,7 +92,9 @@ impl Secrets {
         slots: &Slots,
         keeps_outgoing: bool,
     ) -> Result<Self, Refusal<M::Error>> {
-        let Some(key) = verifier.private_key() else { return Ok(Self::default()) };
+        let Some(key) = verifier.private_key().filter(|_| KNOWN) else {
+            return Ok(Self::default());
+        };
         let incoming = Secret::of_image(map, &slots.secondary, key)?;
         let outgoing = match keeps_outgoing {
             true => Secret::of_image(map, &slots.primary, key)?,
@@ -103,7 +109,9 @@ impl Secrets {
         header: &Header,
         verifier: &mut V,
     ) -> Result<Self, Refusal<S::Error>> {
-        let Some(key) = verifier.private_key() else { return Ok(Self::default()) };
+        let Some(key) = verifier.private_key().filter(|_| KNOWN) else {
+            return Ok(Self::default());
+        };
         let incoming = Secret::of_source(source, header, None, key)?;
         Ok(Self { incoming, ..Self::default() })
     }
@@ -158,7 +166,8 @@ impl Secrets {
         map: &mut M,
         trailer: &TrailerAccess,
     ) -> Result<(), M::Error> {
-        self.saved().into_iter().try_for_each(|(slot, key)| trailer.write_key(map, slot, key))
+        let mut saved = self.saved().into_iter().filter(|_| KNOWN);
+        saved.try_for_each(|(slot, key)| trailer.write_key(map, slot, key))
     }
 
     /// Whether `trailer` has these keys.
@@ -167,7 +176,7 @@ impl Secrets {
         map: &mut M,
         trailer: &TrailerAccess,
     ) -> Result<bool, M::Error> {
-        for (slot, key) in self.saved() {
+        for (slot, key) in self.saved().into_iter().filter(|_| KNOWN) {
             let saved = trailer.read_key(map, slot)?;
             if saved.as_ref().map(SavedKey::as_bytes) != key.map(SavedKey::as_bytes) {
                 return Ok(false);

@@ -40,16 +40,24 @@ impl Slot {
         area: AreaId,
     ) -> Step<Self, M> {
         let record = map.info(area).map_or(1, |info| info.write_size.max(1));
-        let trailer = format.trailer(map, area, record);
-        Self::with(map, trailer.map_err(|area| BootError::NoSlot { area })?)
+        Self::new(map, format, area, record, false)
     }
 
-    fn with<M: FlashMap>(map: &M, trailer: TrailerAccess) -> Step<Self, M> {
-        let area = trailer.area();
-        let info = map.info(area).ok_or(BootError::NoSlot { area })?;
+    /// The slot in `area` with status records `record` bytes wide.
+    fn new<M: FlashMap>(
+        map: &M,
+        format: &TrailerFormat,
+        area: AreaId,
+        record: u32,
+        ciphertext: bool,
+    ) -> Step<Self, M> {
+        let trailer = format.trailer(map, area, record);
+        let (Ok(trailer), Some(info)) = (trailer, map.info(area)) else {
+            return Err(BootError::NoSlot { area });
+        };
         let write_size = info.write_size.max(1);
         let (size, erased) = (info.size, info.erased);
-        Ok(Self { area, size, start: 0, write_size, erased, trailer, ciphertext: false })
+        Ok(Self { area, size, start: 0, write_size, erased, trailer, ciphertext })
     }
 
     /// Number of sectors, and their size if all have the same.
@@ -247,12 +255,12 @@ impl Slots {
     ) -> Result<Self, BootError<M::Error>> {
         let Config { max_align, max_sectors, keys, .. } = *config;
         let format = TrailerFormat { mode, max_align, max_sectors, keys };
-        let trailers = format.trailers(map, pair);
-        let [primary, secondary] = trailers.map_err(|area| BootError::NoSlot { area })?;
+        // What both have to know is what the primary slot's device writes.
+        let record = map.info(pair.primary).map_or(1, |info| info.write_size.max(1));
         Ok(Self {
             image: pair.image,
-            primary: Slot::with(map, primary)?,
-            secondary: Slot { ciphertext: true, ..Slot::with(map, secondary)? },
+            primary: Slot::new(map, &format, pair.primary, record, false)?,
+            secondary: Slot::new(map, &format, pair.secondary, record, true)?,
             max_sectors,
             strictness: config.rules.strictness,
             mode,

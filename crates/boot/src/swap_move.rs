@@ -114,7 +114,7 @@ impl SwapMove {
         secrets: &Secrets,
     ) -> Result<(), M::Error> {
         let records = Self::records(slots);
-        let [primary, secondary] = [slots.primary, slots.secondary];
+        let Slots { primary, secondary, .. } = slots;
         // `compatible` and the space check keep every offset inside the slots.
         let at = |index: u32| index.saturating_mul(sector);
         let mut steps = 0;
@@ -124,7 +124,7 @@ impl SwapMove {
                 for index in moved..last {
                     let to = last - index;
                     primary.erase(map, at(to), sector)?;
-                    let [from, to] = [to - 1, to].map(|index| (primary.area, at(index)));
+                    let (from, to) = ((primary.area, at(to - 1)), (primary.area, at(to)));
                     copy(map, from, to, sector, Through::NOTHING)?;
                     records.write(map, index, 1)?;
                 }
@@ -135,7 +135,7 @@ impl SwapMove {
             if step % 2 == 0 {
                 primary.erase(map, at(index), sector)?;
                 let through = secrets.incoming(at(index));
-                let [from, to] = [secondary, primary].map(|slot| (slot.area, at(index)));
+                let (from, to) = ((secondary.area, at(index)), (primary.area, at(index)));
                 copy(map, from, to, sector, through)?;
             } else {
                 secondary.erase(map, at(index), sector)?;

@@ -2,7 +2,7 @@
 
 use updraft_flash::FlashMap;
 use updraft_image::{
-    Flag, Flags, Header, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier,
+    Flag, Flags, Header, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version,
 };
 
 use crate::course::Course;
@@ -10,7 +10,7 @@ use crate::outcome::Step;
 use crate::slots::{Slot, Slots, may_pass};
 use crate::{
     BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Platform, Progress, Secrets,
-    SecurityCounters, Strategy,
+    SecurityCounters, Strategy, secrets,
 };
 
 /// What this boot is going to do with the slots of an image.
@@ -147,7 +147,7 @@ where
                 if blank.map_err(BootError::Flash)? && self.needs_a_request()? {
                     self.vouch_for_secondary(0).map_err(BootError::Flash)?;
                 }
-                self.install(SwapType::Revert, Progress::None, Event::Bootstrapped)
+                self.install(SwapType::Revert, Progress::None, true)
             }
             Plan::Upgrade { swap, progress } => {
                 if swaps && swap != SwapType::Revert && self.is_downgrade()? {
@@ -228,19 +228,11 @@ where
         if swaps && loader.config().bootstrap && self.primary_is_bad()? {
             return self.copy_first(swap);
         }
-        let event = match swap {
-            SwapType::Revert => Event::Reverted,
-            swap => Event::Installed(swap),
-        };
-        self.install(swap, progress, event)
+        self.install(swap, progress, false)
     }
 
-    fn install(
-        &mut self,
-        swap: SwapType,
-        progress: Progress,
-        event: Event<M::Error>,
-    ) -> Step<SwapType, M> {
+    /// Brings the image in; `unasked` if it is the first one.
+    fn install(&mut self, swap: SwapType, progress: Progress, unasked: bool) -> Step<SwapType, M> {
         let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
         let primary_size = match self.slots.primary.image_size(&mut self.platform.flash) {
@@ -296,7 +288,11 @@ where
             Installed::Done => {}
         }
         loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
-        self.tell(event);
+        match swap {
+            _ if unasked => self.tell(Event::Bootstrapped),
+            SwapType::Revert => self.tell(Event::Reverted),
+            swap => self.tell(Event::Installed(swap)),
+        }
         Ok(swap)
     }
 
@@ -371,6 +367,9 @@ where
     /// image is under no hash. Without it, what runs could never be encrypted again, and no other
     /// image swapped in.
     fn needs_a_request(&mut self) -> Step<bool, M> {
+        if !secrets::KNOWN {
+            return Ok(false);
+        }
         let head = self.slots.secondary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
         let encrypted = |header: Header| header.flags.intersects(Flags::ENCRYPTED);
         Ok(self.slots.strict() && head.header().is_ok_and(encrypted))
@@ -427,10 +426,10 @@ where
             }
         };
         if head.is_empty() {
-            self.tell(match swap {
-                SwapType::Revert => Event::NothingToRevertTo,
-                _ => Event::SecondaryEmpty,
-            });
+            match swap {
+                SwapType::Revert => self.tell(Event::NothingToRevertTo),
+                _ => self.tell(Event::SecondaryEmpty),
+            }
             self.clear_request(swap, swaps)?;
             return Ok(Check::Bad);
         }
@@ -500,52 +499,72 @@ where
     /// it is erased.
     fn is_downgrade(&mut self) -> Step<bool, M> {
         let loader = self.loader;
-        let event = match loader.config().downgrade {
-            Downgrade::Allowed => None,
-            Downgrade::Refused => self.lower_version()?,
-            Downgrade::ByCounter => self.lower_counter()?,
-        };
-        let Some(event) = event else { return Ok(false) };
-        // The version of an image that cannot run, or that a cut has half replaced, is no reason
-        // to erase the one that could.
+        match loader.config().downgrade {
+            Downgrade::Allowed => Ok(false),
+            Downgrade::Refused => {
+                let Some((running, offered)) = self.lower_version()? else { return Ok(false) };
+                let refused = self.refuse_downgrade()?;
+                if refused {
+                    self.tell(Event::DowngradeRefused { running, offered });
+                }
+                Ok(refused)
+            }
+            Downgrade::ByCounter => {
+                let Some((running, offered)) = self.lower_counter()? else { return Ok(false) };
+                let refused = self.refuse_downgrade()?;
+                if refused {
+                    self.tell(Event::CounterRefused { running, offered });
+                }
+                Ok(refused)
+            }
+        }
+    }
+
+    /// Erases an image that is older than the running one. The version of an image that cannot run,
+    /// or that a cut has half replaced, is no reason to erase the one that could: `false`.
+    fn refuse_downgrade(&mut self) -> Step<bool, M> {
         if self.slots.strict() && self.primary_is_bad()? {
             return Ok(false);
         }
         self.slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
-        self.tell(event);
         Ok(true)
     }
 
-    fn lower_version(&mut self) -> Step<Option<Event<M::Error>>, M> {
+    /// The version that runs and the one in the secondary slot, if that is lower.
+    fn lower_version(&mut self) -> Step<Option<(Version, Version)>, M> {
         let flash = &mut self.platform.flash;
         let running = self.slots.primary.version(flash).map_err(BootError::Flash)?;
         let offered = self.slots.secondary.version(flash).map_err(BootError::Flash)?;
-        let (Some(running), Some(offered)) = (running, offered) else { return Ok(None) };
-        let lower = offered.cmp_ignoring_build(&running).is_lt();
-        Ok(lower.then_some(Event::DowngradeRefused { running, offered }))
+        let pair = running.zip(offered);
+        Ok(pair.filter(|(running, offered)| offered.cmp_ignoring_build(running).is_lt()))
     }
 
-    /// An image without a counter may be replaced by any, and replaces none that has one.
-    fn lower_counter(&mut self) -> Step<Option<Event<M::Error>>, M> {
+    /// The security counters of both, if the other one's is lower. An image without a counter may
+    /// be replaced by any, and replaces none that has one.
+    fn lower_counter(&mut self) -> Step<Option<(u32, Option<u32>)>, M> {
         let flash = &mut self.platform.flash;
         let running = self.slots.primary.security_counter(flash);
         let offered = self.slots.secondary.security_counter(flash);
-        let (running, offered) = match (running, offered) {
+        match (running, offered) {
             (Err(Refusal::Read(error)), _) | (_, Err(Refusal::Read(error))) => {
-                return Err(BootError::Flash(error));
+                Err(BootError::Flash(error))
             }
-            (Err(_), _) => return Ok(None),
-            (Ok(running), offered) => (running, offered.ok()),
-        };
-        let lower = offered.is_none_or(|offered| offered < running);
-        Ok(lower.then_some(Event::CounterRefused { running, offered }))
+            (Err(_), _) => Ok(None),
+            (Ok(running), offered) => {
+                let offered = offered.ok();
+                let lower = offered.is_none_or(|offered| offered < running);
+                Ok(lower.then_some((running, offered)))
+            }
+        }
     }
 
     /// Whether the counter store is used up, so that the image could never be confirmed in it. If
     /// so it is erased.
     fn exhausts_counter(&mut self, validated: &Validated) -> Step<bool, M> {
         let image = self.slots.image;
-        let Some(counter) = validated.security_counter else { return Ok(false) };
+        let Some(counter) = validated.security_counter.filter(|_| C::KEEPS) else {
+            return Ok(false);
+        };
         if self.rules.security_counter.is_none_or(|stored| counter <= stored)
             || self.platform.counters.can_be_raised(&mut self.platform.flash, image)
         {

@@ -3,10 +3,10 @@
 use core::fmt;
 use core::hint::black_box;
 
-use updraft_image::{Describe, Text};
 use updraft_flash::{
     AreaEntry, AreaId, Areas, Brief, Device, Fault, FlashError, Geometry, Kind, SectorRun, SlotPair,
 };
+use updraft_image::{Describe, Text};
 
 pub const SLOTS: SlotPair = SlotPair { image: 0, primary: AreaId(1), secondary: AreaId(2) };
 #[cfg(feature = "counters")]

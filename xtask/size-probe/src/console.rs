@@ -9,17 +9,28 @@ use updraft_image::{Describe, Text};
 pub struct Console;
 
 /// Says a line.
-fn line(what: &dyn Describe) {
-    Text::new(&mut |text| {
-        for byte in text.bytes() {
-            // What a board would put into the port's register.
-            black_box(byte);
+#[inline(always)]
+fn line(what: &impl Describe) {
+    let mut begun = false;
+    what.describe(&mut Text::new(&mut |text| {
+        if !begun {
+            begun = true;
+            say("boot: ");
         }
-    })
-    .fill("boot: {}\r\n", &[what]);
+        say(text);
+    }));
+    say("\r\n");
+}
+
+fn say(text: &str) {
+    for byte in text.bytes() {
+        // What a board would put into the port's register.
+        black_box(byte);
+    }
 }
 
 impl<E: Describe> Hooks<E> for Console {
+    #[inline(always)]
     fn event(&mut self, _: u8, event: Event<E>) {
         line(&event);
     }

@@ -7,10 +7,10 @@
 mod chip;
 mod console;
 mod keys;
-mod memory;
 mod mode;
 #[cfg(feature = "recovery")]
 mod recovery;
+mod routines;
 
 use core::hint::black_box;
 use core::panic::PanicInfo;

@@ -11,6 +11,9 @@ pub use in_flash::FlashCounters;
 /// The store is monotonic: it ignores a value below the one it holds. It may live in the flash
 /// that the bootloader works on, which it is therefore handed, or anywhere else.
 pub trait SecurityCounters {
+    /// Whether there is any counter to be kept; where there is none, nothing that would is linked.
+    const KEEPS: bool = true;
+
     /// The counter of image number `image`; `None` where the board keeps none, and images then
     /// need none either. `Err` if the store cannot be read: the boot fails.
     fn read<M: FlashMap>(&mut self, flash: &mut M, image: u8) -> Result<Option<u32>, CounterFault>;
@@ -31,6 +34,8 @@ pub trait SecurityCounters {
 }
 
 impl<C: SecurityCounters> SecurityCounters for &mut C {
+    const KEEPS: bool = C::KEEPS;
+
     fn read<M: FlashMap>(&mut self, flash: &mut M, image: u8) -> Result<Option<u32>, CounterFault> {
         (**self).read(flash, image)
     }
@@ -58,6 +63,8 @@ pub struct CounterFault;
 pub struct NoCounters;
 
 impl SecurityCounters for NoCounters {
+    const KEEPS: bool = false;
+
     fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
         Ok(None)
     }

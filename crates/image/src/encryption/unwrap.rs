@@ -138,6 +138,8 @@ impl Describe for UnwrapError {
     fn describe(&self, to: &mut Text<'_>) {
         match self {
             Self::NoPrivateKey => to.say("the image is encrypted and there is no private key"),
+            // Where no content key is known there is nothing else to say, and no text for it.
+            _ if KeyLength::ALL.is_empty() => {}
             Self::Type { found, expected } => {
                 to.fill("the content key is in a {} TLV, this device reads {}", &[found, expected])
             }
