@@ -79,6 +79,12 @@ impl ContentKey {
         Some(key)
     }
 
+    /// The same key once more, to be wiped by itself.
+    #[cfg(feature = "enc")]
+    pub(super) fn copy(&self) -> Self {
+        Self { bytes: self.bytes, length: self.length }
+    }
+
     /// Its length.
     pub fn length(&self) -> KeyLength {
         self.length
