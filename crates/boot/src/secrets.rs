@@ -61,19 +61,21 @@ impl Secret {
         slot: &Slot,
         key: &mut dyn KeyUnwrap,
     ) -> Result<Option<Self>, Refusal<M::Error>> {
-        let Ok(header) = slot.head(map).map_err(Refusal::Read)?.header() else {
-            return Ok(None);
+        let header = match slot.header(map) {
+            Err(Refusal::Read(error)) => return Err(Refusal::Read(error)),
+            Err(_) => return Ok(None),
+            Ok(header) => header,
         };
         Self::of_source(&mut slot.source(map), &header, slot.trailer.layout().keys(), key)
     }
 
     /// The key of the image in `source`, of which `keep` is to be saved.
-    fn of_source<S: Source>(
-        source: &mut S,
+    fn of_source<E>(
+        source: &mut dyn Source<Error = E>,
         header: &Header,
         keep: Option<TrailerKeys>,
         key: &mut dyn KeyUnwrap,
-    ) -> Result<Option<Self>, Refusal<S::Error>> {
+    ) -> Result<Option<Self>, Refusal<E>> {
         let wrapped = WrappedKey::find(source, header, key.format())?;
         let Some(wrapped) = wrapped else { return Ok(None) };
         let content = wrapped.unwrap(key).map_err(Refusal::ContentKey)?;
@@ -84,23 +86,21 @@ impl Secret {
 }
 
 impl Secrets {
-    /// The keys of the images in the slots; of the incoming one alone, if the other will not be
-    /// kept.
-    pub(crate) fn of_images<M: FlashMap, V: Verifier>(
+    /// Learns the keys of the images in the slots; of the incoming one alone, if the other will not
+    /// be kept.
+    pub(crate) fn find<M: FlashMap, V: Verifier>(
+        &mut self,
         map: &mut M,
         verifier: &mut V,
         slots: &Slots,
         keeps_outgoing: bool,
-    ) -> Result<Self, Refusal<M::Error>> {
-        let Some(key) = verifier.private_key().filter(|_| KNOWN) else {
-            return Ok(Self::default());
-        };
-        let incoming = Secret::of_image(map, &slots.secondary, key)?;
-        let outgoing = match keeps_outgoing {
-            true => Secret::of_image(map, &slots.primary, key)?,
-            false => None,
-        };
-        Ok(Self { outgoing, incoming })
+    ) -> Result<(), Refusal<M::Error>> {
+        let Some(key) = verifier.private_key().filter(|_| KNOWN) else { return Ok(()) };
+        self.incoming = Secret::of_image(map, &slots.secondary, key)?;
+        if keeps_outgoing {
+            self.outgoing = Secret::of_image(map, &slots.primary, key)?;
+        }
+        Ok(())
     }
 
     /// The key of an image in `source` that is brought in without a record.

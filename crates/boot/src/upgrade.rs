@@ -200,6 +200,7 @@ where
     }
 
     /// Finishes a swap that moved sectors already. Neither image can be checked before that.
+    #[inline(never)]
     fn resume(&mut self, swap: SwapType, gap: bool) -> Step<SwapType, M> {
         let loader = self.loader;
         if gap {
@@ -232,6 +233,8 @@ where
     }
 
     /// Brings the image in; `unasked` if it is the first one.
+    // The secrets of the images are on the stack from here on, and not before.
+    #[inline(never)]
     fn install(&mut self, swap: SwapType, progress: Progress, unasked: bool) -> Step<SwapType, M> {
         let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
@@ -247,24 +250,25 @@ where
             .map_err(BootError::Refused)?;
         let job = Job { swap, progress, primary_size, secondary_size };
         let Platform { flash, verifier, .. } = &mut *self.platform;
-        let secrets =
-            match Secrets::of_images(flash, verifier, &self.slots, swaps && primary_size > 0) {
-                Ok(secrets) => secrets,
-                Err(Refusal::Read(error)) if !self.slots.strict() || may_pass(&error) => {
-                    return Err(BootError::Flash(error));
-                }
-                Err(refusal) if !self.slots.strict() => return Err(BootError::Refused(refusal)),
-                // What cannot leave need not be kept where there may be nothing to go back to.
-                Err(_) if swaps && loader.config().bootstrap && swap == SwapType::Permanent => {
-                    return self.copy_first(swap);
-                }
-                Err(refusal) => {
-                    self.tell(Event::CannotEncrypt(refusal));
-                    self.clear_request(swap, swaps)?;
-                    let recorded = matches!(progress, Progress::Recorded(_));
-                    return if recorded { self.give_up() } else { Ok(SwapType::None) };
-                }
-            };
+        let mut secrets = Secrets::default();
+        let found = secrets.find(flash, verifier, &self.slots, swaps && primary_size > 0);
+        match found {
+            Ok(()) => {}
+            Err(Refusal::Read(error)) if !self.slots.strict() || may_pass(&error) => {
+                return Err(BootError::Flash(error));
+            }
+            Err(refusal) if !self.slots.strict() => return Err(BootError::Refused(refusal)),
+            // What cannot leave need not be kept where there may be nothing to go back to.
+            Err(_) if swaps && loader.config().bootstrap && swap == SwapType::Permanent => {
+                return self.copy_first(swap);
+            }
+            Err(refusal) => {
+                self.tell(Event::CannotEncrypt(refusal));
+                self.clear_request(swap, swaps)?;
+                let recorded = matches!(progress, Progress::Recorded(_));
+                return if recorded { self.give_up() } else { Ok(SwapType::None) };
+            }
+        }
         let mut installed = loader.strategy().install(flash, &self.slots, &job, &secrets)?;
         if let Installed::NoSpace { .. } = installed
             && self.slots.strict()
@@ -333,8 +337,8 @@ where
             self.vouch_for_secondary(size).map_err(BootError::Flash)?;
         }
         let Platform { flash, verifier, .. } = &mut *self.platform;
-        let secrets = Secrets::of_images(flash, verifier, &self.slots, false);
-        let secrets = secrets.map_err(BootError::Refused)?;
+        let mut secrets = Secrets::default();
+        secrets.find(flash, verifier, &self.slots, false).map_err(BootError::Refused)?;
         // The original copies the whole slot under one mode, and clears it as after an overwrite.
         let whole = !strict && self.loader.strategy().mode() == UpgradeMode::SwapScratch;
         let copy = if whole { Overwrite::Slot } else { Overwrite::Image };

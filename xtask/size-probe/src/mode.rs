@@ -85,6 +85,7 @@ loader!(|config, platform| {
 });
 
 #[cfg(not(feature = "rollback"))]
+#[inline(never)]
 pub fn boot<M: FlashMap, V: Verifier, C: SecurityCounters, H: Hooks<M::Error>>(
     platform: &mut Platform<M, V, C, H>,
 ) -> Option<Boot> {

@@ -1,5 +1,6 @@
 //! Serial recovery where nothing boots.
 
+use core::cell::RefCell;
 use core::hint::black_box;
 use core::time::Duration;
 
@@ -13,6 +14,17 @@ use crate::chip::{Flash, SLOTS};
 /// Bytes of the largest message.
 const BUFFER: usize = 1024;
 
+/// Something that only one thread ever sees, as there is no other.
+struct Alone<T>(RefCell<T>);
+
+// SAFETY: a bootloader is one thread, and interrupts have no business here.
+unsafe impl<T> Sync for Alone<T> {}
+
+/// The buffers of the line, which a board has in its memory rather than on the stack.
+static PORT: Alone<Port<Console<BUFFER>, 512>> = Alone(RefCell::new(Port::new(Console::new())));
+
+// The stack of the boot is free again.
+#[inline(never)]
 pub fn run(flash: &mut Flash) {
     let secondary = Some(SLOTS.secondary);
     let slots = ImageSlots { primary: SLOTS.primary, secondary, max_size: 0x3f000 };
@@ -30,7 +42,7 @@ pub fn run(flash: &mut Flash) {
     };
     let mut recovery =
         Recovery::<_, _, _, 32>::new(config, flash, crate::keys::verifier(), NoHooks);
-    let mut port = Port::<_, 512>::new(Console::<BUFFER>::new());
+    let Ok(mut port) = PORT.0.try_borrow_mut() else { return };
     loop {
         let heard = port.receive(&mut recovery, &[black_box(0)], Duration::ZERO, |bytes| {
             black_box(bytes);

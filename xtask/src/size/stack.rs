@@ -1,8 +1,9 @@
 //! How deep the stack of a program gets, by its assembly: the frame of every function, and who
 //! calls whom.
 //!
-//! A call through a pointer may go to every function whose address is taken. Each function counts
-//! once on a path: none of ours calls itself.
+//! A call through a pointer may go to every function whose address is taken, unless the register was
+//! loaded with a constant: so the compiler calls what is called often. Each function counts once on
+//! a path: none of ours calls itself.
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,7 +33,15 @@ fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
     let mut names = HashSet::new();
     let mut label = "";
     let mut current: Option<(String, Function)> = None;
+    // Constants by label, and by register where they are.
+    let mut constants = HashMap::new();
+    let mut constant = None;
+    let mut registers_hold = HashMap::new();
     for line in assembly.lines() {
+        if let Some(name) = line.strip_suffix(':').filter(|name| name.starts_with(".LCPI")) {
+            constant = Some(name);
+            continue;
+        }
         if let Some(name) = line.strip_suffix(':').filter(|name| !name.starts_with('.')) {
             label = name;
             if let Some((current, _)) = &mut current {
@@ -42,15 +51,30 @@ fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
         }
         let mut words = line.split_whitespace();
         let (word, rest) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if let (".long", Some(name)) = (word, constant.take()) {
+            constants.insert(name.to_owned(), rest.to_owned());
+        }
+        let register = rest.trim_end_matches(',');
         match (word, &mut current) {
-            (".fnstart", _) => current = Some((label.to_owned(), Function::default())),
+            (".fnstart", _) => {
+                registers_hold.clear();
+                current = Some((label.to_owned(), Function::default()));
+            }
             (".fnend", _) => functions.extend(current.take()),
             (".save", Some((_, function))) => function.frame += 4 * registers(line),
             (".vsave", Some((_, function))) => function.frame += 8 * registers(line),
             (".pad", Some((_, function))) => {
                 function.frame += rest.trim_start_matches('#').parse().unwrap_or(0);
             }
-            ("blx", Some((_, function))) => function.calls_by_pointer = true,
+            ("ldr", Some(_)) => {
+                let from = words.next().filter(|from| from.starts_with(".LCPI"));
+                registers_hold.insert(register.to_owned(), from);
+            }
+            ("blx", Some((_, function))) => match registers_hold.get(register) {
+                Some(Some(constant)) => drop(function.calls.insert((*constant).to_owned())),
+                _ => function.calls_by_pointer = true,
+            },
+            ("ldm" | "pop", Some(_)) => registers_hold.clear(),
             ("bl" | "b" | "b.w", Some((_, function))) if !rest.starts_with('.') => {
                 function.calls.insert(rest.to_owned());
             }
@@ -58,8 +82,14 @@ fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
                 let symbol = line.split([' ', '\t', ':', ',']).rfind(|word| !word.is_empty());
                 names.extend(symbol.map(str::to_owned));
             }
-            _ => {}
+            ("str" | "strb" | "strh" | "stm" | "cmp" | "push", _) => {}
+            _ => drop(registers_hold.remove(register)),
         }
+    }
+    for function in functions.values_mut() {
+        let calls = std::mem::take(&mut function.calls);
+        let named = |call: String| constants.get(&call).cloned().unwrap_or(call);
+        function.calls = calls.into_iter().map(named).collect();
     }
     let pointed_at = names.into_iter().filter(|name| functions.contains_key(name)).collect();
     (functions, pointed_at)
@@ -115,9 +145,12 @@ entry:
 \t.fnstart
 \t.save\t{r4, r5, r6, r7, lr}
 \t.pad\t#100
-\tbl\tleft
+\tldr\tr5, .LCPI0_0
+\tblx\tr5
 \tblx\tr3
 \tb\t.LBB0_1
+.LCPI0_0:
+\t.long\tleft
 \t.fnend
 left:
 \t.fnstart

@@ -107,6 +107,7 @@ impl Derived {
 }
 
 /// Opens the part of a payload behind the ephemeral public key, with the secret agreed on.
+#[inline(never)]
 pub fn open<H: EciesHash>(
     secret: &[u8; 32],
     length: KeyLength,

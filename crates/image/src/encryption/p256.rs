@@ -49,9 +49,20 @@ impl EciesP256 {
 
 /// The x coordinate of the point agreed on.
 fn agree(private: &SecretKey, public: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let public = PublicKey::from_sec1_bytes(public).ok()?;
+    Some(shared(private, &point(public)?))
+}
+
+// Each step takes much of the stack, and leaves it to the next.
+
+#[inline(never)]
+fn point(bytes: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_sec1_bytes(bytes).ok()
+}
+
+#[inline(never)]
+fn shared(private: &SecretKey, public: &PublicKey) -> Zeroizing<[u8; 32]> {
     let secret = p256::ecdh::diffie_hellman(private.to_nonzero_scalar(), public.as_affine());
-    Some(Zeroizing::new((*secret.raw_secret_bytes()).into()))
+    Zeroizing::new((*secret.raw_secret_bytes()).into())
 }
 
 impl KeyUnwrap for EciesP256 {

@@ -52,17 +52,19 @@ pub struct WrapFormat {
 }
 
 impl WrapFormat {
-    /// The longest payload.
-    pub const LONGEST: usize = 256;
+    /// The longest payload, and the longest field of a trailer that one is saved in.
+    pub const LONGEST: usize = if cfg!(feature = "enc-rsa") { 256 } else { 160 };
 
-    /// Content keys of length `key` in TLVs of type `kind`; `None` if that is no encryption TLV.
+    /// Content keys of length `key` in TLVs of type `kind`; `None` if that is no encryption TLV, or
+    /// one with a payload that this build has no room for: a chip whose hardware decrypts with RSA
+    /// asks for the feature `enc-rsa` as well.
     pub const fn new(kind: TlvType, key: KeyLength) -> Option<Self> {
         match kind {
-            TlvType::ENCRSA2048
-            | TlvType::ENCKW
-            | TlvType::ENCEC256
-            | TlvType::ENCX25519
-            | TlvType::ENCX25519_SHA512 => Some(Self { kind, key }),
+            #[cfg(feature = "enc-rsa")]
+            TlvType::ENCRSA2048 => Some(Self { kind, key }),
+            TlvType::ENCKW | TlvType::ENCEC256 | TlvType::ENCX25519 | TlvType::ENCX25519_SHA512 => {
+                Some(Self { kind, key })
+            }
             _ => None,
         }
     }
