@@ -54,6 +54,8 @@ fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
         if let (".long", Some(name)) = (word, constant.take()) {
             constants.insert(name.to_owned(), rest.to_owned());
         }
+        // Whether an instruction is a wide one changes nothing.
+        let word = word.trim_end_matches(".w");
         let register = rest.trim_end_matches(',');
         match (word, &mut current) {
             (".fnstart", _) => {
@@ -70,19 +72,32 @@ fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
                 let from = words.next().filter(|from| from.starts_with(".LCPI"));
                 registers_hold.insert(register.to_owned(), from);
             }
+            ("mov", Some(_)) => {
+                let held = words.next().and_then(|from| registers_hold.get(from).copied());
+                registers_hold.insert(register.to_owned(), held.flatten());
+            }
             ("blx", Some((_, function))) => match registers_hold.get(register) {
                 Some(Some(constant)) => drop(function.calls.insert((*constant).to_owned())),
                 _ => function.calls_by_pointer = true,
             },
             ("ldm" | "pop", Some(_)) => registers_hold.clear(),
-            ("bl" | "b" | "b.w", Some((_, function))) if !rest.starts_with('.') => {
+            ("ldrd" | "umull" | "umlal" | "umaal", Some(_)) => {
+                let second = words.next().unwrap_or_default().trim_end_matches(',');
+                registers_hold.retain(|held, _| held != register && held != second);
+            }
+            ("bl" | "b", Some((_, function))) if !rest.starts_with('.') => {
                 function.calls.insert(rest.to_owned());
             }
             (".long" | "movw", _) => {
                 let symbol = line.split([' ', '\t', ':', ',']).rfind(|word| !word.is_empty());
+                registers_hold.insert(register.to_owned(), symbol.filter(|_| word == "movw"));
                 names.extend(symbol.map(str::to_owned));
             }
-            ("str" | "strb" | "strh" | "stm" | "cmp" | "push", _) => {}
+            // The other half of the same address.
+            ("movt", _) => {}
+            // These only read their first register.
+            ("str" | "strb" | "strh" | "strd" | "stm" | "push", _) => {}
+            ("cbz" | "cbnz" | "cmp" | "cmn" | "tst", _) => {}
             _ => drop(registers_hold.remove(register)),
         }
     }
