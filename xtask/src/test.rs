@@ -9,7 +9,7 @@ use crate::process::{cargo, run as run_command, run_quietly, succeeds};
 use crate::runner::{self, Runner};
 use crate::seed;
 use crate::steps::{Outcome, Steps};
-use crate::{chip, deps, fuzz, mutants, reports, setup};
+use crate::{chip, deps, fuzz, mutants, reports, setup, size};
 
 /// How long faults are planted.
 const MUTANTS_TIME: Duration = Duration::from_secs(8 * 60);
@@ -49,6 +49,7 @@ pub fn run(args: &[String]) -> Result<()> {
         run_quietly(&mut cargo(args)).map(|()| Outcome::passed())
     });
     steps.step("chip", chip::build);
+    steps.step("size", size::check);
     steps.step("mutants", || mutants::rotate(MUTANTS_TIME));
     steps.step("fuzz", || fuzz::smoke(Driver::Seeded, seed, FUZZ_SECONDS));
     steps.step("deny", deny);

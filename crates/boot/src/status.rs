@@ -39,7 +39,8 @@ impl<'s> Records<'s> {
 
     fn offset(&self, index: u32) -> u32 {
         let status = self.slot.trailer.layout().status();
-        status.saturating_add(index.saturating_mul(self.stride))
+        // The layout has room for every record, or there would be none.
+        status.wrapping_add(index.wrapping_mul(self.stride))
     }
 
     /// Writes record number `index`, counted from 0.

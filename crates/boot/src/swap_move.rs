@@ -50,7 +50,7 @@ fn last(swap_size: u32, sector: u32) -> u32 {
 
 impl SwapMove {
     fn records(slots: &Slots) -> Records<'_> {
-        Records::new(&slots.primary, slots.max_sectors.saturating_mul(3))
+        Records::new(&slots.primary, slots.max_sectors.wrapping_mul(3))
     }
 
     /// Makes a revert look like a permanent upgrade to the image that is to come back.
@@ -116,7 +116,7 @@ impl SwapMove {
         let records = Self::records(slots);
         let Slots { primary, secondary, .. } = slots;
         // `compatible` and the space check keep every offset inside the slots.
-        let at = |index: u32| index.saturating_mul(sector);
+        let at = |index: u32| index.wrapping_mul(sector);
         let mut steps = 0;
         match position {
             Position::Swap { steps: done } => steps = done,
