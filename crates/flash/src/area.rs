@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::marker::PhantomData;
+use core::num::NonZeroU32;
 
 use updraft_image::{Describe, Text, text};
 
@@ -108,7 +109,7 @@ pub struct Areas<D, Ds, T> {
     devices: Ds,
     table: T,
     read_only: [Option<AreaId>; MOST_READ_ONLY],
-    logical_sector: Option<u32>,
+    logical_sector: Option<NonZeroU32>,
     device: PhantomData<D>,
 }
 
@@ -133,7 +134,7 @@ where
     /// group sector by sector, downwards: a trailer goes before the data that it tells of. Source:
     /// MCUboot `boot/bootutil/src/bootutil_area.c`.
     pub fn group_sectors(&mut self, size: u32) {
-        self.logical_sector = Some(size).filter(|size| *size > 0);
+        self.logical_sector = NonZeroU32::new(size);
     }
 
     /// Refuses from now on whatever would change a byte of area `id`, by way of whichever area.
@@ -195,6 +196,7 @@ where
     fn logical_sector(&self, entry: &AreaEntry, offset: u32) -> Option<Sector> {
         let size = self.logical_sector?;
         let start = offset.checked_sub(offset % size)?;
+        let size = size.get();
         let end = start.checked_add(size).filter(|end| *end <= entry.size)?;
         let whole = self.is_edge(entry, start) && self.is_edge(entry, end);
         whole.then_some(Sector { offset: start, size })

@@ -342,8 +342,8 @@ impl Rollback {
         let area = self.slots.secondary;
         let erased = flash.info(area).map_or(0xff, |info| info.erased);
         let mut bytes = [erased; WIDEST];
-        let record = bytes.get_mut(within..within.saturating_add(RECORD.len()));
-        record.ok_or(RollbackError::NoArea(area))?.copy_from_slice(&RECORD);
+        let record = bytes.get_mut(within..).and_then(|rest| rest.first_chunk_mut());
+        *record.ok_or(RollbackError::NoArea(area))? = RECORD;
         let bytes = bytes.get(..width).unwrap_or_default();
         flash.write(area, cell, bytes).map_err(RollbackError::Flash)
     }
