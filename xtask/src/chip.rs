@@ -1,6 +1,7 @@
 //! Builds the crates of the chip for the chip: the proof that they need no operating system.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
@@ -8,7 +9,7 @@ use crate::deps;
 use crate::hardening;
 use crate::process::{cargo, output, program, run as run_command};
 use crate::steps::Outcome;
-use crate::workspace::{CHIP_CRATES, package};
+use crate::workspace::{self, CHIP_CRATES, package};
 
 /// Cortex-M0, Cortex-M4 and Cortex-M4 with its floating-point unit.
 pub const TARGETS: [&str; 3] =
@@ -22,6 +23,12 @@ pub fn has_core(target: &str) -> bool {
             files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
         })
     })
+}
+
+/// Builds with the compact algorithms of the bootloaders that are weighed.
+pub fn as_weighed(command: &mut Command) {
+    command.arg("--config").arg(workspace::root().join("xtask/size-probe/.cargo/config.toml"));
+    command.env_remove("RUSTFLAGS");
 }
 
 /// `cargo xtask chip`.
@@ -43,6 +50,7 @@ pub fn build() -> Result<Outcome> {
     for target in &built {
         for features in [String::new(), algorithms.join(",")] {
             let mut command = cargo(["build", "--quiet", "--profile", "chip", "--target", target]);
+            as_weighed(&mut command);
             for package in &packages {
                 command.args(["--package", package]);
             }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::chip::as_weighed;
 use crate::process::{cargo, run};
 use crate::workspace;
 
@@ -26,6 +27,7 @@ const EXPECTED: [(&str, &str, &str, usize); 6] = [
 pub fn check(target: &str) -> Result<usize> {
     for package in ["updraft-image", "updraft-boot"] {
         let mut command = cargo(["rustc", "--quiet", "--profile", "chip", "--target", target]);
+        as_weighed(&mut command);
         command.args(["--package", package, "--", "--emit=asm"]);
         run(&mut command)?;
         let code = assembly(target, package)?;
