@@ -126,7 +126,6 @@ fn swaps_with_a_status_area_survive_every_cut() {
     let mode = UpgradeMode::StatusPartition;
     let mut cuts = 0;
     for (kind, shape, fill, secrecy) in [
-        (FlashKind::Nor, 17, Fill::Shrinking, Secrecy::Plain),
         (FlashKind::EccWords, 0, Fill::Shrinking, Secrecy::Encrypted),
         (FlashKind::SelfErasingRows, 28, Fill::Shrinking, Secrecy::Plain),
     ] {

@@ -39,8 +39,8 @@ pub(super) fn scratch<M: FlashMap>(map: &M, slots: &Slots, area: AreaId) -> Opti
     let (max_align, keys) = (layout.max_align(), layout.keys());
     let format = TrailerFormat { mode: UpgradeMode::SwapScratch, max_align, max_sectors: 1, keys };
     let scratch = Slot::alone(map, &format, area).ok()?;
-    let width = slots.primary.write_size;
-    let fits = scratch.write_size == width || scratch.write_size.checked_mul(2) == Some(width);
+    let [own, width] = [&scratch, &slots.primary].map(width);
+    let fits = own == width || own.checked_mul(2) == Some(width);
     fits.then_some(scratch)
 }
 

@@ -85,11 +85,15 @@ impl StatusFormat {
         (area == self.scratch).then_some((2, None))
     }
 
-    /// Bytes that are written at once wherever the image goes.
-    fn write_size<M: FlashMap>(&self, map: &M) -> Option<u32> {
+    /// Bytes that are written at once wherever an image goes; and those that a status record takes,
+    /// which is no more than a field.
+    fn write_sizes<M: FlashMap>(&self, map: &M) -> Option<[u32; 2]> {
         let slots = self.pairs().flat_map(|pair| [pair.primary, pair.secondary]);
         let mut areas = slots.chain([self.scratch]);
-        areas.try_fold(1, |most, area| Some(map.info(area)?.write_size.max(most)))
+        areas.try_fold([1; 2], |[unit, record], area| {
+            let size = map.info(area)?.write_size;
+            Some([size.max(unit), size.min(self.trailers.max_align).max(record)])
+        })
     }
 
     /// The trailer that a slot itself has.
@@ -162,7 +166,7 @@ impl<M: FlashMap> StatusMap<M> {
         let Self { map, format } = self;
         let (table, pair) = format.table(area)?;
         let TrailerFormat { max_align, max_sectors, keys, .. } = format.trailers;
-        let write_size = format.write_size(map)?;
+        let [unit, record] = format.write_sizes(map)?;
         let info = map.info(area)?;
         let (below, own, sectors) = match pair {
             Some(pair) => {
@@ -177,22 +181,20 @@ impl<M: FlashMap> StatusMap<M> {
                 let own = if area == pair.primary { primary } else { secondary };
                 (below, Some(own), max_sectors)
             }
-            None => (align_down(info.size, write_size), None, 1),
+            None => (align_down(info.size, unit), None, 1),
         };
         let layout = |size| {
-            let (mode, record) = (UpgradeMode::SwapScratch, write_size.min(max_align));
+            let mode = UpgradeMode::SwapScratch;
             TrailerLayout::new(size, mode, sectors, record, max_align)?.with_keys(keys)
         };
         let size = below.checked_add(layout(u32::MAX)?.size())?;
-        let size = align_up(size, write_size.max(max_align))?;
-        // A cell that takes a part of a write is put into what is written at once.
-        let wide = write_size > max_align;
-        let kind = if wide { Kind::SelfErasingRows } else { Kind::Nor };
+        let size = align_up(size, unit.max(max_align))?;
+        let kind = if info.kind.writes_replace() { Kind::SelfErasingRows } else { Kind::Nor };
         let is_primary = pair.is_some_and(|pair| pair.primary == area);
         let layout = layout(size)?;
-        let info = AreaInfo { size, write_size, kind, ..info };
+        let info = AreaInfo { size, write_size: info.write_size.max(record), kind, ..info };
         let view = View { info, table, below, layout, sectors, own, is_primary };
-        below.is_multiple_of(write_size).then_some(view)
+        below.is_multiple_of(unit).then_some(view)
     }
 
     /// What [`StatusMap::open`] does, for a map that outlives a reset.
