@@ -6,10 +6,9 @@
 //! - the encodings of the key and of `R` have to be the canonical ones of points on the curve,
 //! - neither may be a point of small order, which would be the key to a signature of anything.
 
-use sha2::{Digest as _, Sha512};
-
 use super::field::{Prime, Registers, Step, formula};
 use super::limbs::{self, Limbs, Wide, ZERO, constant};
+use super::sha512::Sha512;
 use super::straus::{self, Sum};
 use crate::PureCheck;
 
@@ -330,15 +329,9 @@ fn begin(hash: &mut Sha512, key: &[u8; 32], signature: &[u8; 64]) {
 
 /// Whether the signature is good for what was hashed.
 fn is_good(hash: &mut Sha512, key: &[u8; 32], signature: &[u8; 64]) -> bool {
-    let hash = number(hash);
+    let hash = limbs::remainder(&hash.finish(), &ORDER);
     let Some((r, s)) = signature.split_first_chunk() else { return false };
     equation(key, r, &limbs::from_le_bytes(s.iter()), &hash).unwrap_or(false)
-}
-
-/// The hash as a number.
-#[inline(never)]
-fn number(hash: &mut Sha512) -> Limbs {
-    limbs::remainder(&hash.finalize_reset().into(), &ORDER)
 }
 
 impl core::fmt::Debug for Check {

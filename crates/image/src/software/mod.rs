@@ -16,6 +16,8 @@ mod field;
 mod limbs;
 #[cfg(feature = "sig-ecdsa-p256")]
 mod p256;
+#[cfg(feature = "sig-ed25519")]
+mod sha512;
 #[cfg(any(feature = "sig-ecdsa-p256", feature = "sig-ed25519"))]
 mod straus;
 #[cfg(test)]
