@@ -60,7 +60,8 @@ mod tests {
         let names = ["--align", "--max-align", "--pad", "--pad-header", "--erased-val", "--help"];
         let among = |typed| suggestion(typed, &names);
         assert_eq!(among("--alin"), " (Did you mean one of: '--align', '--max-align'?)");
-        assert_eq!(among("--hlp"), " Did you mean '--help'?");
+        assert_eq!(among("--helping"), " (Did you mean one of: '--align', '--help'?)");
+        assert_eq!(suggestion("signn", &["sign", "verify"]), " Did you mean 'sign'?");
         let three = " (Did you mean one of: '--erased-val', '--pad', '--pad-header'?)";
         assert_eq!(among("--pad-value"), three);
         assert_eq!(among("--x"), "");

@@ -206,7 +206,7 @@ fn args(line: &str) -> Vec<String> {
 
 #[test]
 fn the_command_lines_of_build_systems_do_what_they_do_with_imgtool() {
-    enter("callers");
+    let _turn = enter("callers");
     let Some(mut peer) = Peer::start() else { return };
     let code: Vec<u8> = (0..9000_u32).map(|at| ((at * at) >> 7) as u8 & 0x3f).collect();
     let hex = |bytes: &[u8]| emit(&[Segment { address: 0x1000_c000, bytes: bytes.to_vec() }]);

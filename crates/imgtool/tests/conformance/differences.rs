@@ -107,7 +107,7 @@ fn line(text: &str) -> Vec<String> {
 
 #[test]
 fn every_difference_is_as_documented() {
-    enter("differences");
+    let _turn = enter("differences");
     let Some(mut peer) = Peer::start() else { return };
     setup();
     let docs = include_str!("../../../../docs/imgtool.md");
@@ -144,7 +144,7 @@ fn both(peer: &mut Peer, text: &str, out: &str) -> [Vec<u8>; 2] {
 
 #[test]
 fn what_comes_out_different_is_what_a_bootloader_needs() {
-    enter("other-bytes");
+    let _turn = enter("other-bytes");
     let Some(mut peer) = Peer::start() else { return };
     setup();
     let base = "sign -v 1 -H 32 -S 0x8000 --pad-header";

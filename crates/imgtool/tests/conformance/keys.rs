@@ -38,7 +38,7 @@ const KINDS: [&str; 6] = ["rsa-2048", "rsa-3072", "ecdsa-p256", "ecdsa-p384", "e
 
 #[test]
 fn every_other_command_does_the_same_with_every_option() {
-    enter("commands");
+    let _turn = enter("commands");
     let Some(peer) = Peer::start() else { return };
     let mut both = Both { peer, lines: 0, given: BTreeSet::new() };
     for kind in KINDS {

@@ -29,7 +29,7 @@ const OTHER_WORDS: [&str; 8] = [
 
 #[test]
 fn every_recorded_error_has_the_same_exit_code_and_words() {
-    enter("errors");
+    let _turn = enter("errors");
     let (mut total, mut same_words, mut traces, mut others) = (0, 0, 0, Vec::new());
     for entry in manifest()["cli"].as_array().unwrap() {
         total += 1;
@@ -60,7 +60,7 @@ fn every_recorded_error_has_the_same_exit_code_and_words() {
 
 #[test]
 fn every_recorded_form_of_a_key_is_the_same() {
-    enter("forms");
+    let _turn = enter("forms");
     let (mut run, mut errors) = (0, BTreeMap::<String, usize>::new());
     for entry in manifest()["keyout"].as_array().unwrap() {
         let line = entry["command"].as_str().unwrap();
@@ -83,7 +83,7 @@ fn every_recorded_form_of_a_key_is_the_same() {
 
 #[test]
 fn every_recorded_dump_is_the_same() {
-    enter("dumps");
+    let _turn = enter("dumps");
     let mut run = 0;
     for entry in manifest()["dumps"].as_array().unwrap() {
         let line = entry["command"].as_str().unwrap();
@@ -99,7 +99,7 @@ fn every_recorded_dump_is_the_same() {
 
 #[test]
 fn every_recorded_verdict_is_the_same() {
-    enter("verdicts");
+    let _turn = enter("verdicts");
     let (mut run, mut total, mut stricter) = (0, 0, Vec::new());
     for vector in manifest()["vectors"].as_array().unwrap() {
         for entry in vector["verify"].as_array().into_iter().flatten() {

@@ -32,7 +32,7 @@ struct Tally {
 
 #[test]
 fn both_tools_make_the_same_images_of_every_pair_of_options() {
-    enter("pairs");
+    let _turn = enter("pairs");
     let Some(mut peer) = Peer::start() else { return };
     let mut random = Random(FIXED_SEED);
     let covering = cover(&mut random);

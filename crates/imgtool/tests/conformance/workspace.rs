@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use updraft_imgtool::{Console, run_on};
 use zeroize::Zeroizing;
@@ -54,8 +55,13 @@ impl Console for Recorder {
     }
 }
 
-/// Makes a fresh folder, and moves into it: relative names are those of the recorded commands.
-pub fn enter(name: &str) {
+/// Makes a fresh folder, and moves into it: relative names are those of the recorded commands. A
+/// process has one current folder, so that tests take turns; a turn lasts as long as what this
+/// returns.
+pub fn enter(name: &str) -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing that the next one looks at.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("imgtool-{name}"));
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
@@ -63,6 +69,7 @@ pub fn enter(name: &str) {
         std::os::unix::fs::symlink(vectors().join(part), folder.join(part)).unwrap();
     }
     std::env::set_current_dir(&folder).unwrap();
+    turn
 }
 
 /// The recorded files.

@@ -15,6 +15,9 @@ use crate::{Compression, Encryption, KeyError, KeyKind, PublicKey};
 pub use error::SignError;
 pub use padding::{pad, segments};
 
+/// Bytes that the TLVs of most images fit in, so that an image is not moved for them.
+const TLVS: usize = 4096;
+
 /// Who signs an image.
 #[derive(Clone, Copy, Debug)]
 pub enum Signer<'k> {
@@ -105,20 +108,22 @@ pub fn make(
 ) -> Result<SignedImage, SignError> {
     let maker = Maker::new(options, signer)?;
     let input = with_room_for_header(input, options)?;
-    let plain = maker.make(&input, None, options.compression.is_none())?;
-    check_size(plain.image.len(), options)?;
     let Some(kind) = options.compression else {
+        let plain = maker.make(input, None, true)?;
+        check_size(plain.image.len(), options)?;
         return Ok(SignedImage {
             image: plain.image,
             signature: plain.signature,
             compressed: None,
         });
     };
+    let plain = maker.make(input.clone(), None, false)?;
+    check_size(plain.image.len(), options)?;
     let body = input.len() - usize::from(maker.header_size);
     let (sizes, packed) = match maker.compress(&input, &plain, kind)? {
         (len, Some(packed)) => ((len, body), packed),
         (len, None) if options.encryption.is_some() => {
-            ((len, body), maker.make(&input, None, true)?)
+            ((len, body), maker.make(input, None, true)?)
         }
         (len, None) => ((len, body), plain),
     };
@@ -144,7 +149,7 @@ pub fn to_be_signed(
     if options.compression.is_some() {
         return Err(SignError::CompressedElsewhere);
     }
-    let (_, payload) = maker.payload(&with_room_for_header(input, options)?, None, true)?;
+    let (_, payload) = maker.payload(with_room_for_header(input, options)?, None, true)?;
     Ok(ToBeSigned { digest: Digest::of(hash, &payload), payload })
 }
 
@@ -193,16 +198,15 @@ impl<'o> Maker<'o> {
         Ok(Self { options, signer, key: signer.public(), header_size, hash })
     }
 
-    /// What is signed of an image of `input`, which begins with room for the header: header, body
+    /// What is signed of an image of the input in `image`, which begins with room for the header: header, body
     /// and protected TLVs.
     fn payload(
         &self,
-        input: &[u8],
+        mut image: Vec<u8>,
         packed: Option<&Packed>,
         sealed: bool,
     ) -> Result<(Header, Vec<u8>), SignError> {
         let Self { options, key, header_size, hash, .. } = *self;
-        let mut image = input.to_vec();
         if options.encryption.is_some() && sealed {
             // Whole blocks, as imgtool writes them; the cipher does not need it.
             image.resize(image.len().next_multiple_of(16), 0);
@@ -233,7 +237,12 @@ impl<'o> Maker<'o> {
 
     /// Makes an image of `input`, which begins with room for the header. One that is only there to
     /// be compressed is flagged as encrypted, and not `sealed`.
-    fn make(&self, input: &[u8], packed: Option<&Packed>, sealed: bool) -> Result<Made, SignError> {
+    fn make(
+        &self,
+        input: Vec<u8>,
+        packed: Option<&Packed>,
+        sealed: bool,
+    ) -> Result<Made, SignError> {
         let Self { options, hash, .. } = *self;
         let (header, mut image) = self.payload(input, packed, sealed)?;
         let digest = Digest::of(hash, &image);
@@ -296,7 +305,7 @@ impl<'o> Maker<'o> {
             let stored = (compressed.len() - room.len()) as u32;
             tlvs.push((TlvType::COMP_DEC_SIZE, endian.u32(stored).to_vec()));
         }
-        let made = self.make(&compressed, Some(&Packed { kind, tlvs }), true)?;
+        let made = self.make(compressed, Some(&Packed { kind, tlvs }), true)?;
         Ok((stream.len(), Some(made)))
     }
 }
@@ -384,7 +393,8 @@ fn with_room_for_header(input: &[u8], options: &SignOptions) -> Result<Vec<u8>, 
         if !options.nested && Header::parse(input).is_ok() {
             return Err(SignError::AlreadyImage);
         }
-        let mut image = vec![options.erased; room];
+        let mut image = Vec::with_capacity(room + input.len() + TLVS);
+        image.resize(room, options.erased);
         image.extend_from_slice(input);
         return Ok(image);
     }
@@ -392,7 +402,11 @@ fn with_room_for_header(input: &[u8], options: &SignOptions) -> Result<Vec<u8>, 
         return Err(SignError::ShorterThanHeader { len: input.len(), header_size });
     };
     match header.iter().enumerate().find(|(_, byte)| **byte != 0) {
-        None => Ok(input.to_vec()),
+        None => {
+            let mut image = Vec::with_capacity(input.len() + TLVS);
+            image.extend_from_slice(input);
+            Ok(image)
+        }
         Some(_) if Header::parse(input).is_ok() => Err(SignError::AlreadyImage),
         Some((offset, found)) => {
             Err(SignError::NoRoomForHeader { header_size, offset, found: *found })
