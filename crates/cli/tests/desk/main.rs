@@ -1,6 +1,7 @@
 //! `updraft key`, `updraft image` and `updraft flash`, as people and programs see them.
 
 mod image;
+mod outputs;
 mod programming;
 mod support;
 mod tokens;

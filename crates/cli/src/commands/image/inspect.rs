@@ -55,6 +55,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         .hint("`updraft image sign` makes an image of a build")
         .with_context(|| format!("{} is no image", args.file.display()))?;
     if let Some(path) = &args.svg {
+        files::apart(&[path], &[&args.file])?;
         let title = format!("{}, version {}", args.file.display(), inspection.header.version);
         files::write(path, drawing::svg(&title, &inspection.regions).as_bytes(), Mode::Result)?;
     }

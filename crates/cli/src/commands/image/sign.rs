@@ -21,7 +21,7 @@ use updraft_sign::{
 
 use super::{encryption, number, release};
 use crate::commands::{boards, key};
-use crate::files::{self, Mode};
+use crate::files;
 use crate::input::{is_hex, read};
 use crate::output::{GOOD, Output, WARN, styled};
 use crate::report::Hint;
@@ -276,11 +276,22 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         }
         _ => None,
     };
-    files::write(&output, &file, Mode::Result)?;
-    if let Some((path, text)) = &manifest {
-        files::write(path, text.as_bytes(), Mode::Result)?;
-    }
+    let manifest = manifest.as_ref().map(|(path, text)| (path.as_path(), text.as_bytes()));
+    let outputs: Vec<_> =
+        [(output.as_path(), file.as_slice())].into_iter().chain(manifest).collect();
+    let named: Vec<_> = outputs.iter().map(|(path, _)| *path).collect();
+    files::apart(&named, &args.inputs())?;
+    files::write_all(&outputs)?;
     tell(&output, &options, target.as_ref(), key, &image, out)
+}
+
+impl Args {
+    /// The files that are read, keys apart: those are never replaced anyway.
+    fn inputs(&self) -> Vec<&Path> {
+        let tlvs = self.custom_tlv_file.chunks_exact(2).map(|pair| Path::new(&pair[1]));
+        let files = [&self.previous, &self.sbom].into_iter().flatten().map(PathBuf::as_path);
+        [self.input.as_path()].into_iter().chain(files).chain(tlvs).collect()
+    }
 }
 
 /// Where the image lies: as told, or in front of what the input's HEX file begins with.
