@@ -97,10 +97,12 @@ pub fn ed25519_public(key: &[u8; 32]) -> Vec<u8> {
 }
 
 /// The names that tokens have for Ed25519: its identifier, and PKCS#11's text for it.
+#[cfg(feature = "pkcs11")]
 const EDWARDS: [&[u8]; 2] = [&[0x06, 0x03, 0x2b, 0x65, 0x70], b"\x13\x0cedwards25519"];
 
 /// SubjectPublicKeyInfo of a point on the curve that `parameters` name in DER, if it has the length
 /// of one.
+#[cfg(feature = "pkcs11")]
 pub fn public_on(parameters: &[u8], point: &[u8]) -> Option<Vec<u8>> {
     if EDWARDS.contains(&parameters) {
         return Some(ed25519_public(point.try_into().ok()?));
