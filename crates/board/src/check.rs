@@ -223,6 +223,11 @@ fn areas(file: &BoardFile) -> Result<Vec<Area>, Findings> {
             );
             continue;
         };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if row.name.is_empty() || !row.name.chars().all(plain) {
+            let name = &row.name;
+            found.add(key("name"), format!("{name:?} is no name: letters, digits, - and _"));
+        }
         if file.area[..index].iter().any(|other| other.name == row.name) {
             found.add(key("name"), format!("a second area \"{}\"", row.name));
         }

@@ -3,13 +3,10 @@
 
 use object::elf;
 use object::endian::Endianness;
-use object::read::elf::{ElfFile32, ProgramHeader as _};
+use object::read::elf::{ElfFile32, ProgramHeader as _, SectionHeader as _};
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, Writer};
 
-use crate::hex::Segment;
-
-/// Largest distance between the first and the last byte, in bytes, as with Intel HEX.
-const LARGEST: u64 = 256 << 20;
+use crate::hex::{Segment, flatten};
 
 /// Why a file is no ELF file of firmware, or none can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,33 +36,59 @@ pub fn is_elf(bytes: &[u8]) -> bool {
     bytes.starts_with(&elf::ELFMAG)
 }
 
-/// Reads what is stored, at its physical addresses, into one segment; gaps are filled with 0xff.
-pub fn parse(bytes: &[u8]) -> Result<Segment, ElfError> {
+/// Reads what is stored, at its physical addresses, in their order; there is at least one segment.
+///
+/// Linkers may put the file's own headers into the first segment. So the sections count that are
+/// allocated and have content, as `objcopy` takes them; whole segments only where a file has no
+/// sections.
+pub fn segments(bytes: &[u8]) -> Result<Vec<Segment>, ElfError> {
     let file = ElfFile32::<Endianness>::parse(bytes)?;
     let endian = file.endian();
-    let mut segments = Vec::new();
+    let sections = file.elf_section_table();
+    let mut found = Vec::new();
     for header in file.elf_program_headers() {
         if header.p_type(endian) != elf::PT_LOAD || header.p_filesz(endian) == 0 {
             continue;
         }
-        let data = header.data(endian, bytes);
-        let data = data.map_err(|()| ElfError::Format("a segment lies beyond its end".into()))?;
-        segments.push((header.p_paddr(endian), data));
-    }
-    segments.sort_by_key(|(address, _)| *address);
-    let (address, _) = *segments.first().ok_or(ElfError::Empty)?;
-    let mut joined = Segment { address, bytes: Vec::new() };
-    for (at, data) in segments {
-        let start = u64::from(at - address);
-        let end = start + data.len() as u64;
-        if end > LARGEST {
-            return Err(ElfError::Span(end));
+        let (start, len) = header.file_range(endian);
+        if sections.is_empty() {
+            found.push((header.p_paddr(endian), start, len));
         }
-        let gap = (start as usize).checked_sub(joined.bytes.len()).ok_or(ElfError::Overlap(at))?;
-        joined.bytes.extend(std::iter::repeat_n(0xff, gap));
-        joined.bytes.extend_from_slice(data);
+        for section in sections.iter() {
+            let Some((offset, size)) = section.file_range(endian) else { continue };
+            let inside = offset >= start && offset.saturating_add(size) <= start + len;
+            if section.sh_flags(endian).contains(elf::SHF_ALLOC) && size > 0 && inside {
+                // Within the segment, whose length is a u32.
+                let address = header.p_paddr(endian).wrapping_add((offset - start) as u32);
+                found.push((address, offset, size));
+            }
+        }
     }
-    Ok(joined)
+    found.sort_unstable();
+    let mut segments: Vec<Segment> = Vec::new();
+    for (address, offset, size) in found {
+        let data = usize::try_from(offset).ok().and_then(|start| {
+            let end = start.checked_add(usize::try_from(size).ok()?)?;
+            bytes.get(start..end)
+        });
+        let data = data.ok_or_else(|| ElfError::Format("a segment lies beyond its end".into()))?;
+        let end = segments.last().map(|last| u64::from(last.address) + last.bytes.len() as u64);
+        match (segments.last_mut(), end) {
+            (Some(_), Some(end)) if end > u64::from(address) => {
+                return Err(ElfError::Overlap(address));
+            }
+            (Some(last), Some(end)) if end == u64::from(address) => {
+                last.bytes.extend_from_slice(data)
+            }
+            _ => segments.push(Segment { address, bytes: data.to_vec() }),
+        }
+    }
+    if segments.is_empty() { Err(ElfError::Empty) } else { Ok(segments) }
+}
+
+/// The same in one segment; gaps are filled with 0xff.
+pub fn parse(bytes: &[u8]) -> Result<Segment, ElfError> {
+    flatten(&segments(bytes)?, 0xff).map_err(ElfError::Span)
 }
 
 /// Writes segments for an Arm processor; each is a section of its name, too, for tools that look
@@ -131,7 +154,7 @@ fn load(offset: u64, segment: &Segment) -> ProgramHeader {
 
 #[cfg(test)]
 mod tests {
-    use super::{ElfError, Segment, emit, is_elf, parse};
+    use super::{ElfError, Segment, emit, is_elf, parse, segments};
 
     fn segment(address: u32, byte: u8, len: usize) -> Segment {
         Segment { address, bytes: vec![byte; len] }
@@ -146,6 +169,23 @@ mod tests {
         assert_eq!((read.address, read.bytes.len()), (0x100, 0x13));
         assert_eq!(read.bytes[..8], [1, 1, 1, 1, 1, 1, 1, 0xff]);
         assert_eq!(read.bytes[0x10..], [2; 3]);
+    }
+
+    /// What a linker makes that puts the file's headers into the first segment.
+    #[test]
+    fn only_what_sections_hold_is_stored() {
+        let mut file = emit(&[("text", segment(0xc200, 7, 0x20))]).unwrap();
+        // The program header, behind the file's 52 bytes: offset, addresses and sizes.
+        let word = |file: &mut Vec<u8>, at: usize, value: u32| {
+            file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        };
+        let offset = u32::from_le_bytes(file[56..60].try_into().unwrap());
+        word(&mut file, 56, 0);
+        word(&mut file, 60, 0xc200 - offset);
+        word(&mut file, 64, 0xc200 - offset);
+        word(&mut file, 68, offset + 0x20);
+        word(&mut file, 72, offset + 0x20);
+        assert_eq!(segments(&file).unwrap(), [segment(0xc200, 7, 0x20)]);
     }
 
     #[test]

@@ -52,6 +52,28 @@ pub struct Segment {
 
 /// Reads a file into one segment; gaps are filled with 0xff.
 pub fn parse(text: &str) -> Result<Segment, HexError> {
+    flatten(&segments(text)?, 0xff).map_err(HexError::Span)
+}
+
+/// Puts segments, in the order of their addresses, into one; gaps are filled with `fill`. The error
+/// is how many bytes that would take, where it is too many.
+pub fn flatten(segments: &[Segment], fill: u8) -> Result<Segment, u64> {
+    let address = segments.first().map_or(0, |segment| segment.address);
+    let mut flat = Segment { address, bytes: Vec::new() };
+    for Segment { address: at, bytes } in segments {
+        let start = u64::from(at.saturating_sub(address));
+        let end = start + bytes.len() as u64;
+        if end > LARGEST {
+            return Err(end);
+        }
+        flat.bytes.resize(flat.bytes.len().max(start as usize), fill);
+        flat.bytes.extend_from_slice(bytes);
+    }
+    Ok(flat)
+}
+
+/// Reads a file into what lies together, in the order of addresses; there is at least one segment.
+pub fn segments(text: &str) -> Result<Vec<Segment>, HexError> {
     let mut records = BTreeMap::new();
     let mut upper = 0u32;
     let mut ended = false;
@@ -89,22 +111,19 @@ pub fn parse(text: &str) -> Result<Segment, HexError> {
             _ => return Err(HexError::Record { line }),
         }
     }
-    let Some((&(address, _), _)) = records.first_key_value().filter(|_| ended) else {
+    if records.is_empty() || !ended {
         return Err(HexError::Incomplete);
-    };
-    let mut segment = Segment { address, bytes: Vec::new() };
-    for ((at, line), data) in records {
-        let start = u64::from(at - address);
-        let end = start + data.len() as u64;
-        if end > LARGEST {
-            return Err(HexError::Span(end));
-        }
-        let gap = (start as usize).checked_sub(segment.bytes.len());
-        let gap = gap.ok_or(HexError::Overlap { line })?;
-        segment.bytes.extend(std::iter::repeat_n(0xff, gap));
-        segment.bytes.extend_from_slice(&data);
     }
-    Ok(segment)
+    let mut segments: Vec<Segment> = Vec::new();
+    for ((at, line), data) in records {
+        let end = segments.last().map(|last| u64::from(last.address) + last.bytes.len() as u64);
+        match (segments.last_mut(), end) {
+            (Some(_), Some(end)) if end > u64::from(at) => return Err(HexError::Overlap { line }),
+            (Some(last), Some(end)) if end == u64::from(at) => last.bytes.extend_from_slice(&data),
+            _ => segments.push(Segment { address: at, bytes: data }),
+        }
+    }
+    Ok(segments)
 }
 
 /// Writes segments, which must be in the order of their addresses; those that touch become one.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
+use updraft_imgtool::passphrase;
 use updraft_sign::hex::{self, Segment};
 
 use super::boards;
@@ -80,6 +81,10 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         let (program, words) = command.0.split_first().context("there is no command")?;
         let status = std::process::Command::new(program)
             .args(words)
+            .env_remove(passphrase::VARIABLE)
+            .env_remove("UPDRAFT_PKCS11_PIN")
+            // Standard output is for the result.
+            .stdout(std::io::stderr())
             .status()
             .with_context(|| format!("{program} cannot be started"))
             .hint(format!(
@@ -102,6 +107,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
 
 /// The file for a part whose own file is not what goes into the flash.
 fn beside(part: &Part) -> PathBuf {
+    // A name of the board file's, which is letters, digits, - and _.
     part.file.with_extension(format!("{}.flash.hex", part.area))
 }
 

@@ -71,7 +71,11 @@ fn openocd(board: &Board, with: &Programmer, files: &[Placed]) -> anyhow::Result
     run("init".into());
     run("reset init".into());
     for (file, address) in files {
-        // Braces keep Tcl from reading anything into a name.
+        // Braces keep Tcl from reading anything into a name, but for these.
+        if file.contains(['{', '}', '\\']) || file.chars().any(char::is_control) {
+            return Err(anyhow!("OpenOCD would misread the name {file:?}"))
+                .usage("rename the file: no braces, backslashes and control characters");
+        }
         let place = address.map_or(String::new(), |address| format!(" {address:#x} bin"));
         run(format!("flash write_image erase {{{file}}}{place}"));
         run(format!("verify_image {{{file}}}{place}"));
@@ -98,7 +102,9 @@ fn probe_rs(board: &Board, with: &Programmer, files: &[Placed]) -> anyhow::Resul
             }
             None => command.extend(words(&["--binary-format", "hex"])),
         }
-        command.push(file.clone());
+        // Not to be taken for an option.
+        let option = file.starts_with('-');
+        command.push(if option { format!("./{file}") } else { file.clone() });
         all.push(Command(command));
     }
     all.push(Command(words(&["probe-rs", "reset", "--chip", chip])));
@@ -111,6 +117,7 @@ impl Part {
     pub fn as_it_is(&self) -> Option<Placed> {
         let first = self.pieces.first()?;
         let address = self.address?.checked_add(first.address)?;
-        self.whole.then(|| (self.file.display().to_string(), Some(address)))
+        let name = self.file.to_str().filter(|_| self.whole)?;
+        Some((name.to_owned(), Some(address)))
     }
 }

@@ -14,7 +14,7 @@ use updraft_sign::hex::Segment;
 use updraft_sign::{Padding, PublicKey, SignOptions, known_key, segments};
 
 use crate::commands::key;
-use crate::input;
+use crate::input::Input;
 use crate::output::Output;
 use crate::report::Hint;
 use crate::signing::for_board;
@@ -71,6 +71,8 @@ pub struct Part {
     pub size: u32,
     /// The version of an image.
     pub version: Option<String>,
+    /// Of an image that has to be signed, whether its signature was checked with a key.
+    pub signature_checked: Option<bool>,
     /// Whether the bytes are those of the file, from its first to its last.
     #[serde(skip)]
     pub whole: bool,
@@ -142,74 +144,95 @@ struct Vet<'a> {
 
 impl Vet<'_> {
     fn bootloader(&self, area: &Area, path: &Path) -> anyhow::Result<Part> {
-        let (bytes, address) = input::read(path)?;
-        let start = offset_in(area, address).with_context(|| path.display().to_string())?;
-        let end = u64::from(start) + bytes.len() as u64;
-        if end > area.size.into() {
-            return Err(anyhow!(
-                "{} ends at {end:#x} of area {}, which has {:#x}",
-                path.display(),
-                area.name,
-                area.size
-            ))
-            .hint("was it linked for this board?");
+        let input = Input::open(path)?;
+        let name = || path.display().to_string();
+        let pieces = inside(area, &input).with_context(name)?;
+        let bytes: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
+        let first = pieces.first().map_or(&[][..], |piece| &piece.bytes);
+        if bytes == 0 || Header::parse(first).is_ok() {
+            let what = if bytes == 0 { "is empty" } else { "is an image" };
+            return Err(anyhow!("{} {what}", path.display()))
+                .usage("--bootloader takes the bootloader itself, --app an image");
         }
-        let whole = address.is_none();
-        let size = bytes.len() as u32;
-        let pieces = vec![Segment { address: start, bytes }];
-        Ok(self.part(area, path, size, whole, pieces))
+        // What was read fits an area, whose size is a u32.
+        Ok(self.part(area, path, bytes as u32, !input.placed, pieces))
     }
 
     /// An image that is stored in `area` and runs in `runs`.
     fn image(&self, area: &Area, runs: &Area, path: &Path) -> anyhow::Result<Part> {
-        let (bytes, address) = input::read(path)?;
         let name = || path.display().to_string();
-        let moved = address.filter(|address| Some(*address) == runs.address && area.id != runs.id);
-        match offset_in(area, address.filter(|_| moved.is_none())).with_context(name)? {
-            0 => {}
-            offset => {
-                let reason = anyhow!("{} begins {offset:#x} into {}", path.display(), area.name);
-                return Err(reason).hint("an image begins where its area begins");
+        let mut input = Input::open(path)?;
+        // Linked for where it runs, and stored elsewhere.
+        let moved = input.placed && area.id != runs.id && input.address() == runs.address;
+        if let (true, Some(from), Some(to)) = (moved, runs.address, area.address) {
+            for segment in &mut input.segments {
+                segment.address = segment.address.wrapping_sub(from).wrapping_add(to);
             }
         }
-        let header = Header::parse(&bytes)
+        let pieces = match (moved, area.address) {
+            (true, None) => inside(runs, &input),
+            _ => inside(area, &input),
+        };
+        let pieces = pieces.with_context(name)?;
+        if let Some(offset) = pieces.first().map(|piece| piece.address).filter(|at| *at > 0) {
+            let reason = anyhow!("{} begins {offset:#x} into {}", path.display(), area.name);
+            return Err(reason).hint("an image begins where its area begins");
+        }
+        let flat = input.flat(self.board.device(area).erased).with_context(name)?;
+        let header = Header::parse(&flat)
             .with_context(|| format!("{} is no image", path.display()))
             .hint("sign it: updraft image sign --board BOARD -k KEY")?;
-        self.check(runs, &header, &bytes).with_context(name)?;
-        let mut part = self.part(area, path, bytes.len() as u32, address.is_none(), Vec::new());
+        if flat.len() > area.size as usize {
+            let (len, size) = (flat.len(), area.size);
+            return Err(anyhow!("{len} bytes, and area {} has {size}", area.name))
+                .with_context(name);
+        }
+        let checked = self.check(runs, &header, &flat).with_context(name)?;
+        let mut part = self.part(area, path, flat.len() as u32, !input.placed, pieces);
         part.version = Some(header.version.to_string());
-        let stored_elsewhere = area.id != runs.id;
-        part.pieces = match stored_elsewhere {
-            true => vec![Segment { address: 0, bytes }],
-            false => self.with_trailer(area, &header, bytes).with_context(name)?,
-        };
-        part.whole &= part.pieces.len() == 1;
+        part.signature_checked = checked;
+        if area.id == runs.id {
+            self.finish(area, &header, &flat, &mut part).with_context(name)?;
+        }
         Ok(part)
     }
 
-    /// The image, and the trailer that says it is confirmed if that is asked for.
-    fn with_trailer(
+    /// Sees to the trailer of an image in the slot that it runs from.
+    fn finish(
         &self,
         area: &Area,
         header: &Header,
-        bytes: Vec<u8>,
-    ) -> anyhow::Result<Vec<Segment>> {
-        let Some(signing) = self.board.signing(area.image) else {
-            return Ok(vec![Segment { address: 0, bytes }]);
-        };
-        let padded = bytes.len() >= area.size as usize;
-        if padded || !self.contents.confirm {
-            let needs = self.board.mode() == UpgradeMode::DirectXipRevert;
-            if needs && !padded {
-                return Err(anyhow!("{} erases an image without a trailer", self.board.mode()))
-                    .usage("--confirm gives it one");
-            }
-            return Ok(vec![Segment { address: 0, bytes }]);
+        flat: &[u8],
+        part: &mut Part,
+    ) -> anyhow::Result<()> {
+        let Some(signing) = self.board.signing(area.image) else { return Ok(()) };
+        let mut source = flat;
+        let size = TlvArea::open(&mut source, header)?.end() as usize;
+        let padded = flat.len() > size;
+        if self.contents.confirm {
+            // Whatever trailer it came with: this is the one of this slot.
+            let options = SignOptions {
+                padding: Padding::Confirmed,
+                slot_size: area.size,
+                ..for_board(&signing, header.version)
+            };
+            part.pieces = segments(flat.get(..size).unwrap_or(flat).to_vec(), &options, 0)?;
+            (part.whole, part.size) = (false, size as u32);
+            return Ok(());
         }
-        let options = for_board(&signing, header.version);
-        // The trailer of this slot, whatever the sizes of the others.
-        let options = SignOptions { padding: Padding::Confirmed, slot_size: area.size, ..options };
-        Ok(segments(bytes, &options, 0)?)
+        if padded && flat.len() != area.size as usize {
+            return Err(anyhow!(
+                "it is padded to {} bytes, the slot has {}",
+                flat.len(),
+                area.size
+            ))
+            .hint("--confirm puts the trailer where the bootloader of this slot looks for it");
+        }
+        if !padded && self.board.mode() == UpgradeMode::DirectXipRevert {
+            return Err(anyhow!("{} erases an image without a trailer", self.board.mode()))
+                .usage("--confirm gives it one");
+        }
+        Ok(())
     }
 
     fn part(&self, area: &Area, path: &Path, size: u32, whole: bool, pieces: Vec<Segment>) -> Part {
@@ -222,13 +245,15 @@ impl Vet<'_> {
             address: area.address,
             size,
             version: None,
+            signature_checked: None,
             whole,
             pieces,
         }
     }
 
-    /// What the bootloader says to the image, and whose it is.
-    fn check(&self, runs: &Area, header: &Header, file: &[u8]) -> anyhow::Result<()> {
+    /// What the bootloader says to the image, and whose it is. Returns whether a signature that has
+    /// to be there was checked.
+    fn check(&self, runs: &Area, header: &Header, file: &[u8]) -> anyhow::Result<Option<bool>> {
         let board = self.board;
         let refused = || format!("the bootloader of {} would refuse it", board.name());
         let mut slot = file.to_vec();
@@ -239,10 +264,20 @@ impl Vet<'_> {
         slot.resize(runs.size as usize, board.device(runs).erased);
         let rules = board.rules(runs.image);
         let ring: Vec<Embedded<'_>> = self.keys.iter().filter_map(PublicKey::as_embedded).collect();
+        if header.flags.intersects(Flags::COMPRESSED) {
+            return Err(anyhow!("its body is compressed, and would be run as it is"))
+                .hint("sign it without --compression for the first flashing");
+        }
         let scheme = board.boot().signature.scheme();
+        let signed = scheme.is_some_and(|scheme| tlv(header, file, scheme.tlv()).is_some());
+        let demanded = scheme.is_some() && (signed || !self.contents.allow_unsigned);
+        if demanded && !signed {
+            return Err(anyhow!("it is not signed"))
+                .usage("sign it with -k KEY; --allow-unsigned programs it all the same");
+        }
         let mut source = slot.as_slice();
-        let verdict = match (scheme, ring.is_empty()) {
-            (Some(_), false) => validate(&mut source, header, &rules, &mut Software::new(&ring)),
+        let verdict = match (demanded, ring.is_empty()) {
+            (true, false) => validate(&mut source, header, &rules, &mut Software::new(&ring)),
             _ => validate(&mut source, header, &rules, &mut HashOnly),
         };
         let hint = match header.flags.intersects(Flags::ENCRYPTED) {
@@ -253,33 +288,21 @@ impl Vet<'_> {
         suits::check(board, runs.image, header, file)
             .or_else(|(reason, hint)| Err(anyhow!(reason)).hint(hint))
             .with_context(refused)?;
-        self.check_signer(header, file, scheme.map(|scheme| scheme.tlv()))
+        self.check_signer(header, file)?;
+        if demanded && ring.is_empty() {
+            self.out.note("note: no signature is checked without the device's key: give -k KEY");
+        }
+        Ok(demanded.then_some(!ring.is_empty()))
     }
 
-    fn check_signer(
-        &self,
-        header: &Header,
-        file: &[u8],
-        signature: Option<TlvType>,
-    ) -> anyhow::Result<()> {
-        let mut source = file;
-        let mut find = |kind: TlvType| {
-            let area = TlvArea::open(&mut source, header).ok()?;
-            let entry = area.iter_bounded().find(&mut source, kind).ok()??;
-            let start = entry.offset as usize;
-            file.get(start..start.checked_add(entry.len.into())?)
+    /// Warns of a published key, or refuses it.
+    fn check_signer(&self, header: &Header, file: &[u8]) -> anyhow::Result<()> {
+        let hash = match (tlv(header, file, TlvType::KEYHASH), tlv(header, file, TlvType::PUBKEY)) {
+            (Some(hash), _) => hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            (None, Some(key)) => updraft_image::Digest::of(HashKind::Sha256, key).to_string(),
+            (None, None) => String::new(),
         };
-        let unsigned = signature.is_some_and(|kind| find(kind).is_none());
-        if unsigned && !self.contents.allow_unsigned {
-            return Err(anyhow!("it is not signed"))
-                .usage("sign it with -k KEY; --allow-unsigned programs it all the same");
-        }
-        let hash = match (find(TlvType::KEYHASH), find(TlvType::PUBKEY)) {
-            (Some(hash), _) => Some(hash.iter().map(|byte| format!("{byte:02x}")).collect()),
-            (None, Some(key)) => Some(updraft_image::Digest::of(HashKind::Sha256, key).to_string()),
-            (None, None) => None,
-        };
-        let Some(known) = hash.as_deref().and_then(known_key) else { return Ok(()) };
+        let Some(known) = known_key(&hash) else { return Ok(()) };
         let who = format!("{} ({})", known.name, known.origin);
         if self.contents.release && !self.contents.allow_sample_key {
             return Err(anyhow!("it is signed with the published key {who}"))
@@ -292,24 +315,44 @@ impl Vet<'_> {
     }
 }
 
-/// How far into `area` an address is; without one, its beginning.
-fn offset_in(area: &Area, address: Option<u32>) -> anyhow::Result<u32> {
-    let Some(address) = address else { return Ok(0) };
-    let end = |start: u32| u64::from(start) + u64::from(area.size);
-    match area.address {
-        Some(start) if (u64::from(start)..end(start)).contains(&address.into()) => {
-            Ok(address - start)
+/// The payload of the first TLV of a type.
+fn tlv<'f>(header: &Header, file: &'f [u8], kind: TlvType) -> Option<&'f [u8]> {
+    let mut source = file;
+    let area = TlvArea::open(&mut source, header).ok()?;
+    let entry = area.iter_bounded().find(&mut source, kind).ok()??;
+    let start = entry.offset as usize;
+    file.get(start..start.checked_add(entry.len.into())?)
+}
+
+/// What a file holds, at offsets from the beginning of `area`, all of which it has to lie in.
+fn inside(area: &Area, input: &Input) -> anyhow::Result<Vec<Segment>> {
+    let start = match (input.placed, area.address) {
+        (false, _) => 0,
+        (true, Some(start)) => start,
+        (true, None) => {
+            let address = input.address().unwrap_or_default();
+            return Err(anyhow!(
+                "its addresses begin at {address:#x}, and area {} is mapped nowhere",
+                area.name
+            ))
+            .hint("give it as a binary");
         }
-        Some(start) => Err(anyhow!(
-            "its addresses begin at {address:#x}, and area {} is {start:#x} to {:#x}",
-            area.name,
-            end(start)
-        ))
-        .hint("link it for this board, or give it as a binary"),
-        None => Err(anyhow!(
-            "its addresses begin at {address:#x}, and area {} is mapped nowhere",
+    };
+    let moved = |segment: &Segment| {
+        let offset = segment.address.checked_sub(start)?;
+        let end = u64::from(offset) + segment.bytes.len() as u64;
+        let piece = Segment { address: offset, bytes: segment.bytes.clone() };
+        (end <= area.size.into()).then_some(piece)
+    };
+    let outside = input.segments.iter().find(|segment| moved(segment).is_none());
+    if let Some(Segment { address, bytes }) = outside {
+        let end = u64::from(*address) + bytes.len() as u64;
+        let (from, to) = (start, u64::from(start) + u64::from(area.size));
+        return Err(anyhow!(
+            "it has bytes from {address:#x} to {end:#x}, and area {} is {from:#x} to {to:#x}",
             area.name
         ))
-        .hint("give it as a binary"),
+        .hint("was it made for this board?");
     }
+    Ok(input.segments.iter().filter_map(moved).collect())
 }

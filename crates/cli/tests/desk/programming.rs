@@ -35,11 +35,11 @@ fn one_file_has_every_part_where_the_board_has_its_area() {
     assert!(all[3000..0xc000].iter().all(|byte| *byte == 0xff));
     assert_eq!(all[0xc000..][..app.len()], app);
     assert_eq!(all[0x8c000..][..4], app[..4], "an image in the factory area");
+    let dump = "image inspect --dump-of virtual-nor-4k -k key.pub.pem";
     for name in ["all.hex", "all.elf"] {
         desk.stdout(&format!("{merge} --factory factory.hex -o {name}"));
-        // Another reader of the same file finds the same bytes.
-        desk.stdout(&format!("{merge} --factory factory.hex -o again.bin"));
-        assert_eq!(fs::read(desk.path("again.bin")).unwrap(), all);
+        let read = desk.json(&format!("{dump} {name}"));
+        assert_eq!(read["next_boot"]["outcome"]["starts"]["version"], "1.0.0+0", "{name}");
     }
     let (code, text) = desk.refused(&format!("{merge} -o all.srec"));
     assert_eq!(code, Some(2));
@@ -98,8 +98,16 @@ fn what_the_bootloader_would_not_boot_is_not_programmed() {
             1,
             "signed with a key that this device does not trust",
         ),
-        ("--app wrong.hex", 1, "its addresses begin at 0x8000, and area primary is 0xc000"),
-        ("--bootloader long.bin", 1, "long.bin ends at 0xc001 of area bootloader"),
+        (
+            "--app wrong.hex",
+            1,
+            "it has bytes from 0x8000 to 0xd0dc, and area primary is 0xc000 to 0x4c000",
+        ),
+        (
+            "--bootloader long.bin",
+            1,
+            "it has bytes from 0x0 to 0xc001, and area bootloader is 0x0 to 0xc000",
+        ),
         ("--app 1=app.signed.bin", 2, "has no primary area for image 1"),
         ("--app app.signed.bin --app app.signed.bin", 2, "image 0 is given twice"),
         ("", 2, "there is nothing to program"),
@@ -156,4 +164,95 @@ fn the_programmer_is_run_on_request_and_its_failure_is_told() {
     let said = desk.on_path(flash);
     assert_eq!(said.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&said.stderr).contains("openocd failed, exit status: 3"));
+}
+
+#[test]
+fn gaps_and_trailers_are_left_to_flash_that_erases_to_zero() {
+    let desk = Desk::new("merge-erased0");
+    let sign = "image sign --board virtual-erased0 -k key.pem -v 1";
+    // As another signer makes it: image and trailer apart from each other.
+    desk.stdout(&format!("{sign} -x 0x1000c000 --confirm app.bin app.hex"));
+    let merge = "image merge --board virtual-erased0 -k key.pem --app app.hex";
+    desk.stdout(&format!("{merge} -o all.bin"));
+    let all = fs::read(desk.path("all.bin")).unwrap();
+    assert!(all[0x20000..0x21000].iter().all(|byte| *byte == 0), "between image and trailer");
+}
+
+#[test]
+fn every_part_has_to_fit_where_it_is_stored() {
+    let desk = desk("merge-room", "virtual-nor-4k");
+    let boards = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
+    let board = fs::read_to_string(boards.join("virtual-nor-4k.toml")).unwrap();
+    let (before, factory) = board.split_once("name = \"factory\"").unwrap();
+    let small = factory.replacen("\"256K\"", "\"16K\"", 1);
+    fs::write(desk.path("board.toml"), format!("{before}name = \"factory\"{small}")).unwrap();
+    let merge = "image merge --board ./board.toml -o all.hex";
+    let (code, text) = desk.refused(&format!("{merge} --factory app.signed.bin"));
+    assert_eq!(code, Some(1));
+    assert!(
+        text.contains("it has bytes from 0x0 to 0x50dc, and area factory is 0x0 to 0x4000"),
+        "{text}"
+    );
+    // Padded for a slot of another size: its trailer would be where nobody looks.
+    let padded = "image sign -k key.pem -v 1 -H 0x200 -S 0x20000 --pad-header --align 8 --pad";
+    let ids = "--vid updraft.example --cid virtual-nor-4k";
+    desk.stdout(&format!("{padded} {ids} app.bin padded.bin"));
+    let (_, text) = desk.refused(&format!("{merge} --app padded.bin"));
+    assert!(text.contains("padded to 131072 bytes"), "{text}");
+}
+
+#[test]
+fn a_confirmed_trailer_takes_the_place_of_any_other() {
+    let desk = Desk::new("merge-pending");
+    desk.stdout("image sign --board virtual-nor-4k -k key.pem -v 1 --pad app.bin pending.bin");
+    let merge = "image merge --board virtual-nor-4k --app pending.bin -o all.hex";
+    let trailer = |options: &str| {
+        desk.stdout(&format!("{merge}{options}"));
+        let dump = "image inspect --dump-of virtual-nor-4k -k key.pub.pem all.hex";
+        desk.json(dump)["slots"][0]["trailer"].clone()
+    };
+    assert_eq!(trailer(""), "magic");
+    assert_eq!(trailer(" --confirm"), "magic, image_ok");
+}
+
+#[test]
+fn what_would_not_run_or_proves_nothing_is_told() {
+    let desk = Desk::new("merge-doubt");
+    let build: Vec<u8> = (0..20_000u32).map(|n| (n / 100) as u8).collect();
+    fs::write(desk.path("app.bin"), build).unwrap();
+    desk.stdout("key new -t ecdsa-p256 p256.pem");
+    let sign = "image sign --board virtual-overwrite -k p256.pem -v 1 app.bin";
+    desk.stdout(&format!("{sign} small.bin --compression lzma2"));
+    let (code, text) =
+        desk.refused("image merge --board virtual-overwrite --app small.bin -o all.hex");
+    assert_eq!(code, Some(1));
+    assert!(text.contains("its body is compressed"), "{text}");
+    desk.stdout(&format!("{sign} app.signed.bin"));
+    let merge = "image merge --board virtual-overwrite --app app.signed.bin -o all.hex";
+    assert_eq!(desk.json(merge)["parts"][0]["signature_checked"], false);
+    let checked = desk.json(&format!("{merge} -k p256.pem"));
+    assert_eq!(checked["parts"][0]["signature_checked"], true);
+    for (file, reason) in [("app.signed.bin", "is an image"), ("empty.bin", "is empty")] {
+        fs::write(desk.path("empty.bin"), "").unwrap();
+        let line = format!("image merge --board virtual-overwrite -o a.hex --bootloader {file}");
+        assert!(desk.refused(&line).1.contains(reason), "{file}");
+    }
+}
+
+#[test]
+fn names_that_a_programmer_would_misread_are_refused() {
+    let desk = desk("flash-names", "virtual-nor-4k");
+    fs::copy(desk.path("app.signed.bin"), desk.path("a}mass_erase{.bin")).unwrap();
+    fs::copy(desk.path("app.signed.bin"), desk.path("-q.bin")).unwrap();
+    let flash = "flash --board virtual-nor-4k --config a.cfg";
+    let (code, text) = desk.refused(&format!("{flash} --app a}}mass_erase{{.bin"));
+    assert_eq!(code, Some(2));
+    assert!(text.contains("OpenOCD would misread the name"), "{text}");
+    let said = desk.stdout(&format!("{flash} --tool probe-rs --chip X --app=-q.bin"));
+    assert!(said.contains("--base-address 0xc000 ./-q.bin"), "{said}");
+    // An output that is an input would be lost.
+    let merge = "image merge --board virtual-nor-4k --app app.signed.bin -o app.signed.bin";
+    let before = fs::read(desk.path("app.signed.bin")).unwrap();
+    assert_eq!(desk.refused(merge).0, Some(2));
+    assert_eq!(fs::read(desk.path("app.signed.bin")).unwrap(), before);
 }

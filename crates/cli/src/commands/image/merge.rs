@@ -9,7 +9,7 @@ use updraft_sign::elf;
 use updraft_sign::hex::{self, Segment};
 
 use crate::commands::boards;
-use crate::files::{self, Mode};
+use crate::files;
 use crate::flash_map::FlashMapView;
 use crate::output::{GOOD, Output, styled};
 use crate::programming::{Contents, Part};
@@ -65,15 +65,21 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     }
     let mut written = vec![(args.output.clone(), merged(&args.output, &board, &here)?)];
     for Split { device, file } in &split {
+        if !parts.iter().any(|part| part.device == *device) {
+            return Err(anyhow!("nothing goes to {device}")).usage("leave that --split out");
+        }
         let there: Vec<&Part> = parts.iter().filter(|part| part.device == *device).collect();
         let segments = there.iter().flat_map(|part| at(part, part.offset)).collect();
         let erased =
             board.flash().iter().find(|it| it.name == *device).map_or(0xff, |it| it.erased);
         written.push((file.clone(), binary(segments, Some(0), erased)?));
     }
-    for (path, bytes) in &written {
-        files::write(path, bytes, Mode::Result)?;
-    }
+    let sources: Vec<&Path> = parts.iter().map(|part| part.file.as_path()).collect();
+    let outputs: Vec<(&Path, &[u8])> =
+        written.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
+    let paths: Vec<&Path> = outputs.iter().map(|(path, _)| *path).collect();
+    files::apart(&paths, &sources)?;
+    files::write_all(&outputs)?;
     let names: Vec<_> = written.iter().map(|(path, _)| path).collect();
     out.result(&json!({ "files": names, "parts": parts }), |to| {
         let mut map = FlashMapView::new(&board).without_list();
@@ -141,7 +147,7 @@ fn merged(path: &Path, board: &Board, parts: &[&Part]) -> anyhow::Result<Vec<u8>
     };
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match ending.to_ascii_lowercase().as_str() {
-        "hex" | "ihex" => {
+        "hex" => {
             let segments: Vec<_> = mapped().map(|(_, piece)| piece).collect();
             Ok(hex::emit(&segments).into_bytes())
         }
@@ -165,9 +171,11 @@ fn binary(segments: Vec<Segment>, start: Option<u32>, erased: u8) -> anyhow::Res
             return Err(anyhow!("a binary from {start:#x} to {address:#x} would be too long"))
                 .usage("write Intel HEX or ELF, which have addresses");
         }
-        bytes.resize(bytes.len().max(from as usize), erased);
-        bytes.truncate(from as usize);
-        bytes.extend_from_slice(&piece);
+        let (from, end) = (from as usize, from as usize + piece.len());
+        bytes.resize(bytes.len().max(end), erased);
+        if let Some(place) = bytes.get_mut(from..end) {
+            place.copy_from_slice(&piece);
+        }
     }
     Ok(bytes)
 }
