@@ -1,6 +1,8 @@
 //! One image at a time: everything that has to be at hand, and the checks before it is started.
 
 use updraft_flash::FlashMap;
+#[cfg(feature = "compression")]
+use updraft_image::Flags;
 use updraft_image::{Flag, Header, Magic, Refusal, Rules, SwapType, Validated, Verifier};
 
 use crate::outcome::Step;
@@ -46,7 +48,14 @@ where
         slot: &Slot,
     ) -> Result<(Header, Validated), Refusal<M::Error>> {
         let Platform { flash, verifier, .. } = &mut *self.platform;
-        let found = slot.validate(flash, verifier, &self.rules)?;
+        let rules = &self.rules;
+        #[cfg(feature = "compression")]
+        let rules = &match self.slots.strict() {
+            // What runs from a slot runs as it is.
+            true => Rules { supported: rules.supported.without(Flags::COMPRESSED), ..*rules },
+            false => *rules,
+        };
+        let found = slot.validate(flash, verifier, rules)?;
         self.ask(found)
     }
 

@@ -122,6 +122,24 @@ fn an_image_that_is_not_compressed_is_copied() {
 }
 
 #[test]
+fn a_compressed_image_in_the_primary_slot_is_not_run() {
+    let keys = Keys::new();
+    let mut flash = asked(&file("img/ecdsa-p256.bin"));
+    // As a programmer on the bench might put it there; nothing else is asked for.
+    let erased = vec![0xff; SLOT as usize];
+    flash.load(PRIMARY, 0, &erased).unwrap();
+    flash.load(SECONDARY, 0, &erased).unwrap();
+    flash.load(PRIMARY, 0, &file("img/lzma2.bin")).unwrap();
+    let (booted, _) = boot_trusting(&mut flash, 0, &keys);
+    let refused = matches!(
+        booted,
+        Err(BootError::Refused(Refusal::Header(HeaderError::Flags { flags })))
+            if flags.intersects(Flags::COMPRESSED)
+    );
+    assert!(refused, "{booted:?}");
+}
+
+#[test]
 fn every_cut_ends_in_the_decompressed_image() {
     let keys = Keys::new();
     let start = asked(&file("img/lzma2.bin"));
