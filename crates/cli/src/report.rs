@@ -4,17 +4,18 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::output::{BAD, GOOD, Output, styled};
 
 /// Exit code of a command that was used wrongly.
 const USAGE: u8 = 2;
 
-/// An error with advice.
+/// An error with advice, or with a fact for programs.
 #[derive(Debug)]
 struct Hinted {
-    hint: String,
+    hint: Option<String>,
+    fact: Option<(&'static str, Value)>,
     usage: bool,
     source: anyhow::Error,
 }
@@ -37,6 +38,8 @@ pub trait Hint<T> {
     fn hint(self, hint: impl fmt::Display) -> anyhow::Result<T>;
     /// Says how to call the command instead: exit code 2.
     fn usage(self, hint: impl fmt::Display) -> anyhow::Result<T>;
+    /// Adds a field to what `--json` prints of the error.
+    fn fact(self, name: &'static str, value: Value) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
@@ -47,10 +50,18 @@ impl<T, E: Into<anyhow::Error>> Hint<T> for Result<T, E> {
     fn usage(self, hint: impl fmt::Display) -> anyhow::Result<T> {
         self.map_err(|error| hinted(error, hint, true))
     }
+
+    fn fact(self, name: &'static str, value: Value) -> anyhow::Result<T> {
+        self.map_err(|error| {
+            let fact = Some((name, value));
+            Hinted { hint: None, fact, usage: false, source: error.into() }.into()
+        })
+    }
 }
 
 fn hinted(error: impl Into<anyhow::Error>, hint: impl fmt::Display, usage: bool) -> anyhow::Error {
-    Hinted { hint: hint.to_string(), usage, source: error.into() }.into()
+    let hint = Some(hint.to_string());
+    Hinted { hint, fact: None, usage, source: error.into() }.into()
 }
 
 /// The first error of a kind among the causes, under advice too.
@@ -61,10 +72,21 @@ pub fn find<E: std::error::Error + Send + Sync + 'static>(error: &anyhow::Error)
     })
 }
 
-/// All advice, the outermost first.
+/// All advice, the outermost first. What lies under two of them is met twice.
 fn advice(error: &anyhow::Error) -> Vec<&Hinted> {
     let hinted = error.chain().filter_map(|cause| cause.downcast_ref::<Hinted>());
     hinted.flat_map(|hinted| [vec![hinted], advice(&hinted.source)].concat()).collect()
+}
+
+/// What is to be tried, each once.
+fn hints<'a>(advice: &[&'a Hinted]) -> Vec<&'a str> {
+    let mut hints = Vec::new();
+    for hint in advice.iter().filter_map(|advice| advice.hint.as_deref()) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    hints
 }
 
 /// Prints the error and chooses the exit code. A closed pipe is the reader's choice, not an error.
@@ -78,9 +100,12 @@ pub fn fail(out: &Output, error: &anyhow::Error) -> ExitCode {
     }
     let advice = advice(error);
     let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
-    let hints: Vec<&str> = advice.iter().map(|advice| advice.hint.as_str()).collect();
+    let hints = hints(&advice);
     if out.json() {
-        let object = json!({ "error": error.to_string(), "causes": causes, "hints": hints });
+        let mut object = json!({ "error": error.to_string(), "causes": causes, "hints": hints });
+        for (name, value) in advice.iter().filter_map(|advice| advice.fact.as_ref()) {
+            object[name] = value.clone();
+        }
         // Standard output may be gone; the exit code still tells.
         let _ = writeln!(std::io::stdout(), "{object}");
     } else {
@@ -96,5 +121,26 @@ pub fn fail(out: &Output, error: &anyhow::Error) -> ExitCode {
     match advice.iter().any(|advice| advice.usage) {
         true => ExitCode::from(USAGE),
         false => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+    use serde_json::json;
+
+    use super::{Hint, advice, hints};
+
+    #[test]
+    fn advice_under_advice_is_given_once() {
+        let error = Err::<(), _>(anyhow!("wrong board"))
+            .hint("sign it for this one")
+            .context("refused")
+            .fact("imgtool", json!(true))
+            .hint("or use imgtool")
+            .context("verify")
+            .unwrap_err();
+        assert_eq!(hints(&advice(&error)), ["or use imgtool", "sign it for this one"]);
+        assert!(advice(&error).iter().any(|advice| advice.fact.is_some()));
     }
 }

@@ -14,7 +14,12 @@ pub fn check(board: &Board, image: u8, header: &Header, file: &[u8]) -> Result<(
         let hint = "leave --non-bootable out";
         return Err(("it is marked as never to be booted".into(), hint.into()));
     }
+    if header.img_size == 0 {
+        let hint = "did the build, or objcopy, go wrong?";
+        return Err(("there is no firmware in it".into(), hint.into()));
+    }
     placement(board, image, header)?;
+    fixed_place(board, image, header)?;
     reset_vector(board, image, header, file)?;
     match board.signing(image) {
         Some(signing) => trailer(&signing.trailer, signing.erased, file),
@@ -24,9 +29,8 @@ pub fn check(board: &Board, image: u8, header: &Header, file: &[u8]) -> Result<(
 
 /// Whether its vector table is where the processor can use it.
 fn placement(board: &Board, image: u8, header: &Header) -> Result<(), Unsuited> {
-    let loads = matches!(board.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad);
     let start = match &board.boot().ram_load {
-        Some(region) if loads => {
+        Some(region) if loads(board) => {
             let (base, end) = (region.base, u64::from(region.base) + u64::from(region.size));
             let hint = format!("give --load-addr, from {base:#x} on and below {end:#x}");
             if !header.flags.contains(Flags::RAM_LOAD) {
@@ -57,23 +61,58 @@ fn placement(board: &Board, image: u8, header: &Header) -> Result<(), Unsuited> 
     Err((reason, format!("--header-size is {:#x} here", board.image_defaults().header_size)))
 }
 
+/// Whether an image for one address lies there in some slot.
+fn fixed_place(board: &Board, image: u8, header: &Header) -> Result<(), Unsuited> {
+    let fixed = header.flags.contains(Flags::ROM_FIXED) && !loads(board);
+    let starts: Vec<_> =
+        slots(board, image).iter().map(|(start, _)| format!("{start:#x}")).collect();
+    if !fixed || starts.is_empty() || !places(board, image, header).is_empty() {
+        return Ok(());
+    }
+    let reason =
+        format!("it is for the slot at {:#x}, and it runs from no slot there", header.load_addr);
+    Err((reason, format!("give --rom-fixed {}, or leave it out", starts.join(" or "))))
+}
+
+/// The first two words of the body: stack pointer and reset vector, if the board's processors begin
+/// with them and the first is an address in its RAM.
+fn vectors(board: &Board, header: &Header, file: &[u8]) -> Option<(u32, u32)> {
+    let word = |index: usize| {
+        let at = usize::from(header.hdr_size) + 4 * index;
+        file.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
+    };
+    let (stack, reset) = (word(0)?, word(1)?);
+    let in_ram = board.ram().iter().any(|ram| {
+        let top = u64::from(ram.base) + u64::from(ram.size);
+        stack > ram.base && u64::from(stack) <= top && stack.is_multiple_of(4)
+    });
+    in_ram.then_some((stack, reset))
+}
+
+/// Whether a body that should begin with a vector table does not, so that nothing can be told of
+/// where it was linked for.
+pub fn lacks_vectors(board: &Board, header: &Header, file: &[u8]) -> bool {
+    is_cortex_m(board)
+        && !board.ram().is_empty()
+        && !header.flags.intersects(Flags::COMPRESSED)
+        && vectors(board, header, file).is_none()
+}
+
+fn is_cortex_m(board: &Board) -> bool {
+    board.cores().iter().all(|core| core.arch.starts_with("cortex-m"))
+}
+
 /// Whether the firmware was linked for where it will run. A body that does not begin with a stack
 /// pointer into the board's RAM is taken for something without a vector table.
 fn reset_vector(board: &Board, image: u8, header: &Header, file: &[u8]) -> Result<(), Unsuited> {
     if header.flags.intersects(Flags::COMPRESSED) {
         return Ok(());
     }
-    let word = |index: usize| {
-        let at = usize::from(header.hdr_size) + 4 * index;
-        file.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes)
-    };
-    let (Some(stack), Some(reset)) = (word(0), word(1)) else { return Ok(()) };
-    let in_ram = board.ram().iter().any(|ram| {
-        let top = u64::from(ram.base) + u64::from(ram.size);
-        stack > ram.base && u64::from(stack) <= top && stack.is_multiple_of(4)
-    });
-    if !in_ram {
-        return Ok(());
+    let Some((_, reset)) = vectors(board, header, file) else { return Ok(()) };
+    if is_cortex_m(board) && reset.is_multiple_of(2) {
+        let reason = format!("its reset vector is {reset:#x}, without the bit for Thumb code");
+        let hint = "Cortex-M processors run nothing else: is this the right build?";
+        return Err((reason, hint.into()));
     }
     let places = places(board, image, header);
     let runs = |(start, size): &(u32, u32)| {
@@ -99,16 +138,30 @@ fn reset_vector(board: &Board, image: u8, header: &Header, file: &[u8]) -> Resul
     Err((reason, hint.into()))
 }
 
+/// Whether images are copied to RAM and run there.
+fn loads(board: &Board) -> bool {
+    matches!(board.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+}
+
 /// Where the image may run: addresses and sizes in bytes.
 fn places(board: &Board, image: u8, header: &Header) -> Vec<(u32, u32)> {
     if let Some(region) = &board.boot().ram_load
-        && matches!(board.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+        && loads(board)
     {
         return vec![(
             header.load_addr,
             region.base.saturating_add(region.size) - header.load_addr,
         )];
     }
+    let mut places = slots(board, image);
+    if header.flags.contains(Flags::ROM_FIXED) {
+        places.retain(|(start, _)| *start == header.load_addr);
+    }
+    places
+}
+
+/// The slots that images run in where they lie.
+fn slots(board: &Board, image: u8) -> Vec<(u32, u32)> {
     let roles: &[Role] = match board.mode() {
         UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::FirmwareLoader => {
             &[Role::Primary, Role::Secondary]
@@ -116,11 +169,7 @@ fn places(board: &Board, image: u8, header: &Header) -> Vec<(u32, u32)> {
         _ => &[Role::Primary],
     };
     let slots = roles.iter().filter_map(|role| board.slot(image, *role));
-    let mut places: Vec<_> = slots.filter_map(|area| Some((area.address?, area.size))).collect();
-    if header.flags.contains(Flags::ROM_FIXED) {
-        places.retain(|(start, _)| *start == header.load_addr);
-    }
-    places
+    slots.filter_map(|area| Some((area.address?, area.size))).collect()
 }
 
 /// Whether a padded file has its trailer where the bootloader reads it.

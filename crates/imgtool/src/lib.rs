@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::command_line::Parsed;
 use crate::commands::COMMANDS;
+use crate::key_file::KeyFile;
 
 pub use terminal::Terminal;
 
@@ -142,6 +143,19 @@ pub fn run_on(console: &mut dyn Console, program: &str, args: &[OsString]) -> u8
             1
         }
         Err(Failure::Said) => 1,
+    }
+}
+
+/// What `verify` finds of the image in `file`: that it is valid, or the words for what is wrong.
+/// `key` is the PEM text of a key without passphrase; without one only the hash is checked.
+pub fn verdict(file: &[u8], key: Option<&str>) -> Result<(), String> {
+    let key = key.map(KeyFile::parse).transpose().map_err(|error| error.to_string())?;
+    match commands::verify::verify(file, key.as_ref()) {
+        Ok(verdict) => verdict.refusal().map_or(Ok(()), |refusal| Err(refusal.into())),
+        Err(Failure::Error { cause, .. } | Failure::Usage(cause) | Failure::Option(cause)) => {
+            Err(cause)
+        }
+        Err(Failure::Said) => Err(String::new()),
     }
 }
 

@@ -312,6 +312,13 @@ pub fn load_signing(
         }
         (Some(uri), None) => {
             let uri = TokenUri::parse(uri).usage("pkcs11:token=LABEL;object=LABEL, RFC 7512")?;
+            if uri.pin.is_some() {
+                out.note(format_args!(
+                    "{} other users of this machine can read a pin-value: UPDRAFT_PKCS11_PIN or \
+                     pin-source is for the PIN",
+                    styled(WARN, "warning:")
+                ));
+            }
             let key = TokenKey::open(&uri, ask_pin).map_err(KeyError::from).or_else(advise);
             Box::new(key.context("the key in the token cannot be used")?)
         }
@@ -351,14 +358,36 @@ fn ask_pin(token: &str) -> Option<Zeroizing<String>> {
 
 /// Reads a public key, or the public half of a private one, for any command that verifies.
 pub fn load_public(path: &Path, out: &Output) -> anyhow::Result<PublicKey> {
-    let key = PublicKey::from_pem(&open(path)?).or_else(advise);
+    Ok(load_public_and_text(path, out)?.0)
+}
+
+/// The same with the PEM text that it was read from, which has no passphrase any more.
+pub fn load_public_and_text(
+    path: &Path,
+    out: &Output,
+) -> anyhow::Result<(PublicKey, Zeroizing<String>)> {
+    let text = open(path)?;
+    let key = PublicKey::from_pem(&text).or_else(advise);
     let key = key.with_context(|| format!("{} cannot be used", path.display()))?;
     warn_if_published(path, &key, "anybody can sign with it", out);
-    Ok(key)
+    Ok((key, text))
+}
+
+/// A key's name in messages: its file, or its URI without the PIN.
+fn shown(name: &Path) -> String {
+    match name.to_str().filter(|name| TokenUri::is_one(name)).map(TokenUri::parse) {
+        Some(Ok(uri)) => uri.to_string(),
+        Some(Err(_)) => "the key in the token".into(),
+        None => name.display().to_string(),
+    }
 }
 
 /// The text of a key file.
 pub fn read(path: &Path) -> anyhow::Result<String> {
+    if path.to_str().is_some_and(TokenUri::is_one) {
+        return Err(anyhow!("a key in a token can sign, and nothing else"))
+            .usage("give the file of its public half");
+    }
     let read = std::fs::read(path);
     let bytes = read.with_context(|| format!("{} cannot be read", path.display()))?;
     // What is no text has no PEM block in it, and says so when it is looked for.
@@ -376,28 +405,26 @@ fn warn_if_published(path: &Path, key: &PublicKey, so: &str, out: &Output) {
     warn_if_known(path, &key.hash(HashKind::Sha256).to_string(), so, out);
 }
 
-/// Refuses a key whose private half is published.
-pub fn refuse_published(key: Option<&PublicKey>, path: Option<&Path>) -> anyhow::Result<()> {
-    let known = key.and_then(|key| known_key(&key.hash(HashKind::Sha256).to_string()));
-    let (Some(known), Some(path)) = (known, path) else { return Ok(()) };
-    let (name, origin) = (known.name, known.origin);
-    Err(anyhow!("{} is {name} ({origin}): anybody can sign with it", path.display())).usage(
-        "`updraft key new` makes a key of your own; --allow-sample-key signs with this one all \
-         the same",
-    )
-}
-
 /// The same of a key with this hash.
 pub fn warn_if_known(path: &Path, hash: &str, so: &str, out: &Output) {
     if let Some(known) = known_key(hash) {
         out.note(format_args!(
             "{} {} is {} ({}): its private half is published, {so}",
             styled(WARN, "warning:"),
-            path.display(),
+            shown(path),
             known.name,
             known.origin
         ));
     }
+}
+
+/// Refuses a key with this hash if its private half is published, and says what that means.
+pub fn refuse_published(path: &Path, hash: &str, so: &str) -> anyhow::Result<()> {
+    let Some(known) = known_key(hash) else { return Ok(()) };
+    let (name, origin) = (known.name, known.origin);
+    Err(anyhow!("{} is {name} ({origin}): {so}", shown(path))).usage(
+        "`updraft key new` makes a key of your own; --allow-sample-key takes this one all the same",
+    )
 }
 
 fn name_suffix(text: &str) -> Result<String, String> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::Desk;
+use crate::support::{Desk, SAMPLE_KEY};
 
 const SIGN: &str = "image sign --board virtual-nor-4k -k key.pem -v 1.2.3";
 
@@ -512,12 +512,6 @@ fn firmware_that_was_linked_for_another_place_is_not_signed() {
     desk.stdout(&format!("{xip} secondary.bin out.bin"));
     desk.refused(&format!("{xip} -F 0xc000 secondary.bin out.bin"));
 }
-
-/// MCUboot's root-ed25519, which anybody can read.
-const SAMPLE_KEY: &str = "-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEICjJcMmhqKi8d3hoYtLnbQ1DCitXyHz8N5BLy6rIdMvY
------END PRIVATE KEY-----
-";
 
 #[test]
 fn published_keys_sign_no_release() {

@@ -3,5 +3,6 @@
 mod image;
 mod outputs;
 mod programming;
+mod releases;
 mod support;
 mod tokens;

@@ -5,6 +5,12 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+/// MCUboot's root-ed25519, which anybody can read.
+pub const SAMPLE_KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEICjJcMmhqKi8d3hoYtLnbQ1DCitXyHz8N5BLy6rIdMvY
+-----END PRIVATE KEY-----
+";
+
 /// A folder of a test's own, and the command run in it.
 pub struct Desk(PathBuf);
 

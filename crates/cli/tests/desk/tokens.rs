@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::Desk;
+use crate::support::{Desk, SAMPLE_KEY};
 
 const PIN: &str = "1234";
 const LIBRARIES: [&str; 3] = [
@@ -100,7 +100,7 @@ fn what_is_wrong_with_a_token_is_told() {
         (uri.replace("Release", "Other"), "no token fits the URI; there are: Release"),
         (uri.replace("softhsm/", "nowhere/"), "cannot be used"),
         (format!("{uri}&pin-source=missing"), "the PIN in missing cannot be read"),
-        (uri.replace("object", "colour"), "`colour=ed25519` is no attribute of a PKCS#11 URI"),
+        (uri.replace("object", "colour"), "`colour` is no attribute of a PKCS#11 URI"),
     ] {
         let output = token.run(&format!("{SIGN} {uri}"));
         let text = String::from_utf8_lossy(&output.stderr);
@@ -112,4 +112,36 @@ fn what_is_wrong_with_a_token_is_told() {
     command.args(format!("{SIGN} {uri}").split(' ')).env_remove("UPDRAFT_PKCS11_PIN");
     let output = token.at_home(&mut command);
     assert!(String::from_utf8_lossy(&output.stderr).contains("the token wants a PIN"));
+}
+
+#[test]
+fn no_message_shows_a_pin() {
+    let Some(token) = Token::new("token-secret") else { return };
+    fs::write(token.desk.path("import.pem"), SAMPLE_KEY).unwrap();
+    token.softhsm("--import import.pem --token Release --label sample --id B0");
+    let uri = token.uri("sample");
+    let text = |line: &str| {
+        let output = token.run(line);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    // That its private half is published is told with the key's name.
+    let (signed, said) = text(&format!("{SIGN} {uri}&pin-value=1234"));
+    assert!(signed && said.contains("object=sample?module-path"), "{said}");
+    assert!(said.contains("other users of this machine can read a pin-value"), "{said}");
+    assert!(!said.contains("1234"), "{said}");
+    for line in [
+        format!("{SIGN} {uri}&pin-value=1234 --release"),
+        format!("{SIGN} {uri}&pinvalue=1234"),
+        format!("{SIGN} {uri}&pin-value=%1234%"),
+        format!("{SIGN} {uri}&pin-value=5&1234"),
+        format!("image verify -k {uri}&pin-value=1234 out.bin"),
+        format!("image inspect -k {uri}&pin-value=1234 out.bin"),
+        format!(
+            "image sign -H 32 -S 0x8000 --pad-header -v 1 -E {uri}&pin-value=1234 app.bin e.bin"
+        ),
+    ] {
+        let (done, said) = text(&line);
+        assert!(!done && !said.contains("1234"), "{line}: {said}");
+    }
 }

@@ -5,7 +5,7 @@ mod image_file;
 mod keys;
 mod sign;
 mod tlvs;
-mod verify;
+pub mod verify;
 
 use crate::VERSION;
 use crate::command_line::Command;

@@ -38,6 +38,20 @@ pub enum Verdict {
     OtherHash,
 }
 
+impl Verdict {
+    /// What is said of an image that is not valid.
+    pub fn refusal(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Digest(_) | Self::Signature(_) => return None,
+            Self::NoImage => "Invalid image magic; is this an MCUboot image?",
+            Self::NoTlvs => "Invalid TLV info magic; is this an MCUboot image?",
+            Self::WrongHash => "Image has an invalid hash",
+            Self::NoSignature => "No signature found for the given key",
+            Self::OtherHash => "Key type does not match TLV record",
+        })
+    }
+}
+
 fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
     let key = values.file("--key").map(|path| KeyFile::load(&path, console)).transpose()?;
     let path = values.argument(0);
@@ -52,22 +66,19 @@ fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
         say(console, &format!("Image version: {major}.{minor}.{revision}+{build}"))?;
         last.map_or(Ok(()), |last| say(console, &last))
     };
-    let refusal = match verdict {
+    match verdict {
         Verdict::Digest(digest) => {
-            return valid(console, digest.map(|digest| format!("Image digest: {digest}")));
+            valid(console, digest.map(|digest| format!("Image digest: {digest}")))
         }
         Verdict::Signature(signature) => {
             let digits: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
-            return valid(console, Some(format!("Image signature over image: {digits}")));
+            valid(console, Some(format!("Image signature over image: {digits}")))
         }
-        Verdict::NoImage => "Invalid image magic; is this an MCUboot image?",
-        Verdict::NoTlvs => "Invalid TLV info magic; is this an MCUboot image?",
-        Verdict::WrongHash => "Image has an invalid hash",
-        Verdict::NoSignature => "No signature found for the given key",
-        Verdict::OtherHash => "Key type does not match TLV record",
-    };
-    say(console, refusal)?;
-    Err(Failure::Said)
+        refused => {
+            say(console, refused.refusal().unwrap_or_default())?;
+            Err(Failure::Said)
+        }
+    }
 }
 
 /// Judges a file as imgtool does: by the first hash and, with a key, by the first signature of its

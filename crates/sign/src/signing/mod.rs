@@ -59,12 +59,13 @@ fn checked_digest(
     if public.scheme() == Some(Scheme::Ed25519) {
         return checked_message(public, digest.as_bytes(), signature);
     }
-    let signature = in_der(public.scheme(), signature);
     let ring: Vec<_> = public.as_embedded().into_iter().collect();
-    match Software::new(&ring).verify(0, digest, &signature) {
-        true => Ok(signature),
-        false => Err(KeyError::WrongSignature),
-    }
+    let side_by_side = in_der(public.scheme(), &signature);
+    // By its first bytes one can be taken for the other: the reading that verifies is right.
+    let mut readings = [Some(signature), side_by_side].into_iter().flatten();
+    readings
+        .find(|signature| Software::new(&ring).verify(0, digest, signature))
+        .ok_or(KeyError::WrongSignature)
 }
 
 /// The same of a message.
@@ -84,18 +85,45 @@ fn checked_message(
     if good { Ok(signature) } else { Err(KeyError::WrongSignature) }
 }
 
-/// ECDSA signatures as two numbers side by side, which tokens and some services give, become DER.
-fn in_der(scheme: Option<Scheme>, signature: Vec<u8>) -> Vec<u8> {
-    let half = match scheme {
-        Some(Scheme::EcdsaP256) => 32,
-        Some(Scheme::EcdsaP384) => 48,
-        _ => return signature,
+/// ECDSA signatures as two numbers side by side, which tokens and some services give, in DER.
+fn in_der(scheme: Option<Scheme>, signature: &[u8]) -> Option<Vec<u8>> {
+    let half = match scheme? {
+        Scheme::EcdsaP256 => 32,
+        Scheme::EcdsaP384 => 48,
+        _ => return None,
     };
-    match signature.split_at_checked(half) {
-        // A signature in DER of just this length begins with its tag and its length.
-        Some((r, s)) if s.len() == half && !signature.starts_with(&[0x30, 2 * half as u8 - 2]) => {
-            der::ecdsa_signature(r, s)
-        }
-        _ => signature,
+    let (r, s) = signature.split_at_checked(half)?;
+    (s.len() == half).then(|| der::ecdsa_signature(r, s))
+}
+
+#[cfg(test)]
+mod tests {
+    use updraft_image::{Digest, HashKind};
+
+    use super::checked_digest;
+    use crate::{KeyError, PublicKey};
+
+    /// One of 65536 signatures as two numbers begins as one in DER of that length does.
+    #[test]
+    fn two_numbers_that_begin_like_der_are_a_signature() {
+        let public = PublicKey::from_pem(PUBLIC).unwrap();
+        let digest = Digest::of(HashKind::Sha256, b"firmware");
+        let raw: Vec<u8> = (0..64)
+            .map(|at| u8::from_str_radix(&SIGNATURE[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        assert!(raw.starts_with(&[0x30, 62]));
+        let made = checked_digest(&public, &digest, raw.clone()).unwrap();
+        assert_eq!(checked_digest(&public, &digest, made.clone()).unwrap(), made);
+        let other = Digest::of(HashKind::Sha256, b"other");
+        let error = checked_digest(&public, &other, raw).unwrap_err();
+        assert!(matches!(error, KeyError::WrongSignature));
     }
+
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEJmmaTRCz17eG+a0jgH5U+vyW9muQ
+IvUYQtCAYwyRkXhZuw4Run0LZ1I7AOyo/dGSqgRLPfvTAPLH1LGkN6uXjw==
+-----END PUBLIC KEY-----
+";
+    const SIGNATURE: &str = "303e5ab4c3c5356b7d35dc1eacaf38239d22827f8ae8e92aecce2b0b263e1a1e\
+        56dcf6c426f5dda24375ad692ce81183ea3a4a626ef1db25da6f6b730b0988ff";
 }

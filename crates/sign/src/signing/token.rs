@@ -66,6 +66,12 @@ pub enum TokenError {
     /// Several keys fit.
     #[error("{0} private keys fit the URI: say more, object=… or id=…")]
     ManyKeys(usize),
+    /// The token asks again for each signature.
+    #[error(
+        "the key wants its PIN before each signature (CKA_ALWAYS_AUTHENTICATE), which is not \
+         supported"
+    )]
+    EachTime,
     /// The public half is missing or of no use.
     #[error("the public half of the key cannot be read: {0}")]
     Public(String),
@@ -113,6 +119,10 @@ impl TokenKey {
             [] => return Err(TokenError::NoKey),
             several => return Err(TokenError::ManyKeys(several.len())),
         };
+        let each_time = session.get_attributes(private, &[AttributeType::AlwaysAuthenticate])?;
+        if each_time.contains(&Attribute::AlwaysAuthenticate(true)) {
+            return Err(TokenError::EachTime);
+        }
         let public = public(&session, private)?;
         Ok(Self { session, private, public })
     }
@@ -194,7 +204,7 @@ fn slot(library: &Pkcs11, uri: &TokenUri) -> Result<(Slot, TokenInfo), TokenErro
 
 fn pin(uri: &TokenUri) -> Result<Option<Zeroizing<String>>, TokenError> {
     if let Some(pin) = &uri.pin {
-        return Ok(Some(Zeroizing::new(pin.clone())));
+        return Ok(Some(pin.clone()));
     }
     if let Some(path) = &uri.pin_source {
         let read = std::fs::read_to_string(path).map(Zeroizing::new);
@@ -204,23 +214,41 @@ fn pin(uri: &TokenUri) -> Result<Option<Zeroizing<String>>, TokenError> {
     Ok(env::var("UPDRAFT_PKCS11_PIN").ok().map(Zeroizing::new))
 }
 
-/// The public half: of the private key's own attributes, or of the public key with its id.
+/// The public half: of the private key's own attributes, or of the public key with its id. Without
+/// an id it is the only public key of the type, or the only one with its label.
 fn public(session: &Session, private: ObjectHandle) -> Result<PublicKey, TokenError> {
     let broken = |what: &str| TokenError::Public(what.into());
     let mut kind = None;
-    let mut id = None;
-    let wanted = [AttributeType::KeyType, AttributeType::Id];
+    let (mut id, mut label) = (None, None);
+    let wanted = [AttributeType::KeyType, AttributeType::Id, AttributeType::Label];
     for attribute in session.get_attributes(private, &wanted)? {
         match attribute {
             Attribute::KeyType(found) => kind = Some(found),
-            Attribute::Id(found) => id = Some(found),
+            Attribute::Id(found) => id = Some(found).filter(|id| !id.is_empty()),
+            Attribute::Label(found) => label = Some(found).filter(|label| !label.is_empty()),
             _ => {}
         }
     }
     let kind = kind.ok_or_else(|| broken("the key has no type"))?;
     let mut half = vec![Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::KeyType(kind)];
+    let by_id = id.is_some();
     half.extend(id.map(Attribute::Id));
-    let holder = session.find_objects(&half)?.first().copied().unwrap_or(private);
+    let mut holders = session.find_objects(&half)?;
+    if holders.len() > 1 && !by_id {
+        half.extend(label.map(Attribute::Label));
+        holders = session.find_objects(&half)?;
+    }
+    let holder = match (holders.as_slice(), kind) {
+        ([], _) => private,
+        ([one], _) => *one,
+        // An RSA key has its public half in itself.
+        (_, KeyType::RSA) => private,
+        ([first, ..], _) if by_id => *first,
+        (several, _) => {
+            let count = several.len();
+            return Err(broken(&format!("the key has no id, and {count} public keys fit it")));
+        }
+    };
     let wanted: &[AttributeType] = match kind {
         KeyType::RSA => &[AttributeType::Modulus, AttributeType::PublicExponent],
         _ => &[AttributeType::EcParams, AttributeType::EcPoint],

@@ -1,7 +1,13 @@
 //! Names of keys in tokens: RFC 7512.
 
+use std::fmt;
+
+use zeroize::Zeroizing;
+
 /// A name such as `pkcs11:token=Release;object=firmware?module-path=/usr/lib/x.so`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// It may have a PIN in it, which neither its own text nor an error about it shows.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TokenUri {
     /// The token's label.
     pub token: Option<String>,
@@ -20,7 +26,7 @@ pub struct TokenUri {
     /// The library that speaks to the token.
     pub module: Option<String>,
     /// The PIN.
-    pub pin: Option<String>,
+    pub pin: Option<Zeroizing<String>>,
     /// A file with the PIN.
     pub pin_source: Option<String>,
 }
@@ -31,15 +37,22 @@ pub enum UriError {
     /// It does not begin with the scheme.
     #[error("a key in a token is named pkcs11:token=…;object=…")]
     Scheme,
-    /// A part is not of the form.
+    /// There is no attribute of this name.
     #[error("`{0}` is no attribute of a PKCS#11 URI")]
     Attribute(String),
-    /// A part is given twice.
+    /// A part, counted from 1, is no attribute. What it says is not told: it may belong to a PIN.
+    #[error("part {0} of the PKCS#11 URI is no attribute")]
+    Part(usize),
+    /// An attribute is given twice.
     #[error("`{0}` is given twice")]
     Twice(String),
-    /// A percent sign without two hexadecimal digits, or bytes that are no text.
-    #[error("`{0}` is not percent-encoded text")]
+    /// In the value of this attribute is a percent sign without two hexadecimal digits, or bytes
+    /// that are no text.
+    #[error("the value of `{0}` is not percent-encoded text")]
     Encoding(String),
+    /// The slot is no number.
+    #[error("the value of `slot-id` is no number")]
+    Slot,
     /// It names something else than a private key.
     #[error("`type={0}` is no private key")]
     Type(String),
@@ -60,43 +73,88 @@ impl TokenUri {
         let mut uri = Self::default();
         let parts = path.split(';').chain(query.split('&')).filter(|part| !part.is_empty());
         let mut seen = Vec::new();
-        for part in parts {
-            let bad = || UriError::Attribute(part.into());
-            let (name, value) = part.split_once('=').ok_or_else(bad)?;
+        for (index, part) in parts.enumerate() {
+            let (name, value) = part.split_once('=').ok_or(UriError::Part(index + 1))?;
             if seen.contains(&name) {
                 return Err(UriError::Twice(name.into()));
             }
-            seen.push(name);
-            let bytes = decode(value)?;
-            let value = String::from_utf8(bytes.clone());
-            let value = || value.clone().map_err(|_| UriError::Encoding(part.into()));
+            let encoding = || UriError::Encoding(name.into());
+            let bytes = Zeroizing::new(decode(value).ok_or_else(encoding)?);
+            let text = || std::str::from_utf8(&bytes).map(str::to_owned);
+            let value = || text().map_err(|_| encoding());
             match name {
                 "token" => uri.token = Some(value()?),
                 "serial" => uri.serial = Some(value()?),
                 "model" => uri.model = Some(value()?),
                 "manufacturer" => uri.manufacturer = Some(value()?),
-                "slot-id" => uri.slot = Some(value()?.parse().map_err(|_| bad())?),
+                "slot-id" => uri.slot = Some(value()?.parse().map_err(|_| UriError::Slot)?),
                 "object" => uri.object = Some(value()?),
-                "id" => uri.id = Some(bytes),
+                "id" => uri.id = Some(bytes.to_vec()),
                 "type" => match value()?.as_str() {
                     "private" => {}
                     other => return Err(UriError::Type(other.into())),
                 },
                 "module-path" => uri.module = Some(value()?),
-                "pin-value" => uri.pin = Some(value()?),
+                "pin-value" => uri.pin = Some(Zeroizing::new(value()?)),
                 "pin-source" => {
                     let source = value()?;
                     uri.pin_source = Some(source.trim_start_matches("file:").to_owned());
                 }
-                _ => return Err(bad()),
+                // A PIN that is not encoded may go on behind its `&` or `;`.
+                _ if seen.contains(&"pin-value") => return Err(UriError::Part(index + 1)),
+                _ => return Err(UriError::Attribute(name.into())),
             }
+            seen.push(name);
         }
         Ok(uri)
     }
 }
 
-fn decode(text: &str) -> Result<Vec<u8>, UriError> {
-    let mut bytes = Vec::new();
+/// The URI without its PIN.
+impl fmt::Display for TokenUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &Option<String>| text.as_ref().map(|text| encode(text.as_bytes()));
+        let path = [
+            ("token", text(&self.token)),
+            ("serial", text(&self.serial)),
+            ("model", text(&self.model)),
+            ("manufacturer", text(&self.manufacturer)),
+            ("slot-id", self.slot.map(|slot| slot.to_string())),
+            ("object", text(&self.object)),
+            ("id", self.id.as_deref().map(encode)),
+        ];
+        let query = [("module-path", text(&self.module)), ("pin-source", text(&self.pin_source))];
+        let join = |parts: &[(&str, Option<String>)], between: &str| {
+            let parts = parts
+                .iter()
+                .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={value}")));
+            parts.collect::<Vec<_>>().join(between)
+        };
+        write!(f, "pkcs11:{}", join(&path, ";"))?;
+        match join(&query, "&") {
+            query if query.is_empty() => Ok(()),
+            query => write!(f, "?{query}"),
+        }
+    }
+}
+
+impl fmt::Debug for TokenUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenUri({self})")
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte);
+    let encoded = bytes.iter().map(|byte| match plain(*byte) {
+        true => char::from(*byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, behind)) = rest.split_first() {
         rest = behind;
@@ -105,14 +163,11 @@ fn decode(text: &str) -> Result<Vec<u8>, UriError> {
             continue;
         }
         let digit = |at: usize| rest.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err(UriError::Encoding(text.into()));
-        };
         // Two hexadecimal digits are a byte.
-        bytes.push((high << 4 | low) as u8);
+        bytes.push((digit(0)? << 4 | digit(1)?) as u8);
         rest = &rest[2..];
     }
-    Ok(bytes)
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -128,7 +183,7 @@ mod tests {
         assert_eq!(uri.object.as_deref(), Some("firmware"));
         assert_eq!(uri.id, Some(vec![0, 1, 0xfe]));
         assert_eq!(uri.module.as_deref(), Some("/usr/lib/softhsm/libsofthsm2.so"));
-        assert_eq!(uri.pin.as_deref(), Some("12&34"));
+        assert_eq!(uri.pin.as_ref().map(|pin| pin.as_str()), Some("12&34"));
         let source = TokenUri::parse("PKCS11:slot-id=7?pin-source=file:/run/pin").unwrap();
         assert_eq!((source.slot, source.pin_source.as_deref()), (Some(7), Some("/run/pin")));
         assert_eq!(TokenUri::parse("pkcs11:").unwrap(), TokenUri::default());
@@ -138,13 +193,36 @@ mod tests {
     fn names_of_anything_else_are_refused_by_part() {
         let fails = |text: &str| TokenUri::parse(text).unwrap_err();
         assert_eq!(fails("key.pem"), UriError::Scheme);
-        assert_eq!(fails("pkcs11:token"), UriError::Attribute("token".into()));
-        assert_eq!(fails("pkcs11:colour=red"), UriError::Attribute("colour=red".into()));
+        assert_eq!(fails("pkcs11:object=a;token"), UriError::Part(2));
+        assert_eq!(fails("pkcs11:colour=red"), UriError::Attribute("colour".into()));
+        assert_eq!(fails("pkcs11:slot-id=red"), UriError::Slot);
         assert_eq!(fails("pkcs11:token=a;token=b"), UriError::Twice("token".into()));
         assert_eq!(fails("pkcs11:type=cert"), UriError::Type("cert".into()));
         for text in ["pkcs11:object=%", "pkcs11:object=%4", "pkcs11:object=%zz"] {
             assert!(matches!(fails(text), UriError::Encoding(_)), "{text}");
         }
         assert!(matches!(fails("pkcs11:object=%ff"), UriError::Encoding(_)));
+    }
+
+    #[test]
+    fn no_text_shows_a_pin() {
+        let uri = TokenUri::parse("pkcs11:token=a%20b;id=%01?pin-value=s3cret&module-path=/x.so");
+        let uri = uri.unwrap();
+        assert_eq!(uri.to_string(), "pkcs11:token=a%20b;id=%01?module-path=/x.so");
+        assert_eq!(TokenUri::parse(&uri.to_string()).unwrap().pin, None);
+        assert!(!format!("{uri:?}").contains("s3cret"));
+        for text in [
+            "pkcs11:?pinvalue=s3cret",
+            "pkcs11:?pin-value=%s3cret",
+            "pkcs11:?pin-value=%ffs3cret",
+            "pkcs11:?pin-value=1&s3cret",
+            "pkcs11:?pin-value=1&s3cret=2",
+            "pkcs11:?pin-value=1&pin-value=s3cret",
+            "pkcs11:s3cret",
+        ] {
+            let error = TokenUri::parse(text).unwrap_err();
+            assert!(!error.to_string().contains("s3cret"), "{error}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
     }
 }

@@ -79,3 +79,33 @@ fn what_is_no_signature_by_the_key_gets_into_no_image() {
     assert!(CommandKey::new("sign 'open", public.clone()).is_err());
     assert_eq!(public.hash(HashKind::Sha256).as_bytes().len(), 32);
 }
+
+/// `sh` runs this as the signer. Its signature is that of Ed25519 over `message`.
+fn script(name: &str, script: &str) -> String {
+    let file = folder("signer-scripts").join(name);
+    std::fs::write(&file, script).unwrap();
+    format!("sh '{}'", file.display())
+}
+
+#[test]
+fn a_process_that_the_program_leaves_behind_is_not_waited_for() {
+    let signer = openssl(KeyKind::Ed25519);
+    let line = script("behind.sh", &format!("{signer} || exit 1\nsleep 30 &\n"));
+    let public = Key::from_pem(&text("keys/ed25519.pem")).unwrap().public().clone();
+    let began = std::time::Instant::now();
+    signs(&CommandKey::new(&line, public).unwrap(), Scheme::Ed25519);
+    assert!(began.elapsed() < std::time::Duration::from_secs(20));
+}
+
+#[test]
+fn output_without_end_is_no_signature() {
+    let public = Key::from_pem(&text("keys/ed25519.pem")).unwrap().public().clone();
+    let fails = |line: &str| {
+        let key = CommandKey::new(line, public.clone()).unwrap();
+        sign(&[9; 700], &options(), Some(&key)).unwrap_err().to_string()
+    };
+    assert_eq!(fails("yes"), "yes wrote more than 65536 bytes, which is no signature");
+    // Many words on standard error end nothing.
+    let line = script("talks.sh", "yes | head -c 300000 >&2; echo the end >&2; exit 1");
+    assert_eq!(fails(&line), "sh failed, exit status: 1: the end");
+}

@@ -53,10 +53,11 @@ enum HmacSha {
 
 impl Encrypt {
     /// How the image is encrypted, if it is. What the board asks for is taken from it, and what
-    /// says otherwise is refused.
+    /// says otherwise is refused; so is a published key in a `release`.
     pub fn encryption(
         &self,
         board: Option<(&str, &Signing)>,
+        release: bool,
         out: &Output,
     ) -> anyhow::Result<Option<Encryption>> {
         let Some(path) = &self.encrypt else {
@@ -65,7 +66,7 @@ impl Encrypt {
                 _ => Err(anyhow!("--hmac-sha is for encryption")).usage("give -E KEY too"),
             };
         };
-        let mut encryption = Encryption::new(load_recipient(path, out)?);
+        let mut encryption = Encryption::new(load_recipient(path, release, out)?);
         let wanted = board.map(|(_, signing)| signing.encryption);
         if let Some(wanted) = wanted.flatten() {
             encryption.key_length = wanted.key_length();
@@ -117,14 +118,18 @@ pub fn describe(format: WrapFormat) -> String {
     format!("{} keys wrapped in {}", format.key(), format.kind())
 }
 
-fn load_recipient(path: &Path, out: &Output) -> anyhow::Result<Recipient> {
+fn load_recipient(path: &Path, release: bool, out: &Output) -> anyhow::Result<Recipient> {
     let recipient = Recipient::from_text(&key::open(path)?).or_else(key::advise);
     let recipient = recipient.with_context(|| format!("{} cannot be used", path.display()))?;
     let hash = match &recipient {
         Recipient::Device(public) => public.hash(HashKind::Sha256),
         Recipient::Shared(wrapping) => wrapping.hash(),
     };
-    key::warn_if_known(path, &hash.to_string(), "anybody can decrypt what is made for it", out);
+    let (hash, so) = (hash.to_string(), "anybody can decrypt what is made for it");
+    if release {
+        key::refuse_published(path, &hash, so)?;
+    }
+    key::warn_if_known(path, &hash, so, out);
     Ok(recipient)
 }
 

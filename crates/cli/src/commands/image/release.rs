@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use updraft_image::{Header, TlvArea, TlvType, Version};
+use updraft_image::{Header, TlvArea, TlvType, UpgradeMode, Version};
 use updraft_sign::manifest::{Manifest, Resource, SBOM, sbom_hash};
 use updraft_sign::{PublicKey, inspect};
 
@@ -47,7 +47,12 @@ fn parse(text: &str) -> anyhow::Result<Version> {
             Some(value) => value.parse().with_context(|| format!("{name} is {value}")),
         }
     };
+    const FIELDS: [&str; 4] = ["VERSION_MAJOR", "VERSION_MINOR", "PATCHLEVEL", "VERSION_TWEAK"];
     if lines().any(|line| line.contains('=')) {
+        let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+        if !lines().filter_map(key).any(|key| FIELDS.contains(&key.as_str())) {
+            return Err(anyhow!("it has none of {}", FIELDS.join(", ")));
+        }
         let (major, minor) = (field("VERSION_MAJOR")?, field("VERSION_MINOR")?);
         let (patch, tweak) = (field("PATCHLEVEL")?, field("VERSION_TWEAK")?);
         let text = format!("{major}.{minor}.{patch}+{tweak}");
@@ -95,8 +100,9 @@ pub fn sbom(path: &Path) -> anyhow::Result<(Resource, (TlvType, Vec<u8>))> {
     Ok((resource, (SBOM, hash.as_bytes().to_vec())))
 }
 
-/// Checks a manifest against `file`, and a bill of materials against the manifest and `image`.
-pub fn check_manifest(path: &Path, keys: &[PublicKey], file: &[u8]) -> anyhow::Result<Manifest> {
+/// Reads the manifest in `path`, which one of `keys` has to have signed, and `file` has to be the
+/// file that it is about.
+pub fn open_manifest(path: &Path, keys: &[PublicKey], file: &[u8]) -> anyhow::Result<Manifest> {
     let text = std::fs::read_to_string(path);
     let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
     let manifest = Manifest::open(&text, keys).and_then(|manifest| {
@@ -104,6 +110,33 @@ pub fn check_manifest(path: &Path, keys: &[PublicKey], file: &[u8]) -> anyhow::R
         Ok(manifest)
     });
     manifest.with_context(|| format!("{} does not vouch for the file", path.display()))
+}
+
+/// Checks what a manifest says of its image: the version of `header`, the board and the bill of
+/// materials, as far as they are given.
+pub fn agrees(
+    manifest: &Manifest,
+    header: &Header,
+    board: Option<&str>,
+    bill: Option<&Path>,
+) -> anyhow::Result<()> {
+    let said = &manifest.predicate;
+    let version = header.version.to_string();
+    if said.version != version {
+        return Err(anyhow!("it is about version {}, the image is {version}", said.version));
+    }
+    if let (Some(said), Some(board)) = (&said.board, board)
+        && said != board
+    {
+        return Err(anyhow!("it is about an image for {said}, not for {board}"));
+    }
+    let Some(path) = bill else { return Ok(()) };
+    let (bill, _) = sbom(path)?;
+    match &said.sbom {
+        Some(said) if said.sha256 == bill.sha256 => Ok(()),
+        Some(said) => Err(anyhow!("its bill of materials is {}, with another content", said.name)),
+        None => Err(anyhow!("it names no bill of materials")),
+    }
 }
 
 /// Checks that `image` was made with the bill of materials in `path`.
@@ -123,13 +156,27 @@ pub fn check_sbom(path: &Path, image: &[u8], header: &Header) -> anyhow::Result<
     .with_context(|| format!("{} is not this image's", path.display()))
 }
 
-/// Checks that devices which run `previous` take `image` for an upgrade.
-pub fn follows(image: &[u8], previous: &Path) -> anyhow::Result<()> {
+/// Checks that devices which run `previous` take `image` for an upgrade. A bootloader that chooses
+/// among slots of equal rank, as one of `mode` may, looks at no build number.
+pub fn follows(image: &[u8], previous: &Path, mode: Option<UpgradeMode>) -> anyhow::Result<()> {
     let (before, _) = read(previous)?;
     let old = Header::parse(&before)
         .with_context(|| format!("{} is no image", previous.display()))
         .usage("--previous IMAGE is the signed image that is out in the field")?;
     let new = Header::parse(image)?;
+    if let Some(mode) = mode.filter(|mode| chooses_by_version(*mode))
+        && new.version > old.version
+        && new.version.cmp_ignoring_build(&old.version).is_eq()
+    {
+        return Err(anyhow!(
+            "version {} differs from {} of {} in its build number alone, which {mode} does not \
+             look at",
+            new.version,
+            old.version,
+            previous.display()
+        ))
+        .usage("give a higher one, -v VERSION");
+    }
     if new.version <= old.version {
         let order = if new.version == old.version { "the same as" } else { "below" };
         return Err(anyhow!(
@@ -148,6 +195,12 @@ pub fn follows(image: &[u8], previous: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the bootloader starts the slot with the highest version.
+fn chooses_by_version(mode: UpgradeMode) -> bool {
+    use UpgradeMode::{DirectXip, DirectXipRevert, RamLoad};
+    matches!(mode, DirectXip | DirectXipRevert | RamLoad)
 }
 
 fn counter(image: &[u8], header: &Header) -> Option<u32> {
@@ -173,7 +226,7 @@ mod tests {
                       EXTRAVERSION = rc1\n";
         assert_eq!(read(zephyr).as_deref(), Some("1.20.3+7"));
         assert_eq!(read("VERSION_MAJOR = 1\nVERSION_MINOR =\n").as_deref(), Some("1.0.0+0"));
-        for text in ["", "one", "VERSION_MAJOR = x", "VERSION_MAJOR = 256", "1.2.3-rc1"] {
+        for text in ["", "one", "VERSION_MAJOR = x", "VERSION_MAJOR = 256", "1.2.3-rc1", "FOO=1"] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -51,7 +51,8 @@ pub struct Args {
     /// The image to write; app.signed.bin of app.bin if left out.
     output: Option<PathBuf>,
     /// The private key: a PEM file, or pkcs11:token=…;object=… for one in a token (the PIN is in
-    /// UPDRAFT_PKCS11_PIN, in the URI's pin-source file, or asked for). Without a key the image gets
+    /// UPDRAFT_PKCS11_PIN, in the URI's pin-source file, or asked for; other users can read it in a
+    /// pin-value). Without a key the image gets
     /// a hash only.
     #[arg(short, long)]
     key: Option<PathBuf>,
@@ -218,13 +219,15 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     if let Some(target) = &target {
         target.check_key(key)?;
     }
-    if args.release && !args.allow_sample_key {
-        key::refuse_published(key.map(SigningKey::public), args.key.as_deref())?;
+    let for_the_field = args.release && !args.allow_sample_key;
+    if let (true, Some(key), Some(path)) = (for_the_field, key, &args.key) {
+        let hash = key.public().hash(HashKind::Sha256).to_string();
+        key::refuse_published(path, &hash, "anybody can sign with it")?;
     }
     let version = release::version(args.image_version, &args.input, out)?;
     let mut options = options(args, version, target.as_ref())?;
     let board = target.as_ref().map(|target| (target.board.name(), &target.signing));
-    options.encryption = args.encryption.encryption(board, out)?;
+    options.encryption = args.encryption.encryption(board, for_the_field, out)?;
     let sbom = args.sbom.as_deref().map(release::sbom).transpose()?;
     options.custom_tlvs.extend(sbom.as_ref().map(|(_, tlv)| tlv.clone()));
     if let Some(target) = &target {
@@ -232,6 +235,10 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         target.check_padding(args, &options)?;
     }
     let (input, from_file) = read(&args.input)?;
+    if input.is_empty() {
+        return Err(anyhow!("{} is empty", args.input.display()))
+            .hint("did the build, or objcopy, go wrong?");
+    }
     let unpadded = SignOptions { padding: Padding::None, ..options.clone() };
     let image = sign(&input, &unpadded, key).or_else(|error| {
         let remedy = error.remedy();
@@ -245,17 +252,17 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     })?;
     if let Some(target) = &target {
         match &options.encryption {
-            None => target.check_image(&image, key)?,
+            None => target.check_image(&image, key, out)?,
             // Nobody but the device can decrypt it: checked is what it will find.
             Some(encryption) => {
                 let clear = Some(Encryption { clear: true, ..encryption.clone() });
                 let clear = SignOptions { encryption: clear, ..unpadded };
-                target.check_image(&sign(&input, &clear, key)?, key)?;
+                target.check_image(&sign(&input, &clear, key)?, key, out)?;
             }
         }
     }
     if let Some(previous) = &args.previous {
-        release::follows(&image, previous)?;
+        release::follows(&image, previous, target.as_ref().map(|target| target.board.mode()))?;
     }
     let output = args.output.clone().unwrap_or_else(|| release::output(&args.input));
     // Not signed again: content keys are random.
@@ -344,8 +351,19 @@ impl<'b> Target<'b> {
     }
 
     /// What the bootloader will say.
-    fn check_image(&self, image: &[u8], key: Option<&dyn SigningKey>) -> anyhow::Result<()> {
+    fn check_image(
+        &self,
+        image: &[u8],
+        key: Option<&dyn SigningKey>,
+        out: &Output,
+    ) -> anyhow::Result<()> {
         let header = Header::parse(image)?;
+        if suits::lacks_vectors(self.board, &header, image) {
+            out.note(format_args!(
+                "{} the build begins with no vector table: where it was linked for is not checked",
+                styled(WARN, "note:")
+            ));
+        }
         let mut slot = image.to_vec();
         slot.resize(slot.len().max(self.signing.slot_size as usize), self.signing.erased);
         let rules = self.board.rules(self.image);

@@ -1,22 +1,20 @@
 //! `updraft image verify`.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use serde_json::json;
+use serde_json::{Value, json};
 use updraft_board::{Board, Role};
 use updraft_image::{
     Decoder, Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software, TlvArea, TlvType,
     Validated, validate, validate_compressed,
 };
-use updraft_imgtool::{Console, run_on};
-use updraft_sign::{PublicKey, known_key};
+use updraft_sign::{PublicKey, hex, known_key};
 use zeroize::Zeroizing;
 
 use super::{encryption, release};
 use crate::commands::{boards, key};
-use crate::input::read;
+use crate::input::is_hex;
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
 use crate::suits;
@@ -61,72 +59,75 @@ pub struct Args {
     sbom: Option<PathBuf>,
 }
 
-/// Runs it.
-pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
-    let theirs = imgtools_verdict(args);
-    judge(args, &theirs, out).map_err(|error| match &theirs {
-        Ok(()) => {
-            let hint = "imgtool's verify takes this image: it looks at less than bootloaders do";
-            Err::<(), _>(error).hint(hint).expect_err("just made")
-        }
-        Err(_) => error,
-    })
+/// A key that the device trusts.
+struct Trusted<'a> {
+    path: &'a Path,
+    key: PublicKey,
+    pem: Zeroizing<String>,
 }
 
 /// What imgtool's own check says: the image is valid for one of the keys, or why not.
-fn imgtools_verdict(args: &Args) -> Result<(), String> {
-    let mut refusal = String::new();
-    let keys: Vec<Option<&PathBuf>> = match args.key.is_empty() {
-        true => vec![None],
-        false => args.key.iter().map(Some).collect(),
-    };
+type Theirs = Result<(), String>;
+
+fn imgtools_verdict(file: &[u8], keys: &[Trusted<'_>]) -> Theirs {
+    if keys.is_empty() {
+        return updraft_imgtool::verdict(file, None);
+    }
+    let mut refusal = Ok(());
     for key in keys {
-        let mut line: Vec<OsString> = vec!["verify".into()];
-        line.extend(key.into_iter().flat_map(|key| ["-k".into(), key.into()]));
-        line.push(args.file.clone().into());
-        let mut said = Said::default();
-        if run_on(&mut said, "imgtool", &line) == 0 {
-            return Ok(());
+        refusal = updraft_imgtool::verdict(file, Some(&key.pem));
+        if refusal.is_ok() {
+            break;
         }
-        refusal = said.0.lines().next().unwrap_or("it cannot read the image").to_owned();
     }
-    Err(refusal)
+    refusal
 }
 
-/// A console that nobody sits at.
-#[derive(Default)]
-struct Said(String);
-
-impl Console for Said {
-    fn out(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.0 += &String::from_utf8_lossy(bytes);
-        Ok(())
-    }
-
-    fn err(&mut self, line: &str) {
-        self.0 += line;
-        self.0 += "\n";
-    }
-
-    fn ask(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn ask_passphrase(&mut self, _: &str) -> Option<Zeroizing<String>> {
-        None
+fn told(theirs: &Theirs) -> Value {
+    match theirs {
+        Ok(()) => json!({ "valid": true }),
+        Err(reason) => json!({ "valid": false, "reason": reason }),
     }
 }
 
-/// What the bootloader says.
-fn judge(args: &Args, theirs: &Result<(), String>, out: &Output) -> anyhow::Result<()> {
+/// The bootloader's refusal, with what imgtool says of the image.
+fn beside(refused: anyhow::Result<()>, theirs: &Theirs) -> anyhow::Result<()> {
+    let refused = refused.fact("imgtool", told(theirs));
+    match theirs {
+        Ok(()) => {
+            refused.hint("imgtool's verify takes this image: it looks at less than bootloaders do")
+        }
+        Err(_) => refused,
+    }
+}
+
+/// The image in a file that holds `bytes`.
+fn content(path: &Path, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+    if !is_hex(path) {
+        return Ok(bytes.to_vec());
+    }
+    let segment = hex::parse(&String::from_utf8_lossy(bytes));
+    Ok(segment.with_context(|| format!("{} cannot be used", path.display()))?.bytes)
+}
+
+/// Runs it.
+pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let board = args.board.as_deref().map(boards::load).transpose()?;
-    let keys = args.key.iter().map(|path| key::load_public(path, out));
-    let keys = keys.collect::<anyhow::Result<Vec<PublicKey>>>()?;
-    let (mut file, _) = read(&args.file)?;
+    let keys = args.key.iter().map(|path| {
+        let (key, pem) = key::load_public_and_text(path, out)?;
+        Ok(Trusted { path, key, pem })
+    });
+    let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
+    // Read once: what is verified, what imgtool judges and what a manifest vouches for is the same.
+    let bytes = std::fs::read(&args.file);
+    let bytes = bytes.with_context(|| format!("{} cannot be read", args.file.display()))?;
+    let mut file = content(&args.file, &bytes)?;
+    let theirs = &imgtools_verdict(&file, &keys);
     let refused = || format!("{} is refused", args.file.display());
-    let header = Header::parse(&file)
-        .hint("`updraft image sign` makes an image of a build")
-        .with_context(refused)?;
+    let header = match Header::parse(&file).hint("`updraft image sign` makes an image of a build") {
+        Ok(header) => header,
+        Err(error) => return beside(Err(error), theirs).with_context(refused),
+    };
     if let Some(key) = &args.decrypt {
         file = encryption::decrypt(&file, key).with_context(refused)?;
     }
@@ -148,7 +149,9 @@ fn judge(args: &Args, theirs: &Result<(), String>, out: &Output) -> anyhow::Resu
         return Err(anyhow!("the board's bootloader checks signatures"))
             .usage("give the key that it trusts: -k KEY");
     }
-    let ring: Vec<_> = keys.iter().filter_map(PublicKey::as_embedded).collect();
+    // Not every key verifies.
+    let embedded = keys.iter().filter_map(|key| Some((key.path, key.key.as_embedded()?)));
+    let (paths, ring): (Vec<_>, Vec<_>) = embedded.unzip();
     let mut source = slot.as_slice();
     let verdict = match signed {
         true => validate(&mut source, &header, &rules, &mut Software::new(&ring)),
@@ -172,14 +175,16 @@ fn judge(args: &Args, theirs: &Result<(), String>, out: &Output) -> anyhow::Resu
                 Some(hint) => error.hint(hint),
                 None => error,
             };
-            return error.with_context(refused);
+            return beside(error, theirs).with_context(refused);
         }
     };
     let suits = match &board {
         Some(board) => suits::check(board, args.image, &header, &file),
         None => Ok(()),
     };
-    suits.or_else(|(reason, hint)| Err(anyhow!(reason)).hint(hint)).with_context(refused)?;
+    if let Err((reason, hint)) = suits {
+        return beside(Err(anyhow!(reason)).hint(hint), theirs).with_context(refused);
+    }
     let uncompressed = match header.flags.intersects(Flags::COMPRESSED) {
         true => Some(uncompressed(&slot, &header, &rules, signed.then_some(ring.as_slice()))),
         false => None,
@@ -193,21 +198,22 @@ fn judge(args: &Args, theirs: &Result<(), String>, out: &Output) -> anyhow::Resu
         release::check_sbom(sbom, &file, &header).with_context(refused)?;
     }
     let manifest = args.manifest.as_deref().map(|path| {
-        let bytes = std::fs::read(&args.file)?;
-        release::check_manifest(path, &keys, &bytes).with_context(refused)
+        let trusted: Vec<_> = keys.iter().map(|key| key.key.clone()).collect();
+        let manifest = release::open_manifest(path, &trusted, &bytes)?;
+        let board = board.as_ref().map(Board::name);
+        release::agrees(&manifest, &header, board, args.sbom.as_deref())
+            .with_context(|| format!("{} says otherwise", path.display()))?;
+        anyhow::Ok(manifest)
     });
-    let manifest = manifest.transpose()?;
-    let key = valid.key.and_then(|index| args.key.get(index));
+    let manifest = manifest.transpose().with_context(refused)?;
+    let key = valid.key.and_then(|index| paths.get(index));
     let result = json!({
         "valid": true,
         "version": header.version.to_string(),
         "size": valid.size,
         "hash": hash,
         "key": key,
-        "imgtool": match theirs {
-            Ok(()) => json!({ "valid": true }),
-            Err(reason) => json!({ "valid": false, "reason": reason }),
-        },
+        "imgtool": told(theirs),
         "manifest": manifest.as_ref().map(|manifest| &manifest.predicate),
         "non_bootable": header.flags.contains(Flags::NON_BOOTABLE),
         "uncompressed": uncompressed.map(|image| {
