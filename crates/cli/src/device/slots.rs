@@ -37,7 +37,8 @@ pub fn slots(board: &Board, flash: &SimFlash) -> Vec<SlotView> {
     let mut snapshot = flash.clone();
     snapshot.supply().power_on();
     let flash = &mut snapshot;
-    let is_slot = |area: &&Area| matches!(area.role, Role::Primary | Role::Secondary);
+    let is_slot =
+        |area: &&Area| matches!(area.role, Role::Primary | Role::Secondary | Role::Factory);
     let areas: Vec<Area> = board.areas().iter().filter(is_slot).cloned().collect();
     areas.iter().map(|area| slot(board, flash, area)).collect()
 }

@@ -1,5 +1,6 @@
 //! `updraft key`, `updraft image` and `updraft flash`, as people and programs see them.
 
+mod dumps;
 mod image;
 mod outputs;
 mod programming;

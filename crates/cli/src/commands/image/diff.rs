@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use serde_json::json;
 use updraft_board::{Board, Role, UpgradeCost};
+use updraft_flash::SectorRun;
 use updraft_sign::diff::{Change, Diff, Sector, Side};
 use updraft_sign::{Inspection, inspect};
 
@@ -46,32 +47,68 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let (old, new) = (old?, new?);
     let sectors = sectors(args, board.as_ref())?;
     let diff = Diff::new(old.side(), new.side(), sectors);
-    let cost = board.as_ref().and_then(|board| {
-        let bytes = [&old, &new].map(|image| image.inspection.image_size.unwrap_or(0));
-        board.upgrade_cost(args.image, bytes[0].max(bytes[1]))
-    });
-    let update = cost.as_ref().map(|cost| {
-        json!({
+    let price = board.as_ref().map(|board| Price::of(board, args, &old, &new));
+    let update = price.as_ref().and_then(|price| match price {
+        Price::Cost(cost) => Some(json!({
             "erases": cost.erases,
             "written": cost.written,
             "seconds": cost.time.map(|time| time.as_secs_f64()),
-        })
+        })),
+        Price::Unknown(_) | Price::Nothing => None,
     });
-    let result = json!({ "diff": diff, "update": update });
+    let unpriced = match &price {
+        Some(Price::Unknown(reason)) => Some(reason),
+        _ => None,
+    };
+    let result = json!({ "diff": diff, "update": update, "unpriced": unpriced });
     out.result(&result, |to| {
         changes("Header", &diff.fields, to)?;
         changes("TLVs", &diff.tlvs, to)?;
         body(&diff, to)?;
         map(&diff, out.width(), to)?;
-        match (&board, &cost) {
-            (Some(board), Some(cost)) => price(board, cost, to),
-            (Some(board), None) => {
+        match (&board, &price) {
+            (Some(board), Some(Price::Cost(cost))) => tell(board, cost, to),
+            (Some(board), Some(Price::Nothing)) => {
                 let name = board.name();
                 writeln!(to, "{}: {} moves no image at an update", name, board.mode())
             }
-            (None, _) => Ok(()),
+            (_, Some(Price::Unknown(reason))) => {
+                writeln!(to, "{} the update has no price: {reason}", styled(WARN, "note:"))
+            }
+            _ => Ok(()),
         }
     })
+}
+
+/// What the bootloader does to the flash.
+enum Price {
+    Cost(UpgradeCost),
+    /// It moves no image.
+    Nothing,
+    /// Why that cannot be told.
+    Unknown(String),
+}
+
+impl Price {
+    fn of(board: &Board, args: &Args, old: &Image, new: &Image) -> Self {
+        let largest = board.capacity(args.image);
+        let mut bytes = 0;
+        for (image, path) in [(old, &args.old), (new, &args.new)] {
+            let whole = |size: &u32| *size as usize <= image.file.len();
+            let Some(size) = image.inspection.image_size.filter(whole) else {
+                return Self::Unknown(format!("{} is damaged", path.display()));
+            };
+            if size > largest.max_image {
+                return Self::Unknown(format!(
+                    "{} has {size} bytes, and the largest image is {}",
+                    path.display(),
+                    largest.working
+                ));
+            }
+            bytes = bytes.max(size);
+        }
+        board.upgrade_cost(args.image, bytes).map_or(Self::Nothing, Self::Cost)
+    }
 }
 
 /// A file with its explanation.
@@ -94,19 +131,27 @@ fn open(path: &Path) -> anyhow::Result<Image> {
     Ok(Image { file, inspection })
 }
 
-/// The sectors of the slot, from its beginning on.
-fn sectors(args: &Args, board: Option<&Board>) -> anyhow::Result<Vec<u32>> {
-    let Some(board) = board else {
-        let size = Some(args.sector_size).filter(|size| *size > 0);
-        let size = size.ok_or_else(|| anyhow!("sectors of 0 bytes")).usage("--sector-size 4096")?;
-        return Ok(vec![size; (u32::MAX / size) as usize]);
+/// The sectors of the slot, from its beginning on. Without a board there is no end to them.
+fn sectors(
+    args: &Args,
+    board: Option<&Board>,
+) -> anyhow::Result<impl Iterator<Item = u32> + use<>> {
+    let runs = match board {
+        Some(board) => {
+            let area = board
+                .slot(args.image, Role::Primary)
+                .ok_or_else(|| anyhow!("{} has no image {}", board.name(), args.image))
+                .usage("images are counted from 0")?;
+            board.sectors(area)
+        }
+        None => {
+            let size = Some(args.sector_size).filter(|size| *size > 0);
+            let size =
+                size.ok_or_else(|| anyhow!("sectors of 0 bytes")).usage("--sector-size 4096")?;
+            vec![SectorRun { size, count: u32::MAX / size }]
+        }
     };
-    let area = board
-        .slot(args.image, Role::Primary)
-        .ok_or_else(|| anyhow!("{} has no image {}", board.name(), args.image))
-        .usage("images are counted from 0")?;
-    let runs = board.sectors(area);
-    Ok(runs.iter().flat_map(|run| vec![run.size; run.count as usize]).collect())
+    Ok(runs.into_iter().flat_map(|run| std::iter::repeat_n(run.size, run.count as usize)))
 }
 
 fn changes(heading: &str, changes: &[Change], to: &mut dyn Write) -> std::io::Result<()> {
@@ -158,12 +203,12 @@ fn map(diff: &Diff, width: usize, to: &mut dyn Write) -> std::io::Result<()> {
     writeln!(to, "  {} of {}\n", legend.join(", "), diff.sectors.len())
 }
 
-fn price(board: &Board, cost: &UpgradeCost, to: &mut dyn Write) -> std::io::Result<()> {
+fn tell(board: &Board, cost: &UpgradeCost, to: &mut dyn Write) -> std::io::Result<()> {
     let heading = format!("The update on {}", board.name());
     writeln!(to, "{}", styled(HEADING, heading))?;
     writeln!(to, "  mode     {}", board.mode())?;
     writeln!(to, "  erases   {} sectors: {}", cost.erases, cost.working)?;
-    writeln!(to, "  written  {}", size(cost.written))?;
+    writeln!(to, "  written  {} of images; status and trailers come on top", size(cost.written))?;
     match cost.time {
         Some(time) => writeln!(to, "  takes    {:.1} s", time.as_secs_f64()),
         None => writeln!(to, "  takes    not known: the board file gives no timings"),

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use serde_json::json;
 use updraft_board::{Board, Role};
-use updraft_boot::Boot;
-use updraft_flash::TrailerAccess;
-use updraft_image::{Flag, Magic, SwapType, TrailerState, UpgradeMode};
+use updraft_boot::{Boot, Event};
+use updraft_image::{Flag, Magic, SwapType, TornFlags, TrailerState, UpgradeMode};
 use updraft_sim::Loader;
-use updraft_sim::device::{Keys, flash_in_memory};
+use updraft_sim::device::{Keys, flash_in_memory, trailer as find_trailer};
 use updraft_sim::flash::SimFlash;
 
 use crate::commands::{boards, device};
@@ -55,7 +54,8 @@ pub fn run(
     for device in &dump.device {
         fill_device(&board, &mut flash, device)?;
     }
-    let unchecked = board.boot().signature.scheme().is_some() && keys.is_empty();
+    let signed = board.boot().signature.scheme().is_some();
+    let unchecked = signed && keys.is_empty();
     let ring = match keys.is_empty() {
         true => Keys::unsigned(),
         false => device::trusted(&board, keys, out)?,
@@ -63,7 +63,11 @@ pub fn run(
     let ring = device::decrypting(ring, &board, dump.private_key.as_deref())?;
     let before = slots(&board, &flash);
     let next = NextBoot::of(&board, flash, ring)?;
-    let result = json!({ "slots": before, "next_boot": next.as_json() });
+    let result = json!({
+        "slots": before,
+        "next_boot": next.as_json(),
+        "signatures_checked": signed && !unchecked,
+    });
     out.result(&result, |to| {
         write!(to, "{}", draw(&board, &before, Detail::Full, out.width(), out.is_terminal()))?;
         writeln!(to, "\n{}", styled(HEADING, "At the next boot"))?;
@@ -97,30 +101,42 @@ struct NextBoot {
     outcome: Result<Boot, String>,
     erases: u64,
     written: u64,
-    seconds: f64,
+    /// `None` where the board file gives no timings.
+    seconds: Option<f64>,
     after: Vec<SlotView>,
 }
 
 impl NextBoot {
     fn of(board: &Board, mut flash: SimFlash, keys: Keys) -> anyhow::Result<Self> {
         let loader = Loader::new(board)?;
-        let reasons = (0..board.images()).map(|image| reason(board, &mut flash, image)).collect();
+        let images = board.images();
+        let before: Vec<_> = (0..images).map(|image| trailers(board, &mut flash, image)).collect();
         flash.reset_counts();
-        let (mut events, images) = (Vec::new(), board.images());
+        let mut events = Vec::new();
+        let mut done = vec![None; images.into()];
         let began = flash.supply().time_us();
         let booted = loader.boot(&mut flash, keys, |image, event| {
             let of = if images > 1 { format!("image {image}: ") } else { String::new() };
             events.push(format!("{of}{event}"));
+            if let Some(done) = done.get_mut(usize::from(image)) {
+                *done = done.or(Done::of(&event));
+            }
         });
+        let reasons = (0..images).zip(before).zip(done);
+        let reasons = reasons.map(|((image, before), done)| {
+            let of = if images > 1 { format!("image {image}: ") } else { String::new() };
+            format!("{of}{}", reason(board.mode(), before, done))
+        });
+        let timed = board.flash().iter().all(|it| it.erase_us != 0 && it.write_us != 0);
         let micros = flash.supply().time_us() - began;
         let counts = flash.counts();
         Ok(Self {
-            reasons,
+            reasons: reasons.collect(),
             events,
             outcome: booted.map_err(|error| error.to_string()),
             erases: counts.erases,
             written: counts.bytes_written,
-            seconds: micros as f64 / 1e6,
+            seconds: timed.then_some(micros as f64 / 1e6),
             after: slots(board, &flash),
         })
     }
@@ -134,7 +150,11 @@ impl NextBoot {
             return styled(DIM, "the flash stays as it is");
         }
         let Self { erases, seconds, .. } = self;
-        format!("{erases} erases, {} written, {seconds:.1} s", size(self.written))
+        let time = match seconds {
+            Some(seconds) => format!("{seconds:.1} s"),
+            None => "in a time that is not known: the board file gives no timings".into(),
+        };
+        format!("{erases} erases, {} written, {time}", size(self.written))
     }
 
     fn as_json(&self) -> serde_json::Value {
@@ -162,39 +182,68 @@ impl NextBoot {
     }
 }
 
-/// What the trailers of image number `image` ask for.
-fn reason(board: &Board, flash: &mut SimFlash, image: u8) -> String {
-    let of = if board.images() > 1 { format!("image {image}: ") } else { String::new() };
-    let mut state = |role| {
-        let area = board.slot(image, role)?;
-        TrailerAccess::new(area.id, board.trailer(area)?).read(flash).ok()
-    };
-    let unset = TrailerState::UNSET;
-    let primary = state(Role::Primary).unwrap_or(unset);
-    let secondary = state(Role::Secondary).unwrap_or(unset);
-    let why = match (board.mode(), TrailerState::swap_type(board.mode(), &primary, &secondary)) {
-        (UpgradeMode::SingleSlot | UpgradeMode::SingleSlotRamLoad, _) => "there is one slot",
-        (UpgradeMode::FirmwareLoader, _) => "the application is started unless it cannot be",
-        (UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::RamLoad, _) => {
+/// What the bootloader did to an image, as far as that is a reason by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Resumed,
+    Bootstrapped,
+    Reverted,
+}
+
+impl Done {
+    fn of<E>(event: &Event<E>) -> Option<Self> {
+        match event {
+            Event::Resumed(_) => Some(Self::Resumed),
+            Event::Bootstrapped => Some(Self::Bootstrapped),
+            Event::Reverted => Some(Self::Reverted),
+            _ => None,
+        }
+    }
+}
+
+/// The trailers of image number `image`, primary and secondary, as its bootloader takes them.
+fn trailers(board: &Board, flash: &mut SimFlash, image: u8) -> [TrailerState; 2] {
+    let roles =
+        [(Role::Primary, TornFlags::CountAsSet), (Role::Secondary, TornFlags::CountAsUnset)];
+    roles.map(|(role, torn)| {
+        let area = board.slot(image, role);
+        let trailer = area.and_then(|area| find_trailer(board, flash, area.id));
+        let state = trailer.and_then(|trailer| trailer.read(flash).ok());
+        let state = state.unwrap_or(TrailerState::UNSET);
+        if board.boot().strict { state.decide_torn_flags(torn) } else { state }
+    })
+}
+
+/// Why the bootloader does what it does.
+fn reason(
+    mode: UpgradeMode,
+    [primary, secondary]: [TrailerState; 2],
+    done: Option<Done>,
+) -> &'static str {
+    match (done, mode, TrailerState::swap_type(mode, &primary, &secondary)) {
+        (_, UpgradeMode::SingleSlot | UpgradeMode::SingleSlotRamLoad, _) => "there is one slot",
+        (_, UpgradeMode::FirmwareLoader, _) => "the application is started unless it cannot be",
+        (_, UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::RamLoad, _) => {
             "the slot with the highest version that is acceptable is started"
         }
-        (_, SwapType::Test) => {
-            "an upgrade is asked for, to be tested: the secondary trailer has its magic and no \
-             image_ok"
-        }
-        (_, SwapType::Permanent) => {
-            "an upgrade is asked for, for good: the secondary trailer has its magic and image_ok"
-        }
-        (_, SwapType::Revert) => {
+        (Some(Done::Resumed), ..) => "a swap was begun and not finished",
+        (Some(Done::Bootstrapped), ..) => "there is no image to boot in the primary slot",
+        (Some(Done::Reverted), ..) | (_, _, SwapType::Revert) => {
             "the running image was under test and has not confirmed itself: copy_done is set in \
              the primary trailer, image_ok is not"
         }
-        _ if primary.magic == Magic::Good && primary.copy_done != Flag::Set => {
-            "a swap was begun and not finished: the primary trailer has its magic and no copy_done"
+        (_, _, SwapType::Test) => {
+            "an upgrade is asked for, to be tested: the secondary trailer has its magic and no \
+             image_ok"
+        }
+        (_, _, SwapType::Permanent) => {
+            "an upgrade is asked for, for good: the secondary trailer has its magic and image_ok"
+        }
+        _ if primary.magic == Magic::Good && primary.image_ok == Flag::Set => {
+            "nothing is asked for, and the running image is confirmed"
         }
         _ => "nothing is asked for: the secondary trailer has no magic",
-    };
-    format!("{of}{why}")
+    }
 }
 
 fn describe(board: &Board, boot: &Boot) -> String {
@@ -268,6 +317,43 @@ fn fill_device(board: &Board, flash: &mut SimFlash, text: &str) -> anyhow::Resul
     let index = found
         .ok_or_else(|| anyhow!("{} has no flash called {name}", board.name()))
         .usage(format!("one of {}", names()))?;
-    let (bytes, _) = read(Path::new(path))?;
-    flash.load_device(index, 0, &bytes).with_context(|| format!("{path} is too long for {name}"))
+    let (bytes, address) = read(Path::new(path))?;
+    // The addresses of a device that is not mapped are its own.
+    let base = board.flash().get(index).and_then(|device| device.base).unwrap_or(0);
+    let offset = address.unwrap_or(base).checked_sub(base);
+    let offset = offset
+        .ok_or_else(|| anyhow!("{path} begins at {:#x}", address.unwrap_or_default()))
+        .usage(format!("{name} is mapped from {base:#x} on"))?;
+    let loaded = flash.load_device(index, offset, &bytes);
+    loaded.with_context(|| format!("{path} does not lie in {name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use updraft_image::TrailerState as State;
+
+    use super::*;
+
+    #[test]
+    fn a_status_area_says_what_is_asked_for() {
+        let board = Board::load("virtual-psoc6-status").unwrap();
+        let mut flash = flash_in_memory(&board);
+        let before = trailers(&board, &mut flash, 0);
+        assert!(reason(board.mode(), before, None).starts_with("nothing is asked for"));
+        let secondary = board.slot(0, Role::Secondary).unwrap().id;
+        let trailer = find_trailer(&board, &flash, secondary).unwrap();
+        trailer.write_magic(&mut flash).unwrap();
+        let asked = trailers(&board, &mut flash, 0);
+        assert!(reason(board.mode(), asked, None).contains("to be tested"));
+    }
+
+    #[test]
+    fn what_the_bootloader_did_is_the_reason() {
+        let (mode, none) = (UpgradeMode::SwapMove, [State::UNSET; 2]);
+        let begun = State { magic: Magic::Good, ..State::UNSET };
+        assert!(reason(mode, none, Some(Done::Bootstrapped)).contains("no image to boot"));
+        assert!(reason(mode, [begun, State::UNSET], Some(Done::Resumed)).contains("not finished"));
+        // Nothing but the bootloader can tell that from an image that was programmed with a magic.
+        assert!(reason(mode, [begun, State::UNSET], None).starts_with("nothing is asked for"));
+    }
 }
