@@ -16,6 +16,7 @@ pub mod imgtool_files;
 pub mod key_file;
 pub mod packets;
 pub mod recovery;
+pub mod release_files;
 pub mod smp_client_answer;
 pub mod smp_datagram;
 pub mod smp_framing;
@@ -43,7 +44,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -57,6 +58,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },
+    Target { name: "release_files", run: release_files::run, seeds: release_files::seeds },
     Target { name: "imgtool_files", run: imgtool_files::run, seeds: imgtool_files::seeds },
     Target { name: "board_toml", run: board_toml::run, seeds: board_toml::seeds },
 ];

@@ -163,6 +163,11 @@ fn key_file() {
 }
 
 #[test]
+fn release_files() {
+    drive("release_files");
+}
+
+#[test]
 fn imgtool_files() {
     drive("imgtool_files");
 }
