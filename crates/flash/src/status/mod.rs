@@ -154,6 +154,11 @@ impl<M: FlashMap> StatusMap<M> {
         &mut self.map
     }
 
+    /// The map inside, taken out.
+    pub fn into_inner(self) -> M {
+        self.map
+    }
+
     fn rows(&self) -> Option<Rows> {
         let tables = self.format.images as u32 * 2 + 1;
         let StatusFormat { status, row, trailers, .. } = self.format;

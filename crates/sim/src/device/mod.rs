@@ -592,7 +592,7 @@ pub fn flash_in_memory(board: &Board) -> SimFlash {
 fn arranged(mut flash: SimFlash, board: &Board) -> SimFlash {
     flash.group_sectors(board.boot().logical_sector.unwrap_or(0));
     if let Some(format) = status_format(board) {
-        flash.show_status(format);
+        flash = flash.show_status(format);
     }
     for area in board.areas().iter().filter(|area| area.role == Role::Factory) {
         flash.make_read_only(area.id);

@@ -161,8 +161,13 @@ impl SimFlash {
 
     /// Shows trailers from a status area, as a [`StatusMap`]. What a programmer does on the bench,
     /// and what is recorded, stays about the areas as they are.
-    pub fn show_status(&mut self, format: StatusFormat) {
-        self.map = Map::Status(StatusMap::reopen(self.map.areas().clone(), format));
+    pub fn show_status(self, format: StatusFormat) -> Self {
+        // Not a copy: that would not reach the file.
+        let areas = match self.map {
+            Map::Areas(areas) => areas,
+            Map::Status(map) => map.into_inner(),
+        };
+        Self { map: Map::Status(StatusMap::reopen(areas, format)), supply: self.supply }
     }
 
     /// What a bootloader does first after a reset, as [`StatusMap::settle`]; nothing without a
