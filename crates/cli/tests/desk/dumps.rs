@@ -87,6 +87,24 @@ fn every_device_has_its_own_dump_at_its_own_addresses() {
 }
 
 #[test]
+fn one_file_fills_every_device_that_is_mapped() {
+    let desk = Desk::new("dumps-merged");
+    let sign = "image sign --board virtual-factory -k key.pem";
+    desk.stdout(&format!("{sign} -v 1 -x 0xc000 app.bin app.hex"));
+    desk.stdout(&format!("{sign} -v 2 -x 0x18000000 app.bin factory.hex"));
+    let read = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
+    let both = read("app.hex").replace(":00000001FF", "") + &read("factory.hex");
+    std::fs::write(desk.path("all.hex"), both).unwrap();
+    let said = desk.json("image inspect --dump-of virtual-factory -k key.pem all.hex");
+    let version = |name: &str| {
+        let mut slots = said["slots"].as_array().unwrap().iter();
+        slots.find(|slot| slot["slot"] == name).unwrap()["version"].clone()
+    };
+    assert_eq!((version("primary"), version("factory")), ("1.0.0+0".into(), "2.0.0+0".into()));
+    assert_eq!(said["next_boot"]["outcome"]["starts"]["version"], "1.0.0+0");
+}
+
+#[test]
 fn what_cannot_be_priced_is_told() {
     let desk = Desk::new("dumps-unpriced");
     desk.stdout(&format!("{SIGN} app.bin old.bin"));

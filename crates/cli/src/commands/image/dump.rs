@@ -13,7 +13,7 @@ use updraft_sim::flash::SimFlash;
 
 use crate::commands::{boards, device};
 use crate::device::{Detail, SlotView, draw, slots};
-use crate::input::read;
+use crate::input::{Input, read};
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::Hint;
 
@@ -268,11 +268,14 @@ fn name(swap: SwapType) -> &'static str {
 
 /// Puts the file into the devices of the board: by address, or the first one, or all.
 fn fill(board: &Board, flash: &mut SimFlash, file: &Path) -> anyhow::Result<()> {
-    let (bytes, address) = read(file)?;
-    if let Some(address) = address {
-        return fill_at(board, flash, address, &bytes)
+    let input = Input::open(file)?;
+    if input.placed {
+        let mut segments = input.segments.iter();
+        return segments
+            .try_for_each(|segment| fill_at(board, flash, segment.address, &segment.bytes))
             .with_context(|| format!("{} cannot be used", file.display()));
     }
+    let bytes = input.flat(0xff)?;
     let sizes: Vec<usize> = flash.devices().iter().map(|it| it.spec().size() as usize).collect();
     let (all, first) = (sizes.iter().sum::<usize>(), sizes.first().copied().unwrap_or(0));
     if bytes.len() != all && bytes.len() != first {
