@@ -9,6 +9,7 @@
 pub mod board_toml;
 pub mod boot_flash;
 pub mod device;
+pub mod elf_file;
 pub mod image_decompress;
 pub mod image_decrypt;
 pub mod image_validate;
@@ -44,7 +45,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -59,6 +60,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },
     Target { name: "release_files", run: release_files::run, seeds: release_files::seeds },
+    Target { name: "elf_file", run: elf_file::run, seeds: elf_file::seeds },
     Target { name: "imgtool_files", run: imgtool_files::run, seeds: imgtool_files::seeds },
     Target { name: "board_toml", run: board_toml::run, seeds: board_toml::seeds },
 ];

@@ -163,6 +163,11 @@ fn key_file() {
 }
 
 #[test]
+fn elf_file() {
+    drive("elf_file");
+}
+
+#[test]
 fn release_files() {
     drive("release_files");
 }

@@ -6,7 +6,7 @@ use object::endian::Endianness;
 use object::read::elf::{ElfFile32, ProgramHeader as _, SectionHeader as _};
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, Writer};
 
-use crate::hex::{Segment, flatten};
+use crate::hex::{LARGEST, Segment, flatten};
 
 /// Why a file is no ELF file of firmware, or none can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +56,8 @@ pub fn segments(bytes: &[u8]) -> Result<Vec<Segment>, ElfError> {
         }
         for section in sections.iter() {
             let Some((offset, size)) = section.file_range(endian) else { continue };
-            let inside = offset >= start && offset.saturating_add(size) <= start + len;
+            let inside =
+                offset >= start && offset.saturating_add(size) <= start.saturating_add(len);
             if section.sh_flags(endian).contains(elf::SHF_ALLOC) && size > 0 && inside {
                 // Within the segment, whose length is a u32.
                 let address = header.p_paddr(endian).wrapping_add((offset - start) as u32);
@@ -66,6 +67,11 @@ pub fn segments(bytes: &[u8]) -> Result<Vec<Segment>, ElfError> {
     }
     found.sort_unstable();
     let mut segments: Vec<Segment> = Vec::new();
+    // Many headers may name the same bytes.
+    let total = found.iter().fold(0u64, |sum, (_, _, size)| sum.saturating_add(*size));
+    if total > LARGEST {
+        return Err(ElfError::Span(total));
+    }
     for (address, offset, size) in found {
         let data = usize::try_from(offset).ok().and_then(|start| {
             let end = start.checked_add(usize::try_from(size).ok()?)?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 /// Largest distance between the first and the last byte of a file, in bytes: a stray record far
 /// away must not fill the memory.
-const LARGEST: u64 = 256 << 20;
+pub(crate) const LARGEST: u64 = 256 << 20;
 const PER_RECORD: usize = 16;
 
 /// Why a text is no Intel HEX file.
