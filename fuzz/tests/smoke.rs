@@ -112,72 +112,34 @@ fn drive(name: &str) {
     println!("{name}: {inputs} inputs, {seeds} of them seeds, seed {seed}");
 }
 
-#[test]
-fn image_validate() {
-    drive("image_validate");
+macro_rules! driven {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            drive(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_driven() {
+            let driven = [$(stringify!($name)),*];
+            let left_out = TARGETS.iter().find(|target| !driven.contains(&target.name));
+            assert!(left_out.is_none(), "{} has no test here", left_out.unwrap().name);
+        }
+    };
 }
 
-#[test]
-fn image_decompress() {
-    drive("image_decompress");
-}
-
-#[test]
-fn image_decrypt() {
-    drive("image_decrypt");
-}
-
-#[test]
-fn boot_flash() {
-    drive("boot_flash");
-}
-
-#[test]
-fn smp_datagram() {
-    drive("smp_datagram");
-}
-
-#[test]
-fn smp_client_answer() {
-    drive("smp_client_answer");
-}
-
-#[test]
-fn smp_framing() {
-    drive("smp_framing");
-}
-
-#[test]
-fn recovery() {
-    drive("recovery");
-}
-
-#[test]
-fn board_toml() {
-    drive("board_toml");
-}
-
-#[test]
-fn key_file() {
-    drive("key_file");
-}
-
-#[test]
-fn elf_file() {
-    drive("elf_file");
-}
-
-#[test]
-fn release_files() {
-    drive("release_files");
-}
-
-#[test]
-fn imgtool_files() {
-    drive("imgtool_files");
-}
-
-#[test]
-fn every_target_is_driven() {
-    assert_eq!(TARGETS.len(), 11, "a new target needs its test here");
+driven! {
+    image_validate
+    image_decompress
+    image_decrypt
+    boot_flash
+    smp_datagram
+    smp_client_answer
+    smp_framing
+    recovery
+    board_toml
+    key_file
+    elf_file
+    release_files
+    imgtool_files
 }
