@@ -138,13 +138,20 @@ pub trait Strategy {
         secrets: &Secrets,
     ) -> Result<Installed, BootError<M::Error>>;
 
-    /// Marks the job as done, after the security counter was raised where that is due.
+    /// Marks the job as done, after the security counter was raised where that is due. Where images
+    /// are swapped, that is `copy_done`: from now on one that was only to be tested is reverted,
+    /// unless it is confirmed.
     fn finish<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
         job: &Job,
-    ) -> Result<(), BootError<M::Error>>;
+    ) -> Result<(), BootError<M::Error>> {
+        match job.swap {
+            SwapType::None => Ok(()),
+            _ => slots.primary.trailer.write_copy_done(map).map_err(BootError::Flash),
+        }
+    }
 
     /// Marks a swap as over that was recorded and cannot be begun.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {

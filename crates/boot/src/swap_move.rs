@@ -358,18 +358,4 @@ impl Strategy for SwapMove {
         Self::confirm(map, slots, job.swap).map_err(BootError::Flash)?;
         Ok(Installed::Done)
     }
-
-    /// Writes `copy_done`: from now on an image that was only to be tested is reverted, unless it
-    /// is confirmed.
-    fn finish<M: FlashMap>(
-        &self,
-        map: &mut M,
-        slots: &Slots,
-        job: &Job,
-    ) -> Result<(), BootError<M::Error>> {
-        if job.swap == SwapType::None {
-            return Ok(());
-        }
-        slots.primary.trailer.write_copy_done(map).map_err(BootError::Flash)
-    }
 }
