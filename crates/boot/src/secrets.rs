@@ -46,6 +46,11 @@ impl Through<'_> {
     /// Nothing.
     pub(crate) const NOTHING: Self = Self { cipher: None, at: 0 };
 
+    /// The same from `offset` bytes further on.
+    pub(crate) fn from(self, offset: u32) -> Self {
+        Self { at: self.at.saturating_add(offset), ..self }
+    }
+
     /// Does it to `piece`, which lies `offset` bytes behind the first one copied.
     pub(crate) fn apply(&self, offset: u32, piece: &mut [u8]) {
         if let Some(cipher) = self.cipher {

@@ -11,11 +11,14 @@
 //! content exists elsewhere, fills it, and then writes its record; a step without a record is
 //! simply done again. The records are in the primary trailer: `N` for the moves, then two per
 //! sector for the swaps. Source: MCUboot `docs/design.md`, "Image swap (without scratch)".
+//!
+//! Strictly, a step leaves a sector alone that holds its bytes already, unless it is the first of
+//! a boot: a power cut may have stopped that one.
 
 use updraft_flash::FlashMap;
 use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TrailerState, UpgradeMode};
 
-use crate::copy::copy;
+use crate::copy::replace;
 use crate::secrets::Through;
 use crate::status::Records;
 use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
@@ -117,32 +120,32 @@ impl SwapMove {
         let Slots { primary, secondary, .. } = slots;
         // `compatible` and the space check keep every offset inside the slots.
         let at = |index: u32| index.wrapping_mul(sector);
+        // A cut may have stopped the first step.
+        let mut spare = false;
         let mut steps = 0;
         match position {
             Position::Swap { steps: done } => steps = done,
             Position::Move { moved } => {
                 for index in moved..last {
                     let to = last - index;
-                    primary.erase(map, at(to), sector)?;
-                    let (from, to) = ((primary.area, at(to - 1)), (primary.area, at(to)));
-                    copy(map, from, to, sector, Through::NOTHING)?;
+                    let (from, to) = ((primary.area, at(to - 1)), (primary, at(to)));
+                    replace(map, from, to, sector, Through::NOTHING, spare)?;
                     records.write(map, index, 1)?;
+                    spare = slots.strict();
                 }
             }
         }
         for step in steps..last.saturating_mul(2) {
             let index = step / 2;
-            if step % 2 == 0 {
-                primary.erase(map, at(index), sector)?;
-                let through = secrets.incoming(at(index));
-                let (from, to) = ((secondary.area, at(index)), (primary.area, at(index)));
-                copy(map, from, to, sector, through)?;
+            let (from, to, through) = if step % 2 == 0 {
+                let from = (secondary.area, at(index));
+                (from, primary, secrets.incoming(at(index)))
             } else {
-                secondary.erase(map, at(index), sector)?;
-                let through = secrets.outgoing(at(index));
                 let from = (primary.area, at(index + 1));
-                copy(map, from, (secondary.area, at(index)), sector, through)?;
-            }
+                (from, secondary, secrets.outgoing(at(index)))
+            };
+            replace(map, from, (to, at(index)), sector, through, spare)?;
+            spare = slots.strict();
             let value = if step % 2 == 0 { 1 } else { 2 };
             records.write(map, slots.max_sectors.saturating_add(step), value)?;
         }

@@ -12,11 +12,14 @@
 //! The records are in the primary trailer, two per sector in the order in which they are done.
 //! Source: MCUboot `docs/design.md`, "Image swap using offset (without using scratch)", and
 //! `boot/bootutil/src/swap_offset.c`.
+//!
+//! Strictly, a step leaves a sector alone that holds its bytes already, unless it is the first of
+//! a boot: a power cut may have stopped that one.
 
 use updraft_flash::FlashMap;
 use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TlvArea, TrailerState, UpgradeMode};
 
-use crate::copy::copy;
+use crate::copy::replace;
 use crate::slots::Slot;
 use crate::status::Records;
 use crate::swap_record::{SwapRecord, confirm};
@@ -76,18 +79,17 @@ impl Exchange {
             let index = if self.revert { self.pairs - 1 - turn } else { turn };
             let [to, from] = if self.revert { [index + 1, index] } else { [index, index + 1] };
             let [last_out, last_in] = self.last;
-            if step % 2 == 0 {
-                if index <= last_out {
-                    secondary.erase(map, at(to), self.sector)?;
-                    let to = (secondary.area, at(to));
-                    let through = secrets.outgoing(at(index));
-                    copy(map, (primary.area, at(index)), to, self.sector, through)?;
-                }
-            } else if index <= last_in {
-                primary.erase(map, at(index), self.sector)?;
-                let to = (primary.area, at(index));
-                let through = secrets.incoming(at(index));
-                copy(map, (secondary.area, at(from)), to, self.sector, through)?;
+            let (copied, from, to, through) = if step % 2 == 0 {
+                let from = (primary.area, at(index));
+                (index <= last_out, from, (secondary, at(to)), secrets.outgoing(at(index)))
+            } else {
+                let from = (secondary.area, at(from));
+                (index <= last_in, from, (primary, at(index)), secrets.incoming(at(index)))
+            };
+            if copied {
+                // A cut may have stopped the first step.
+                let spare = slots.strict() && step > done;
+                replace(map, from, to, self.sector, through, spare)?;
             }
             records.write(map, step, if step % 2 == 0 { 1 } else { 2 })?;
         }

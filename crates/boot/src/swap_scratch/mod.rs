@@ -14,6 +14,15 @@
 //! until the chunk is in its place. Source: MCUboot `docs/design.md`, "Image swap (with scratch)",
 //! and `boot/bootutil/src/swap_scratch.c`.
 //!
+//! Strictly, a step leaves a sector of a slot alone that holds its bytes already, unless it is the
+//! first of a boot: a power cut may have stopped that one.
+//!
+//! # Wear
+//!
+//! The scratch area is erased as a whole, once a round, and a round takes as many sectors of the
+//! primary slot as it holds. So its sectors wear evenly, and an area of `n` sectors has each of
+//! them erased an `n`th as often as an area of one.
+//!
 //! # Two places for one record
 //!
 //! A record in the scratch area counts before one in the primary trailer: the primary trailer is
@@ -30,7 +39,7 @@ mod record;
 use updraft_flash::{AreaId, FlashMap, TrailerAccess};
 use updraft_image::{Flag, Magic, SwapInfo, SwapType, UpgradeMode};
 
-use crate::copy::copy;
+use crate::copy::{copy, replace};
 use crate::secrets::Through;
 use crate::slots::Slot;
 use crate::swap_record::{SwapRecord, confirm};
@@ -109,7 +118,9 @@ impl Swap<'_> {
             for state in 0..3 {
                 let step = round * 3 + state;
                 if step >= done {
-                    self.step(map, step, &chunk, &mut blank)?;
+                    // A cut may have stopped the first step.
+                    let spare = slots.strict() && step > done;
+                    self.step(map, step, &chunk, &mut blank, spare)?;
                 }
             }
             next = exchange.below(map, slots, &chunk);
@@ -140,6 +151,7 @@ impl Swap<'_> {
         step: u32,
         chunk: &Chunk,
         blank: &mut bool,
+        spare: bool,
     ) -> Result<(), M::Error> {
         let Self {
             slots: Slots { primary, secondary, strictness, .. },
@@ -150,11 +162,19 @@ impl Swap<'_> {
         let (top, shared) = (step < 3, step < 3 && exchange.shares_trailer);
         let Chunk { offset, end } = *chunk;
         let copied = if top { exchange.top_copied } else { end - offset };
-        // Where the trailer begins in the chunk, its sectors have been erased already.
         let status = primary.trailer.layout().status();
-        let erased = |map: &M, slot: &Slot| match map.sector_at(slot.area, status) {
-            Some(first) if shared => first.offset.saturating_sub(offset),
-            _ => end - offset,
+        let fill = |map: &mut M, from, to: &Slot, through| {
+            // Without a trailer in it, all of a chunk is copied.
+            if spare && !shared {
+                return replace(map, from, (to, offset), copied, through, spare);
+            }
+            // Where the trailer begins in the chunk, its sectors have been erased already.
+            let len = match map.sector_at(to.area, status) {
+                Some(first) if shared => first.offset.saturating_sub(offset),
+                _ => end - offset,
+            };
+            to.erase(map, offset, len)?;
+            copy(map, from, (to.area, offset), copied, through)
         };
         match step % 3 {
             0 => {
@@ -169,20 +189,13 @@ impl Swap<'_> {
                 if top {
                     secondary.trailer.erase(map)?;
                 }
-                let len = erased(map, secondary);
-                secondary.erase(map, offset, len)?;
-                let through = secrets.outgoing(offset);
-                let [from, to] = [primary, secondary].map(|slot| (slot.area, offset));
-                copy(map, from, to, copied, through)?;
+                fill(map, (primary.area, offset), secondary, secrets.outgoing(offset))?;
             }
             _ => {
                 if shared {
                     primary.trailer.erase(map)?;
                 }
-                let len = erased(map, primary);
-                primary.erase(map, offset, len)?;
-                let through = secrets.incoming(offset);
-                copy(map, (scratch.area, 0), (primary.area, offset), copied, through)?;
+                fill(map, (scratch.area, 0), primary, secrets.incoming(offset))?;
                 if shared {
                     self.hand_over(map, offset.saturating_add(copied))?;
                 }

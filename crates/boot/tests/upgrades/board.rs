@@ -346,10 +346,25 @@ impl Firmware {
 
     /// The same for another board.
     pub fn wrapped_by(wrapping: &AesKeyWrap, major: u8, size: u32) -> Self {
+        Self::sealed(wrapping, major, size, pattern(major))
+    }
+
+    /// An image that has most of its bytes in common with every other version.
+    pub fn resembling(major: u8, size: u32) -> Self {
+        let plain = image_of(major, size, &[], resemblance(major));
+        Self { uploaded: plain.clone(), plain }
+    }
+
+    /// The same encrypted for the boards of these tests.
+    pub fn encrypted_resembling(major: u8, size: u32) -> Self {
+        Self::sealed(&wrapping(), major, size, resemblance(major))
+    }
+
+    fn sealed(wrapping: &AesKeyWrap, major: u8, size: u32, byte: impl Fn(u32) -> u8) -> Self {
         let key = content_key(major);
         let wrapped = wrapping.seal(&key).expect("keys of the same length");
         let payload = (TlvType::ENCKW, wrapped.as_bytes().to_vec());
-        let plain = build(major, size, Flags::ENCRYPTED_AES128, (&[], &[payload]), pattern(major));
+        let plain = build(major, size, Flags::ENCRYPTED_AES128, (&[], &[payload]), byte);
         let bytes: &[u8; Header::SIZE] = plain.first_chunk().expect("a header");
         let header = Header::parse(bytes).expect("a header");
         let cipher = BodyCipher::new(&key, &header).expect("a body");
@@ -377,6 +392,11 @@ pub fn image_with(major: u8, size: u32, protected: &[(TlvType, Vec<u8>)]) -> Vec
 /// The body of version `major`, by offset in the image.
 fn pattern(major: u8) -> impl Fn(u32) -> u8 {
     move |at| (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8
+}
+
+/// The body of version `major` that differs from other versions in one KiB of five.
+fn resemblance(major: u8) -> impl Fn(u32) -> u8 {
+    move |at| pattern(if at / 1024 % 5 == 1 { major } else { 0 })(at)
 }
 
 /// The same with a body of one's own, by offset in the image.

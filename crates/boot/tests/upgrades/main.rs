@@ -10,6 +10,7 @@ mod factory;
 mod faults;
 mod headers;
 mod hooks;
+mod in_common;
 mod power_cuts;
 mod several_images;
 mod unusual_states;

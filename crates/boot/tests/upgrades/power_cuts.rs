@@ -168,9 +168,9 @@ fn overwrites() -> impl Iterator<Item = Shape> {
 }
 
 /// The story that power cuts are put into.
-struct Story {
-    shape: Shape,
-    start: Board,
+pub struct Story {
+    pub shape: Shape,
+    pub start: Board,
     old: Firmware,
     new: Firmware,
     swap: SwapType,
@@ -190,6 +190,19 @@ impl Story {
     fn encrypted(shape: Shape, swap: SwapType, parts: [u32; 2], keys: TrailerKeys) -> Self {
         let start = Board::decrypting(shape, keys);
         let images = Self::sized(&start, parts, Firmware::encrypted);
+        Self::on(start, shape, swap, images)
+    }
+
+    /// The same with images that have most of their sectors in common, encrypted or not.
+    pub fn resembling(shape: Shape, swap: SwapType, parts: [u32; 2], encrypted: bool) -> Self {
+        let (start, build): (_, fn(u8, u32) -> Firmware) = match encrypted {
+            true => {
+                let keys = TrailerKeys::Plain(KeyLength::Aes128);
+                (Board::decrypting(shape, keys), Firmware::encrypted_resembling)
+            }
+            false => (Board::new(shape), Firmware::resembling),
+        };
+        let images = Self::sized(&start, parts, build);
         Self::on(start, shape, swap, images)
     }
 
@@ -264,7 +277,7 @@ impl Story {
     }
 
     /// Every cut, in every class; and one more cut, somewhere in each recovery.
-    fn sweep(&self) -> usize {
+    pub fn sweep(&self) -> usize {
         let total = self.operations();
         let mut cuts = 0;
         for n in 0..total {
@@ -442,7 +455,7 @@ fn encrypted_images_survive_every_cut() {
 }
 
 /// Whether the trailer has room for keys.
-fn has_room(shape: &Shape) -> bool {
+pub fn has_room(shape: &Shape) -> bool {
     shape.slot_size() > 3 * 1024
 }
 
