@@ -165,6 +165,16 @@ impl<'b> Value<'_, 'b> {
         self.first(into, Decoder::i32)
     }
 
+    /// Reads an unsigned integer of up to 64 bits, unless there was one before.
+    pub fn u64(self, into: &mut Option<u64>) -> Result<(), Malformed> {
+        self.first(into, Decoder::u64)
+    }
+
+    /// Reads a signed integer of up to 64 bits, unless there was one before.
+    pub fn i64(self, into: &mut Option<i64>) -> Result<(), Malformed> {
+        self.first(into, Decoder::i64)
+    }
+
     /// Reads a boolean, unless there was one before.
     pub fn bool(self, into: &mut Option<bool>) -> Result<(), Malformed> {
         self.first(into, Decoder::bool)
@@ -178,6 +188,25 @@ impl<'b> Value<'_, 'b> {
     /// Reads a byte string, unless there was one before.
     pub fn bytes(self, into: &mut Option<&'b [u8]>) -> Result<(), Malformed> {
         self.first(into, Decoder::bytes)
+    }
+
+    /// Reads a byte string, or the bytes of a text, unless there was one before.
+    pub fn bytes_or_str(self, into: &mut Option<&'b [u8]>) -> Result<(), Malformed> {
+        match at(self.decoder, |d| d.datatype())? {
+            Type::String => self.first(into, |d| d.str().map(str::as_bytes)),
+            _ => self.bytes(into),
+        }
+    }
+
+    /// Whether a map comes, which [`map`](Self::map) reads.
+    pub fn is_map(&self) -> bool {
+        matches!(self.decoder.datatype(), Ok(Type::Map | Type::MapIndef))
+    }
+
+    /// Whether an integer comes.
+    pub fn is_integer(&self) -> bool {
+        use Type::{I8, I16, I32, I64, Int, U8, U16, U32, U64};
+        matches!(self.decoder.datatype(), Ok(U8 | U16 | U32 | U64 | I8 | I16 | I32 | I64 | Int))
     }
 
     /// Reads a boolean, or an integer of which only 0 counts as `false`.

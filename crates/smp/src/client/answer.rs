@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Header, ImageError, Malformed, Op, OsError, Rc, Value, group};
+use crate::{GroupError, Header, ImageError, Malformed, Op, Rc, Value, group};
 
 /// A message from a server, payload unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,16 +100,11 @@ impl Refusal {
 /// The cause, the way out where one is known, and the code.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const OS: u32 = group::OS as u32;
         match self.code {
             Code::Generic(rc) => rc.fmt(f),
             Code::Group { group, rc } => {
-                match (self.image_error(), OsError::from_rc(rc)) {
-                    (Some(error), _) => error.fmt(f),
-                    (None, Some(error)) if group == OS => error.fmt(f),
-                    _ => f.write_str("the device refused"),
-                }?;
-                write!(f, " (group {group}, rc {rc})")
+                let meaning = GroupError::meaning(group, rc).unwrap_or("the device refused");
+                write!(f, "{meaning} (group {group}, rc {rc})")
             }
         }?;
         match self.reason.as_str() {
@@ -182,6 +177,64 @@ impl<'p> Answer<'p> {
         };
         let reason = Reason::new(reason.unwrap_or_default());
         Err(AnswerError::Refused(Refusal { code, reason }))
+    }
+
+    /// Calls `each` for every text of the list at `wanted`.
+    pub(super) fn texts(
+        &self,
+        wanted: &str,
+        mut each: impl FnMut(&'p str),
+    ) -> Result<(), AnswerError> {
+        let mut found = false;
+        self.fields(|key, value| {
+            if key != wanted {
+                return Ok(());
+            }
+            found = true;
+            value.list(|item| {
+                let mut text = None;
+                item.str(&mut text)?;
+                each(text.unwrap_or_default());
+                Ok(())
+            })
+        })?;
+        if found { Ok(()) } else { Err(self.incomplete()) }
+    }
+
+    /// Calls `each` for every number by name of the map at `wanted`.
+    pub(super) fn numbers(
+        &self,
+        wanted: &str,
+        mut each: impl FnMut(&'p str, u64),
+    ) -> Result<(), AnswerError> {
+        let mut found = false;
+        self.fields(|key, value| {
+            if key != wanted {
+                return Ok(());
+            }
+            found = true;
+            value.map(|name, value| {
+                let mut number = None;
+                value.u64(&mut number)?;
+                each(name, number.unwrap_or_default());
+                Ok(())
+            })
+        })?;
+        if found { Ok(()) } else { Err(self.incomplete()) }
+    }
+
+    /// The number at `wanted`.
+    pub(super) fn number(&self, wanted: &str) -> Result<u32, AnswerError> {
+        let mut number = None;
+        self.fields(|key, value| if key == wanted { value.u32(&mut number) } else { Ok(()) })?;
+        number.ok_or(self.incomplete())
+    }
+
+    /// The text at `wanted`.
+    pub(super) fn text(&self, wanted: &str) -> Result<&'p str, AnswerError> {
+        let mut text = None;
+        self.fields(|key, value| if key == wanted { value.str(&mut text) } else { Ok(()) })?;
+        text.ok_or(self.incomplete())
     }
 
     /// The error for an answer that lacks a key it must have.

@@ -11,18 +11,19 @@
 mod answer;
 mod chunk;
 mod exchange;
-mod image;
+mod groups;
 mod limits;
-mod os;
 mod request;
 mod terms;
 mod upload;
 
 pub use answer::{Answer, AnswerError, Code, Reason, Refusal};
 pub use exchange::{Exchange, Patience, Poll};
-pub use image::{ImageEntry, SlotEntry, UploadReply};
+pub use groups::{
+    BootloaderReply, FilePiece, GroupEntry, HashOutput, HashReply, HashType, ImageEntry, LogLine,
+    Part, PoolEntry, SettingReply, ShellOutput, SlotEntry, TaskEntry, UploadReply,
+};
 pub use limits::{Limits, Link, Params};
-pub use os::BootloaderReply;
 pub use request::{BufferTooSmall, Requests};
 pub use terms::{Outcome, Progress, Status, UploadError, UploadOptions};
 pub use upload::Upload;

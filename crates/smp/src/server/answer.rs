@@ -10,7 +10,13 @@ use crate::{GroupError, Header, Malformed, Rc, Version};
 /// emit it. Every method fails with `rc` 7 when the buffer is full.
 pub struct Answer<'a> {
     cbor: Encoder<Cursor<&'a mut [u8]>>,
+    /// Whether something else stands in place of the map.
+    replaced: bool,
 }
+
+/// A place in an [`Answer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(usize);
 
 type Written<T = ()> = Result<T, Failure>;
 
@@ -21,13 +27,15 @@ impl<'a> Answer<'a> {
         cursor.set_position(Header::SIZE);
         let mut cbor = Encoder::new(cursor);
         cbor.begin_map()?;
-        Ok(Self { cbor })
+        Ok(Self { cbor, replaced: false })
     }
 
     /// Closes the map and puts `header` in front, with the length filled in; returns the bytes of
     /// the whole message.
     pub fn finish(mut self, header: Header) -> Written<usize> {
-        self.cbor.end()?;
+        if !self.replaced {
+            self.cbor.end()?;
+        }
         let cursor = self.cbor.into_writer();
         seal(header, cursor.position(), cursor.into_inner()).ok_or(Rc::MESSAGE_SIZE.into())
     }
@@ -72,6 +80,16 @@ impl<'a> Answer<'a> {
         Ok(self.cbor.str(key)?.i32(number)?.ok()?)
     }
 
+    /// `key: number` of up to 64 bits.
+    pub fn u64(&mut self, key: &str, number: u64) -> Written {
+        Ok(self.cbor.str(key)?.u64(number)?.ok()?)
+    }
+
+    /// `key: number` of up to 64 bits, which may be negative.
+    pub fn i64(&mut self, key: &str, number: i64) -> Written {
+        Ok(self.cbor.str(key)?.i64(number)?.ok()?)
+    }
+
     /// `key: true` or `key: false`.
     pub fn bool(&mut self, key: &str, value: bool) -> Written {
         Ok(self.cbor.str(key)?.bool(value)?.ok()?)
@@ -90,6 +108,69 @@ impl<'a> Answer<'a> {
     /// A map as the next item of a list; close it with [`end`](Self::end).
     pub fn begin_item(&mut self) -> Written {
         Ok(self.cbor.begin_map()?.ok()?)
+    }
+
+    /// A text as the next item of a list.
+    pub fn item_str(&mut self, text: &str) -> Written {
+        Ok(self.cbor.str(text)?.ok()?)
+    }
+
+    /// A number as the next item of a list.
+    pub fn item_u32(&mut self, number: u32) -> Written {
+        Ok(self.cbor.u32(number)?.ok()?)
+    }
+
+    /// `key:` and `len` bytes that `fill` writes.
+    pub fn bytes_by(
+        &mut self,
+        key: &str,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Written,
+    ) -> Written {
+        self.cbor.str(key)?.bytes_len(u64::try_from(len).map_err(|_| Rc::MESSAGE_SIZE)?)?;
+        let cursor = self.cbor.writer_mut();
+        let at = cursor.position();
+        let end = at.checked_add(len).ok_or(Rc::MESSAGE_SIZE)?;
+        fill(cursor.get_mut().get_mut(at..end).ok_or(Rc::MESSAGE_SIZE)?)?;
+        cursor.set_position(end);
+        Ok(())
+    }
+
+    /// Bytes that the buffer still has room for.
+    pub fn room(&self) -> usize {
+        let cursor = self.cbor.writer();
+        cursor.get_ref().len().saturating_sub(cursor.position())
+    }
+
+    /// Where the answer ends so far, to [`rewind`](Self::rewind) to.
+    pub fn mark(&self) -> Mark {
+        Mark(self.cbor.writer().position())
+    }
+
+    /// Drops what was written since `mark` was taken. Lists and maps that were open then are open
+    /// again, and no others.
+    pub fn rewind(&mut self, mark: Mark) {
+        let position = self.cbor.writer().position().min(mark.0);
+        self.cbor.writer_mut().set_position(position);
+    }
+
+    /// `err` as clients of version 2 are told: for the few errors that come with further keys.
+    pub fn error(&mut self, error: impl Into<GroupError>) -> Written {
+        let error = error.into();
+        self.begin_map("err")?;
+        self.u32("group", error.group.into())?;
+        self.u32("rc", error.rc)?;
+        self.end()
+    }
+
+    /// Puts `payload` in place of the map. Groups of an application (64 and up) may answer with
+    /// anything.
+    pub fn replace(&mut self, payload: &[u8]) -> Written {
+        let cursor = self.cbor.writer_mut();
+        cursor.set_position(Header::SIZE);
+        minicbor::encode::Write::write_all(cursor, payload).map_err(|_| Rc::MESSAGE_SIZE)?;
+        self.replaced = true;
+        Ok(())
     }
 
     /// Closes the list or map that was opened last.
@@ -148,10 +229,7 @@ impl Failure {
             Cause::Plain(rc) => rc,
             Cause::Group(error) if header.version() == Some(Version::V1) => error.v1,
             Cause::Group(error) => {
-                answer.begin_map("err")?;
-                answer.u32("group", error.group.into())?;
-                answer.u32("rc", error.rc)?;
-                answer.end()?;
+                answer.error(error)?;
                 return answer.finish(header);
             }
         };
@@ -172,18 +250,6 @@ impl From<Rc> for Failure {
 impl From<GroupError> for Failure {
     fn from(error: GroupError) -> Self {
         Self { cause: Cause::Group(error), reason: None }
-    }
-}
-
-impl From<crate::OsError> for Failure {
-    fn from(error: crate::OsError) -> Self {
-        GroupError::from(error).into()
-    }
-}
-
-impl From<crate::ImageError> for Failure {
-    fn from(error: crate::ImageError) -> Self {
-        GroupError::from(error).into()
     }
 }
 

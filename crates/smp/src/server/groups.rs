@@ -28,9 +28,20 @@ impl<'p> Request<'p> {
 }
 
 /// The handler of one group.
+///
+/// Groups of an application have numbers from [`FIRST_USER`](crate::group::FIRST_USER) up and may
+/// answer with something else than a map ([`Answer::replace`]).
 pub trait Group {
     /// The group's number.
     const ID: u16;
+    /// What the group is called when groups are enumerated.
+    const NAME: Option<&'static str> = None;
+
+    /// How many command ids the group has, holes among them counted, for those who enumerate
+    /// groups. 0 if it does not tell.
+    fn commands(&self) -> u32 {
+        0
+    }
 
     /// Carries out a request of this group and writes the keys of the answer's map. Whatever was
     /// written is dropped when an error comes back. Commands that the group lacks are
@@ -44,6 +55,11 @@ pub trait Group {
 
 impl<G: Group> Group for &mut G {
     const ID: u16 = G::ID;
+    const NAME: Option<&'static str> = G::NAME;
+
+    fn commands(&self) -> u32 {
+        (**self).commands()
+    }
 
     fn handle(
         &mut self,
@@ -54,9 +70,25 @@ impl<G: Group> Group for &mut G {
     }
 }
 
-/// The groups of a server. Tuples of up to six [`Group`]s are one; a group that is not in the
+/// A group, for those who enumerate groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    /// Its number.
+    pub id: u16,
+    /// Its name.
+    pub name: Option<&'static str>,
+    /// How many command ids it has; 0 if it does not tell.
+    pub commands: u32,
+}
+
+/// The groups of a server. Tuples of up to sixteen [`Group`]s are one; a group that is not in the
 /// tuple costs nothing and answers `rc` 8.
 pub trait Groups {
+    /// Calls `each` for every group, in order.
+    fn each(&self, each: &mut dyn FnMut(GroupInfo)) {
+        let _ = each;
+    }
+
     /// Finds the group of `request` and lets it answer.
     fn handle(
         &mut self,
@@ -65,9 +97,33 @@ pub trait Groups {
     ) -> Result<Option<Reset>, Failure>;
 }
 
+impl<G: Groups> Groups for &mut G {
+    fn each(&self, each: &mut dyn FnMut(GroupInfo)) {
+        (**self).each(each);
+    }
+
+    fn handle(
+        &mut self,
+        request: &Request<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<Option<Reset>, Failure> {
+        (**self).handle(request, answer)
+    }
+}
+
 macro_rules! tuple_groups {
     ($($group:ident)+) => {
         impl<$($group: Group),+> Groups for ($($group,)+) {
+            #[allow(non_snake_case, reason = "the type parameters name the tuple's fields")]
+            fn each(&self, each: &mut dyn FnMut(GroupInfo)) {
+                let ($($group,)+) = self;
+                $(each(GroupInfo {
+                    id: <$group as Group>::ID,
+                    name: <$group as Group>::NAME,
+                    commands: Group::commands($group),
+                });)+
+            }
+
             #[allow(non_snake_case, reason = "the type parameters name the tuple's fields")]
             fn handle(
                 &mut self,
@@ -90,3 +146,13 @@ tuple_groups!(A B C);
 tuple_groups!(A B C D);
 tuple_groups!(A B C D E);
 tuple_groups!(A B C D E F);
+tuple_groups!(A B C D E F G);
+tuple_groups!(A B C D E F G H);
+tuple_groups!(A B C D E F G H I);
+tuple_groups!(A B C D E F G H I J);
+tuple_groups!(A B C D E F G H I J K);
+tuple_groups!(A B C D E F G H I J K L);
+tuple_groups!(A B C D E F G H I J K L M);
+tuple_groups!(A B C D E F G H I J K L M N);
+tuple_groups!(A B C D E F G H I J K L M N O);
+tuple_groups!(A B C D E F G H I J K L M N O P);

@@ -6,22 +6,47 @@
 //!                                        └─ (Os, Image, …): the groups that the device has
 //! ```
 //!
+//! Each group works on a small trait that the device implements ([`Os`], [`Slots`],
+//! [`Statistics`], [`Settings`], [`Files`], [`Shell`] and so on); groups of one's own implement
+//! [`Group`]. [`Enumerated`] lets clients ask which there are, and [`Access`] decides what may be
+//! asked for over a transport.
+//!
 //! A packet may hold several requests back to back; each is answered with a message of its own,
 //! in order, by one worker. Requests are not remembered: a repeated request is executed again,
 //! which uploads survive because every chunk carries its offset.
 
+mod access;
 mod answer;
+mod basic;
+mod crash;
+mod enumeration;
+mod files;
 mod groups;
 mod image;
+mod log;
 mod os;
+mod run;
+mod settings;
+mod shell;
+mod statistics;
 mod version;
 
-pub use answer::{Answer, Failure};
-pub use groups::{Group, Groups, Request};
+pub use access::{Access, Demand, Guarded, LinkSecurity, Rule};
+pub use answer::{Answer, Failure, Mark};
+pub use basic::{BasicGroup, Storage};
+pub use crash::{Crash, CrashGroup, Fault};
+pub use enumeration::Enumerated;
+pub use files::{FileGroup, Files};
+pub use groups::{Group, GroupInfo, Groups, Request};
 pub use image::{
     ConfirmOthers, ImageGroup, Incoming, Kind, NextBoot, Policy, Refused, SlotImage, Slots, Trial,
 };
-pub use os::{BootloaderInfo, Buffers, InfoField, Os, OsGroup};
+pub use log::{LEVELS, LogEntry, LogGroup, LogKind, LogMessage, Logs};
+pub use os::{BootloaderInfo, Buffers, Clock, InfoField, Os, OsGroup, Pool, Task};
+pub use run::{RunGroup, Tests};
+pub use settings::{Settings, SettingsGroup};
+pub use shell::{LINE_MAX, Shell, ShellGroup, ShellReply};
+pub use statistics::{Statistics, StatisticsGroup};
 
 use crate::{Header, Op, Rc, Version};
 

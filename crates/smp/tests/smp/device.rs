@@ -3,10 +3,12 @@
 use minicbor::encode::write::Cursor;
 use updraft_image::{Digest, Flags, HashKind, Header, SwapType, UpgradeMode, Version};
 use updraft_smp::server::{
-    BootloaderInfo, Buffers, ImageGroup, Incoming, InfoField, Os, OsGroup, Policy, Refused, Reset,
-    Server, SlotImage, Slots, Trial,
+    BootloaderInfo, Buffers, Clock, Failure, ImageGroup, Incoming, InfoField, Os, OsGroup, Policy,
+    Pool, Refused, Reset, Server, SlotImage, Slots, Task, Trial,
 };
-use updraft_smp::{Header as Message, ImageError, Op, Version as Protocol, group};
+use updraft_smp::{
+    DateTime, Header as Message, ImageError, Op, OsError, Rc, Version as Protocol, group,
+};
 
 /// A signed-looking file: header, `body` bytes, and a hash TLV that is right.
 pub fn file(version: Version, body: usize) -> Vec<u8> {
@@ -262,13 +264,57 @@ pub struct Platform {
     pub buffers: Buffers,
     pub bootloader: Option<(i32, bool)>,
     pub busy: bool,
+    pub clock: Option<Rtc>,
+    pub console_echo: Option<bool>,
+    pub pools: Vec<Pool<'static>>,
+}
+
+/// A clock that stands still.
+#[derive(Clone, Debug, Default)]
+pub struct Rtc {
+    pub moment: Option<DateTime>,
+    pub broken: bool,
+}
+
+impl Clock for Rtc {
+    fn read(&mut self) -> Result<Option<DateTime>, OsError> {
+        Ok(self.moment)
+    }
+
+    fn set(&mut self, moment: DateTime) -> Result<(), OsError> {
+        if self.broken {
+            return Err(OsError::RtcCommandFailed);
+        }
+        self.moment = Some(moment);
+        Ok(())
+    }
 }
 
 impl Default for Platform {
     fn default() -> Self {
-        Self { buffers: Buffers { size: 2048, count: 2 }, bootloader: None, busy: false }
+        Self {
+            buffers: Buffers { size: 2048, count: 2 },
+            bootloader: None,
+            busy: false,
+            clock: None,
+            console_echo: None,
+            pools: Vec::new(),
+        }
     }
 }
+
+/// The threads of the recorded server: name, priority, state, size of the stack.
+const TASKS: [(&str, i32, u32, u32); 9] = [
+    ("mcumgr smp", 3, 128, 512),
+    ("smp_udp4", 0, 2, 256),
+    ("conn_mgr_monitor", -1, 2, 128),
+    ("rx_q[0]", -1, 2, 375),
+    ("net_mgmt", -1, 2, 192),
+    ("sysworkq", -1, 2, 576),
+    ("shell_dummy", 14, 2, 512),
+    ("idle", 15, 0, 64),
+    ("main", 0, 4, 544),
+];
 
 impl Os for Platform {
     fn buffers(&self) -> Buffers {
@@ -298,6 +344,36 @@ impl Os for Platform {
 
     fn may_reset(&mut self, force: bool) -> bool {
         force || !self.busy
+    }
+
+    fn extra_info(&self, letter: char) -> Option<&str> {
+        (letter == 'X').then_some("extra")
+    }
+
+    fn console_echo(&mut self, on: bool) -> Result<(), Failure> {
+        *self.console_echo.as_mut().ok_or(Rc::NOT_SUPPORTED)? = on;
+        Ok(())
+    }
+
+    fn tasks(
+        &mut self,
+        mut each: impl FnMut(&Task<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        TASKS.into_iter().zip(0..).try_for_each(|((name, priority, state, size), id)| {
+            let stack = Some((size, 6));
+            each(&Task { name, priority, id, state, stack, ..Task::default() })
+        })
+    }
+
+    fn pools(&mut self, each: impl FnMut(&Pool<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+        if self.pools.is_empty() {
+            return Err(Rc::NOT_SUPPORTED.into());
+        }
+        self.pools.iter().try_for_each(each)
+    }
+
+    fn clock(&mut self) -> Option<&mut dyn Clock> {
+        self.clock.as_mut().map(|clock| clock as &mut dyn Clock)
     }
 }
 

@@ -179,6 +179,11 @@ impl<S: Slots> ImageGroup<S> {
 
 impl<S: Slots> Group for ImageGroup<S> {
     const ID: u16 = crate::group::IMAGE;
+    const NAME: Option<&'static str> = Some("img mgmt");
+
+    fn commands(&self) -> u32 {
+        u32::from(image::SLOT_INFO) + 1
+    }
 
     fn handle(
         &mut self,

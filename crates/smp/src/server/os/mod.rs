@@ -1,9 +1,16 @@
-//! Group 0, the operating system: echo, reset, buffer parameters, information.
+//! Group 0, the operating system: echo, reset, buffer parameters, information, tasks, memory
+//! pools, clock.
 //!
 //! Source: Zephyr documentation, "Default / OS Management Group".
 
+mod tasks;
+
+use core::fmt::{self, Write as _};
+
+pub use tasks::{Clock, Pool, Task};
+
 use super::{Answer, Failure, Group, Request, Reset};
-use crate::{Op, OsError, Rc, os};
+use crate::{DateTime, Op, OsError, Rc, os};
 
 /// The server's message buffers, as clients are told them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +95,12 @@ pub trait Os {
     /// is then unknown, save for the node name, which is `unknown`.
     fn info(&self, field: InfoField) -> Option<&str>;
 
+    /// What a format letter stands for that is not one of [`InfoField`]'s.
+    fn extra_info(&self, letter: char) -> Option<&str> {
+        let _ = letter;
+        None
+    }
+
     /// The bootloader, if it is known.
     fn bootloader(&self) -> Option<BootloaderInfo<'_>> {
         None
@@ -99,6 +112,29 @@ pub trait Os {
         let _ = force;
         true
     }
+
+    /// Turns the echo of the console on or off. By default there is none to turn.
+    fn console_echo(&mut self, on: bool) -> Result<(), Failure> {
+        let _ = on;
+        Err(Rc::NOT_SUPPORTED.into())
+    }
+
+    /// Calls `each` for every task. By default none are told.
+    fn tasks(&mut self, each: impl FnMut(&Task<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+        let _ = each;
+        Err(Rc::NOT_SUPPORTED.into())
+    }
+
+    /// Calls `each` for every memory pool. By default none are told.
+    fn pools(&mut self, each: impl FnMut(&Pool<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+        let _ = each;
+        Err(Rc::NOT_SUPPORTED.into())
+    }
+
+    /// The clock, if there is one.
+    fn clock(&mut self) -> Option<&mut dyn Clock> {
+        None
+    }
 }
 
 /// The operating-system group over a platform.
@@ -107,6 +143,12 @@ pub struct OsGroup<O>(pub O);
 
 impl<O: Os> Group for OsGroup<O> {
     const ID: u16 = crate::group::OS;
+    const NAME: Option<&'static str> = Some("os mgmt");
+
+    fn commands(&self) -> u32 {
+        // The last command is the one that a device may lack.
+        u32::from(os::BOOTLOADER_INFO) + u32::from(self.0.bootloader().is_some())
+    }
 
     fn handle(
         &mut self,
@@ -115,6 +157,15 @@ impl<O: Os> Group for OsGroup<O> {
     ) -> Result<Option<Reset>, Failure> {
         match request.command() {
             (os::ECHO, _) => echo(request, answer)?,
+            (os::CONSOLE_ECHO, Op::Write) => self.console_echo(request)?,
+            (os::TASKS, Op::Read) => {
+                answer.begin_map("tasks")?;
+                self.0.tasks(|task| task.write(answer))?;
+                answer.end()?;
+            }
+            (os::POOLS, Op::Read) => self.0.pools(|pool| pool.write(answer))?,
+            (os::DATE_TIME, Op::Read) => self.date_time(answer)?,
+            (os::DATE_TIME, Op::Write) => self.set_date_time(request)?,
             (os::RESET, Op::Write) => return self.reset(request).map(Some),
             (os::PARAMS, Op::Read) => {
                 let buffers = self.0.buffers();
@@ -147,6 +198,34 @@ impl<O: Os> OsGroup<O> {
         }
     }
 
+    fn console_echo(&mut self, request: &Request<'_>) -> Result<(), Failure> {
+        let mut on = None;
+        request.fields(|key, value| match key {
+            "echo" => value.flag(&mut on),
+            _ => Ok(()),
+        })?;
+        self.0.console_echo(on.ok_or(Rc::INVALID)?)
+    }
+
+    fn date_time(&mut self, answer: &mut Answer<'_>) -> Result<(), Failure> {
+        let clock = self.0.clock().ok_or(Rc::NOT_SUPPORTED)?;
+        let moment = clock.read()?.ok_or(OsError::RtcNotSet)?;
+        let mut text = MomentText { bytes: [0; DateTime::TEXT_MAX], len: 0 };
+        write!(text, "{moment}").map_err(|_| OsError::RtcCommandFailed)?;
+        answer.str("datetime", text.as_str())
+    }
+
+    fn set_date_time(&mut self, request: &Request<'_>) -> Result<(), Failure> {
+        let clock = self.0.clock().ok_or(Rc::NOT_SUPPORTED)?;
+        let mut text = None;
+        request.fields(|key, value| match key {
+            "datetime" => value.str(&mut text),
+            _ => Ok(()),
+        })?;
+        let moment = text.and_then(DateTime::parse).ok_or(Rc::INVALID)?;
+        Ok(clock.set(moment)?)
+    }
+
     fn info(&self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
         let mut format = None;
         request.fields(|key, value| match key {
@@ -159,6 +238,7 @@ impl<O: Os> OsGroup<O> {
                 || InfoField::ALL
                     .into_iter()
                     .any(|field| field.letter() == letter && self.text(field).is_some())
+                || self.0.extra_info(letter).is_some()
         };
         if !format.chars().all(known) {
             return Err(OsError::InvalidFormat.into());
@@ -167,6 +247,7 @@ impl<O: Os> OsGroup<O> {
             .into_iter()
             .filter(|field| format.contains(['a', field.letter()]))
             .filter_map(|field| self.text(field))
+            .chain(format.chars().filter_map(|letter| self.0.extra_info(letter)))
             .enumerate()
             .flat_map(|(n, text)| [if n == 0 { "" } else { " " }, text]);
         answer.str_of("output", pieces)
@@ -199,5 +280,28 @@ impl<O: Os> OsGroup<O> {
             }
             Some(_) => Err(OsError::QueryYieldsNoAnswer.into()),
         }
+    }
+}
+
+/// A date and time as text.
+struct MomentText {
+    bytes: [u8; DateTime::TEXT_MAX],
+    len: usize,
+}
+
+impl MomentText {
+    fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for MomentText {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len.checked_add(text.len()).ok_or(fmt::Error)?;
+        let place = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Requests and answers of group 1, images, save for the upload itself.
 
-use super::request::{BufferTooSmall, Requests};
-use super::{Answer, AnswerError};
+use crate::client::request::{BufferTooSmall, Requests};
+use crate::client::{Answer, AnswerError};
 use crate::{Op, group, image};
 
 /// A slot of the image list. Flags that the server leaves out are `false`.
