@@ -92,13 +92,15 @@ fn a_torn_bootstrap_leaves_no_image_that_cannot_be_encrypted_again() {
     }
 }
 
-/// So may the record in the scratch area, while it is retired or erased.
+/// So may the record in the scratch area, while it is erased.
 #[test]
 fn a_scratch_record_that_a_cut_has_made_unreadable_is_done_with() {
     let (mode, kind) = (UpgradeMode::SwapScratch, FlashKind::EccWords);
     let secrecy = Secrecy::Plain;
-    let cell = Cell { mode, kind, shape: &SHAPES[0], fill: Fill::Full, secrecy };
-    assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
+    for fill in [Fill::Full, Fill::Shrinking] {
+        let cell = Cell { mode, kind, shape: &SHAPES[0], fill, secrecy };
+        assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
+    }
 }
 
 /// Of the sectors at either end they have a part only, which goes with the whole.

@@ -26,12 +26,10 @@
 //! # Two places for one record
 //!
 //! A record in the scratch area counts before one in the primary trailer: the primary trailer is
-//! only erased, and may only look odd, while the scratch area has a record. So there must never be
-//! a doubt about the latter. Strictly it is retired by a write of its own before the scratch area
-//! is erased: a torn erase may leave the magic and take the image away, and what is left would be
-//! copied to the primary slot once more. The original cannot tell these two. Where it was at work,
-//! the primary trailer can: strictly, a status record there of the step that ends the use of the
-//! scratch area's record, or of a later one, counts before that.
+//! only erased, and may only look odd, while the scratch area has a record. When that is erased in
+//! its turn, a torn erase may leave its magic and take the image away: the original copies what is
+//! left to the primary slot once more. Strictly, a status record in the primary trailer of the step
+//! that ends the use of the scratch area's record, or of a later one, counts before that.
 
 mod chunks;
 mod record;
@@ -143,7 +141,6 @@ impl Swap<'_> {
     /// |---|---|
     /// | before the erase | erase the primary trailer's sectors, downwards |
     /// | after the copy | `image_ok`, `swap_info`, `swap_size`, keys, magic to the primary trailer |
-    /// | after the record | strictly, retire the record in the scratch area |
     /// | at last | erase the scratch area downwards, its trailer first |
     fn step<M: FlashMap>(
         &self,
@@ -207,9 +204,6 @@ impl Swap<'_> {
         }
         record::in_primary(self.slots).write(map, step, value)?;
         if shared {
-            if strictness.is_strict() {
-                record::retire(map, scratch)?;
-            }
             scratch.erase_all_downwards(map)?;
             // The original erases it once more before it is used.
             *blank = strictness.is_strict();

@@ -8,9 +8,6 @@ use crate::Slots;
 use crate::slots::Slot;
 use crate::status::Records;
 
-/// The longest cell of a trailer.
-const LONGEST_CELL: usize = 32;
-
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -59,30 +56,6 @@ fn width(slot: &Slot) -> u32 {
     slot.write_size.min(slot.trailer.layout().max_align())
 }
 
-/// Where the mark of a retired record is, and how long it is: enough bits that no torn erase takes
-/// them all and leaves everything else. The field is `copy_done`, which nobody writes in the
-/// scratch area.
-fn mark(scratch: &Slot) -> (u32, usize) {
-    // A write that is wider than a field takes its neighbours with it.
-    let len = scratch.write_size.min(scratch.trailer.layout().max_align());
-    let len = (len as usize).clamp(2, LONGEST_CELL);
-    (scratch.trailer.layout().copy_done(), len)
-}
-
-/// Retires the record in the scratch area: from now on that in the primary trailer counts.
-pub(super) fn retire<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<(), M::Error> {
-    let (offset, len) = mark(scratch);
-    let mark = [!scratch.erased; LONGEST_CELL];
-    scratch.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
-}
-
-fn is_retired<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<bool, M::Error> {
-    let (offset, len) = mark(scratch);
-    let mut mark = [scratch.erased; LONGEST_CELL];
-    let read = map.read(scratch.area, offset, mark.get_mut(..len).unwrap_or_default());
-    Ok(!readable(read)? || mark.iter().any(|byte| *byte != scratch.erased))
-}
-
 /// Whether the record in the scratch area names a size. Words that cannot be read are what a torn
 /// erase has left of it.
 fn has_size<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<bool, M::Error> {
@@ -108,7 +81,7 @@ impl Status {
 
     /// Whether the record in the primary trailer tells of a step that comes after the last one of
     /// which the scratch area has a record. What looks like a record there is image data, or what
-    /// a torn erase has left of one: the original does not retire it first.
+    /// a torn erase has left of one.
     fn is_past_scratch(&self) -> bool {
         self.done > 0 && self.written == self.done
     }
@@ -145,7 +118,6 @@ impl Status {
     /// | condition | otherwise it is |
     /// |---|---|
     /// | names a swap of this image | image data, or another image's |
-    /// | not retired | done with |
     /// | `image_ok` goes with the kind, `swap_size` can be read | what a torn erase has left |
     /// | nothing copied: agrees with what is asked in the secondary trailer | the same, or old |
     /// | something copied: the top chunk shares a sector with the primary trailer | image data |
@@ -158,7 +130,7 @@ impl Status {
         let swap = state.swap_info.swap_type;
         let stays = if swap == SwapType::Permanent { Flag::Set } else { Flag::Unset };
         let counts = is_record(&state, slots) && state.image_ok == stays;
-        if !counts || is_retired(map, scratch)? || !has_size(map, scratch)? {
+        if !counts || !has_size(map, scratch)? {
             return Ok(None);
         }
         let status = Self::at(map, slots, scratch, Source::Scratch, &state)?;

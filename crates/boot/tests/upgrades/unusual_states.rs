@@ -235,7 +235,7 @@ fn a_recorded_revert_whose_image_is_damaged_is_given_up_once() {
     assert_eq!(operations(&board), before, "nothing is left to do");
 }
 
-/// What a bootloader that does not retire its records may leave in the scratch area.
+/// What a cut may leave in the scratch area.
 #[test]
 fn a_record_in_the_scratch_area_asks_for_nothing() {
     for (swap_type, image_ok) in [(SwapType::Test, false), (SwapType::Permanent, true)] {

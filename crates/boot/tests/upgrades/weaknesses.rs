@@ -10,10 +10,10 @@ use updraft_boot::{
 };
 use updraft_flash::{AreaId, FlashMap, TrailerFormat};
 use updraft_image::{
-    Digest, Flag, Flags, HashKind, HashOnly, Header, KeyLength, Magic, Strictness, SwapType,
-    TlvType, TrailerKeys, UpgradeMode,
+    Digest, Flag, Flags, HashKind, HashOnly, Header, KeyLength, Magic, Strictness, SwapInfo,
+    SwapType, TlvType, TrailerKeys, UpgradeMode,
 };
-use updraft_sim::flash::{AreaOp, OpKind, Torn};
+use updraft_sim::flash::{AreaOp, OpKind, SimFlash, Torn};
 
 const MOVE: Shape = Shape {
     strategy: AnyStrategy::SwapMove(SwapMove),
@@ -108,7 +108,7 @@ fn is_erase_of(area: AreaId) -> impl Fn(&AreaOp) -> bool {
 /// The erase of a scratch area of one sector leaves its magic behind, but not the image. The
 /// original copies that to the primary slot once more; so it does if ours had begun.
 #[test]
-fn a_scratch_area_that_the_original_has_half_erased_is_not_copied_again() {
+fn a_torn_scratch_area_behind_a_shared_chunk_is_not_copied_again() {
     for swap_type in [SwapType::Test, SwapType::Permanent] {
         let (start, [old, new], log) = sharing(swap_type, Strictness::Imitate);
         // The first chunk is whole when the scratch area is erased for the second time.
@@ -127,6 +127,67 @@ fn a_scratch_area_that_the_original_has_half_erased_is_not_copied_again() {
                 assert!(!kept || expected, "{swap_type:?}: the imitation is safer than that");
             }
         }
+    }
+}
+
+/// Before the scratch area behind a shared chunk is erased, the original goes back to the record
+/// there, and erases the primary trailer for the second time: then nothing else tells of the swap.
+#[test]
+fn a_record_that_the_original_has_gone_back_to_counts() {
+    let strict = |flash: &SimFlash| {
+        let mut board = board(SWAPPING_THROUGH, Strictness::Strict);
+        board.flash = flash.clone();
+        board
+    };
+    for swap_type in [SwapType::Test, SwapType::Permanent] {
+        let (start, [old, new], log) = sharing(swap_type, Strictness::Strict);
+        // The first erase is before the chunk.
+        let n = (0..log.len()).filter(|n| is_erase_of(SCRATCH)(&log[*n])).nth(1).unwrap();
+        let mut ours = start.clone();
+        cut(&mut ours, n as u64, Torn::Skip);
+        let mut theirs = board(SWAPPING_THROUGH, Strictness::Imitate);
+        theirs.flash = ours.flash.clone();
+        let total = operations(&mut theirs.clone());
+        for m in 0..total {
+            for torn in [Torn::Skip, Torn::Half, Torn::AllButOneBit(m), Torn::Bits(m)] {
+                let mut theirs = theirs.clone();
+                cut(&mut theirs, m, torn);
+                let mut ours = strict(&theirs.flash);
+                // A torn end of a test counts as its end.
+                let ended = m + 1 == total && swap_type == SwapType::Test;
+                let kept = version(&mut ours) == 2
+                    && ours.flash.holds(PRIMARY, 0, &new)
+                    && ours.flash.holds(SECONDARY, 0, &old);
+                // Erased data below a record that is whole still: nobody can see that.
+                let unseen = (m, torn) == (0, Torn::Half);
+                assert!(kept || ended || unseen, "{swap_type:?}, operation {m}, {torn:?}");
+            }
+        }
+    }
+}
+
+/// A record of two steps done that is to stay and is not: image data, or what a torn erase has
+/// left. The original copies the scratch area to the primary slot.
+#[test]
+fn a_scratch_record_that_contradicts_itself_is_none() {
+    for strictness in BOTH {
+        let (mut board, [old, new], _) = sharing(SwapType::Permanent, strictness);
+        let (mode, max_align, keys) = (UpgradeMode::SwapScratch, 8, None);
+        let format = TrailerFormat { mode, max_align, max_sectors: 1, keys };
+        let trailer = format.trailer(&board.flash, SCRATCH, 8).unwrap();
+        let status = trailer.layout().status();
+        let info = SwapInfo { swap_type: SwapType::Permanent, image: 0 };
+        trailer.write_swap_info(&mut board.flash, info).unwrap();
+        trailer.write_swap_size(&mut board.flash, new.len() as u32).unwrap();
+        for (step, value) in [(0, 1), (1, 2)] {
+            let record = [value, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+            board.flash.write(SCRATCH, status + 8 * step, &record).unwrap();
+        }
+        trailer.write_magic(&mut board.flash).unwrap();
+        let swapped = version(&mut board) == 2
+            && board.flash.holds(PRIMARY, 0, &new)
+            && board.flash.holds(SECONDARY, 0, &old);
+        assert_eq!(swapped, strictness == Strictness::Strict);
     }
 }
 
