@@ -14,7 +14,7 @@ use crate::{Header, Op, group, image};
 const PAYLOAD_MAX: usize = u16::MAX as usize;
 
 /// Bytes of an unsigned integer in CBOR.
-const fn uint_len(value: u32) -> usize {
+pub(super) const fn uint_len(value: u32) -> usize {
     match value {
         0..=23 => 1,
         24..=0xff => 2,
@@ -40,7 +40,11 @@ fn overhead(options: &UploadOptions, off: u32, len: u32) -> usize {
 /// Bytes of image data that a request at `off` of `len` can carry.
 pub(super) fn capacity(options: &UploadOptions, off: u32, len: u32) -> usize {
     let limit = options.limits.frame.min(Header::SIZE + PAYLOAD_MAX);
-    let room = limit.saturating_sub(overhead(options, off, len));
+    longest_content(limit.saturating_sub(overhead(options, off, len)))
+}
+
+/// Bytes of the longest byte string whose head and content fit `room`.
+pub(super) fn longest_content(room: usize) -> usize {
     // The head grows with the content; the longest content over all heads wins.
     [(1, 23), (2, 0xff), (3, 0xffff)]
         .into_iter()

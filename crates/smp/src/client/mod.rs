@@ -1,4 +1,5 @@
-//! The client: typed requests and answers, one request with retries, and the upload.
+//! The client: typed requests and answers, one request with retries, the upload of images, and
+//! transfers of files.
 //!
 //! ```text
 //! Requests ─ message ─▶ Exchange ─▶ link ─▶ … ─▶ Exchange ─▶ Answer ─▶ typed contents
@@ -15,6 +16,7 @@ mod groups;
 mod limits;
 mod request;
 mod terms;
+mod transfer;
 mod upload;
 
 pub use answer::{Answer, AnswerError, Code, Reason, Refusal};
@@ -26,4 +28,7 @@ pub use groups::{
 pub use limits::{Limits, Link, Params};
 pub use request::{BufferTooSmall, Requests};
 pub use terms::{Outcome, Progress, Status, UploadError, UploadOptions};
+pub use transfer::{
+    FileDownload, FileOptions, FileOutcome, FileProgress, FileStatus, FileTransferError, FileUpload,
+};
 pub use upload::Upload;

@@ -136,10 +136,11 @@ impl<'a> Answer<'a> {
         Ok(())
     }
 
-    /// Bytes that the buffer still has room for.
+    /// Bytes that the buffer, and the length in the header, still have room for.
     pub fn room(&self) -> usize {
         let cursor = self.cbor.writer();
-        cursor.get_ref().len().saturating_sub(cursor.position())
+        let longest = Header::SIZE + usize::from(u16::MAX);
+        cursor.get_ref().len().min(longest).saturating_sub(cursor.position())
     }
 
     /// Where the answer ends so far, to [`rewind`](Self::rewind) to.
