@@ -11,9 +11,10 @@ use updraft_board::{Board, Encryption, Role};
 use updraft_image::Verifier;
 use updraft_sim::PrivateKey;
 use updraft_sim::device::{
-    Device, Keys, copy_of_flash, flash_in_file, flash_in_memory, program_at, update_start,
+    Device, Keys, Services, copy_of_flash, flash_in_file, flash_in_memory, program_at, update_start,
 };
 use updraft_sim::flash::{SimFlash, Torn};
+use updraft_smp::server::Access;
 
 use super::image::encryption::{describe, load_decryption_key};
 use super::key::load_public;
@@ -64,7 +65,9 @@ body, in lines like these:
 Examples:
   updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem \\
       --load primary=app-1.0.0.signed.bin --udp 127.0.0.1:1337
-  updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem"))]
+  updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem
+  updraft device run --flash dev.flash --key key.pub.pem --files device-files \\
+      --allow-udp read-only"))]
 struct Run {
     /// Name or file of the board.
     #[arg(long, default_value = "virtual-nor-4k")]
@@ -91,9 +94,40 @@ struct Run {
     /// Trust images without a signature. Anybody can then install anything.
     #[arg(long, conflicts_with = "keys")]
     unsigned: bool,
+    /// Folder on this computer whose files the device has as /files. Without it files are in
+    /// memory. Settings that are saved are beside the flash file.
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
+    /// What may be asked for over UDP.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "everything")]
+    allow_udp: Allowed,
+    /// What may be asked for over the serial line.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "everything")]
+    allow_serial: Allowed,
     /// Program an image into an area before the power is turned on, as a probe does.
     #[arg(long, value_name = "AREA=FILE")]
     load: Vec<String>,
+}
+
+/// What may be asked for over a transport; the rest is refused.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Allowed {
+    /// Every command.
+    Everything,
+    /// What changes nothing.
+    ReadOnly,
+    /// What an update takes.
+    UpdateOnly,
+}
+
+impl Allowed {
+    fn access(self) -> Access<'static> {
+        match self {
+            Self::Everything => Access::EVERYTHING,
+            Self::ReadOnly => Access::READ_ONLY,
+            Self::UpdateOnly => Access::UPDATE_ONLY,
+        }
+    }
 }
 
 /// Options of `updraft device show`.
@@ -160,7 +194,7 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
     if !keys.demands_signature() {
         out.note(styled(crate::output::WARN, "this device boots unsigned images"));
     }
-    let device = Device::new(board, flash, keys)?;
+    let device = Device::new(board, flash, keys)?.serving(services(&args)?);
     let (mut host, remote) = Host::bind(device, &args.udp)?;
     let address = host.address()?;
     if out.json() {
@@ -185,6 +219,27 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
         // A console that nobody reads does not stop the device.
         let _ = out.event(&json!({ "event": "console", "line": line }), line);
     })
+}
+
+/// What the device serves beside its images.
+fn services(args: &Run) -> anyhow::Result<Services> {
+    let (udp, serial) = (args.allow_udp.access(), args.allow_serial.access());
+    let mut services = Services::default().allowing(udp, serial);
+    if let Some(flash) = &args.flash {
+        let mut name = flash.clone().into_os_string();
+        name.push(".settings");
+        let file = PathBuf::from(name);
+        services = services
+            .with_settings_in(&file)
+            .with_context(|| format!("{} cannot be the device's settings", file.display()))
+            .hint("delete it, and the device starts without settings")?;
+    }
+    if let Some(folder) = &args.files {
+        services = services
+            .with_files_in(folder)
+            .with_context(|| format!("{} cannot be the device's files", folder.display()))?;
+    }
+    Ok(services)
 }
 
 /// The keys in the files, in the encoding that bootloaders embed.

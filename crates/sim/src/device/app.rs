@@ -9,16 +9,15 @@
 
 use std::time::Duration;
 
-use updraft_board::{Board, DowngradePrevention};
+use updraft_board::Board;
 use updraft_dfu::{Dfu, DfuSlots};
 use updraft_flash::FlashMap;
-use updraft_image::{UpgradeMode, Version};
-use updraft_smp::server::{
-    BootloaderInfo, Buffers, ImageGroup, InfoField, Os, OsGroup, Reset, Server,
-};
+use updraft_image::Version;
+use updraft_smp::server::{Buffers, Fault, ImageGroup, Reset};
 
 use super::descriptor::{ConfirmedBy, Descriptor, SelfTest};
 use super::keys::Keys;
+use super::services::{Orders, Platform, Served, Services, Via};
 
 /// What the SMP server of a virtual device buffers.
 pub const BUFFERS: Buffers = Buffers { size: 2048, count: 8 };
@@ -53,13 +52,13 @@ enum Phase {
 #[derive(Debug)]
 pub struct App<F> {
     descriptor: Descriptor,
-    os: OsGroup<Platform>,
+    platform: Platform,
     image: ImageGroup<DfuSlots<F, Keys>>,
     phase: Phase,
     started: Duration,
     watchdog: Duration,
-    /// When it is due, and the boot mode that was asked for.
-    reset: Option<(Duration, u32)>,
+    /// When a reset is due, and why.
+    reset: Option<(Duration, Wish)>,
     console: Vec<String>,
 }
 
@@ -78,7 +77,7 @@ impl<F: FlashMap> App<F> {
         let watchdog = board.watchdog().map_or(2000, |watchdog| watchdog.timeout_ms);
         let mut app = Self {
             phase: Phase::Testing { until: now + milliseconds(descriptor.self_test_ms) },
-            os: OsGroup(Platform::new(board, &descriptor, version)),
+            platform: Platform::new(board, &descriptor, version),
             image: ImageGroup::new(slots),
             started: now,
             watchdog: milliseconds(watchdog),
@@ -135,8 +134,8 @@ impl<F: FlashMap> App<F> {
 
     /// Lets time pass.
     pub fn poll(&mut self, now: Duration) -> Option<Wish> {
-        if let Some((_, boot_mode)) = self.reset.filter(|(at, _)| *at <= now) {
-            return Some(Wish::Reset { reason: "by request", boot_mode });
+        if let Some((_, wish)) = self.reset.filter(|(at, _)| *at <= now) {
+            return Some(wish);
         }
         match self.phase {
             Phase::Testing { until } if until <= now => self.self_test(now),
@@ -195,20 +194,55 @@ impl<F: FlashMap> App<F> {
 
     /// Answers a datagram; each answer is handed to `send`. What is longer than [`DATAGRAM`] loses
     /// its end, so that the request there is answered as corrupt.
-    pub fn datagram(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
-        self.packet(packet.get(..DATAGRAM).unwrap_or(packet), now, send);
+    pub fn datagram(
+        &mut self,
+        packet: &[u8],
+        now: Duration,
+        services: &mut Services,
+        send: impl FnMut(&[u8]),
+    ) {
+        self.packet(packet.get(..DATAGRAM).unwrap_or(packet), (Via::Udp, now), services, send);
     }
 
     /// Answers a packet; each answer is handed to `send`. A hung application answers nothing.
-    pub fn packet(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
+    pub fn packet(
+        &mut self,
+        packet: &[u8],
+        (via, now): (Via, Duration),
+        services: &mut Services,
+        send: impl FnMut(&[u8]),
+    ) {
         if matches!(self.phase, Phase::Hung { .. }) {
             return;
         }
         let mut buffer = vec![0; BUFFERS.size as usize];
-        let mut groups = (&mut self.os, &mut self.image);
-        let reset = Server::default().handle(packet, &mut groups, &mut buffer, send);
+        let mut served = Served {
+            services,
+            platform: &self.platform,
+            image: &mut self.image,
+            uptime: now.saturating_sub(self.started),
+            orders: Orders::default(),
+        };
+        let reset = served.answer(packet, (via, now), &mut buffer, send);
+        let Orders { reboot, crash, self_test } = served.orders;
+        let mut due = |wish| self.reset = Some((now + RESET_DELAY, wish));
         if let Some(Reset { boot_mode, .. }) = reset {
-            self.reset = Some((now + RESET_DELAY, boot_mode));
+            due(Wish::Reset { reason: "by request", boot_mode });
+        } else if reboot {
+            due(Wish::reset("by the shell"));
+        }
+        if self_test && matches!(self.phase, Phase::Serving) {
+            let until = now + milliseconds(self.descriptor.self_test_ms);
+            self.phase = Phase::Testing { until };
+        }
+        match crash {
+            // The answer has left; nothing more comes until the watchdog bites.
+            Some(Fault::Watchdog) => self.phase = Phase::Hung { until: now + self.watchdog },
+            Some(fault) => {
+                self.console.push(format!("app: hard fault ({fault})"));
+                due(Wish::reset("after a fault"));
+            }
+            None => {}
         }
     }
 
@@ -222,54 +256,4 @@ impl<F: FlashMap> App<F> {
 
 fn milliseconds(ms: u32) -> Duration {
     Duration::from_millis(ms.into())
-}
-
-/// What the OS group tells of the device.
-#[derive(Debug)]
-struct Platform {
-    board: String,
-    arch: String,
-    processor: String,
-    application: String,
-    version: String,
-    mode: UpgradeMode,
-    no_downgrade: bool,
-}
-
-impl Platform {
-    fn new(board: &Board, descriptor: &Descriptor, version: Version) -> Self {
-        let core = board.cores().first();
-        Self {
-            board: board.name().to_owned(),
-            arch: core.map_or_else(String::new, |core| core.arch.clone()),
-            processor: core.map_or_else(String::new, |core| core.name.clone()),
-            application: descriptor.name.clone(),
-            version: version.to_string(),
-            mode: board.mode(),
-            no_downgrade: board.boot().downgrade_prevention != DowngradePrevention::None,
-        }
-    }
-}
-
-impl Os for Platform {
-    fn buffers(&self) -> Buffers {
-        BUFFERS
-    }
-
-    fn info(&self, field: InfoField) -> Option<&str> {
-        match field {
-            InfoField::Kernel | InfoField::OperatingSystem => Some("Updraft"),
-            InfoField::Node => Some(&self.application),
-            InfoField::Release | InfoField::Version => Some(&self.version),
-            InfoField::Machine => Some(&self.arch),
-            InfoField::Processor => Some(&self.processor),
-            InfoField::Platform => Some(&self.board),
-            InfoField::Build => None,
-        }
-    }
-
-    fn bootloader(&self) -> Option<BootloaderInfo<'_>> {
-        let mode = i32::from(self.mode as u8);
-        Some(BootloaderInfo { name: "MCUboot", mode, no_downgrade: self.no_downgrade })
-    }
 }

@@ -17,6 +17,7 @@ mod descriptor;
 mod keys;
 mod line;
 mod recovery;
+mod services;
 
 use std::fmt;
 use std::io;
@@ -34,12 +35,14 @@ use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 pub use app::{BUFFERS, DATAGRAM};
 pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
 pub use keys::Keys;
+pub use services::Services;
 
 use crate::flash::{DeviceSpec, SimError, SimFlash, Timings, Torn};
 use crate::loader::{Loader, UnplayableBoard, slots, status_format, trailers};
 use app::{App, Wish};
 use line::Line as SerialLine;
 use recovery::{Next, Recovering};
+use services::Via;
 
 /// What a device is doing.
 #[derive(Debug)]
@@ -100,6 +103,9 @@ pub struct Device {
     /// The boot mode in retained memory.
     boot_mode: u32,
     told: Option<boot::Status>,
+    services: Services,
+    /// When something last happened to it.
+    now: Duration,
 }
 
 impl Device {
@@ -125,7 +131,14 @@ impl Device {
             running: None,
             boot_mode: 0,
             told: None,
+            services: Services::default(),
+            now: Duration::ZERO,
         })
+    }
+
+    /// The same with other services.
+    pub fn serving(self, services: Services) -> Self {
+        Self { services, ..self }
     }
 
     /// The board.
@@ -192,7 +205,9 @@ impl Device {
 
     /// Lines printed on the console since the last call.
     pub fn console(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.console)
+        let lines = std::mem::take(&mut self.console);
+        lines.iter().for_each(|line| self.services.note(line, self.now));
+        lines
     }
 
     /// Turns the power on, or off and on again.
@@ -276,6 +291,7 @@ impl Device {
 
     /// Lets time pass: self-tests end, watchdogs bite, requested resets happen, nobody came.
     pub fn poll(&mut self, now: Duration) {
+        self.now = now;
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             match &mut self.state {
                 State::Running(app) => {
@@ -307,9 +323,11 @@ impl Device {
     /// Takes a datagram from a host; each answer is handed to `send`. Without a running
     /// application nobody answers, and neither does one whose power failed while it was at it.
     pub fn packet(&mut self, packet: &[u8], now: Duration, send: impl FnMut(&[u8])) {
+        self.hear(now);
         let State::Running(app) = &mut self.state else { return };
         let mut answers = Vec::new();
-        app.datagram(packet, now, |answer| answers.push(answer.to_vec()));
+        let services = &mut self.services;
+        app.datagram(packet, now, services, |answer| answers.push(answer.to_vec()));
         self.answer(answers, send);
     }
 
@@ -317,10 +335,12 @@ impl Device {
     /// recovery; what goes back is handed to `send` in pieces.
     pub fn serial(&mut self, bytes: &[u8], now: Duration, mut send: impl FnMut(&[u8])) {
         let mut pieces = Vec::new();
+        self.hear(now);
         match &mut self.state {
             State::Running(app) => {
                 for message in self.line.receive(bytes, now) {
-                    app.packet(&message, now, |answer| {
+                    let services = &mut self.services;
+                    app.packet(&message, (Via::Serial, now), services, |answer| {
                         self.line.send(answer, |piece| pieces.push(piece.to_vec()));
                     });
                 }
@@ -351,6 +371,13 @@ impl Device {
     /// Whether lines of the console may stand on the serial line, beside messages.
     pub fn serial_carries_text(&self) -> bool {
         self.line.carries_text()
+    }
+
+    /// Takes note of when something came, and of what the flash has been through.
+    fn hear(&mut self, now: Duration) {
+        let operations = self.flash().supply().operations();
+        self.now = now;
+        self.services.counters.flash_operations = operations;
     }
 
     fn answer(&mut self, answers: Vec<Vec<u8>>, mut send: impl FnMut(&[u8])) {
@@ -392,6 +419,8 @@ impl Device {
             }
         }
         self.boots += 1;
+        self.now = now;
+        self.services.restarted();
         let held = if self.button { ", button held" } else { "" };
         self.console.push(format!("boot: {} ({cause}{held})", self.board.name()));
         self.told = Some(boot::Status::Startup);
