@@ -31,6 +31,19 @@ pub struct DateTime {
     pub millisecond: Option<u16>,
 }
 
+/// Milliseconds of a day.
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// Days from 1970 to the first of a month.
+fn days_before(year: i64, month: i64) -> i64 {
+    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leaps = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let years = (year - 1970) * 365 + leaps(year - 1) - leaps(1969);
+    let months = usize::try_from(month - 1).ok().and_then(|month| BEFORE.get(month));
+    years + months.copied().unwrap_or(0) + i64::from(leap && month > 2)
+}
+
 impl DateTime {
     /// Bytes of the longest text that it is written as.
     pub const TEXT_MAX: usize = 23;
@@ -49,6 +62,36 @@ impl DateTime {
         text.zone()?;
         let moment = Self { year, month, day, hour, minute, second, millisecond };
         moment.is_valid().then_some(moment)
+    }
+
+    /// The moment so many milliseconds after the beginning of 1970.
+    pub fn from_unix(milliseconds: i64) -> Self {
+        let (days, rest) = (milliseconds.div_euclid(DAY), milliseconds.rem_euclid(DAY));
+        // A year too early at most for every 1461 days, which the loop makes up for.
+        let mut year = 1970 + days.div_euclid(366);
+        while days_before(year + 1, 1) <= days {
+            year += 1;
+        }
+        let begun = |month: &i64| days_before(year, *month) <= days;
+        let month = (1..=12).rev().find(begun).unwrap_or(1);
+        let small = |number: i64| u8::try_from(number).unwrap_or(0);
+        Self {
+            year: u16::try_from(year).unwrap_or(0),
+            month: small(month),
+            day: small(days - days_before(year, month) + 1),
+            hour: small(rest / 3_600_000),
+            minute: small(rest / 60_000 % 60),
+            second: small(rest / 1000 % 60),
+            millisecond: u16::try_from(rest % 1000).ok(),
+        }
+    }
+
+    /// Milliseconds from the beginning of 1970.
+    pub fn to_unix(&self) -> i64 {
+        let days = days_before(self.year.into(), self.month.into()) + i64::from(self.day) - 1;
+        let minutes = i64::from(self.hour) * 60 + i64::from(self.minute);
+        let seconds = minutes * 60 + i64::from(self.second);
+        days * DAY + seconds * 1000 + i64::from(self.millisecond.unwrap_or(0))
     }
 
     /// Whether there is such a moment.
@@ -157,6 +200,20 @@ mod tests {
             assert_eq!(again(sent).as_deref(), Some(kept));
             assert!(kept.len() <= DateTime::TEXT_MAX);
         }
+    }
+
+    #[test]
+    fn every_day_has_a_number_and_comes_back() {
+        let first = DateTime::parse("1900-01-01T12:00:00").unwrap().to_unix() / super::DAY;
+        let mut previous = None;
+        for day in first..60_000 {
+            let moment = DateTime::from_unix(day * super::DAY + 7);
+            assert!(moment.is_valid(), "{moment}");
+            assert_eq!(moment.to_unix(), day * super::DAY + 7);
+            assert!(previous < Some(moment));
+            previous = Some(moment);
+        }
+        assert_eq!(DateTime::from_unix(0).to_string(), "1970-01-01T00:00:00.000");
     }
 
     #[test]

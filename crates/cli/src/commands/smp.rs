@@ -1,5 +1,14 @@
 //! `updraft smp`: talk to a device.
 
+mod enumeration;
+mod files;
+mod log;
+mod maintenance;
+mod os;
+mod settings;
+mod shell;
+mod statistics;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,12 +16,14 @@ use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
-use updraft_smp::OsError;
-use updraft_smp::client::{AnswerError, Code, Patience, Refusal, UploadError};
+use updraft_smp::client::{AnswerError, Code, FileTransferError, Patience, Refusal, UploadError};
+use updraft_smp::{OsError, Rc};
 
 use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::{Hint, find};
-use crate::smp::{Finding, Framed, ImageState, Link, Preflight, Serial, Session, Udp, Uploading};
+use crate::smp::{
+    Finding, Framed, ImageState, Link, Preflight, Serial, Session, Udp, Uploading, unhex,
+};
 
 /// Options of `updraft smp`.
 #[derive(clap::Args)]
@@ -22,6 +33,8 @@ use crate::smp::{Finding, Framed, ImageState, Link, Preflight, Serial, Session, 
   updraft smp --udp 192.0.2.7 image upload app-1.1.0.bin
   updraft smp --udp 192.0.2.7 image test app-1.1.0.bin
   updraft smp --udp 192.0.2.7 os reset
+  updraft smp --udp 192.0.2.7 fs put settings.bin /lfs1/settings.bin
+  updraft smp --udp 192.0.2.7 shell kernel uptime
   updraft smp --udp 192.0.2.7 image confirm")]
 pub struct Args {
     #[command(flatten)]
@@ -57,41 +70,39 @@ struct Device {
 
 #[derive(Subcommand)]
 enum Group {
-    /// Operating system: echo, reset, buffers, information.
+    /// Operating system: echo, reset, buffers, information, tasks, clock.
     #[command(subcommand)]
-    Os(Os),
+    Os(os::Command),
     /// Images: list, upload, test, confirm, erase.
     #[command(subcommand)]
     Image(Image),
-}
-
-#[derive(Subcommand)]
-enum Os {
-    /// Have the device say a text again.
-    Echo {
-        /// The text.
-        text: String,
-    },
-    /// Reset the device.
-    Reset {
-        /// Do it even if the device says that it is busy.
-        #[arg(long)]
-        force: bool,
-        /// Where to: 0 boots normally, 1 stays in the bootloader.
-        #[arg(long, value_name = "N")]
-        boot_mode: Option<u8>,
-    },
-    /// The device's message buffers.
-    Params,
-    /// What the application says of itself.
-    Info {
-        /// Which parts: s kernel, n node, r release, v version, b build, m machine, p processor,
-        /// i board, o system, a all.
-        #[arg(default_value = "a")]
-        format: String,
-    },
-    /// What the bootloader says of itself.
-    Bootloader,
+    /// Statistics: counters of the device.
+    #[command(subcommand)]
+    Stat(statistics::Command),
+    /// Settings: values by name.
+    #[command(subcommand)]
+    Settings(settings::Command),
+    /// Files: send, fetch, check.
+    #[command(subcommand)]
+    Fs(files::Command),
+    /// The device's shell: one command, or line by line from standard input.
+    Shell(shell::Command),
+    /// Enumeration: which groups the device has.
+    #[command(subcommand)]
+    Enum(enumeration::Command),
+    /// Logs, of devices of the first generation (mynewt).
+    #[command(subcommand)]
+    Log(log::Command),
+    /// Zephyr's basic commands.
+    #[command(subcommand)]
+    Basic(maintenance::Basic),
+    /// Make the device crash, to see how it fails (mynewt).
+    Crash(maintenance::Crash),
+    /// Tests that the device runs on itself (mynewt).
+    #[command(subcommand)]
+    Run(maintenance::Run),
+    /// Any command of any group, with JSON as its payload.
+    Custom(enumeration::Custom),
 }
 
 #[derive(Subcommand)]
@@ -149,12 +160,24 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         (None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
     };
     let mut session = Session::new(link, patience);
+    let session = &mut session;
     let (outcome, lacking) = match args.group {
-        Group::Os(command) => (os(&mut session, command, out), LACKS_OS),
-        Group::Image(command) => (image(&mut session, command, out), LACKS_IMAGE),
+        Group::Os(command) => (os::run(session, command, out), LACKS_OS),
+        Group::Image(command) => (image(session, command, out), LACKS_IMAGE),
+        Group::Stat(command) => (statistics::run(session, command, out), LACKS_OTHER),
+        Group::Settings(command) => (settings::run(session, command, out), LACKS_OTHER),
+        Group::Fs(command) => (files::run(session, command, out), LACKS_OTHER),
+        Group::Shell(command) => (shell::run(session, command, out), LACKS_OTHER),
+        Group::Enum(command) => (enumeration::run(session, command, out), LACKS_OTHER),
+        Group::Log(command) => (log::run(session, command, out), LACKS_OTHER),
+        Group::Basic(command) => (maintenance::basic(session, command, out), LACKS_OTHER),
+        Group::Crash(command) => (maintenance::crash(session, command, out), LACKS_OTHER),
+        Group::Run(command) => (maintenance::run(session, command, out), LACKS_OTHER),
+        Group::Custom(command) => (enumeration::custom(session, command, out), LACKS_OTHER),
     };
     let advice = outcome.as_ref().err().and_then(refusal).and_then(|refusal| match refusal.code {
         _ if refusal.is_unsupported() => Some(lacking),
+        Code::Generic(Rc::ACCESS_DENIED) => Some(DENIED),
         Code::Group { group, rc } if group == OS && rc == OsError::InvalidFormat.rc() => {
             Some("letters are s n r v b m p i o, a is all that the device has")
         }
@@ -172,6 +195,10 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 const OS: u32 = updraft_smp::group::OS as u32;
 const LACKS_OS: &str = "another command of the group: this one is left out of the device's build \
                         (Zephyr: the options CONFIG_MCUMGR_GRP_OS_…)";
+const LACKS_OTHER: &str = "updraft smp … enum details, which lists the groups that are there; or the \
+                           device is of another generation";
+const DENIED: &str = "another way to the device: this link may not ask for that (virtual devices: \
+                      --allow-udp, --allow-serial)";
 const LACKS_IMAGE: &str = "updraft smp … os info, which tells what runs there: its build lacks \
                            the image group (Zephyr: CONFIG_MCUMGR_GRP_IMG), or its upgrade mode \
                            the request";
@@ -182,53 +209,21 @@ fn refusal(error: &anyhow::Error) -> Option<Refusal> {
         Some(AnswerError::Refused(refusal)) => Some(*refusal),
         _ => None,
     };
-    of_answer.or(match find(error) {
+    let of_upload = match find(error) {
         Some(UploadError::Refused(refusal)) => Some(*refusal),
         _ => None,
-    })
+    };
+    let of_file = match find(error) {
+        Some(FileTransferError::Refused(refusal)) => Some(*refusal),
+        _ => None,
+    };
+    of_answer.or(of_upload).or(of_file)
 }
 
-fn os(session: &mut Session<Box<dyn Link>>, command: Os, out: &Output) -> anyhow::Result<()> {
-    match command {
-        Os::Echo { text } => {
-            let answer = session.echo(&text)?;
-            out.result(&json!({ "echo": answer }), |w| writeln!(w, "{answer}"))
-        }
-        Os::Reset { force, boot_mode } => {
-            session.reset(force, boot_mode)?;
-            out.result(&json!({ "reset": true }), |w| writeln!(w, "the device resets"))
-        }
-        Os::Params => {
-            let params = session.params()?;
-            let value = params.map(|p| json!({ "buf_size": p.buf_size, "buf_count": p.buf_count }));
-            out.result(&value, |w| match params {
-                Some(p) => writeln!(w, "{} buffers of {} bytes", p.buf_count, p.buf_size),
-                None => writeln!(w, "the device does not tell"),
-            })
-        }
-        Os::Info { format } => {
-            let answer = session.info(&format)?;
-            out.result(&json!({ "info": answer }), |w| writeln!(w, "{answer}"))
-        }
-        Os::Bootloader => {
-            let bootloader = session.bootloader()?;
-            out.result(&bootloader, |w| {
-                let Some(found) = &bootloader else {
-                    return writeln!(w, "the device does not tell");
-                };
-                let name = found.name.as_deref().unwrap_or("unnamed");
-                let mode = updraft_image::UpgradeMode::ALL
-                    .into_iter()
-                    .find(|mode| Some(*mode as i32) == found.mode)
-                    .map_or_else(|| format!("mode {:?}", found.mode), |mode| mode.to_string());
-                let downgrade = if found.no_downgrade { ", refuses older versions" } else { "" };
-                writeln!(w, "{name}, {mode}{downgrade}")
-            })
-        }
-    }
-}
+/// A session over a link of any kind.
+type Talk = Session<Box<dyn Link>>;
 
-fn image(session: &mut Session<Box<dyn Link>>, command: Image, out: &Output) -> anyhow::Result<()> {
+fn image(session: &mut Talk, command: Image, out: &Output) -> anyhow::Result<()> {
     match command {
         Image::List => {
             let images = session.images()?;
@@ -284,7 +279,7 @@ struct Uploaded {
 }
 
 fn upload(
-    session: &mut Session<Box<dyn Link>>,
+    session: &mut Talk,
     path: &Path,
     uploading: Uploading,
     again: bool,
@@ -320,7 +315,7 @@ fn upload(
     });
     bar.finish();
     let outcome = outcome?;
-    let listed = |session: &mut Session<Box<dyn Link>>| {
+    let listed = |session: &mut Talk| {
         let hash = &result.hash;
         let images = session.images()?;
         anyhow::Ok(images.iter().any(|image| image.hash.as_ref() == Some(hash)))
@@ -344,7 +339,7 @@ fn upload(
 }
 
 /// The hash of the image that `text` names: a file, or the beginning of a hash on the device.
-fn named(session: &mut Session<Box<dyn Link>>, text: &str) -> anyhow::Result<Vec<u8>> {
+fn named(session: &mut Talk, text: &str) -> anyhow::Result<Vec<u8>> {
     let path = Path::new(text);
     if path.is_file() {
         return Ok(Preflight::of(&read(path)?)?.hash.as_bytes().to_vec());
@@ -367,16 +362,6 @@ fn named(session: &mut Session<Box<dyn Link>>, text: &str) -> anyhow::Result<Vec
             .hint("updraft smp … image list shows the hashes; a file works as well"),
         _ => Err(anyhow!("{text} fits several images")).hint("give more of the hash"),
     }
-}
-
-fn unhex(text: &str) -> anyhow::Result<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair)?;
-            u8::from_str_radix(pair, 16).with_context(|| format!("{text} is no hexadecimal number"))
-        })
-        .collect()
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -416,15 +401,4 @@ pub fn table(images: &[ImageState]) -> String {
         text += &styled(DIM, "no images\n");
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_read_as_hexadecimal() {
-        assert_eq!(unhex("007fff").unwrap(), [0, 0x7f, 0xff]);
-        assert!(unhex("0g").is_err());
-    }
 }

@@ -2,10 +2,15 @@
 //!
 //! The machines are `updraft_smp::client`'s; here are their socket and their clock.
 
+mod cbor;
+mod groups;
 mod link;
 mod preflight;
 mod session;
+mod transfer;
 
+pub use cbor::unhex;
+pub use groups::{LogEntry, Numbers};
 pub use link::{Framed, Link, Serial, Udp};
 pub use preflight::{Finding, Preflight};
 pub use session::{ImageState, Session, Uploading};

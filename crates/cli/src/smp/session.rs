@@ -81,9 +81,9 @@ pub struct Uploading {
 /// A session over a link.
 #[derive(Debug)]
 pub struct Session<L> {
-    link: L,
-    requests: Requests,
-    patience: Patience,
+    pub(super) link: L,
+    pub(super) requests: Requests,
+    pub(super) patience: Patience,
     clock: Instant,
     /// Whether the device has answered anything yet.
     answered: bool,
@@ -112,19 +112,19 @@ impl<L: Link> Session<L> {
         Self { link, requests, patience, clock: Instant::now(), answered: false }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.clock.elapsed()
     }
 
     /// The patience with commands that write.
-    fn writing(&self) -> Patience {
+    pub(super) fn writing(&self) -> Patience {
         let [least, longest] = WRITING;
         let timeout = self.patience.timeout.max(least);
         Patience { timeout, longest: longest.max(timeout), ..self.patience }
     }
 
     /// One request: built by `build`, its answer read by `read`.
-    fn ask<T>(
+    pub(super) fn ask<T>(
         &mut self,
         patience: Patience,
         build: impl FnOnce(&mut Requests, &mut [u8]) -> Result<usize, BufferTooSmall>,

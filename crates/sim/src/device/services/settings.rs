@@ -2,7 +2,6 @@
 //! they are lines of a name and a value in hexadecimal.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::{fs, mem};
@@ -62,9 +61,8 @@ impl Store {
 
 fn text(values: &Values) -> String {
     values.iter().fold(String::new(), |mut text, (name, value)| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{name} ");
-        value.iter().for_each(|byte| drop(write!(text, "{byte:02x}")));
+        text.extend([name, " "]);
+        text.extend(value.iter().map(|byte| format!("{byte:02x}")));
         text.push('\n');
         text
     })

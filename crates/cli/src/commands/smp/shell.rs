@@ -1,0 +1,76 @@
+//! `updraft smp shell`: the shell of a device.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::anyhow;
+use serde_json::json;
+
+use super::Talk;
+use crate::output::Output;
+use crate::report::Hint;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  updraft smp --udp 192.0.2.7 shell kernel uptime
+  updraft smp --serial /dev/ttyACM0 shell
+  printf 'version\\nimage list\\n' | updraft smp --udp 192.0.2.7 shell")]
+pub struct Command {
+    /// The command line. Without one, lines are read from standard input until it ends.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result<()> {
+    if command.words.is_empty() {
+        return interactive(session, out);
+    }
+    let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+    let result = session.shell(&words)?;
+    let text = result.output.replace("\r\n", "\n");
+    out.result(&result, |w| write!(w, "{}", whole_lines(&text)))?;
+    match result.ret {
+        0 => Ok(()),
+        ret => Err(anyhow!("the command ended with {ret}"))
+            .hint("shell help, on devices that have it, lists the commands"),
+    }
+}
+
+/// A text that ends with its last line.
+fn whole_lines(text: &str) -> String {
+    let text = text.trim_matches('\n');
+    if text.is_empty() { String::new() } else { format!("{text}\n") }
+}
+
+/// Line after line, until there are no more. A line that fails does not end it.
+fn interactive(session: &mut Talk, out: &Output) -> anyhow::Result<()> {
+    let prompts = io::stdin().is_terminal() && !out.json();
+    let mut lines = io::stdin().lock().lines();
+    loop {
+        if prompts {
+            let mut stderr = io::stderr();
+            // A prompt that nobody sees changes nothing.
+            let _ = write!(stderr, "device> ").and_then(|()| stderr.flush());
+        }
+        let Some(line) = lines.next().transpose()? else { return Ok(()) };
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        if prompts && matches!(line, "exit" | "quit") {
+            return Ok(());
+        }
+        match session.shell(&[line]) {
+            Ok(result) => {
+                let text = result.output.replace("\r\n", "\n");
+                out.event(&result, whole_lines(&text).trim_end())?;
+                if result.ret != 0 {
+                    out.note(format!("the command ended with {}", result.ret));
+                }
+            }
+            Err(error) => {
+                out.event(&json!({ "error": format!("{error:#}") }), "")?;
+                out.note(format!("{error:#}"));
+            }
+        }
+    }
+}
