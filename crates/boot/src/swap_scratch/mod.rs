@@ -29,7 +29,9 @@
 //! only erased, and may only look odd, while the scratch area has a record. When that is erased in
 //! its turn, a torn erase may leave its magic and take the image away: the original copies what is
 //! left to the primary slot once more. Strictly, a status record in the primary trailer of the step
-//! that ends the use of the scratch area's record, or of a later one, counts before that.
+//! that ends the use of the scratch area's record, or of a later one, counts before that. An
+//! earlier swap has such a record, too. So that one is retired by a write of its own before the
+//! primary trailer is erased.
 
 mod chunks;
 mod record;
@@ -91,13 +93,26 @@ impl Swap<'_> {
         if exchange.shares_trailer {
             return Ok(());
         }
-        primary.trailer.erase(map)?;
+        self.erase_primary_trailer(map)?;
         record.write(map, &primary.trailer, secrets)?;
         if strictness.is_strict() && !kept {
             scratch.trailer.erase(map)
         } else {
             scratch.erase_all(map)
         }
+    }
+
+    /// Erases the sectors of the primary trailer, downwards. Strictly, what it tells of an earlier
+    /// swap is retired before that, once no request stands beside it: where the erased value is
+    /// 0x00, a torn erase that takes one bit would leave a swap without its `copy_done`, all of
+    /// whose steps are done.
+    fn erase_primary_trailer<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let Slots { primary, strictness, .. } = self.slots;
+        let alone = self.slots.secondary_state(map).magic != Magic::Good;
+        if strictness.is_strict() && alone && record::is_over(map, primary)? {
+            record::retire(map, primary)?;
+        }
+        primary.trailer.erase(map)
     }
 
     /// Does the steps from number `done` on.
@@ -190,7 +205,7 @@ impl Swap<'_> {
             }
             _ => {
                 if shared {
-                    primary.trailer.erase(map)?;
+                    self.erase_primary_trailer(map)?;
                 }
                 fill(map, (scratch.area, 0), primary, secrets.incoming(offset))?;
                 if shared {

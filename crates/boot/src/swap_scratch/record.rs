@@ -8,6 +8,9 @@ use crate::Slots;
 use crate::slots::Slot;
 use crate::status::Records;
 
+/// The longest cell of a trailer.
+const LONGEST_CELL: usize = 32;
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -54,6 +57,36 @@ pub(super) fn in_scratch<'s>(scratch: &'s Slot, primary: &Slot) -> Records<'s> {
 /// From one status record of a slot to the next: a write, but no more than a field.
 fn width(slot: &Slot) -> u32 {
     slot.write_size.min(slot.trailer.layout().max_align())
+}
+
+/// Where the mark of a retired record is, and how long it is: enough bits that no torn erase takes
+/// them all and leaves everything else. The field is `copy_done`.
+fn mark(primary: &Slot) -> (u32, usize) {
+    // A write that is wider than a field takes its neighbours with it.
+    let len = primary.write_size.min(primary.trailer.layout().max_align());
+    let len = (len as usize).clamp(2, LONGEST_CELL);
+    (primary.trailer.layout().copy_done(), len)
+}
+
+/// Retires the record in the primary trailer: nobody takes it for that of a swap in progress.
+pub(super) fn retire<M: FlashMap>(map: &mut M, primary: &Slot) -> Result<(), M::Error> {
+    let (offset, len) = mark(primary);
+    let mark = [!primary.erased; LONGEST_CELL];
+    primary.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
+}
+
+/// Whether the record in the primary trailer is that of a swap that has ended, and nobody has begun
+/// to retire or to erase it: words may not be writable more often than that.
+pub(super) fn is_over<M: FlashMap>(map: &mut M, primary: &Slot) -> Result<bool, M::Error> {
+    if primary.trailer.read(map)?.magic != Magic::Good {
+        return Ok(false);
+    }
+    let (offset, len) = mark(primary);
+    let mut mark = [primary.erased; LONGEST_CELL];
+    let read = map.read(primary.area, offset, mark.get_mut(..len).unwrap_or_default());
+    let [flag, rest @ ..] = mark;
+    let blank = rest.iter().all(|byte| *byte == primary.erased);
+    Ok(readable(read)? && blank && Flag::decode(flag, primary.erased) == Flag::Set)
 }
 
 /// Whether the record in the scratch area names a size. Words that cannot be read are what a torn
