@@ -52,7 +52,7 @@ impl Evidence<'_> {
 }
 
 /// The commit, and whether files differ from it.
-fn commit() -> Result<String> {
+pub fn commit() -> Result<String> {
     let commit = output(&mut program("git", ["rev-parse", "--short=12", "HEAD"]))?;
     let changes = output(&mut program(
         "git",

@@ -1,10 +1,12 @@
 //! The long proofs: too slow for every change, run on demand, each with a page of evidence.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::evidence::Evidence;
+use crate::evidence::{self, Evidence};
 use crate::fuzz::{self, Driver};
 use crate::mutants;
 use crate::process::{cargo, line, printed, run as run_command, succeeds};
@@ -26,8 +28,9 @@ enum Work {
     /// Tests of these packages, optimised, with `UPDRAFT_LONG` set, so that they take the whole of
     /// their matrices, and so many cases of every random test.
     Tests { packages: &'static [&'static str], cases: u32 },
-    /// An example that prints the page's tables, optimised.
-    Tables { package: &'static str, example: &'static str },
+    /// An example that prints the page's tables, optimised. One that goes on where it was
+    /// interrupted is given a record for that.
+    Tables { package: &'static str, example: &'static str, goes_on: bool },
     /// All planted faults.
     Mutants,
     /// Every fuzz target for so many seconds, by libFuzzer.
@@ -46,14 +49,14 @@ const PROOFS: &[Proof] = &[
         about: "Every upgrade mode on every kind of flash in every geometry that its board file \
                 accepts: the power fails at every operation, in every way that the operation can \
                 end, and every device has to come to what its trailers promise.",
-        work: Work::Tables { package: "updraft-sim", example: "matrix" },
+        work: Work::Tables { package: "updraft-sim", example: "matrix", goes_on: true },
     },
     Proof {
         name: "hostile",
         about: "Devices with any bytes in slots, trailers, scratch and status areas: every boot ends \
                 within a bounded number of flash operations, what is started is intact, and after \
                 a few boots nothing is written any more.",
-        work: Work::Tables { package: "updraft-sim", example: "hostile" },
+        work: Work::Tables { package: "updraft-sim", example: "hostile", goes_on: false },
     },
     Proof {
         name: "formats",
@@ -109,11 +112,15 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
     let start = Instant::now();
     let mut tables = String::new();
     let (command, figures) = match proof.work {
-        Work::Tables { package, example } => {
+        Work::Tables { package, example, goes_on } => {
             let args = ["run", "--release", "--package", package, "--example", example];
             let mut command = cargo(args);
+            let shown = line(&command);
+            if goes_on {
+                command.arg("--").arg("--record").arg(record(proof.name)?);
+            }
             tables = printed(&mut command)?;
-            (line(&command), Vec::new())
+            (shown, Vec::new())
         }
         Work::Tests { packages, cases } => tests(packages, cases, seed)?,
         Work::Mutants => match mutants::all()? {
@@ -136,6 +143,20 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
     let (command, figures, tables) = (&command, &figures, &tables);
     Evidence { name, about, command, seed, took, figures, tables }.write()?;
     Ok(Outcome::Passed(format!("docs/evidence/{name}.md")))
+}
+
+/// The file in which a proof keeps what it has done at this commit. With changes on top of that, it
+/// begins anew.
+fn record(name: &str) -> Result<PathBuf> {
+    let commit = evidence::commit()?;
+    let folder = workspace::target().join("long");
+    fs::create_dir_all(&folder)?;
+    let file = folder.join(format!("{name}-{}.tsv", commit.replace(' ', "-")));
+    if commit.contains(' ') {
+        fs::write(&file, "")?;
+    }
+    println!("{}: what is done so far, and the tables beside it", file.display());
+    Ok(file)
 }
 
 fn tests(packages: &[&str], cases: u32, seed: u64) -> Result<(String, Vec<String>)> {

@@ -103,6 +103,21 @@ fn a_scratch_record_that_a_cut_has_made_unreadable_is_done_with() {
     }
 }
 
+/// Where erased bytes are 0x00, one bit says that the last swap is over; and its record has every
+/// step.
+#[test]
+fn a_torn_erase_brings_no_swap_back_that_is_over() {
+    let (mode, kind, secrecy) = (UpgradeMode::SwapScratch, FlashKind::NorLimited, Secrecy::Plain);
+    for (name, fill) in [
+        ("uneven sectors, the same in both slots, writes of 8", Fill::Shrinking),
+        ("3 × 8 KiB, writes of 4, fields 32 apart, erased to 0x00", Fill::Full),
+    ] {
+        let shape = SHAPES.iter().find(|shape| shape.name == name).expect("it is there");
+        let cell = Cell { mode, kind, shape, fill, secrecy };
+        assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
+    }
+}
+
 /// Of the sectors at either end they have a part only, which goes with the whole.
 #[test]
 fn slots_that_begin_inside_a_sector_survive_every_cut() {

@@ -62,9 +62,8 @@ fn a_step_that_was_cut_is_done_again_though_it_reads_as_done() {
             let story = Story::resembling(shape, swap, parts, false);
             let layout = *story.start.trailers()[0].layout();
             let (status, retired) = (layout.status(), layout.copy_done());
-            let is_record = |op: &AreaOp| {
-                op.area == PRIMARY && op.offset >= status && op.offset != retired
-            };
+            let is_record =
+                |op: &AreaOp| op.area == PRIMARY && op.offset >= status && op.offset != retired;
             let boot = |mut board: Board| {
                 board.flash.supply().record(true);
                 board.boot().unwrap();

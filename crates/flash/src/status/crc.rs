@@ -3,7 +3,34 @@
 /// The polynomial, reflected.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// A CRC in the making. Bit by bit: what it is for is a few rows at a boot.
+/// What each value of each half byte of a word comes to: half a kibibyte that makes the look at
+/// every row, which every boot takes eight times, an order of magnitude shorter.
+static HALVES: [[u32; 16]; 8] = {
+    let mut tables = [[0; 16]; 8];
+    let mut half = 0;
+    while half < 8 {
+        let mut value = 0;
+        while value < 16 {
+            tables[half][value] = shifted((value as u32) << (4 * half), 32);
+            value += 1;
+        }
+        half += 1;
+    }
+    tables
+};
+
+/// `crc` after so many bits more.
+const fn shifted(crc: u32, bits: u32) -> u32 {
+    let mut crc = crc;
+    let mut bit = 0;
+    while bit < bits {
+        crc = (crc >> 1) ^ (POLYNOMIAL & (crc & 1).wrapping_neg());
+        bit += 1;
+    }
+    crc
+}
+
+/// A CRC in the making.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crc(u32);
 
@@ -13,12 +40,15 @@ impl Crc {
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 ^= u32::from(*byte);
-            for _ in 0..8 {
-                let low = (self.0 & 1).wrapping_neg();
-                self.0 = (self.0 >> 1) ^ (POLYNOMIAL & low);
-            }
+        let (words, rest) = bytes.as_chunks::<4>();
+        for word in words {
+            let mixed = self.0 ^ u32::from_le_bytes(*word);
+            let halves = HALVES.iter().enumerate();
+            self.0 =
+                halves.fold(0, |crc, (at, table)| crc ^ table[(mixed >> (4 * at)) as usize & 0x0f]);
+        }
+        for byte in rest {
+            self.0 = shifted(self.0 ^ u32::from(*byte), 8);
         }
     }
 

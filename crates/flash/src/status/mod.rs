@@ -127,6 +127,8 @@ struct View {
 pub struct StatusMap<M> {
     map: M,
     format: StatusFormat,
+    /// How the last two areas are shown: data goes from one to another.
+    shown: [Option<(AreaId, View, Rows)>; 2],
 }
 
 impl<M: FlashMap> StatusMap<M> {
@@ -141,7 +143,7 @@ impl<M: FlashMap> StatusMap<M> {
 
     /// The same map again, if it has been [opened](Self::open) since the last reset.
     pub const fn reopen(map: M, format: StatusFormat) -> Self {
-        Self { map, format }
+        Self { map, format, shown: [None; 2] }
     }
 
     /// The map inside.
@@ -151,6 +153,8 @@ impl<M: FlashMap> StatusMap<M> {
 
     /// The same, to be changed.
     pub const fn inner_mut(&mut self) -> &mut M {
+        // Its areas may be other ones then.
+        self.shown = [None; 2];
         &mut self.map
     }
 
@@ -168,7 +172,7 @@ impl<M: FlashMap> StatusMap<M> {
 
     /// How `area` is shown; `None` if it cannot be.
     fn view(&self, area: AreaId) -> Option<View> {
-        let Self { map, format } = self;
+        let Self { map, format, .. } = self;
         let (table, pair) = format.table(area)?;
         let TrailerFormat { max_align, max_sectors, keys, .. } = format.trailers;
         let [unit, record] = format.write_sizes(map)?;
@@ -202,6 +206,24 @@ impl<M: FlashMap> StatusMap<M> {
         below.is_multiple_of(unit).then_some(view)
     }
 
+    /// How `area` is shown, and the rows that it is shown from; `None` if it cannot be.
+    fn shown(&self, area: AreaId) -> Option<(View, Rows)> {
+        match self.shown.iter().flatten().find(|(known, ..)| *known == area) {
+            Some((_, view, rows)) => Some((*view, *rows)),
+            None => self.view(area).zip(self.rows()),
+        }
+    }
+
+    /// The same, remembered.
+    fn look(&mut self, area: AreaId) -> Option<(View, Rows)> {
+        let (view, rows) = self.shown(area)?;
+        if !self.shown.iter().flatten().any(|(known, ..)| *known == area) {
+            let [last, _] = self.shown;
+            self.shown = [Some((area, view, rows)), last];
+        }
+        Some((view, rows))
+    }
+
     /// What [`StatusMap::open`] does, for a map that outlives a reset.
     pub fn settle(&mut self) -> Result<(), M::Error> {
         let Some(rows) = self.rows() else { return Ok(()) };
@@ -232,7 +254,8 @@ impl<M: FlashMap> StatusMap<M> {
     /// Takes over the request in the secondary slot's own trailer: written to the status area
     /// first, then erased there. What is none is erased, so that it never becomes one.
     fn take_request(&mut self, slot: AreaId) -> Result<(), M::Error> {
-        let Some((view, own)) = self.view(slot).and_then(|view| Some((view, view.own?))) else {
+        let Some((view, own)) = self.look(slot).and_then(|(view, _)| Some((view, view.own?)))
+        else {
             return Ok(());
         };
         if is_blank(&mut self.map, &own)? {
@@ -254,7 +277,8 @@ impl<M: FlashMap> StatusMap<M> {
 
     /// Takes over the confirmation in the primary slot's own trailer.
     fn take_confirmation(&mut self, slot: AreaId) -> Result<(), M::Error> {
-        let Some((view, own)) = self.view(slot).and_then(|view| Some((view, view.own?))) else {
+        let Some((view, own)) = self.look(slot).and_then(|(view, _)| Some((view, view.own?)))
+        else {
             return Ok(());
         };
         let shown = TrailerAccess::new(slot, view.layout);
@@ -301,7 +325,7 @@ impl<M: FlashMap> FlashMap for StatusMap<M> {
 
     fn info(&self, id: AreaId) -> Option<AreaInfo> {
         match self.format.table(id) {
-            Some(_) => Some(self.rows().and(self.view(id))?.info),
+            Some(_) => Some(self.shown(id)?.0.info),
             None => self.map.info(id),
         }
     }
@@ -310,7 +334,7 @@ impl<M: FlashMap> FlashMap for StatusMap<M> {
         if self.format.table(id).is_none() {
             return self.map.sector_at(id, offset);
         }
-        let View { below, info, .. } = self.view(id)?;
+        let (View { below, info, .. }, _) = self.shown(id)?;
         if offset < below {
             return self.map.sector_at(id, offset);
         }
@@ -321,7 +345,7 @@ impl<M: FlashMap> FlashMap for StatusMap<M> {
         if self.format.table(id).is_none() {
             return self.map.read(id, offset, buf);
         }
-        let view = self.view(id).zip(self.rows());
+        let view = self.look(id);
         let divided = view.and_then(|(view, _)| Self::divide(&view, offset, buf.len()));
         let (Some((view, rows)), Some(own)) = (view, divided) else {
             return self.map.read(id, u32::MAX, buf);
@@ -340,7 +364,7 @@ impl<M: FlashMap> FlashMap for StatusMap<M> {
         if self.format.table(id).is_none() {
             return self.map.write(id, offset, data);
         }
-        let view = self.view(id).zip(self.rows());
+        let view = self.look(id);
         let divided = view.and_then(|(view, _)| Self::divide(&view, offset, data.len()));
         let (Some((view, rows)), Some(own)) = (view, divided) else {
             return self.map.write(id, u32::MAX, data);
@@ -361,7 +385,7 @@ impl<M: FlashMap> FlashMap for StatusMap<M> {
         if self.format.table(id).is_none() {
             return self.map.erase(id, offset, len);
         }
-        let Some((view, rows)) = self.view(id).zip(self.rows()) else {
+        let Some((view, rows)) = self.look(id) else {
             return self.map.erase(id, u32::MAX, len);
         };
         let end = offset.saturating_add(len);

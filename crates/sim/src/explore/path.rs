@@ -39,6 +39,7 @@ fn name(torn: Torn) -> String {
     match torn {
         Torn::Skip => "nothing".into(),
         Torn::Half => "half".into(),
+        Torn::OneBit(seed) => format!("one-{seed}"),
         Torn::AllButOneBit(seed) => format!("but-one-{seed}"),
         Torn::Bits(seed) => format!("bits-{seed}"),
         Torn::Unstable(seed) => format!("unstable-{seed}"),
@@ -50,7 +51,7 @@ fn name(torn: Torn) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no cut: it has the form STORY@OPERATION:CLASS[,OPERATION:CLASS…], \
-     where CLASS is nothing, half, but-one-SEED, bits-SEED, unstable-SEED or unreadable-SEED"
+     where CLASS is nothing, half, one-SEED, but-one-SEED, bits-SEED, unstable-SEED or unreadable-SEED"
 )]
 pub struct PathError(String);
 
@@ -68,6 +69,7 @@ impl FromStr for Path {
                 "half" => Torn::Half,
                 _ => seed("but-one-")
                     .map(Torn::AllButOneBit)
+                    .or_else(|| seed("one-").map(Torn::OneBit))
                     .or_else(|| seed("bits-").map(Torn::Bits))
                     .or_else(|| seed("unstable-").map(Torn::Unstable))
                     .or_else(|| seed("unreadable-").map(Torn::Unreadable))?,
@@ -90,13 +92,13 @@ mod tests {
             cut(17, Torn::Half),
             cut(0, Torn::Skip),
             cut(3, Torn::Bits(5)),
+            cut(7, Torn::OneBit(6)),
             cut(8, Torn::AllButOneBit(1)),
             cut(9, Torn::Unstable(2)),
             cut(10, Torn::Unreadable(3)),
         ];
         let path = Path { story: "revert-used".into(), cuts };
-        let text =
-            "revert-used@17:half,0:nothing,3:bits-5,8:but-one-1,9:unstable-2,10:unreadable-3";
+        let text = "revert-used@17:half,0:nothing,3:bits-5,7:one-6,8:but-one-1,9:unstable-2,10:unreadable-3";
         assert_eq!(path.to_string(), text);
         assert_eq!(text.parse(), Ok(path));
         for wrong in ["", "revert", "revert@", "revert@x:half", "revert@1:all", "revert@1:bits-"] {

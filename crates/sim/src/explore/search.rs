@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use updraft_board::Role;
+
 use super::outcome::{Judge, Outcome};
 use super::path::{Cut, Path};
 use super::story::{Activity, Story};
@@ -24,6 +26,9 @@ pub struct Options {
     /// What else a torn operation may leave behind if it decides something: a write that is no
     /// longer than a field of a trailer, or the erase of a slot's last sector.
     pub decisive: Vec<Torn>,
+    /// What else a torn operation on a status area may leave behind. Its rows are under checksums,
+    /// so that one part of the bits is like another.
+    pub guarded: Vec<Torn>,
     /// How many threads work; 0 is as many as there are processors.
     pub threads: usize,
 }
@@ -31,7 +36,8 @@ pub struct Options {
 impl Options {
     /// Single cuts between operations.
     pub fn clean_cuts() -> Self {
-        Self { depth: 1, classes: vec![Torn::Skip], decisive: Vec::new(), threads: 0 }
+        let (decisive, guarded) = (Vec::new(), Vec::new());
+        Self { depth: 1, classes: vec![Torn::Skip], decisive, guarded, threads: 0 }
     }
 
     /// The same, also within operations.
@@ -44,8 +50,49 @@ impl Options {
             Torn::Bits(3),
             Torn::Bits(4),
         ];
-        let decisive = (5..25).map(Torn::Bits).collect();
+        let decisive = (5..25).map(Torn::Bits).chain((25..32).map(Torn::OneBit)).collect();
         Self { classes, decisive, ..Self::clean_cuts() }
+    }
+
+    /// What `op` may leave behind.
+    fn endings(&self, story: &Story, op: &Op) -> impl Iterator<Item = &Torn> {
+        let more = match Concern::of(story, op) {
+            Concern::Content => &[][..],
+            Concern::Decision => &self.decisive,
+            Concern::Rows => &self.guarded,
+        };
+        self.classes.iter().chain(more)
+    }
+}
+
+/// What an operation is about.
+enum Concern {
+    /// What images consist of.
+    Content,
+    /// What the device does next.
+    Decision,
+    /// A status area.
+    Rows,
+}
+
+/// The longest field of a trailer.
+const FIELD: u32 = 32;
+
+impl Concern {
+    fn of(story: &Story, op: &Op) -> Self {
+        let status = story.board.area(Role::Status).map(|area| area.id);
+        let areas = story.start.table().iter().filter(|area| area.device == op.device);
+        let mut areas = areas.map(|area| (area.id, area.offset, area.offset + area.size));
+        let end = op.address + op.len;
+        let decides = match &op.kind {
+            OpKind::Write(_) => op.len <= FIELD,
+            OpKind::Erase => areas.clone().any(|(_, _, last)| last == end),
+        };
+        match areas.any(|(id, from, to)| Some(id) == status && op.address < to && from < end) {
+            true => Self::Rows,
+            false if decides => Self::Decision,
+            false => Self::Content,
+        }
     }
 }
 
@@ -237,13 +284,15 @@ impl<'s> Explorer<'s> {
     }
 
     /// How many single cuts in these classes the device survives, of how many: for what no format
-    /// can promise to survive.
-    pub fn survivors(&self, classes: &[Torn]) -> Survivors {
+    /// can promise to survive. In `decisive` ones where an operation decides something, as in
+    /// [`Options`].
+    pub fn survivors(&self, classes: &[Torn], decisive: &[Torn]) -> Survivors {
         let mut flash = self.story.start.clone();
         let Ok(log) = self.undisturbed(&mut self.judge(), &mut flash) else {
             return Survivors::default();
         };
-        let options = Options { classes: classes.to_vec(), ..Options::clean_cuts() };
+        let (classes, decisive) = (classes.to_vec(), decisive.to_vec());
+        let options = Options { classes, decisive, ..Options::clean_cuts() };
         let shared = Shared::new(&|_, _| ());
         let found = self.work(&options, &shared, |worker, share| worker.count(&log, share));
         found.into_iter().fold(Survivors::default(), |sum, one| Survivors {
@@ -389,20 +438,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The longest field of a trailer.
-const FIELD: u32 = 32;
-
-/// Whether what a torn operation leaves behind decides what the device does next.
-fn decides(flash: &SimFlash, op: &Op) -> bool {
-    match &op.kind {
-        OpKind::Write(_) => op.len <= FIELD,
-        OpKind::Erase => flash
-            .table()
-            .iter()
-            .any(|area| area.device == op.device && area.offset + area.size == op.address + op.len),
-    }
-}
-
 /// Another seed for every operation; the same one for every run.
 fn reseeded(torn: Torn, number: u64) -> Torn {
     torn.with_seed(number * 32 + torn.seed().unwrap_or_default())
@@ -467,9 +502,7 @@ impl Worker<'_, '_> {
         depth: u32,
         cuts: &mut Vec<Cut>,
     ) {
-        let Options { classes, decisive, .. } = self.options;
-        let decisive = decisive.iter().filter(|_| decides(flash, op));
-        for class in classes.iter().chain(decisive) {
+        for class in self.options.endings(self.judge.story, op) {
             let torn = reseeded(*class, number);
             let mut state = flash.clone();
             redo(&mut state, op, Some(torn));
@@ -487,7 +520,8 @@ impl Worker<'_, '_> {
         let mut flash = self.judge.story.start.clone();
         let mut found = Survivors::default();
         for (number, op) in log.iter().enumerate() {
-            for class in self.options.classes.iter().filter(|_| number % threads == index) {
+            let endings = self.options.endings(self.judge.story, op);
+            for class in endings.filter(|_| number % threads == index) {
                 let mut state = flash.clone();
                 redo(&mut state, op, Some(reseeded(*class, number as u64)));
                 found.cuts += 1;

@@ -59,7 +59,7 @@ type SimAreas = Areas<SimDevice, Vec<SimDevice>, Arc<[AreaEntry]>>;
 #[derive(Clone, Debug)]
 enum Map {
     Areas(SimAreas),
-    Status(StatusMap<SimAreas>),
+    Status(Box<StatusMap<SimAreas>>),
 }
 
 impl Map {
@@ -167,7 +167,8 @@ impl SimFlash {
             Map::Areas(areas) => areas,
             Map::Status(map) => map.into_inner(),
         };
-        Self { map: Map::Status(StatusMap::reopen(areas, format)), supply: self.supply }
+        let map = Map::Status(Box::new(StatusMap::reopen(areas, format)));
+        Self { map, supply: self.supply }
     }
 
     /// What a bootloader does first after a reset, as [`StatusMap::settle`]; nothing without a

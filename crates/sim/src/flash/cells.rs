@@ -90,8 +90,12 @@ impl Cells {
     /// Forgets every flaw of the cells.
     fn heal(&mut self, address: u32, len: u32) {
         let Some(flaws) = &mut self.flaws else { return };
-        let flaws = Arc::make_mut(flaws);
         let end = address + len;
+        let unstable = flaws.unstable.range(address..end).next().is_some();
+        if !unstable && flaws.unreadable.range(address..end).next().is_none() {
+            return;
+        }
+        let flaws = Arc::make_mut(flaws);
         flaws.unstable.retain(|at, _| !(address..end).contains(at));
         flaws.unreadable.retain(|at| !(address..end).contains(at));
         if flaws.unstable.is_empty() && flaws.unreadable.is_empty() {
@@ -146,15 +150,20 @@ impl Cells {
     fn moves_no_bit_back(&self, address: u32, data: &[u8]) -> Result<(), SimError> {
         let mut at = address;
         for piece in self.pages().pieces(address as usize, data.len()) {
-            for cell in piece {
-                let data = data[(at - address) as usize];
-                // A bit that is not erased any more has to stay as it is.
-                let back = (cell ^ self.erased) & (cell ^ data);
-                if back != 0 && back & !self.unstable(at) != 0 {
-                    return Err(SimError::NotErased { address: at, cell: *cell, data });
+            let wanted = &data[(at - address) as usize..][..piece.len()];
+            // A bit that is not erased any more has to stay as it is.
+            let back = |cell: u8, data: u8| (cell ^ self.erased) & (cell ^ data);
+            // All at once first: hardly ever is there one.
+            let any =
+                piece.iter().zip(wanted).fold(0, |any, (cell, data)| any | back(*cell, *data));
+            if any != 0 {
+                for ((at, cell), data) in (at..).zip(piece).zip(wanted) {
+                    if back(*cell, *data) & !self.unstable(at) != 0 {
+                        return Err(SimError::NotErased { address: at, cell: *cell, data: *data });
+                    }
                 }
-                at += 1;
             }
+            at += piece.len() as u32;
         }
         Ok(())
     }
@@ -201,11 +210,13 @@ impl Cells {
         } else if let Some(flaws) = &mut self.flaws {
             // Programming makes a bit firm. A bit that is written as erased is left alone, and
             // a word stays unreadable until it is erased.
+            let end = address + data.len() as u32;
+            if flaws.unstable.range(address..end).next().is_none() {
+                return Ok(());
+            }
             let flaws = Arc::make_mut(flaws);
-            for (at, data) in (address..).zip(data) {
-                if let Some(mask) = flaws.unstable.get_mut(&at) {
-                    *mask &= !(data ^ self.erased);
-                }
+            for (at, mask) in flaws.unstable.range_mut(address..end) {
+                *mask &= !(data[(at - address) as usize] ^ self.erased);
             }
             flaws.unstable.retain(|_, mask| *mask != 0);
             if flaws.unstable.is_empty() && flaws.unreadable.is_empty() {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | nothing | everything as it was | every kind |
 //! | half | the first half done; a self-erasing row is left erased | every kind |
+//! | one bit | one of the bits changed | every kind |
 //! | all but one bit | everything done except for one bit | every kind |
 //! | bits | any part of the bits changed | every kind |
 //! | unstable | the same, and some of the bits read differently from time to time | kinds without an error-correcting code |
@@ -17,6 +18,9 @@ use updraft_flash::Kind;
 /// or was all but over leaves other traces than one in the middle.
 const SHARES: [u64; 9] = [1, 3, 10, 40, 128, 216, 246, 253, 255];
 
+/// Bytes at the end of a slot that its flags and its magic are in, at most.
+const FIELDS: usize = 128;
+
 /// How much of the interrupted operation took place.
 ///
 /// On a device of a kind that cannot end in one of the last two, they are as [`Torn::Bits`].
@@ -27,6 +31,9 @@ pub enum Torn {
     /// The first half: of a write, rounded down to whole write units; of an erase, to bytes. A
     /// self-erasing row has been erased and not programmed.
     Half,
+    /// One of the bits that were to change; the seed picks it. It is one near the end, where a slot
+    /// has its trailer.
+    OneBit(u64),
     /// Everything but one of the bits that were to change; the seed picks it.
     AllButOneBit(u64),
     /// A random part of the bits that were to change; the seed picks how many and which.
@@ -56,6 +63,7 @@ impl Torn {
         let all = [
             Self::Skip,
             Self::Half,
+            Self::OneBit(seed),
             Self::AllButOneBit(seed),
             Self::Bits(seed),
             Self::Unstable(seed),
@@ -67,7 +75,9 @@ impl Torn {
     /// Whether an operation on flash of `kind` can end like this.
     pub const fn occurs_on(self, kind: Kind) -> bool {
         match self {
-            Self::Skip | Self::Half | Self::AllButOneBit(_) | Self::Bits(_) => true,
+            Self::Skip | Self::Half | Self::OneBit(_) | Self::AllButOneBit(_) | Self::Bits(_) => {
+                true
+            }
             Self::Unstable(_) => kind.can_be_unstable(),
             Self::Unreadable(_) => kind.can_be_unreadable(),
         }
@@ -78,7 +88,9 @@ impl Torn {
     /// cell from a good one, or knows what stood in one that cannot be read.
     pub const fn gates(self, format: Format) -> bool {
         match self {
-            Self::Skip | Self::Half | Self::AllButOneBit(_) | Self::Bits(_) => true,
+            Self::Skip | Self::Half | Self::OneBit(_) | Self::AllButOneBit(_) | Self::Bits(_) => {
+                true
+            }
             Self::Unstable(_) | Self::Unreadable(_) => matches!(format, Format::Redundant),
         }
     }
@@ -87,6 +99,7 @@ impl Torn {
     pub const fn with_seed(self, seed: u64) -> Self {
         match self {
             Self::Skip | Self::Half => self,
+            Self::OneBit(_) => Self::OneBit(seed),
             Self::AllButOneBit(_) => Self::AllButOneBit(seed),
             Self::Bits(_) => Self::Bits(seed),
             Self::Unstable(_) => Self::Unstable(seed),
@@ -98,7 +111,8 @@ impl Torn {
     pub const fn seed(self) -> Option<u64> {
         match self {
             Self::Skip | Self::Half => None,
-            Self::AllButOneBit(seed)
+            Self::OneBit(seed)
+            | Self::AllButOneBit(seed)
             | Self::Bits(seed)
             | Self::Unstable(seed)
             | Self::Unreadable(seed) => Some(seed),
@@ -114,6 +128,7 @@ impl Torn {
         match self {
             Self::Skip => Aftermath::of(old.to_vec()),
             Self::Half => change.half(),
+            Self::OneBit(seed) => Aftermath::of(change.one_bit(&mut Random(seed))),
             Self::AllButOneBit(seed) => {
                 let [.., (from, to)] = change.stages();
                 let changing: u64 =
@@ -194,6 +209,29 @@ impl<'c> Change<'c> {
         // An erased row has nothing to be torn in before it is programmed.
         let either = first != second && first.0 != first.1;
         if either && !random.next().is_multiple_of(2) { first } else { second }
+    }
+
+    /// As bytes are picked before bits, a field is as likely as content beside it.
+    fn one_bit(&self, random: &mut Random) -> Vec<u8> {
+        let (from, to) = self.stage(random);
+        let mut bytes = from.to_vec();
+        let changing = |start: usize| -> Vec<usize> {
+            (start..from.len()).filter(|at| from[*at] != to[*at]).collect()
+        };
+        let mut places = changing(from.len().saturating_sub(FIELDS));
+        if places.is_empty() {
+            places = changing(0);
+        }
+        if places.is_empty() {
+            return bytes;
+        }
+        let at = places[(random.next() % places.len() as u64) as usize];
+        let mut bits = from[at] ^ to[at];
+        for _ in 0..random.next() % u64::from(bits.count_ones()) {
+            bits &= bits - 1;
+        }
+        bytes[at] ^= bits & bits.wrapping_neg();
+        bytes
     }
 
     fn half(&self) -> Aftermath {
@@ -306,6 +344,7 @@ mod tests {
     fn each_class_leaves_what_it_says() {
         assert_eq!(changed(Torn::Skip), 0);
         assert_eq!(changed(Torn::Half), 64);
+        assert_eq!(changed(Torn::OneBit(1)), 1);
         for seed in 0..64 {
             assert_eq!(changed(Torn::AllButOneBit(seed)), 127);
             assert_eq!(changed(Torn::Bits(seed)), changed(Torn::Bits(seed)));
@@ -383,7 +422,8 @@ mod tests {
     #[test]
     fn every_kind_has_its_classes_and_the_hard_ones_gate_where_there_is_redundancy() {
         let limited = Kind::NorLimited { word: 4, programs: 2 };
-        let common = [Torn::Skip, Torn::Half, Torn::AllButOneBit(7), Torn::Bits(7)];
+        let common =
+            [Torn::Skip, Torn::Half, Torn::OneBit(7), Torn::AllButOneBit(7), Torn::Bits(7)];
         for (kind, hard) in [
             (Kind::Nor, Torn::Unstable(7)),
             (limited, Torn::Unstable(7)),

@@ -40,8 +40,21 @@ impl Random {
     /// A number that somebody may have forgotten to think of.
     fn telling(&mut self, size: u32) -> u32 {
         let any = self.any() as u32;
-        let numbers =
-            [0, 1, 15, 16, 31, 32, size, size - 1, size / 2, 0xffff, 0x7fff_ffff, u32::MAX, any];
+        let numbers = [
+            0,
+            1,
+            15,
+            16,
+            31,
+            32,
+            size,
+            size.wrapping_sub(1),
+            size / 2,
+            0xffff,
+            0x7fff_ffff,
+            u32::MAX,
+            any,
+        ];
         self.of(&numbers).unwrap_or(any)
     }
 }
@@ -65,6 +78,7 @@ pub(super) fn alter(board: &Board, flash: &mut SimFlash, random: &mut Random) {
     let Some(area) = random.of(&areas) else { return };
     let erased = board.device(area).erased;
     match random.below(10) {
+        0..=3 if area.role == Role::Status => row(board, flash, area, random),
         0..=3 => trailer(board, flash, area, random),
         4 => header(board, flash, area, random),
         5 => tlvs(flash, area, random),
@@ -126,6 +140,64 @@ fn trailer(board: &Board, flash: &mut SimFlash, area: &Area, random: &mut Random
         }
         _ => records(board, flash, area, &layout, random),
     }
+}
+
+/// Bytes of a row of a status area behind its payload: magic, counter, checksum.
+const ROW_END: usize = 12;
+
+/// A row of a status area, whose checksum is made good again more often than not.
+fn row(board: &Board, flash: &mut SimFlash, area: &Area, random: &mut Random) {
+    let (Some(size), erased) =
+        (board.sectors(area).first().map(|run| run.size), board.device(area).erased)
+    else {
+        return;
+    };
+    let place = |random: &mut Random| random.below(area.size / size) * size;
+    let at = place(random);
+    let content = flash.bytes(area.id);
+    let Some(mut row) = content.get(at as usize..(at + size) as usize).map(<[u8]>::to_vec) else {
+        return;
+    };
+    let payload = row.len() - ROW_END;
+    let any = random.any() as u8;
+    let byte = random.of(&[erased, 0, 1, 2, 3, 4, 0x12, 0xff, any]).unwrap_or(any);
+    match random.below(8) {
+        // The fields end with the payload, the states of rounds begin with it.
+        0 | 1 => row[payload - 1 - random.below(payload.min(64) as u32) as usize] = byte,
+        2 => row[payload - (17 + random.below(7)).min(payload as u32) as usize] = byte,
+        3 => row[..payload].fill(byte),
+        4 => {
+            let len = 1 + random.below(payload as u32) as usize;
+            row[..len].fill(byte);
+        }
+        5 => {
+            let counter = u32::from_le_bytes(row[payload + 4..][..4].try_into().unwrap_or([0; 4]));
+            let next = [counter.wrapping_add(1), counter.wrapping_sub(1), random.telling(counter)];
+            let counter = random.of(&next).unwrap_or(counter);
+            row[payload + 4..][..4].copy_from_slice(&counter.to_le_bytes());
+        }
+        6 => {
+            // A row that was valid in another place.
+            let from = place(random) as usize;
+            row.copy_from_slice(&content[from..][..size as usize]);
+        }
+        _ => row.fill(erased),
+    }
+    if random.below(4) > 0 && row.iter().any(|byte| *byte != erased) {
+        row[payload..][..4].copy_from_slice(&0xdead_beef_u32.to_le_bytes());
+        let sum = crc32c(&row[..payload + 8]);
+        row[payload + 8..].copy_from_slice(&sum.to_le_bytes());
+    }
+    put(flash, area, at, &row);
+}
+
+/// The checksum of rows, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
+        })
+    })
 }
 
 /// A run of status records, or one that is missing in it.

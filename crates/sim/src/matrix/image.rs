@@ -22,10 +22,21 @@ pub fn keys(board: &Board) -> Keys {
 }
 
 /// An unsigned image of `size` bytes, TLVs included, in version `major`.0.0, whose body is
-/// different for every version and nowhere looks erased. On a board that runs images from RAM it
-/// asks to be loaded to the start of the region; on one whose images are encrypted it is, with a
-/// content key of its own, for [`keys`]. `None` if it cannot be that small.
+/// different for every version and in every sector, and nowhere looks erased. On a board that runs
+/// images from RAM it asks to be loaded to the start of the region; on one whose images are
+/// encrypted it is, with a content key of its own, for [`keys`]. `None` if it cannot be that small.
 pub fn image(board: &Board, major: u8, size: u32) -> Option<Vec<u8>> {
+    image_of(board, major, size, |_| true)
+}
+
+/// The same, whose body is as that of every other version where `differs` does not say that it
+/// differs, by offset in the image.
+pub(super) fn image_of(
+    board: &Board,
+    major: u8,
+    size: u32,
+    differs: impl Fn(u32) -> bool,
+) -> Option<Vec<u8>> {
     let secret = match board.boot().encryption {
         Some(encryption) => {
             let content = ContentKey::from_slice(&[0xc0 ^ major; 16])?;
@@ -50,7 +61,12 @@ pub fn image(board: &Board, major: u8, size: u32) -> Option<Vec<u8>> {
         ..Header::default()
     };
     let mut image = header.emit().to_vec();
-    let body = |at: u32| 1 + (at.wrapping_mul(31 + 2 * u32::from(major)) >> 3) as u8 % 0xfd;
+    let body = |at: u32| {
+        let version = if differs(at) { u32::from(major) } else { 0 };
+        // Without a period: a bootloader tells sectors that are equal.
+        let mixed = at.wrapping_mul(0x9e37_79b1).wrapping_add(version.wrapping_mul(0x85eb_ca6b));
+        1 + (mixed >> 16) as u8 % 0xfd
+    };
     image.extend((image.len() as u32..size - tlvs_size).map(body));
     let digest = Digest::of(HashKind::Sha256, &image);
     let mut buf = [0; 128];

@@ -72,6 +72,11 @@ impl Cell {
     ///
     /// What has to be survived and what is counted is [`Promise`]'s to say.
     pub fn sweep(&self, depth: Depth) -> Result<Sweep, Unplayed> {
+        self.sweep_on(0, depth)
+    }
+
+    /// The same on so many threads; 0 is as many as there are processors.
+    pub fn sweep_on(&self, threads: usize, depth: Depth) -> Result<Sweep, Unplayed> {
         let board = self.board()?;
         let kind = board.flash().first().map_or_else(Default::default, |device| device.kind());
         let mut sweep = Sweep::default();
@@ -80,21 +85,25 @@ impl Cell {
             sweep.failures.extend(self.idle(&board).err());
             return Ok(sweep);
         }
-        let rare = (0..SEEDS).flat_map(|seed| [Torn::Unreadable(seed), Torn::Unstable(seed)]);
-        let rare = rare.filter(|torn| torn.occurs_on(kind));
-        let (gating, counted): (Vec<_>, Vec<_>) =
-            rare.partition(|torn| Promise::of(self.mode, *torn, kind) == Promise::Survived);
-        let mut options = Options::torn();
-        options.classes.extend(gating);
+        // Once everywhere, and more often where it decides something.
+        let rare = |seed| [Torn::Unreadable(seed), Torn::Unstable(seed)].into_iter();
+        let promised = |promise| move |torn: &Torn| Promise::of(self.mode, *torn, kind) == promise;
+        let [once, more] = [0..1, 1..SEEDS].map(|seeds| seeds.flat_map(rare));
+        let gates = promised(Promise::Survived);
+        let mut options = Options { threads, ..Options::torn() };
+        options.classes.extend(once.clone().filter(&gates));
+        options.decisive.extend(more.clone().filter(&gates));
+        options.guarded.extend(more.clone().filter(&gates));
         options.depth = if depth == Depth::Pairs { 2 } else { 1 };
-        let counted = if depth == Depth::Single { &counted[..] } else { &[] };
+        let counted = |torn: &Torn| depth == Depth::Single && promised(Promise::Reported)(torn);
+        let counted = [once.filter(counted).collect::<Vec<_>>(), more.filter(counted).collect()];
         for story in stories {
             let explorer = Explorer::new(&story, options.clone()).map_err(Unplayed::Unplayable)?;
             let report = explorer.run(&|_, _| ());
             sweep.cuts += report.cuts;
             sweep.states += report.states;
             sweep.failures.extend(report.failure);
-            let Survivors { cuts, survived } = explorer.survivors(counted);
+            let Survivors { cuts, survived } = explorer.survivors(&counted[0], &counted[1]);
             sweep.unstable.cuts += cuts;
             sweep.unstable.survived += survived;
             sweep.stories.push(report.story);
