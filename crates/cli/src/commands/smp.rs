@@ -8,6 +8,7 @@ mod os;
 mod settings;
 mod shell;
 mod statistics;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,6 +31,7 @@ use crate::smp::{
 #[command(after_help = "Examples:
   updraft smp --udp 192.0.2.7 os echo hello
   updraft smp --serial /dev/ttyACM0 image list
+  updraft smp --udp 192.0.2.7 upgrade app-1.1.0.bin
   updraft smp --udp 192.0.2.7 image upload app-1.1.0.bin
   updraft smp --udp 192.0.2.7 image test app-1.1.0.bin
   updraft smp --udp 192.0.2.7 os reset
@@ -76,6 +78,8 @@ enum Group {
     /// Images: list, upload, test, confirm, erase.
     #[command(subcommand)]
     Image(Image),
+    /// Everything at once: upload, test, reset, wait, check, confirm.
+    Upgrade(upgrade::Command),
     /// Statistics: counters of the device.
     #[command(subcommand)]
     Stat(statistics::Command),
@@ -164,6 +168,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
     let (outcome, lacking) = match args.group {
         Group::Os(command) => (os::run(session, command, out), LACKS_OS),
         Group::Image(command) => (image(session, command, out), LACKS_IMAGE),
+        Group::Upgrade(command) => (upgrade::run(session, command, out), LACKS_IMAGE),
         Group::Stat(command) => (statistics::run(session, command, out), LACKS_OTHER),
         Group::Settings(command) => (settings::run(session, command, out), LACKS_OTHER),
         Group::Fs(command) => (files::run(session, command, out), LACKS_OTHER),
@@ -291,7 +296,8 @@ fn upload(
     let images = session.images()?;
     let slots = session.slots()?;
     let platform = session.platform()?;
-    let finding = preflight.check(&images, slots.as_deref(), platform.as_deref())?;
+    let number = uploading.image.unwrap_or(0);
+    let finding = preflight.check(number, &images, slots.as_deref(), platform.as_deref())?;
     let mut result = Uploaded {
         version: preflight.version.to_string(),
         hash: preflight.hash.to_string(),

@@ -166,7 +166,7 @@ impl<'o> Story<'o> {
         let images = self.session.images()?;
         let slots = self.session.slots()?;
         let platform = self.session.platform()?;
-        preflight.check(&images, slots.as_deref(), platform.as_deref())?;
+        preflight.check(0, &images, slots.as_deref(), platform.as_deref())?;
         self.send(&file, &firmware.version.to_string())
     }
 

@@ -8,9 +8,11 @@ mod link;
 mod preflight;
 mod session;
 mod transfer;
+mod upgrade;
 
 pub use cbor::unhex;
 pub use groups::{LogEntry, Numbers};
 pub use link::{Framed, Link, Serial, Udp};
 pub use preflight::{Finding, Preflight};
 pub use session::{ImageState, Session, Uploading};
+pub use upgrade::{Ending, Part, Plan, Step, Wishes, upgrade};

@@ -77,18 +77,20 @@ impl Preflight {
         Ok(Self { version: header.version, hash, size, len: file.len(), class })
     }
 
-    /// Compares the file with what the device said of itself.
+    /// Compares the file, for image number `image`, with what the device said of itself.
     pub fn check(
         &self,
+        image: u32,
         images: &[ImageState],
         slots: Option<&[SlotFact]>,
         platform: Option<&str>,
     ) -> anyhow::Result<Finding> {
         self.check_board(platform)?;
-        self.check_size(slots)?;
+        self.check_size(image, slots)?;
         let hash = hex(self.hash.as_bytes());
         let holds = |image: &&ImageState| image.hash.as_deref() == Some(&hash);
-        let running = images.iter().find(|image| image.active);
+        let mut own = images.iter().filter(|state| state.image == image);
+        let running = own.clone().find(|state| state.active);
         if running.as_ref().is_some_and(holds) {
             return Ok(Finding::Running);
         }
@@ -98,7 +100,7 @@ impl Preflight {
                  the image before; the other slot is needed for that",
             );
         }
-        match images.iter().find(holds) {
+        match own.find(holds) {
             Some(_) => Ok(Finding::Uploaded),
             None => Ok(Finding::Clear),
         }
@@ -123,8 +125,9 @@ impl Preflight {
             .hint(format!("sign it with --board {name}"))
     }
 
-    fn check_size(&self, slots: Option<&[SlotFact]>) -> anyhow::Result<()> {
-        let target = slots.unwrap_or_default().iter().find(|slot| slot.upload_image_id.is_some());
+    fn check_size(&self, image: u32, slots: Option<&[SlotFact]>) -> anyhow::Result<()> {
+        let mut own = slots.unwrap_or_default().iter().filter(|slot| slot.image == image);
+        let target = own.find(|slot| slot.upload_image_id.is_some());
         let Some(target) = target else { return Ok(()) };
         let limits = [target.size, target.max_image_size];
         let Some(limit) = limits.into_iter().flatten().min() else { return Ok(()) };

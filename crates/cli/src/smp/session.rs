@@ -156,6 +156,11 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// Takes the link up anew. A device that is away still will be missed at the next request.
+    pub fn reopen(&mut self) {
+        let _ = self.link.reopen();
+    }
+
     /// Has the device say `text` again.
     pub fn echo(&mut self, text: &str) -> anyhow::Result<String> {
         self.ask(
@@ -281,8 +286,13 @@ impl<L: Link> Session<L> {
 
     /// The images in the device's slots.
     pub fn images(&mut self) -> anyhow::Result<Vec<ImageState>> {
+        self.images_within(self.patience)
+    }
+
+    /// The same with a patience of one's own.
+    pub fn images_within(&mut self, patience: Patience) -> anyhow::Result<Vec<ImageState>> {
         self.ask(
-            self.patience,
+            patience,
             |requests, buffer| requests.image_list(buffer).map(<[u8]>::len),
             read_images,
         )

@@ -15,5 +15,6 @@ mod serial;
 mod smpmgr;
 mod support;
 mod updates;
+mod upgrades;
 mod uploads;
 mod zephyr;

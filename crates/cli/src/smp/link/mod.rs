@@ -20,6 +20,11 @@ pub trait Link {
 
     /// Waits for a packet until `timeout` has passed. `None`: nothing came.
     fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>>;
+
+    /// Takes the link up anew, where a device that was reset is found again only so.
+    fn reopen(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 impl Link for Box<dyn Link> {
@@ -33,5 +38,9 @@ impl Link for Box<dyn Link> {
 
     fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>> {
         (**self).receive(timeout)
+    }
+
+    fn reopen(&mut self) -> anyhow::Result<()> {
+        (**self).reopen()
     }
 }

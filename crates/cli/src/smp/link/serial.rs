@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -34,6 +34,8 @@ enum Receiver {
 /// A serial port, or a pseudo-terminal.
 #[derive(Debug)]
 pub struct Serial {
+    path: PathBuf,
+    baud: u32,
     port: SerialPort,
     receiver: Receiver,
     /// Bytes that came behind the last message.
@@ -45,17 +47,14 @@ pub struct Serial {
 impl Serial {
     /// The port `path` at `baud` bits per second.
     pub fn open(path: &Path, baud: u32, framed: Framed) -> anyhow::Result<Self> {
-        let port = SerialPort::open(path, baud);
-        let port = port
-            .with_context(|| format!("{} cannot be opened", path.display()))
-            .hint("is it the right port, does another program have it, may you use it?")?;
-        port.discard_input_buffer().context("the serial port failed")?;
+        let port = open(path, baud)?;
         let receiver = match framed {
             Framed::Console => Receiver::Console(Box::default()),
             Framed::Raw => Receiver::Raw(Box::default()),
         };
         let (waiting, message) = (VecDeque::new(), Vec::new());
-        Ok(Self { port, receiver, waiting, message, clock: Instant::now() })
+        let path = path.to_owned();
+        Ok(Self { path, baud, port, receiver, waiting, message, clock: Instant::now() })
     }
 
     /// Looks for a message in what has come. What else is printed on the line is left out.
@@ -116,6 +115,22 @@ impl Link for Serial {
         }
         Ok(Some(&self.message))
     }
+
+    /// Over USB, the port goes when the device resets, and comes back with it.
+    fn reopen(&mut self) -> anyhow::Result<()> {
+        self.port = open(&self.path, self.baud)?;
+        self.waiting.clear();
+        Ok(())
+    }
+}
+
+fn open(path: &Path, baud: u32) -> anyhow::Result<SerialPort> {
+    let port = SerialPort::open(path, baud);
+    let port = port
+        .with_context(|| format!("{} cannot be opened", path.display()))
+        .hint("is it the right port, does another program have it, may you use it?")?;
+    port.discard_input_buffer().context("the serial port failed")?;
+    Ok(port)
 }
 
 fn gone() -> anyhow::Error {

@@ -1,0 +1,341 @@
+//! A whole upgrade: from image files to a device that runs them for good.
+//!
+//! ```text
+//! inspect ─▶ compare with the slots ─▶ upload ─▶ request ─▶ reset ─▶ wait ─▶ check ─▶ confirm
+//!                 │ runs already ────────────────────────────────────────────────▲      ▲
+//!                 │ holds it ──────────────────────▲          ▲                          │
+//!                 │ will boot it ─────────────────────────────┘      runs it on trial ───┘
+//! ```
+//! Where an upgrade was broken off, the next one goes on from what the device says of its slots.
+
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use serde::Serialize;
+use updraft_image::Version;
+use updraft_smp::client::{AnswerError, Patience, Progress};
+
+use super::Link;
+use super::preflight::{Finding, Preflight};
+use super::session::{ImageState, Session, Silence, Uploading, hex};
+use crate::report::{Hint, find};
+
+/// A file for one of the device's images.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// What people call it.
+    pub name: String,
+    /// Number of the image.
+    pub image: u32,
+    /// The file.
+    pub file: Vec<u8>,
+    /// What it says of itself.
+    pub preflight: Preflight,
+}
+
+impl Part {
+    /// Its version as people write it.
+    pub fn version(&self) -> String {
+        let version = self.preflight.version.to_string();
+        version.strip_suffix("+0").unwrap_or(&version).to_owned()
+    }
+
+    fn hash(&self) -> String {
+        hex(self.preflight.hash.as_bytes())
+    }
+}
+
+/// What is wanted apart from the usual.
+#[derive(Clone, Copy, Debug)]
+pub struct Wishes {
+    /// Confirm the new image once it runs.
+    pub confirm: bool,
+    /// Have it boot for good at once, without a trial.
+    pub permanent: bool,
+    /// Install a version that is older than what runs.
+    pub downgrade: bool,
+    /// Most requests under way.
+    pub window: Option<usize>,
+    /// How long the device may take to come back.
+    pub wait: Duration,
+}
+
+/// What has to be done for one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing: it runs.
+    Keep,
+    /// It runs on trial.
+    Confirm,
+    /// It is in the other slot, and boots next.
+    Boot,
+    /// It has to be uploaded; a device that holds it says so to the first packet.
+    Install,
+}
+
+/// What an upgrade tells while it goes on.
+#[derive(Clone, Debug)]
+pub enum Step<'s> {
+    /// The device was compared with the file.
+    Planned(&'s Part, Plan, Option<&'s ImageState>),
+    /// An upload goes on.
+    Uploading(&'s Part, Progress),
+    /// The device has all of it.
+    Uploaded {
+        part: &'s Part,
+        /// It had all of it before.
+        already_there: bool,
+        took: Duration,
+    },
+    /// It was asked for.
+    Requested { part: &'s Part, permanent: bool },
+    /// The device was reset.
+    Reset,
+    /// It has come back.
+    Back { took: Duration },
+    /// The image was confirmed.
+    Confirmed(&'s Part),
+}
+
+/// How an upgrade ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Everything ran before, for good.
+    NothingToDo,
+    /// The new images run for good.
+    Confirmed,
+    /// They run on trial: the next reset goes back.
+    OnTrial,
+}
+
+/// The version that a device lists; build numbers come behind a plus or, as servers spell them, a
+/// dot.
+fn version(text: &str) -> Option<Version> {
+    let dots = text.match_indices('.').nth(2).map(|(at, _)| at);
+    let plus = dots.map(|at| {
+        let (numbers, build) = text.split_at(at);
+        format!("{numbers}+{}", build.trim_start_matches('.'))
+    });
+    plus.as_deref().unwrap_or(text).parse().ok()
+}
+
+/// Compares a file with what the device says of its slots.
+pub fn plan(
+    part: &Part,
+    images: &[ImageState],
+    finding: Finding,
+    wishes: &Wishes,
+) -> anyhow::Result<Plan> {
+    let hash = part.hash();
+    let mut own = images.iter().filter(|image| image.image == part.image);
+    let holds = |image: &&ImageState| image.hash.as_ref() == Some(&hash);
+    if finding == Finding::Running {
+        let on_trial = own.any(|image| image.active && !image.confirmed);
+        return Ok(if on_trial && wishes.confirm { Plan::Confirm } else { Plan::Keep });
+    }
+    if let Some(next) = own.clone().find(|image| image.pending) {
+        if holds(&next) {
+            return Ok(Plan::Boot);
+        }
+        return Err(anyhow!("another image is to boot next: {}", next.version)).hint(
+            "let it (updraft smp … os reset), or take it away (updraft smp … image erase), and \
+             upgrade then",
+        );
+    }
+    let newer = |running: &&ImageState| {
+        version(&running.version).is_some_and(|version| version > part.preflight.version)
+    };
+    if let Some(running) = own.find(|image| image.active).filter(newer)
+        && !wishes.downgrade
+    {
+        let new = part.version();
+        return Err(anyhow!(
+            "older than what runs: {new}, and the device runs {}",
+            running.version
+        ))
+        .hint("give --downgrade if that is meant; the bootloader may refuse it all the same");
+    }
+    Ok(Plan::Install)
+}
+
+/// Upgrades a device; `tell` hears of every step.
+pub fn upgrade<L: Link>(
+    session: &mut Session<L>,
+    parts: &[Part],
+    wishes: &Wishes,
+    mut tell: impl FnMut(Step<'_>),
+) -> anyhow::Result<Ending> {
+    let before = session.images()?;
+    let slots = session.slots()?;
+    let platform = session.platform()?;
+    let mut plans = Vec::new();
+    // All of them, before a byte is sent for the first.
+    for part in parts {
+        let check = |part: &Part| {
+            let preflight = &part.preflight;
+            let finding =
+                preflight.check(part.image, &before, slots.as_deref(), platform.as_deref())?;
+            plan(part, &before, finding, wishes)
+        };
+        let plan =
+            check(part).map_err(|error| error.context(format!("{} is not sent", part.name)))?;
+        let running = before.iter().find(|image| image.image == part.image && image.active);
+        tell(Step::Planned(part, plan, running));
+        plans.push((part, plan));
+    }
+    for (part, _) in plans.iter().filter(|(_, plan)| *plan == Plan::Install) {
+        upload(session, part, parts.len() > 1, wishes, &mut tell)?;
+    }
+    for (part, _) in plans.iter().filter(|(_, plan)| *plan == Plan::Install) {
+        request(session, part, wishes)?;
+        tell(Step::Requested { part, permanent: wishes.permanent });
+    }
+    let boots = |plan: &Plan| matches!(plan, Plan::Install | Plan::Boot);
+    if plans.iter().any(|(_, plan)| boots(plan)) {
+        let asked = session.images()?;
+        session.reset(false, None)?;
+        tell(Step::Reset);
+        let started = Instant::now();
+        let now = wait(session, &asked, wishes.wait)?;
+        tell(Step::Back { took: started.elapsed() });
+        plans.iter().filter(|(_, plan)| boots(plan)).try_for_each(|(part, _)| runs(part, &now))?;
+    }
+    if plans.iter().all(|(_, plan)| *plan == Plan::Keep) {
+        return Ok(ending(parts, &before, Ending::NothingToDo));
+    }
+    let mut now = session.images()?;
+    if wishes.confirm {
+        for part in parts.iter().filter(|part| on_trial(part, &now)) {
+            // Only the first image runs by itself: a hash would ask for another boot.
+            let hash = (part.image > 0).then(|| part.preflight.hash.as_bytes());
+            session.confirm(hash)?;
+            tell(Step::Confirmed(part));
+        }
+        now = session.images()?;
+        if let Some(part) = parts.iter().find(|part| on_trial(part, &now)) {
+            return Err(anyhow!("the device runs {} and does not keep it", part.version()))
+                .hint("confirm it again (updraft smp … image confirm) before the device resets");
+        }
+    }
+    Ok(ending(parts, &now, Ending::Confirmed))
+}
+
+fn ending(parts: &[Part], now: &[ImageState], otherwise: Ending) -> Ending {
+    if parts.iter().any(|part| on_trial(part, now)) { Ending::OnTrial } else { otherwise }
+}
+
+/// Whether the image of `part` runs, and would be reverted.
+fn on_trial(part: &Part, now: &[ImageState]) -> bool {
+    let hash = part.hash();
+    now.iter().any(|image| {
+        let this = image.image == part.image && image.hash.as_ref() == Some(&hash);
+        this && image.active && !image.confirmed
+    })
+}
+
+fn upload<L: Link>(
+    session: &mut Session<L>,
+    part: &Part,
+    numbered: bool,
+    wishes: &Wishes,
+    tell: &mut impl FnMut(Step<'_>),
+) -> anyhow::Result<()> {
+    let image = (numbered || part.image > 0).then_some(part.image);
+    let uploading = Uploading { image, upgrade: false, window: wishes.window };
+    let started = Instant::now();
+    let outcome = session
+        .upload(&part.file, uploading, |progress| tell(Step::Uploading(part, progress)))
+        .map_err(|error| error.context(format!("{} was not uploaded", part.name)))?;
+    let hash = part.hash();
+    let listed = session.images()?.iter().any(|image| image.hash.as_ref() == Some(&hash));
+    if !listed {
+        return Err(anyhow!("the device took every byte, but does not list the image"))
+            .hint("upgrade again, and make sure that no other client uploads at the same time");
+    }
+    let already_there = outcome.already_there;
+    tell(Step::Uploaded { part, already_there, took: started.elapsed() });
+    Ok(())
+}
+
+/// Asks for the image. Where the highest version runs there is nothing to ask, and devices say so.
+fn request<L: Link>(session: &mut Session<L>, part: &Part, wishes: &Wishes) -> anyhow::Result<()> {
+    let hash = part.preflight.hash.as_bytes();
+    let asked = if wishes.permanent { session.confirm(Some(hash)) } else { session.test(hash) };
+    let Err(error) = asked else { return Ok(()) };
+    let unsupported =
+        matches!(find(&error), Some(AnswerError::Refused(refusal)) if refusal.is_unsupported());
+    let hash = part.hash();
+    let next = |image: &ImageState| image.hash.as_ref() == Some(&hash) && image.pending;
+    if unsupported && session.images()?.iter().any(next) {
+        return Ok(());
+    }
+    Err(error.context(format!("the device was not made to boot {}", part.name)))
+}
+
+/// Waits until the device answers, and otherwise than before its reset.
+fn wait<L: Link>(
+    session: &mut Session<L>,
+    asked: &[ImageState],
+    longest: Duration,
+) -> anyhow::Result<Vec<ImageState>> {
+    const PAUSE: Duration = Duration::from_millis(200);
+    let until = Instant::now() + longest;
+    let once = Patience { timeout: Duration::from_millis(500), longest: PAUSE * 5, retries: 0 };
+    let mut last = None;
+    while Instant::now() < until {
+        std::thread::sleep(PAUSE);
+        match session.images_within(once) {
+            Ok(now) if now != asked => return Ok(now),
+            Ok(now) => last = Some(now),
+            Err(error) if find::<Silence>(&error).is_some() => {}
+            // The port of a device that resets may vanish and come back.
+            Err(_) => session.reopen(),
+        }
+    }
+    let waited = longest.as_secs();
+    match last {
+        Some(_) => Err(anyhow!("the device answers, but has not been reset in {waited} s"))
+            .hint("reset it by hand: the new image boots then"),
+        None => Err(anyhow!("the device has not come back in {waited} s")).hint(
+            "it may still be swapping: ask with `image list`, or give it more time (--wait); an \
+             image on trial that is not confirmed goes at the next reset",
+        ),
+    }
+}
+
+/// Whether the device runs what it was to boot.
+fn runs(part: &Part, now: &[ImageState]) -> anyhow::Result<()> {
+    let hash = part.hash();
+    let running = now.iter().find(|image| image.image == part.image && image.active);
+    let running =
+        running.or_else(|| now.iter().find(|image| image.image == part.image && image.slot == 0));
+    match running {
+        Some(image) if image.hash.as_ref() == Some(&hash) => Ok(()),
+        Some(image) => Err(anyhow!(
+            "the device runs {}: {} was refused by the bootloader, or ran and was reverted",
+            image.version,
+            part.version()
+        ))
+        .hint(
+            "is it signed with the key that the bootloader trusts, and newer than that wants? \
+             does it start, and keep its watchdog fed? the bootloader's console tells",
+        ),
+        None => Err(anyhow!("the device does not tell what it runs"))
+            .hint("ask with `image list`; the bootloader's console tells more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn versions_are_read_as_devices_spell_them() {
+        let read = |text| version(text).map(|version| version.to_string());
+        assert_eq!(read("1.2.3"), read("1.2.3.0"));
+        assert_eq!(read("1.2.3.4"), read("1.2.3+4"));
+        assert!(version("1.2.3.4") > version("1.2.3"));
+        assert_eq!(read("today's"), None);
+    }
+}
