@@ -4,6 +4,7 @@
 
 mod console;
 mod garbage;
+mod groups;
 mod mcumgrctl;
 mod power;
 #[cfg(unix)]

@@ -94,3 +94,55 @@ fn mcumgrctl_shows_what_the_device_refuses() {
     assert!(said.err.contains("HASH_NOT_FOUND"), "{said:?}");
     assert_eq!(peer.bench.area("primary"), before);
 }
+
+#[test]
+fn mcumgrctl_is_answered_in_every_group_that_it_speaks() {
+    let Some(program) = tool("bin/mcumgrctl") else { return };
+    let bench = Bench::new("mcumgrctl-groups");
+    let image = bench.image("1.0.0", SELF);
+    let device = bench.device().with(&["--files", "files"]).load("primary", &image).start();
+    device.wait("app: self-test passed");
+    let said = |line: &str| {
+        let line = format!("--udp {} -q {line}", device.address);
+        device.client(&program.display().to_string(), &line.split(' ').collect::<Vec<_>>())
+    };
+    let bytes: Vec<u8> = (0..30_000_u32).map(|at| (at % 251) as u8).collect();
+    bench.file("data.bin", &bytes);
+    let mut asked = 0;
+    for (line, expected) in [
+        ("os echo hello", "hello"),
+        ("os task-statistics", "blink"),
+        ("os memory-pool-statistics", "smp_buffers"),
+        ("os set-datetime 2026-11-21T01:02:03", ""),
+        ("os get-datetime", "2026-11-21T01:02:0"),
+        ("os mcumgr-parameters", "2048"),
+        ("os application-info", "Updraft"),
+        ("os bootloader-info", "MCUboot"),
+        ("stats list-groups", "image"),
+        ("stats get device", "boots"),
+        ("stats get", "bytes_in"),
+        ("settings write a/b 0102", ""),
+        ("settings read a/b", "0102"),
+        ("settings commit", ""),
+        ("settings save", ""),
+        ("settings load", ""),
+        ("settings delete a/b", ""),
+        ("fs upload data.bin /files/data.bin", ""),
+        ("fs status /files/data.bin", "30000"),
+        ("fs checksum /files/data.bin", "data.bin"),
+        ("fs supported-checksums", "crc32,sha256"),
+        ("fs download /files/data.bin back.bin", ""),
+        ("fs close", ""),
+        ("shell version", "1.0.0+0"),
+        ("enum list-groups", "MGMT_GROUP_ID_FS"),
+        ("enum show-group-details", "zephyr basic mgmt"),
+        ("zephyr erase-storage", ""),
+        ("raw read 0 6", "buf_count"),
+    ] {
+        let out = said(line).ok();
+        assert!(out.contains(expected), "{line}: {out}");
+        asked += 1;
+    }
+    assert_eq!(std::fs::read(bench.path("back.bin")).unwrap(), bytes);
+    println!("mcumgrctl: {asked} of {asked} commands beside images answered");
+}

@@ -90,3 +90,39 @@ fn smpmgr_shows_what_the_device_refuses() {
     assert!(said.out.contains("HASH_NOT_FOUND") || said.err.contains("HASH_NOT_FOUND"), "{said:?}");
     assert_eq!(peer.bench.area("primary"), before);
 }
+
+#[test]
+fn smpmgr_is_answered_in_every_group_that_it_speaks() {
+    let Some(program) = tool("venv/bin/smpmgr") else { return };
+    let bench = Bench::new("smpmgr-groups");
+    let image = bench.image("1.0.0", SELF);
+    let setup = bench.device().with(&["--files", "files"]).within(Space::own());
+    let device = setup.load("primary", &image).start();
+    device.wait("app: self-test passed");
+    let bytes: Vec<u8> = (0..30_000_u32).map(|at| (at % 251) as u8).collect();
+    bench.file("data.bin", &bytes);
+    let mut asked = 0;
+    for (line, expected) in [
+        ("os echo hello", "hello"),
+        ("statistics list", "device"),
+        ("statistics get device", "boots"),
+        ("statistics fetch-all", "bytes_in"),
+        ("file upload data.bin /files/data.bin", ""),
+        ("file read-size /files/data.bin", "30000"),
+        ("file get-supported-hash-types", "sha256"),
+        ("file get-hash /files/data.bin", "crc32"),
+        ("file download /files/data.bin back.bin", ""),
+        ("shell version", "1.0.0+0"),
+        ("enum get-supported-groups", "63"),
+        ("enum get-group-details 8 63", "fs mgmt"),
+    ] {
+        let line = format!("--ip 127.0.0.1 {line}");
+        let said =
+            device.client(&program.display().to_string(), &line.split(' ').collect::<Vec<_>>());
+        let out = said.ok();
+        assert!(out.contains(expected), "{line}: {out}");
+        asked += 1;
+    }
+    assert_eq!(std::fs::read(bench.path("back.bin")).unwrap(), bytes);
+    println!("smpmgr: {asked} of {asked} commands beside images answered");
+}

@@ -2,9 +2,11 @@
 
 use clap::Subcommand;
 use serde_json::{Map, json};
+use updraft_smp::client::AnswerError;
 
 use super::Talk;
 use crate::output::{HEADING, Output, styled};
+use crate::report::find;
 
 #[derive(Subcommand)]
 #[command(after_help = "Examples:
@@ -30,14 +32,21 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
             })
         }
         Command::Show { group } => {
+            let all = group.is_none();
             let groups = match group {
                 Some(group) => vec![group],
                 None => session.statistics_groups()?,
             };
             let mut found = Vec::new();
             for group in groups {
-                let counters = session.counters(&group)?;
-                found.push((group, counters));
+                match session.counters(&group) {
+                    Ok(counters) => found.push((group, counters)),
+                    // One group that is too large for an answer does not hide the others.
+                    Err(error) if all && find::<AnswerError>(&error).is_some() => {
+                        out.note(format!("{group}: {error:#}"));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let map: Map<_, _> =
                 found.iter().map(|(group, counters)| (group.clone(), json!(counters))).collect();

@@ -53,6 +53,12 @@ impl<'b> Setup<'b> {
         self
     }
 
+    /// With these options too.
+    pub fn with(mut self, options: &[&str]) -> Self {
+        self.more.extend(options.iter().map(|option| option.to_string()));
+        self
+    }
+
     /// With a serial line.
     pub fn serial(mut self) -> Self {
         self.more.extend(["--serial".into(), "auto".into()]);
