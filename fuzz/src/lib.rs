@@ -21,6 +21,7 @@ pub mod release_files;
 pub mod smp_client_answer;
 pub mod smp_datagram;
 pub mod smp_framing;
+pub mod smp_groups;
 
 /// A target.
 pub struct Target {
@@ -45,7 +46,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -58,6 +59,49 @@ pub const TARGETS: [Target; 13] = [
     },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },
+    Target { name: "smp_os", run: smp_groups::smp_os::run, seeds: smp_groups::smp_os::seeds },
+    Target {
+        name: "smp_image",
+        run: smp_groups::smp_image::run,
+        seeds: smp_groups::smp_image::seeds,
+    },
+    Target {
+        name: "smp_statistics",
+        run: smp_groups::smp_statistics::run,
+        seeds: smp_groups::smp_statistics::seeds,
+    },
+    Target {
+        name: "smp_settings",
+        run: smp_groups::smp_settings::run,
+        seeds: smp_groups::smp_settings::seeds,
+    },
+    Target { name: "smp_log", run: smp_groups::smp_log::run, seeds: smp_groups::smp_log::seeds },
+    Target {
+        name: "smp_crash",
+        run: smp_groups::smp_crash::run,
+        seeds: smp_groups::smp_crash::seeds,
+    },
+    Target { name: "smp_run", run: smp_groups::smp_run::run, seeds: smp_groups::smp_run::seeds },
+    Target {
+        name: "smp_files",
+        run: smp_groups::smp_files::run,
+        seeds: smp_groups::smp_files::seeds,
+    },
+    Target {
+        name: "smp_shell",
+        run: smp_groups::smp_shell::run,
+        seeds: smp_groups::smp_shell::seeds,
+    },
+    Target {
+        name: "smp_enumeration",
+        run: smp_groups::smp_enumeration::run,
+        seeds: smp_groups::smp_enumeration::seeds,
+    },
+    Target {
+        name: "smp_basic",
+        run: smp_groups::smp_basic::run,
+        seeds: smp_groups::smp_basic::seeds,
+    },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },
     Target { name: "release_files", run: release_files::run, seeds: release_files::seeds },
     Target { name: "elf_file", run: elf_file::run, seeds: elf_file::seeds },

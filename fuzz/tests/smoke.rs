@@ -136,6 +136,17 @@ driven! {
     smp_datagram
     smp_client_answer
     smp_framing
+    smp_os
+    smp_image
+    smp_statistics
+    smp_settings
+    smp_log
+    smp_crash
+    smp_run
+    smp_files
+    smp_shell
+    smp_enumeration
+    smp_basic
     recovery
     board_toml
     key_file
