@@ -1,30 +1,31 @@
 //! `updraft smp`: talk to a device.
 
+mod connection;
 mod enumeration;
 mod files;
 mod log;
 mod maintenance;
 mod os;
+mod profile;
 mod settings;
+mod several;
 mod shell;
 mod statistics;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
-use updraft_smp::client::{AnswerError, Code, FileTransferError, Patience, Refusal, UploadError};
+use updraft_smp::client::{AnswerError, Code, FileTransferError, Refusal, UploadError};
 use updraft_smp::{OsError, Rc};
 
+use self::connection::Connection;
 use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::{Hint, find};
-use crate::smp::{
-    Finding, Framed, ImageState, Link, Preflight, Serial, Session, Udp, Uploading, unhex,
-};
+use crate::smp::{Finding, ImageState, Link, Preflight, Session, Uploading, unhex};
 
 /// Options of `updraft smp`.
 #[derive(clap::Args)]
@@ -40,34 +41,9 @@ use crate::smp::{
   updraft smp --udp 192.0.2.7 image confirm")]
 pub struct Args {
     #[command(flatten)]
-    device: Device,
-    /// Bits per second on the serial line.
-    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial")]
-    baud: u32,
-    /// How messages are told from each other on the serial line.
-    #[arg(long, value_enum, default_value = "console", requires = "serial")]
-    framing: Framed,
-    /// Seconds to wait for an answer before the request is repeated; at least 5 where flash is
-    /// written.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, allow_negative_numbers = true)]
-    timeout: f64,
-    /// How often a request is repeated.
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    retries: u32,
+    connection: Connection,
     #[command(subcommand)]
     group: Group,
-}
-
-/// Where the device is.
-#[derive(clap::Args)]
-#[group(required = true, multiple = false)]
-struct Device {
-    /// The device: host or address, with a port unless it is 1337.
-    #[arg(long, value_name = "HOST[:PORT]")]
-    udp: Option<String>,
-    /// The device's serial port, such as /dev/ttyACM0.
-    #[arg(long, value_name = "PORT")]
-    serial: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -107,6 +83,9 @@ enum Group {
     Run(maintenance::Run),
     /// Any command of any group, with JSON as its payload.
     Custom(enumeration::Custom),
+    /// Devices by name.
+    #[command(subcommand)]
+    Profile(profile::Command),
 }
 
 #[derive(Subcommand)]
@@ -153,18 +132,13 @@ enum Image {
 
 /// Carries the command out.
 pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
-    let timeout = Duration::try_from_secs_f64(args.timeout)
-        .ok()
-        .filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT)
-        .ok_or_else(|| anyhow!("{} seconds is no time-out", args.timeout))
-        .usage("--timeout takes seconds above 0 and up to an hour, such as 2.5")?;
-    let patience = Patience { timeout, longest: timeout * 4, retries: args.retries };
-    let link: Box<dyn Link> = match (&args.device.serial, &args.device.udp) {
-        (Some(port), _) => Box::new(Serial::open(port, args.baud, args.framing)?),
-        (None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
-    };
-    let mut session = Session::new(link, patience);
-    let session = &mut session;
+    if let Some(pattern) = args.connection.pattern() {
+        return several::run(pattern, out);
+    }
+    if let Group::Profile(command) = args.group {
+        return profile::run(&args.connection, command, out);
+    }
+    let session = &mut args.connection.open()?;
     let (outcome, lacking) = match args.group {
         Group::Os(command) => (os::run(session, command, out), LACKS_OS),
         Group::Image(command) => (image(session, command, out), LACKS_IMAGE),
@@ -179,6 +153,8 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         Group::Crash(command) => (maintenance::crash(session, command, out), LACKS_OTHER),
         Group::Run(command) => (maintenance::run(session, command, out), LACKS_OTHER),
         Group::Custom(command) => (enumeration::custom(session, command, out), LACKS_OTHER),
+        // Asks no device.
+        Group::Profile(_) => (Ok(()), LACKS_OTHER),
     };
     let advice = outcome.as_ref().err().and_then(refusal).and_then(|refusal| match refusal.code {
         _ if refusal.is_unsupported() => Some(lacking),
@@ -193,9 +169,6 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         None => outcome,
     }
 }
-
-/// Nobody waits longer for one answer.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 const OS: u32 = updraft_smp::group::OS as u32;
 const LACKS_OS: &str = "another command of the group: this one is left out of the device's build \

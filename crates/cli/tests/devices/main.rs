@@ -7,6 +7,7 @@ mod garbage;
 mod groups;
 mod mcumgrctl;
 mod power;
+mod profiles;
 #[cfg(unix)]
 mod recovery;
 mod refusals;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use serde::{Deserialize, Serialize};
 use serial2::SerialPort;
 use updraft_smp::client;
 use updraft_smp::framing::{Console, Framing, Raw, Received};
@@ -17,7 +18,8 @@ use crate::report::Hint;
 const SIZE: usize = 16 * 1024;
 
 /// How messages are told from each other on the line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Framed {
     /// Lines of base64, beside the text of a console.
     Console,

@@ -133,6 +133,7 @@ impl Bench {
     pub fn updraft(&self, line: &str) -> Said {
         let mut command = Space::Host.command(env!("CARGO_BIN_EXE_updraft"));
         let command = command.args(line.split(' ')).current_dir(&self.folder).env("COLUMNS", "80");
+        let command = command.env("UPDRAFT_DEVICES", self.path("devices.toml"));
         Said::new(line, command.output().unwrap())
     }
 

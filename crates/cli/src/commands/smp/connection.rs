@@ -1,0 +1,108 @@
+//! How to reach a device: options, or what its profile says.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use updraft_smp::client::Patience;
+
+use super::Talk;
+use crate::report::Hint;
+use crate::smp::{Framed, Link, Profile, Profiles, Serial, Session, Udp};
+
+/// Nobody waits longer for one answer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Options that say where the device is, and how to talk to it.
+#[derive(clap::Args)]
+pub struct Connection {
+    #[command(flatten)]
+    device: Device,
+    /// Bits per second on the serial line [default: 115200].
+    #[arg(long, value_name = "N")]
+    baud: Option<u32>,
+    /// How messages are told from each other on the serial line [default: console].
+    #[arg(long, value_enum)]
+    framing: Option<Framed>,
+    /// Seconds to wait for an answer before the request is repeated; at least 5 where flash is
+    /// written [default: 1].
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    timeout: Option<f64>,
+    /// How often a request is repeated [default: 4].
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+}
+
+/// Where the device is.
+#[derive(clap::Args)]
+#[group(multiple = false)]
+struct Device {
+    /// The device: host or address, with a port unless it is 1337.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    udp: Option<String>,
+    /// The device's serial port, such as /dev/ttyACM0.
+    #[arg(long, value_name = "PORT")]
+    serial: Option<PathBuf>,
+    /// The device's name, as `profile add` gave it.
+    #[arg(short, long, value_name = "NAME")]
+    profile: Option<String>,
+    /// All devices whose names fit a pattern such as 'bench-*', at the same time.
+    #[arg(long, value_name = "PATTERN")]
+    all_matching: Option<String>,
+}
+
+impl Connection {
+    /// The pattern of several devices.
+    pub fn pattern(&self) -> Option<&str> {
+        self.device.all_matching.as_deref()
+    }
+
+    /// What the options say, over what the named profile does.
+    pub fn profile(&self) -> anyhow::Result<Profile> {
+        let named = match &self.device.profile {
+            Some(name) => Profiles::load()?.find(name)?.clone(),
+            None => Profile {
+                udp: self.device.udp.clone(),
+                serial: self.device.serial.clone(),
+                ..Profile::default()
+            },
+        };
+        let profile = Profile {
+            baud: self.baud.or(named.baud),
+            framing: self.framing.or(named.framing),
+            timeout: self.timeout.or(named.timeout),
+            retries: self.retries.or(named.retries),
+            ..named
+        };
+        if profile.udp.is_none() && profile.serial.is_none() {
+            return Err(anyhow!("no device is named"))
+                .usage("say where it is: --udp HOST, --serial PORT, or --profile NAME");
+        }
+        if profile.serial.is_none() && (profile.baud.is_some() || profile.framing.is_some()) {
+            return Err(anyhow!("--baud and --framing are for serial lines"))
+                .usage("leave them out, or name a port with --serial");
+        }
+        Ok(profile)
+    }
+
+    /// A session with the device.
+    pub fn open(&self) -> anyhow::Result<Talk> {
+        let profile = self.profile()?;
+        let seconds = profile.timeout.unwrap_or(1.0);
+        let timeout = Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT)
+            .ok_or_else(|| anyhow!("{seconds} seconds is no time-out"))
+            .usage("--timeout takes seconds above 0 and up to an hour, such as 2.5")?;
+        let retries = profile.retries.unwrap_or(4);
+        let patience = Patience { timeout, longest: timeout * 4, retries };
+        let link: Box<dyn Link> = match (&profile.serial, &profile.udp) {
+            (Some(port), _) => {
+                let framing = profile.framing.unwrap_or(Framed::Console);
+                Box::new(Serial::open(port, profile.baud.unwrap_or(115_200), framing)?)
+            }
+            (None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
+        };
+        Ok(Session::new(link, patience))
+    }
+}
