@@ -18,6 +18,7 @@ mod der;
 pub mod diff;
 pub mod elf;
 mod encryption;
+pub mod files;
 pub mod hex;
 
 pub mod inspect;

@@ -1,10 +1,11 @@
 //! Files with images: binary, or Intel HEX if they are called so.
 
-use std::ffi::OsString;
+use std::error::Error as _;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::Path;
 
+use updraft_sign::files::{self, Mode, WriteError};
 use updraft_sign::hex;
 
 use crate::Failure;
@@ -35,57 +36,11 @@ pub fn read(path: &Path, missing: &str) -> Result<(Vec<u8>, Option<u32>), Failur
 
 /// Writes a result: whole, or what was there stays.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    put(path, bytes).map_err(|error| {
-        let cause = format!("{} cannot be written ({error})", path.display());
-        Failure::error(cause, "check that its folder is there and who may write in it")
-    })
+    files::write(path, bytes, Mode::Result).map_err(unwritten)
 }
 
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let there = fs::metadata(path).ok();
-    // A pipe or a device is written to, and not replaced.
-    if there.as_ref().is_some_and(|there| !there.is_file()) {
-        return fs::write(path, bytes);
-    }
-    // What a link points to is what is to change.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut name = OsString::from(".");
-    name.push(target.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    let beside = target.with_file_name(name);
-    let written = fs::write(&beside, bytes).and_then(|()| {
-        if let Some(there) = there {
-            fs::set_permissions(&beside, there.permissions())?;
-        }
-        fs::rename(&beside, &target)
-    });
-    if written.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_result_replaces_what_was_there_or_leaves_it() {
-        let folder = std::env::temp_dir().join(format!("imgtool-put-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let result = folder.join("image");
-        put(&result, b"one").unwrap();
-        put(&result, b"two").unwrap();
-        assert_eq!(fs::read(&result).unwrap(), b"two");
-        // The name beside it is taken, so that the new file cannot be made.
-        let beside = folder.join(format!(".image.{}.tmp", std::process::id()));
-        fs::create_dir(&beside).unwrap();
-        put(&result, b"three").unwrap_err();
-        assert_eq!(fs::read(&result).unwrap(), b"two");
-        fs::remove_dir(&beside).unwrap();
-        put(&folder.join("missing").join("image"), b"one").unwrap_err();
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
-        fs::remove_dir_all(&folder).unwrap();
-    }
+/// What is told of a file that was not written.
+pub fn unwritten(error: WriteError) -> Failure {
+    let source = error.source().map(|source| format!(" ({source})")).unwrap_or_default();
+    Failure::error(format!("{error}{source}"), error.remedy())
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use updraft_image::HashKind;
+use updraft_sign::files::{self, Mode};
 use updraft_sign::{Key, KeyKind, Language, PrivateForm, is_locked, listing};
 
 use super::{image_file, print, say};
@@ -164,16 +165,7 @@ fn ask_type(console: &mut dyn Console) -> Result<String, Failure> {
 
 /// Writes a file for its owner alone, over what is there.
 fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written =
-        options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes));
-    written.map_err(|error| {
-        let cause = format!("{} cannot be written ({error})", path.display());
-        Failure::error(cause, "check that its folder is there and who may write in it")
-    })
+    files::write(path, bytes, Mode::Secret { replace: true }).map_err(image_file::unwritten)
 }
 
 fn getpub(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {

@@ -85,12 +85,13 @@ const DIFFERENCES: &[(&str, u8, u8, &str)] = &[
     ),
 ];
 
-const BYTES: [&str; 5] = [
+const BYTES: [&str; 6] = [
     "`--vector-to-sign` with `--pad`",
     "`--compression` with `--non-bootable`",
     "`--compression` with `--encrypt`",
     "`--compression` with `--test`",
     "Private keys are written",
+    "An output that is a private key's file",
 ];
 
 fn setup() {
@@ -170,6 +171,17 @@ fn what_comes_out_different_is_what_a_bootloader_needs() {
     let has_flag =
         |text: Vec<u8>| String::from_utf8(text).unwrap().contains(":107FE800FFFFFFFFFFFFFFFF");
     assert!(!has_flag(theirs) && has_flag(our));
+
+    let key = std::fs::read("keys/ed25519.pem").unwrap();
+    let onto_key = words("getpub -k keys/ecdsa-p256.pem -o precious.pem");
+    let kept = |outcome: Outcome| {
+        let after = std::fs::read("precious.pem").unwrap();
+        std::fs::write("precious.pem", &key).unwrap();
+        (outcome.code, after == key)
+    };
+    std::fs::write("precious.pem", &key).unwrap();
+    assert_eq!(kept(peer.run(&onto_key, &[])), (0, false));
+    assert_eq!(kept(ours(&onto_key, &[])), (1, true));
 
     let [theirs, our] = both(&mut peer, "keygen -t ed25519 -k new.pem", "new.pem");
     assert_eq!(theirs.len(), our.len());
