@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use updraft_sign::{Key, PublicKey, PublicPem, is_locked, unlock};
+use updraft_sign::{Key, KeyError, PublicKey, is_locked, unlock};
 use zeroize::Zeroizing;
 
 use crate::{Console, Failure, passphrase};
@@ -33,10 +33,10 @@ impl KeyFile {
     }
 
     /// Reads PEM that needs no passphrase.
-    pub fn parse(text: &str) -> Result<Self, updraft_sign::KeyError> {
-        match PublicKey::from_pem_of_any_kind(text)? {
-            (key, PublicPem::Public) => Ok(Self::Public(key)),
-            (_, PublicPem::Private) => Key::from_pem(text).map(Self::Private),
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        match Key::from_pem(text) {
+            Err(KeyError::PublicOnly) => PublicKey::from_pem(text).map(Self::Public),
+            key => key.map(Self::Private),
         }
     }
 
@@ -67,6 +67,6 @@ pub fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// A key file that is of no use.
-pub fn unusable(path: &Path, error: &updraft_sign::KeyError) -> Failure {
+pub fn unusable(path: &Path, error: &KeyError) -> Failure {
     Failure::error(format!("{} cannot be used: {error}", path.display()), error.remedy())
 }

@@ -150,7 +150,7 @@ pub fn run_on(console: &mut dyn Console, program: &str, args: &[OsString]) -> u8
 /// `key` is the PEM text of a key without passphrase; without one only the hash is checked.
 pub fn verdict(file: &[u8], key: Option<&str>) -> Result<(), String> {
     let key = key.map(KeyFile::parse).transpose().map_err(|error| error.to_string())?;
-    match commands::verify::verify(file, key.as_ref()) {
+    match commands::verify(file, key.as_ref()) {
         Ok(verdict) => verdict.refusal().map_or(Ok(()), |refusal| Err(refusal.into())),
         Err(Failure::Error { cause, .. } | Failure::Usage(cause) | Failure::Option(cause)) => {
             Err(cause)

@@ -103,6 +103,8 @@ pub struct Staged {
     path: PathBuf,
     mode: Mode,
     to: To,
+    /// Whether there is nothing to remove any more.
+    named: bool,
 }
 
 #[derive(Debug)]
@@ -121,12 +123,7 @@ impl Staged {
         }
         let to = To::new(path, mode);
         let to = to.map_err(|source| WriteError::Io { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), mode, to })
-    }
-
-    /// Whether its name is a file's, and not a pipe's or a device's.
-    pub fn is_file(&self) -> bool {
-        matches!(self.to, To::Beside { .. })
+        Ok(Self { path: path.to_owned(), mode, to, named: false })
     }
 
     /// Gives it its name.
@@ -138,7 +135,11 @@ impl Staged {
                 let synced = if secret { file.sync_all() } else { Ok(()) };
                 synced.and_then(|()| match mode {
                     Mode::Secret { replace: false } => fs::hard_link(temporary, target),
-                    _ => fs::rename(temporary, target),
+                    _ => {
+                        fs::rename(temporary, target)?;
+                        self.named = true;
+                        Ok(())
+                    }
                 })
             }
         };
@@ -169,8 +170,10 @@ impl Write for Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if let To::Beside { temporary, .. } = &self.to {
-            // It has its name by now, or an error was told already.
+        if let To::Beside { temporary, .. } = &self.to
+            && !self.named
+        {
+            // An error was told already; or it has its own name besides by now.
             let _ = fs::remove_file(temporary);
         }
     }

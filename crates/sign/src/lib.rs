@@ -38,7 +38,7 @@ pub use encryption::{
 };
 pub use inspect::{Inspection, NamedKey, inspect};
 
-pub use key::{Key, KeyError, KeyKind, PrivateForm, PublicKey, PublicPem, is_locked, unlock};
+pub use key::{Key, KeyError, KeyKind, PrivateForm, PublicKey, is_locked, unlock};
 pub use known::{KnownKey, known_key};
 pub use listing::{Language, listing};
 pub use options::{
@@ -46,6 +46,6 @@ pub use options::{
     SignOptions, dependencies, parse_custom_tlv,
 };
 pub use signer::{
-    SignError, SignedImage, Signer, ToBeSigned, make, pad, segments, sign, sign_to_segments,
-    to_be_signed,
+    SignError, SignedImage, Signer, StreamError, ToBeSigned, Written, make, pad, segments, sign,
+    sign_stream, sign_to_segments, to_be_signed,
 };

@@ -65,7 +65,8 @@ struct Fields {
 fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
     let path = values.argument(0);
     let missing = format!("Image file not found ({})", path.display());
-    let (file, _) = image_file::read(path, &missing)?;
+    let (mut content, _) = image_file::open(path, &missing)?;
+    let file = content.all()?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let info = Info::of(name, &file)?;
     if info.trailer.as_ref().is_some_and(|trailer| trailer.fields.is_none()) {
@@ -91,7 +92,7 @@ fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
 
 impl<'i> Info<'i> {
     fn of(filename: String, file: &'i [u8]) -> Result<Self, Failure> {
-        let image = Image(file);
+        let image = Image::whole(file);
         let [major, minor] = image.array(20)?;
         let header = Header {
             magic: image.u32(0)?,
@@ -184,8 +185,7 @@ impl<'i> Info<'i> {
 impl Trailer {
     /// The end of the file, read as a trailer. Its magic tells how far apart the fields are.
     fn of(image: Image<'_>, flags: u32) -> Result<Self, Failure> {
-        let file = image.0;
-        let magic: [u8; 16] = image.array(file.len().saturating_sub(16))?;
+        let magic: [u8; 16] = image.array(image.size().saturating_sub(16))?;
         let align = match magic {
             magic if magic == magic_bytes(8) => 8,
             [low, high, rest @ ..] if rest == magic_bytes(16)[2..] => {
@@ -195,7 +195,7 @@ impl Trailer {
         };
         let step = align as usize;
         let field = |number: usize| {
-            let at = file.len().checked_sub(step.max(16) + number * step);
+            let at = image.size().checked_sub(step.max(16) + number * step);
             at.ok_or_else(|| Failure::error("the file is shorter than its trailer", "is it whole?"))
         };
         let flag =

@@ -5,7 +5,7 @@ mod image_file;
 mod keys;
 mod sign;
 mod tlvs;
-pub mod verify;
+mod verify;
 
 use crate::VERSION;
 use crate::command_line::Command;
@@ -30,6 +30,14 @@ const VERSION_COMMAND: Command = Command {
     arguments: &[],
     run: |_, console| say(console, VERSION),
 };
+
+/// What `verify` finds of an image in memory.
+pub fn verify(
+    image: &[u8],
+    key: Option<&crate::key_file::KeyFile>,
+) -> Result<verify::Verdict, crate::Failure> {
+    verify::verify(&mut image_file::Content::Memory(image.into()), key)
+}
 
 /// Prints a line.
 fn say(console: &mut dyn crate::Console, line: &str) -> Result<(), crate::Failure> {

@@ -8,10 +8,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use updraft_sign::hex::{self, Segment};
 use updraft_sign::{
-    KeyKind, Padding, PublicKey, SignError, SignOptions, SignedImage, Signer, make, pad, segments,
-    to_be_signed,
+    KeyKind, Padding, PublicKey, SignError, SignOptions, SignedImage, Signer, StreamError, Written,
+    make, pad, segments, sign_stream, to_be_signed,
 };
 
+use super::image_file::Content;
 use super::{image_file, say, verify};
 use crate::command_line::{Command, Values};
 use crate::key_file::{KeyFile, unreadable};
@@ -27,8 +28,8 @@ pub const SIGN: Command = Command {
 };
 
 /// The files that an image is made of.
-struct Input {
-    bytes: Vec<u8>,
+struct Input<'c> {
+    content: Content<'c>,
     /// Where the bytes lie, if the file says so.
     address: Option<u32>,
     key: Option<KeyFile>,
@@ -47,45 +48,91 @@ fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
         return Err(Failure::usage(message));
     }
     if let Some(wanted) = values.choice("--vector-to-sign") {
-        return export(values, &input, &options, wanted, console);
+        return export(values, &mut input, &options, wanted, console);
     }
-    let signed = {
-        let signer = match (&input.key, &input.elsewhere) {
-            (Some(_), Some(_)) => {
-                let message = "Can not sign using key and provide fixed-signature at the same time";
-                return Err(Failure::usage(message));
-            }
-            (Some(KeyFile::Private(key)), None) => Signer::Key(key),
-            (_, Some((signature, key))) => Signer::Elsewhere { key: key.public(), signature },
-            (_, None) => Signer::Nobody,
-        };
-        make(&input.bytes, &options, signer).map_err(failure)?
+    let signature = match input.elsewhere.is_some() || image_file::is_hex(out) {
+        true => sign_in_memory(values, &mut input, &options, console)?,
+        false => sign_into_file(values, &mut input, &options, console)?,
     };
-    let sig_out = values.text("--sig-out")?.map(Path::new);
-    if sig_out.is_some() && signed.signature.is_none() {
-        let cause = "there is no signature for --sig-out: nobody signs";
-        return Err(Failure::error(cause, "give -k KEY, or leave --sig-out out"));
-    }
-    report(&input, &options, &signed, console)?;
-    if let Some((_, key)) = &input.elsewhere {
-        warn_of_a_wrong_signature(&signed.image, key, &options, console);
-    }
-    let SignedImage { image, signature, .. } = signed;
-    save(values, &mut input, image, &options)?;
-    match (sig_out, signature) {
+    match (values.text("--sig-out")?, signature) {
         (Some(path), Some(signature)) => {
-            image_file::write(path, STANDARD.encode(signature).as_bytes())
+            image_file::write(Path::new(path), STANDARD.encode(signature).as_bytes())
         }
         _ => Ok(()),
     }
 }
 
-impl Input {
+/// Makes the image in what is to become the output. Returns the signature.
+fn sign_into_file(
+    values: &Values,
+    input: &mut Input<'_>,
+    options: &SignOptions,
+    console: &mut dyn Console,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let size = input.content.size();
+    let signer = match &input.key {
+        Some(KeyFile::Private(key)) => Signer::Key(key),
+        _ => Signer::Nobody,
+    };
+    let path = values.argument(0);
+    let mut output = image_file::begin(values.argument(1))?;
+    let written = sign_stream(&mut *input.content.reader()?, size, options, signer, &mut output);
+    let Written { signature, compressed } = written.map_err(|error| match error {
+        StreamError::Sign(error) => failure(error),
+        StreamError::Read(error) => unreadable(path, &error),
+        StreamError::Write(error) => image_file::unwritten(output.error(error)),
+        _ => image_file::changed(path),
+    })?;
+    check_sig_out(values, signature.is_some())?;
+    report(input, options, compressed, signature.as_deref(), console)?;
+    output.appear().map_err(image_file::unwritten)?;
+    Ok(signature)
+}
+
+/// The same in memory: of an image that somebody else has signed, which is verified, and for Intel
+/// HEX. Returns the signature.
+fn sign_in_memory(
+    values: &Values,
+    input: &mut Input<'_>,
+    options: &SignOptions,
+    console: &mut dyn Console,
+) -> Result<Option<Vec<u8>>, Failure> {
+    let signer = match (&input.key, &input.elsewhere) {
+        (Some(_), Some(_)) => {
+            let message = "Can not sign using key and provide fixed-signature at the same time";
+            return Err(Failure::usage(message));
+        }
+        (Some(KeyFile::Private(key)), None) => Signer::Key(key),
+        (_, Some((signature, key))) => Signer::Elsewhere { key: key.public(), signature },
+        (_, None) => Signer::Nobody,
+    };
+    let signed = make(&input.content.all()?, options, signer).map_err(failure)?;
+    let SignedImage { image, signature, compressed } = signed;
+    check_sig_out(values, signature.is_some())?;
+    report(input, options, compressed, signature.as_deref(), console)?;
+    if let Some((_, key)) = &input.elsewhere {
+        warn_of_a_wrong_signature(&image, key, options, console);
+    }
+    save(values, input, image, options)?;
+    Ok(signature)
+}
+
+fn check_sig_out(values: &Values, signed: bool) -> Result<(), Failure> {
+    match values.text("--sig-out")? {
+        Some(_) if !signed => {
+            let cause = "there is no signature for --sig-out: nobody signs";
+            Err(Failure::error(cause, "give -k KEY, or leave --sig-out out"))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl<'c> Input<'c> {
     /// Reads the files in imgtool's order, which decides what is complained about first.
-    fn read(values: &Values, console: &mut dyn Console) -> Result<Self, Failure> {
-        let (bytes, address) = image_file::read(values.argument(0), "Input file not found")?;
-        let room = options::header_size(values).min(bytes.len());
-        if !values.flag("--pad-header") && bytes[..room].iter().any(|byte| *byte != 0) {
+    fn read(values: &'c Values, console: &mut dyn Console) -> Result<Self, Failure> {
+        let (mut content, address) = image_file::open(values.argument(0), "Input file not found")?;
+        let room = content.part(0, options::header_size(values))?;
+        if !values.flag("--pad-header") && room.iter().any(|byte| *byte != 0) {
             let message = "Header padding was not requested and image does not start with zeros";
             return Err(Failure::usage(message));
         }
@@ -113,7 +160,8 @@ impl Input {
                 load("--fix-sig-pubkey")?.map(|key| (signature, key))
             }
         };
-        Ok(Self { bytes, address, key, recipient, elsewhere })
+        drop(room);
+        Ok(Self { content, address, key, recipient, elsewhere })
     }
 
     /// The key that the image names.
@@ -151,7 +199,7 @@ fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
 /// of the image.
 fn export(
     values: &Values,
-    input: &Input,
+    input: &mut Input<'_>,
     options: &SignOptions,
     wanted: &str,
     console: &mut dyn Console,
@@ -160,8 +208,9 @@ fn export(
         let cause = "there is no signature for --sig-out: nobody signs";
         return Err(Failure::error(cause, "leave --sig-out out until the signature is there"));
     }
+    let build = input.content.all()?.into_owned();
     let key = input.signer().map(KeyFile::public);
-    let vector = to_be_signed(&input.bytes, options, key).map_err(failure)?;
+    let vector = to_be_signed(&build, options, key).map_err(failure)?;
     if input.key.is_none() && signs_payloads(input.elsewhere.as_ref().map(|(_, key)| key)) {
         say(console, "image.py: sign the payload")?;
     }
@@ -186,9 +235,10 @@ fn signs_payloads(key: Option<&KeyFile>) -> bool {
 
 /// Prints what imgtool prints: twice of an image that is compressed, which is signed twice.
 fn report(
-    input: &Input,
+    input: &Input<'_>,
     options: &SignOptions,
-    signed: &SignedImage,
+    compressed: Option<(usize, usize)>,
+    signature: Option<&[u8]>,
     console: &mut dyn Console,
 ) -> Result<(), Failure> {
     let line = match (&input.key, &input.elsewhere) {
@@ -198,14 +248,14 @@ fn report(
         (None, _) => None,
     };
     line.map_or(Ok(()), |line| say(console, line))?;
-    let Some((compressed, original)) = signed.compressed else { return Ok(()) };
+    let Some((compressed, original)) = compressed else { return Ok(()) };
     say(console, &format!("compressed image size: {compressed} bytes"))?;
     say(console, &format!("original image size: {original} bytes"))?;
     let hash =
         options.hash.or(input.key.as_ref().and_then(|key| {
             key.public().scheme().and_then(|scheme| scheme.usual_hash(options.pure))
         }));
-    let tlvs = 4 + hash.unwrap_or_default().size() + signed.signature.as_ref().map_or(0, Vec::len);
+    let tlvs = 4 + hash.unwrap_or_default().size() + signature.map_or(0, <[u8]>::len);
     match line.filter(|_| compressed + tlvs < original) {
         Some(line) => say(console, line),
         None => Ok(()),
@@ -223,8 +273,7 @@ fn warn_of_a_wrong_signature(
     if encrypted || options.endian != updraft_sign::Endian::Little {
         return;
     }
-    let verdict = verify::verify(image, Some(key));
-    if !matches!(verdict, Ok(verify::Verdict::Digest(_) | verify::Verdict::Signature(_))) {
+    if !verify(image, Some(key)).is_ok_and(|verdict| verdict.refusal().is_none()) {
         console.err(
             "Warning: the signature of --fix-sig does not hold for this image and the key of \
              --fix-sig-pubkey; was the vector made with the same options?",
@@ -234,7 +283,7 @@ fn warn_of_a_wrong_signature(
 
 fn save(
     values: &Values,
-    input: &mut Input,
+    input: &Input<'_>,
     mut image: Vec<u8>,
     options: &SignOptions,
 ) -> Result<(), Failure> {
@@ -248,7 +297,7 @@ fn save(
 
 fn write_hex(
     values: &Values,
-    input: &Input,
+    input: &Input<'_>,
     image: Vec<u8>,
     options: &SignOptions,
 ) -> Result<(), Failure> {

@@ -13,11 +13,32 @@ pub struct Tlv<'i> {
     pub payload: &'i [u8],
 }
 
-/// A file with an image, read at offsets that it tells itself.
+/// Part of a file with an image, or all of it, read at the file's own offsets.
 #[derive(Clone, Copy)]
-pub struct Image<'i>(pub &'i [u8]);
+pub struct Image<'i> {
+    bytes: &'i [u8],
+    /// Where they begin in the file.
+    start: usize,
+    /// Bytes of the file.
+    size: usize,
+}
 
 impl<'i> Image<'i> {
+    /// All of a file.
+    pub fn whole(bytes: &'i [u8]) -> Self {
+        Self { bytes, start: 0, size: bytes.len() }
+    }
+
+    /// The bytes from `start` on of a file of `size`.
+    pub fn part(bytes: &'i [u8], start: usize, size: usize) -> Self {
+        Self { bytes, start, size }
+    }
+
+    /// Bytes of the file.
+    pub fn size(self) -> usize {
+        self.size
+    }
+
     /// A number of two bytes.
     pub fn u16(self, at: usize) -> Result<u16, Failure> {
         self.array(at).map(u16::from_le_bytes)
@@ -30,24 +51,19 @@ impl<'i> Image<'i> {
 
     /// Some bytes.
     pub fn array<const N: usize>(self, at: usize) -> Result<[u8; N], Failure> {
-        let bytes = self.0.get(at..).and_then(|rest| rest.first_chunk());
-        bytes.copied().ok_or_else(|| {
-            let cause = format!("the file ends at {:#x}, before {at:#x} + {N}", self.0.len());
+        let rest = at.checked_sub(self.start).and_then(|at| self.bytes.get(at..));
+        rest.and_then(|rest| rest.first_chunk()).copied().ok_or_else(|| {
+            let cause = format!("the file ends at {:#x}, before {at:#x} + {N}", self.size);
             Failure::error(cause, "this is no image, or not all of it")
         })
-    }
-
-    /// The bytes from the beginning to an offset, or to the end of the file.
-    pub fn to(self, end: usize) -> &'i [u8] {
-        &self.0[..end.min(self.0.len())]
     }
 
     /// The TLV at an offset, and the offset behind it.
     pub fn tlv(self, at: usize) -> Result<(Tlv<'i>, usize), Failure> {
         let (kind, len) = (self.u16(at)?, self.u16(at + 2)?);
-        let (start, end) = (at + 4, at + 4 + usize::from(len));
-        let payload = &self.to(end)[start.min(self.0.len())..];
-        Ok((Tlv { kind, len, payload }, end))
+        let payload = &self.bytes[at + 4 - self.start..];
+        let payload = &payload[..payload.len().min(len.into())];
+        Ok((Tlv { kind, len, payload }, at + 4 + usize::from(len)))
     }
 
     /// The TLVs from an offset up to another, which the last one may pass.

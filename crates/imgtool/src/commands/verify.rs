@@ -1,8 +1,11 @@
 //! `verify`: whether an image is whole, and signed with a key.
 
-use updraft_image::{Digest, HashKind, Scheme, Software, TlvKind, TlvType, Verifier};
+use updraft_image::{
+    Digest, HashKind, Hasher, PureCheck, Scheme, Software, TlvKind, TlvType, Verifier,
+};
 use updraft_sign::{KeyKind, PublicKey};
 
+use super::image_file::Content;
 use super::tlvs::{IMAGE_MAGIC, Image};
 use super::{image_file, say};
 use crate::command_line::{Command, Opt, Takes, Values};
@@ -22,6 +25,9 @@ pub const VERIFY: Command = Command {
     arguments: &["IMGFILE"],
     run,
 };
+
+/// Bytes of an image that say what it is.
+const HEADER: usize = 32;
 
 /// What an image is found to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +62,10 @@ fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
     let key = values.file("--key").map(|path| KeyFile::load(&path, console)).transpose()?;
     let path = values.argument(0);
     let missing = format!("Image file {} not found", path.display());
-    let (file, _) = image_file::read(path, &missing)?;
-    let verdict = verify(&file, key.as_ref())?;
-    let image = Image(&file);
+    let (mut content, _) = image_file::open(path, &missing)?;
+    let verdict = verify(&mut content, key.as_ref())?;
+    let header = content.part(0, HEADER)?;
+    let image = Image::whole(&header);
     let valid = |console: &mut dyn Console, last: Option<String>| {
         let [major, minor] = image.array(20)?;
         say(console, "Image was correctly validated")?;
@@ -81,34 +88,43 @@ fn run(values: &Values, console: &mut dyn Console) -> Result<(), Failure> {
     }
 }
 
-/// Judges a file as imgtool does: by the first hash and, with a key, by the first signature of its
-/// type that is right.
-pub fn verify(file: &[u8], key: Option<&KeyFile>) -> Result<Verdict, Failure> {
-    let image = Image(file);
+/// Judges an image as imgtool does: by the first hash and, with a key, by the first signature of
+/// its type that is right.
+pub fn verify(content: &mut Content<'_>, key: Option<&KeyFile>) -> Result<Verdict, Failure> {
+    let size = content.size();
+    let header = content.part(0, HEADER)?;
+    let header = Image::part(&header, 0, size);
     // Every image has a header with a version.
-    image.u32(24)?;
-    if image.u32(0)? != IMAGE_MAGIC {
+    header.u32(24)?;
+    if header.u32(0)? != IMAGE_MAGIC {
         return Ok(Verdict::NoImage);
     }
-    let mut at = usize::from(image.u16(8)?) + image.u32(12)? as usize;
-    if image.u16(at)? == TlvKind::Protected.magic() {
-        at += usize::from(image.u16(at + 2)?);
+    let mut at = usize::from(header.u16(8)?) + header.u32(12)? as usize;
+    let word = |content: &mut Content<'_>, at| {
+        let bytes = content.part(at, 2)?;
+        Image::part(&bytes, at, size).u16(at)
+    };
+    if word(content, at)? == TlvKind::Protected.magic() {
+        at += usize::from(word(content, at + 2)?);
     }
-    if image.u16(at)? != TlvKind::Unprotected.magic() {
+    if word(content, at)? != TlvKind::Unprotected.magic() {
         return Ok(Verdict::NoTlvs);
     }
-    let hashed = image.to(at);
-    let (tlvs, _) = image.tlvs(at + 4, at + usize::from(image.u16(at + 2)?))?;
+    let len = usize::from(word(content, at + 2)?);
+    // The last TLV may pass the end.
+    let area = content.part(at, len + 4 + usize::from(u16::MAX))?.into_owned();
+    let (tlvs, _) = Image::part(&area, at, size).tlvs(at + 4, at + len)?;
     // Only the lower byte counts; the other one is not looked at.
     let kinds = || tlvs.iter().map(|tlv| (TlvType(tlv.kind & 0xff), tlv.payload));
     let is_pure = kinds().any(|(kind, _)| kind == TlvType::SIG_PURE);
+    let mut hashed = Hashed { content, end: at, known: Vec::new() };
     let mut digest = None;
     for (kind, payload) in kinds() {
         if let Some(hash) = HashKind::from_tlv(kind) {
             if key.is_some_and(|key| !goes_with(key, hash)) {
                 return Ok(Verdict::OtherHash);
             }
-            let found = Digest::of(hash, hashed);
+            let found = hashed.digest(hash)?;
             if found.as_bytes() != payload {
                 return Ok(Verdict::WrongHash);
             }
@@ -120,16 +136,17 @@ pub fn verify(file: &[u8], key: Option<&KeyFile>) -> Result<Verdict, Failure> {
         }
         let Some(key) = key else { continue };
         if is_pure {
-            if kind == TlvType::ED25519 && is_pure_signature(key.public(), payload, hashed)? {
+            if kind == TlvType::ED25519 && is_pure_signature(key.public(), payload, &mut hashed)? {
                 return Ok(Verdict::Signature(payload.to_vec()));
             }
             continue;
         }
         let scheme = key.public().scheme().ok_or_else(signs_nothing)?;
-        if kind == scheme.tlv() && is_signature(key.public(), scheme, payload, hashed, digest)? {
+        if kind == scheme.tlv() && is_signature(key.public(), scheme, payload, &mut hashed, digest)?
+        {
             let hash = kinds().find_map(|(kind, it)| Some((HashKind::from_tlv(kind)?, it)));
             return match hash {
-                Some((hash, it)) if Digest::of(hash, hashed).as_bytes() == it => {
+                Some((hash, it)) if hashed.digest(hash)?.as_bytes() == it => {
                     Ok(Verdict::Digest(digest))
                 }
                 Some(_) => Ok(Verdict::WrongHash),
@@ -139,6 +156,27 @@ pub fn verify(file: &[u8], key: Option<&KeyFile>) -> Result<Verdict, Failure> {
         }
     }
     Ok(Verdict::NoSignature)
+}
+
+/// What hash and signatures are about: an image up to its TLVs that are not protected.
+struct Hashed<'h, 'c> {
+    content: &'h mut Content<'c>,
+    end: usize,
+    /// Large images take their time, and are hashed once.
+    known: Vec<Digest>,
+}
+
+impl Hashed<'_, '_> {
+    fn digest(&mut self, kind: HashKind) -> Result<Digest, Failure> {
+        if let Some(known) = self.known.iter().find(|known| known.kind() == kind) {
+            return Ok(*known);
+        }
+        let mut hasher = Hasher::new(kind);
+        self.content.each(self.end, |piece| hasher.update(piece))?;
+        let digest = hasher.finish();
+        self.known.push(digest);
+        Ok(digest)
+    }
 }
 
 fn signs_nothing() -> Failure {
@@ -164,17 +202,12 @@ fn is_signature(
     key: &PublicKey,
     scheme: Scheme,
     signature: &[u8],
-    hashed: &[u8],
+    hashed: &mut Hashed<'_, '_>,
     digest: Option<Digest>,
 ) -> Result<bool, Failure> {
     let Some(embedded) = key.as_embedded() else { return Ok(false) };
     let keys = [embedded];
     let mut verifier = Software::new(&keys);
-    // Hashes of one length are of one kind, and large images take their time.
-    let hash = |kind: HashKind| match digest.filter(|it| it.as_bytes().len() == kind.size()) {
-        Some(known) => known,
-        None => Digest::of(kind, hashed),
-    };
     let (signature, digest) = match scheme {
         Scheme::EcdsaP256 | Scheme::EcdsaP384 => {
             let kind =
@@ -188,7 +221,7 @@ fn is_signature(
             if !is_der(signature) {
                 return Ok(false);
             }
-            (signature, hash(kind))
+            (signature, hashed.digest(kind)?)
         }
         Scheme::Ed25519 => {
             let digest = digest.ok_or_else(|| {
@@ -196,7 +229,7 @@ fn is_signature(
             })?;
             (signature, digest)
         }
-        _ => (signature, hash(HashKind::Sha256)),
+        _ => (signature, hashed.digest(HashKind::Sha256)?),
     };
     Ok(verifier.verify(0, &digest, signature))
 }
@@ -221,7 +254,11 @@ fn is_der(signature: &[u8]) -> bool {
 }
 
 /// Whether a signature over the image itself is the key's.
-fn is_pure_signature(key: &PublicKey, signature: &[u8], hashed: &[u8]) -> Result<bool, Failure> {
+fn is_pure_signature(
+    key: &PublicKey,
+    signature: &[u8],
+    hashed: &mut Hashed<'_, '_>,
+) -> Result<bool, Failure> {
     if key.kind() != KeyKind::Ed25519 {
         let cause = "the image is signed itself, with Ed25519, and the key is of another type";
         return Err(Failure::error(cause, "give the key that signed the image"));
@@ -229,9 +266,7 @@ fn is_pure_signature(key: &PublicKey, signature: &[u8], hashed: &[u8]) -> Result
     let keys: Vec<_> = key.as_embedded().into_iter().collect();
     let mut verifier = Software::new(&keys);
     let check = signature.try_into().ok().and_then(|it| verifier.verify_pure(0, it));
-    Ok(check.is_some_and(|mut check| {
-        use updraft_image::PureCheck;
-        check.update(hashed);
-        check.finish()
-    }))
+    let Some(mut check) = check else { return Ok(false) };
+    hashed.content.each(hashed.end, |piece| check.update(piece))?;
+    Ok(check.finish())
 }

@@ -119,12 +119,3 @@ pub enum PrivateForm {
     /// OpenSSL's traditional form: ECPrivateKey (SEC1) or RSAPrivateKey (PKCS#1).
     Traditional,
 }
-
-/// What a PEM file of a public key came as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PublicPem {
-    /// The public key alone.
-    Public,
-    /// The private key, which includes it.
-    Private,
-}

@@ -19,7 +19,7 @@ use self::pem::{Block, pem};
 use crate::der;
 
 pub use error::KeyError;
-pub use kind::{KeyKind, PrivateForm, PublicPem};
+pub use kind::{KeyKind, PrivateForm};
 pub use locked::{is_locked, unlock};
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -299,7 +299,13 @@ impl Key {
     /// Signs a message itself: Ed25519 only.
     pub(crate) fn sign_message(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         match &self.secret {
-            Secret::Ed25519(seed) => Ok(pair(seed).sk.sign(message, None).to_vec()),
+            Secret::Ed25519(seed) => {
+                // Its public half is known, and takes as long to compute as a signature.
+                let both = Zeroizing::new([&seed[..], self.public.raw()].concat());
+                let key = ed25519_compact::SecretKey::from_slice(&both);
+                let key = key.map_err(|_| damaged("it cannot sign"))?;
+                Ok(key.sign(message, None).to_vec())
+            }
             _ => Err(KeyError::DoesNotSign { name: self.kind().with_article() }),
         }
     }
@@ -319,15 +325,10 @@ impl fmt::Debug for Key {
 impl PublicKey {
     /// Reads the first key of a PEM file; of a private one it keeps the public half.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        Self::from_pem_of_any_kind(text).map(|(key, _)| key)
-    }
-
-    /// The same, and which of the two it was.
-    pub fn from_pem_of_any_kind(text: &str) -> Result<(Self, PublicPem), KeyError> {
         match Block::find(text)? {
-            Block { label: "PUBLIC KEY", der } => Ok((Self::from_der(&der)?, PublicPem::Public)),
-            Block { label: "RSA PUBLIC KEY", der } => Ok((rsa::public(&der)?, PublicPem::Public)),
-            _ => Ok((Key::from_pem(text)?.public, PublicPem::Private)),
+            Block { label: "PUBLIC KEY", der } => Self::from_der(&der),
+            Block { label: "RSA PUBLIC KEY", der } => rsa::public(&der),
+            _ => Ok(Key::from_pem(text)?.public),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod error;
 mod padding;
+mod streamed;
 mod tlvs;
 
 use updraft_image::{BodyCipher, Digest, Flags, HashKind, Header, Scheme, TlvKind, TlvType};
@@ -14,6 +15,7 @@ use crate::{Compression, Encryption, KeyError, KeyKind, PublicKey};
 
 pub use error::SignError;
 pub use padding::{pad, segments};
+pub use streamed::{StreamError, Written, sign_stream};
 
 /// Bytes that the TLVs of most images fit in, so that an image is not moved for them.
 const TLVS: usize = 4096;
@@ -162,6 +164,9 @@ struct Maker<'o> {
     hash: HashKind,
 }
 
+/// TLVs, and the signature among them.
+type Signed = (Vec<(TlvType, Vec<u8>)>, Option<Vec<u8>>);
+
 /// An image, and what its hash and signature are.
 struct Made {
     image: Vec<u8>,
@@ -198,22 +203,13 @@ impl<'o> Maker<'o> {
         Ok(Self { options, signer, key: signer.public(), header_size, hash })
     }
 
-    /// What is signed of an image of the input in `image`, which begins with room for the header: header, body
-    /// and protected TLVs.
-    fn payload(
-        &self,
-        mut image: Vec<u8>,
-        packed: Option<&Packed>,
-        sealed: bool,
-    ) -> Result<(Header, Vec<u8>), SignError> {
+    /// The header of an image with a body of that length, and the TLVs behind the body that the
+    /// hash covers.
+    fn frame(&self, body: usize, packed: Option<&Packed>) -> Result<(Header, Vec<u8>), SignError> {
         let Self { options, key, header_size, hash, .. } = *self;
-        if options.encryption.is_some() && sealed {
-            // Whole blocks, as imgtool writes them; the cipher does not need it.
-            image.resize(image.len().next_multiple_of(16), 0);
-        }
-        let body = image.len() - usize::from(header_size);
         let packed_tlvs = packed.map_or(&[][..], |packed| &packed.tlvs);
         let protected = tlvs::protected(options, hash, key, packed_tlvs)?;
+        let too_large = |_| too_large(body.saturating_add(header_size.into()), options);
         let header = Header {
             load_addr: match options.placement {
                 Placement::Anywhere => 0,
@@ -225,14 +221,54 @@ impl<'o> Maker<'o> {
             hdr_size: header_size,
             // An area is no longer than a u16 tells.
             protect_tlv_size: protected.len() as u16,
-            img_size: u32::try_from(body).map_err(|_| too_large(image.len(), options))?,
+            img_size: u32::try_from(body).map_err(too_large)?,
             flags: flags(options) | packed.map_or(Flags::default(), |packed| packed.kind.flags()),
             version: options.version,
             pad: 0,
         };
-        image[..Header::SIZE].copy_from_slice(&tlvs::header(&header, options.endian));
+        Ok((header, protected))
+    }
+
+    /// What is signed of an image of the input in `image`, which begins with room for the header:
+    /// header, body and protected TLVs.
+    fn payload(
+        &self,
+        mut image: Vec<u8>,
+        packed: Option<&Packed>,
+        sealed: bool,
+    ) -> Result<(Header, Vec<u8>), SignError> {
+        if self.options.encryption.is_some() && sealed {
+            // Whole blocks, as imgtool writes them; the cipher does not need it.
+            image.resize(image.len().next_multiple_of(16), 0);
+        }
+        let (header, protected) =
+            self.frame(image.len() - usize::from(self.header_size), packed)?;
+        image[..Header::SIZE].copy_from_slice(&tlvs::header(&header, self.options.endian));
         image.extend_from_slice(&protected);
         Ok((header, image))
+    }
+
+    /// The TLVs that the hash does not cover, but for that with a content key, and the signature.
+    /// What has that hash is `payload`; only signatures of the image itself look at it.
+    fn tlvs(&self, digest: &Digest, payload: &[u8]) -> Result<Signed, SignError> {
+        let Self { options, hash, .. } = *self;
+        let mut tlvs = vec![(hash.tlv(), digest.as_bytes().to_vec())];
+        if options.pure {
+            tlvs.push((TlvType::SIG_PURE, vec![1]));
+        }
+        let Some(key) = self.key else { return Ok((tlvs, None)) };
+        tlvs.push(match options.key_format {
+            KeyFormat::Hash => (TlvType::KEYHASH, key.hash(hash).as_bytes().to_vec()),
+            KeyFormat::Full => (TlvType::PUBKEY, key.as_der().to_vec()),
+        });
+        let scheme = scheme_of(key)?;
+        let signature = match self.signer {
+            Signer::Key(key) => signature(key, scheme, payload, digest, options)?,
+            Signer::Elsewhere { signature, .. } => signature.to_vec(),
+            Signer::Nobody => Vec::new(),
+        };
+        tlvs.push((scheme.tlv(), signature.clone()));
+        Ok((tlvs, Some(signature)))
     }
 
     /// Makes an image of `input`, which begins with room for the header. One that is only there to
@@ -243,33 +279,15 @@ impl<'o> Maker<'o> {
         packed: Option<&Packed>,
         sealed: bool,
     ) -> Result<Made, SignError> {
-        let Self { options, hash, .. } = *self;
+        let options = self.options;
         let (header, mut image) = self.payload(input, packed, sealed)?;
-        let digest = Digest::of(hash, &image);
-        let mut tlvs = vec![(hash.tlv(), digest.as_bytes().to_vec())];
-        if options.pure {
-            tlvs.push((TlvType::SIG_PURE, vec![1]));
-        }
-        let mut made = None;
-        if let Some(key) = self.key {
-            tlvs.push(match options.key_format {
-                KeyFormat::Hash => (TlvType::KEYHASH, key.hash(hash).as_bytes().to_vec()),
-                KeyFormat::Full => (TlvType::PUBKEY, key.as_der().to_vec()),
-            });
-            let scheme = scheme_of(key)?;
-            let signature = match self.signer {
-                Signer::Key(key) => signature(key, scheme, &image, &digest, options)?,
-                Signer::Elsewhere { signature, .. } => signature.to_vec(),
-                Signer::Nobody => Vec::new(),
-            };
-            made = Some(signature.clone());
-            tlvs.push((scheme.tlv(), signature));
-        }
+        let digest = Digest::of(self.hash, &image);
+        let (mut tlvs, signature) = self.tlvs(&digest, &image)?;
         if let Some(encryption) = options.encryption.as_ref().filter(|_| sealed) {
             tlvs.push(encrypt(&mut image, &header, encryption)?);
         }
         image.extend_from_slice(&tlvs::area(TlvKind::Unprotected, &tlvs, options.endian)?);
-        Ok(Made { image, hash: digest, signature: made })
+        Ok(Made { image, hash: digest, signature })
     }
 
     /// Makes the same image, `plain`, with a compressed body; `None` if that saves nothing. Tells
@@ -387,26 +405,29 @@ fn hash_elsewhere(options: &SignOptions, key: &PublicKey) -> Result<HashKind, Si
 
 /// The input behind a header's worth of bytes, which are the header's padding.
 fn with_room_for_header(input: &[u8], options: &SignOptions) -> Result<Vec<u8>, SignError> {
+    check_room_for_header(input, options)?;
+    let room = if options.pad_header { options.header_size as usize } else { 0 };
+    let mut image = Vec::with_capacity(room + input.len() + TLVS);
+    image.resize(room, options.erased);
+    image.extend_from_slice(input);
+    Ok(image)
+}
+
+/// Whether the input leaves room for a header if it is to, and is no image yet. The longest header
+/// and 32 bytes of the input tell as much as all of it.
+fn check_room_for_header(input: &[u8], options: &SignOptions) -> Result<(), SignError> {
     let header_size = options.header_size;
-    let room = header_size as usize;
     if options.pad_header {
-        if !options.nested && Header::parse(input).is_ok() {
-            return Err(SignError::AlreadyImage);
-        }
-        let mut image = Vec::with_capacity(room + input.len() + TLVS);
-        image.resize(room, options.erased);
-        image.extend_from_slice(input);
-        return Ok(image);
+        return match !options.nested && Header::parse(input).is_ok() {
+            true => Err(SignError::AlreadyImage),
+            false => Ok(()),
+        };
     }
-    let Some(header) = input.get(..room) else {
+    let Some(header) = input.get(..header_size as usize) else {
         return Err(SignError::ShorterThanHeader { len: input.len(), header_size });
     };
     match header.iter().enumerate().find(|(_, byte)| **byte != 0) {
-        None => {
-            let mut image = Vec::with_capacity(input.len() + TLVS);
-            image.extend_from_slice(input);
-            Ok(image)
-        }
+        None => Ok(()),
         Some(_) if Header::parse(input).is_ok() => Err(SignError::AlreadyImage),
         Some((offset, found)) => {
             Err(SignError::NoRoomForHeader { header_size, offset, found: *found })

@@ -2,8 +2,8 @@
 
 use updraft_image::{HashKind, Rules, Software, Version, validate};
 use updraft_sign::{
-    Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, PublicPem, SignOptions, WrappingKey,
-    known_key, listing, sign,
+    Key, KeyError, KeyKind, Language, PrivateForm, PublicKey, SignOptions, WrappingKey, known_key,
+    listing, sign,
 };
 
 use crate::command::words;
@@ -37,10 +37,8 @@ fn key_files_of_imgtool_are_read_and_written_alike() {
         assert_eq!(key.kind(), kind);
         assert_eq!(*key.to_pem(), private, "{name}");
         assert_eq!(key.public().to_pem(), public, "{name}");
-        let from_public = PublicKey::from_pem_of_any_kind(&public).unwrap();
-        assert_eq!(from_public, (key.public().clone(), PublicPem::Public));
-        let from_private = PublicKey::from_pem_of_any_kind(&private).unwrap();
-        assert_eq!(from_private, (key.public().clone(), PublicPem::Private));
+        assert_eq!(&PublicKey::from_pem(&public).unwrap(), key.public());
+        assert_eq!(&PublicKey::from_pem(&private).unwrap(), key.public());
         if let Some(der) = manifest["keys"][name]["embedded_pub_der_hex"].as_str() {
             assert_eq!(key.public().as_der(), unhex(der));
         }

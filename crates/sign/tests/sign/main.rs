@@ -10,4 +10,5 @@ mod manifest;
 mod programs;
 mod refusals;
 mod replay;
+mod streams;
 mod vectors;

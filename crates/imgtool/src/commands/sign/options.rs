@@ -291,7 +291,7 @@ fn u32_of(number: i128, what: &str) -> Result<u32, Failure> {
 }
 
 /// The options of an image that is made of `input`.
-pub fn of(values: &Values, input: &Input) -> Result<SignOptions, Failure> {
+pub fn of(values: &Values, input: &Input<'_>) -> Result<SignOptions, Failure> {
     let custom_tlvs = custom_tlvs(values)?;
     let pure = values.flag("--pure");
     let hash = match values.choice("--sha") {
@@ -385,7 +385,7 @@ fn slot_size(values: &Values, padding: Padding) -> Result<u32, Failure> {
 }
 
 /// imgtool's rules which key goes with which hash; what it says names the key as imgtool does.
-fn check_hash(values: &Values, input: &Input, hash: Option<HashKind>) -> Result<(), Failure> {
+fn check_hash(values: &Values, input: &Input<'_>, hash: Option<HashKind>) -> Result<(), Failure> {
     let Some(key) = input.signer() else {
         // What somebody else is to sign needs no key yet.
         if values.flag("--pure") && !values.flag("--vector-to-sign") {
@@ -540,7 +540,7 @@ fn tlv_value(value: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn encryption(values: &Values, input: &Input) -> Result<Option<Encryption>, Failure> {
+fn encryption(values: &Values, input: &Input<'_>) -> Result<Option<Encryption>, Failure> {
     let Some(recipient) = &input.recipient else { return Ok(None) };
     let sha512 = values.choice("--hmac-sha") == Some("512");
     let rsa = matches!(recipient.kind(), KeyKind::Rsa2048 | KeyKind::Rsa3072);
