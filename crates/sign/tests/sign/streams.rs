@@ -20,7 +20,7 @@ fn key(name: &str) -> Key {
 }
 
 fn build(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * at >> 5) as u8).collect()
+    (0..len).map(|at| ((at * at) >> 5) as u8).collect()
 }
 
 /// Gives a few bytes at a time, as pipes do.
