@@ -140,14 +140,19 @@ impl Values {
         self.options.contains_key(long)
     }
 
+    /// Of an option that is repeated, the last one counts.
+    fn value(&self, long: &str) -> Option<&OsStr> {
+        self.options.get(long)?.last().map(OsString::as_os_str)
+    }
+
     /// The value of an option; `Err` if it is no Unicode.
     pub fn text(&self, long: &str) -> Result<Option<&str>, Failure> {
-        self.options.get(long).and_then(|values| values.last()).map(|value| text(value)).transpose()
+        self.value(long).map(text).transpose()
     }
 
     /// The value of an option with choices, or that was checked to be a number.
     pub fn choice(&self, long: &str) -> Option<&str> {
-        self.options.get(long)?.last()?.to_str()
+        self.value(long)?.to_str()
     }
 
     /// The number behind an option.
@@ -162,7 +167,7 @@ impl Values {
 
     /// The file behind an option; an empty name is none.
     pub fn file(&self, long: &str) -> Option<PathBuf> {
-        let name = self.options.get(long)?.last()?;
+        let name = self.value(long)?;
         (!name.is_empty()).then(|| name.into())
     }
 

@@ -12,6 +12,7 @@ mod pairs;
 mod peer;
 mod random;
 mod recorded;
+mod rules;
 mod side_by_side;
 mod space;
 mod workspace;
