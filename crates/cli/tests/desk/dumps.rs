@@ -87,6 +87,33 @@ fn every_device_has_its_own_dump_at_its_own_addresses() {
 }
 
 #[test]
+fn what_a_device_s_file_leaves_out_is_erased() {
+    let desk = Desk::new("dumps-gaps");
+    // Erased bytes are 0 here, and padding goes into Intel HEX as a gap before the trailer.
+    let sign = "image sign --board virtual-erased0 -k key.pem";
+    desk.stdout(&format!("{sign} -v 1 --confirm app.bin old.bin"));
+    desk.stdout(&format!("{sign} -v 1 --confirm -x 0x1000c000 app.bin old.hex"));
+    desk.stdout(&format!("{sign} -v 2 --pad app.bin new.bin"));
+    desk.stdout(&format!("{sign} -v 2 --pad -x 0x1004c000 app.bin new.hex"));
+    let mut flash = vec![0; 1 << 20];
+    std::fs::write(desk.path("erased.bin"), &flash).unwrap();
+    for (name, at) in [("old.bin", 0xc000), ("new.bin", 0x4c000)] {
+        let image = std::fs::read(desk.path(name)).unwrap();
+        flash[at..at + image.len()].copy_from_slice(&image);
+    }
+    std::fs::write(desk.path("flash.bin"), flash).unwrap();
+    let read = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
+    let both = read("old.hex").replace(":00000001FF", "") + &read("new.hex");
+    std::fs::write(desk.path("both.hex"), both).unwrap();
+
+    let dump = "image inspect --dump-of virtual-erased0 -k key.pem";
+    let whole = desk.json(&format!("{dump} flash.bin"));
+    assert_eq!(whole["next_boot"]["outcome"]["starts"]["version"], "2.0.0+0");
+    assert_eq!(desk.json(&format!("{dump} erased.bin --device internal=both.hex")), whole);
+    assert_eq!(desk.json(&format!("{dump} both.hex")), whole);
+}
+
+#[test]
 fn one_file_fills_every_device_that_is_mapped() {
     let desk = Desk::new("dumps-merged");
     let sign = "image sign --board virtual-factory -k key.pem";

@@ -246,10 +246,40 @@ fn imgtools_verdict_goes_with_refusals_of_the_bootloader_alone() {
     let hints = said["hints"].as_array().unwrap();
     let board = hints.iter().filter(|it| it.as_str().unwrap().contains("--board NAME")).count();
     assert_eq!(board, 1, "{said:#}");
+    // Larger than the slot.
+    let sign = "image sign -k key.pem -v 1 -H 0x200 -S 0x80000 --pad-header";
+    std::fs::write(desk.path("large.bin"), vec![1; 0x40001]).unwrap();
+    desk.stdout(&format!("{sign} large.bin large.s.bin"));
+    let said = refused("image verify --board virtual-nor-4k -k key.pem large.s.bin");
+    assert!(said["causes"].to_string().contains("do not fit in a slot of 262144"), "{said:#}");
+    assert_eq!(said["imgtool"]["valid"], true);
     let mut image = std::fs::read(desk.path("out.bin")).unwrap();
     image[0x300] ^= 1;
     std::fs::write(desk.path("out.bin"), image).unwrap();
     let said = refused("image verify -k key.pem out.bin");
     assert_eq!(said["imgtool"]["reason"], "Image has an invalid hash");
     assert!(!said["hints"].to_string().contains("imgtool"), "{said:#}");
+}
+
+#[test]
+fn refusals_show_hashes_and_ids_whole() {
+    let desk = Desk::new("releases-whole");
+    desk.stdout(&format!("{SIGN} app.bin out.bin"));
+    let hash = desk.json("image verify -k key.pem out.bin")["hash"].as_str().unwrap().to_owned();
+    let mut image = std::fs::read(desk.path("out.bin")).unwrap();
+    image[0x300] ^= 1;
+    std::fs::write(desk.path("bad.bin"), image).unwrap();
+    let found = desk.json("image inspect -k key.pem bad.bin")["hash"].clone();
+    let (_, text) = desk.refused("image verify -k key.pem bad.bin");
+    let said = format!(
+        "it hashes to {}, and its hash TLV says {hash}",
+        found["computed"].as_str().unwrap()
+    );
+    assert!(text.replace("\n", " ").contains(&said), "{text}\n{said}");
+    // The ids of two boards have 16 bytes each.
+    let (_, text) = desk.refused("image verify --board virtual-logical -k key.pem out.bin");
+    let ids = text
+        .split([' ', ',', '\n'])
+        .filter(|word| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(ids.count(), 2, "{text}");
 }

@@ -7,13 +7,14 @@ use serde_json::json;
 use updraft_board::{Board, Role};
 use updraft_boot::{Boot, Event};
 use updraft_image::{Flag, Magic, SwapType, TornFlags, TrailerState, UpgradeMode};
+use updraft_sign::hex::Segment;
 use updraft_sim::Loader;
 use updraft_sim::device::{Keys, flash_in_memory, trailer as find_trailer};
 use updraft_sim::flash::SimFlash;
 
 use crate::commands::{boards, device};
 use crate::device::{Detail, SlotView, draw, slots};
-use crate::input::{Input, read};
+use crate::input::Input;
 use crate::output::{BAD, DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::Hint;
 
@@ -320,15 +321,22 @@ fn fill_device(board: &Board, flash: &mut SimFlash, text: &str) -> anyhow::Resul
     let index = found
         .ok_or_else(|| anyhow!("{} has no flash called {name}", board.name()))
         .usage(format!("one of {}", names()))?;
-    let (bytes, address) = read(Path::new(path))?;
+    let input = Input::open(Path::new(path))?;
     // The addresses of a device that is not mapped are its own.
     let base = board.flash().get(index).and_then(|device| device.base).unwrap_or(0);
-    let offset = address.unwrap_or(base).checked_sub(base);
-    let offset = offset
-        .ok_or_else(|| anyhow!("{path} begins at {:#x}", address.unwrap_or_default()))
-        .usage(format!("{name} is mapped from {base:#x} on"))?;
-    let loaded = flash.load_device(index, offset, &bytes);
-    loaded.with_context(|| format!("{path} does not lie in {name}"))
+    let base = if input.placed { base } else { 0 };
+    // What lies between two segments stays erased.
+    for Segment { address, bytes } in &input.segments {
+        let offset = address
+            .checked_sub(base)
+            .ok_or_else(|| anyhow!("{path} has bytes at {address:#x}"))
+            .usage(format!("{name} is mapped from {base:#x} on"))?;
+        let loaded = flash.load_device(index, offset, bytes);
+        loaded.with_context(|| {
+            format!("{path} has bytes at {address:#x}, which do not lie in {name}")
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

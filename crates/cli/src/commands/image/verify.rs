@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
-use updraft_board::{Board, Role};
+use updraft_board::{Area, Board, Role};
 use updraft_image::{
-    Decoder, Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software, TlvArea, TlvType,
-    Validated, validate, validate_compressed,
+    Decoder, Describe, Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software,
+    TlvArea, TlvType, Validated, image_hash, validate, validate_compressed,
 };
 use updraft_sign::{PublicKey, hex, known_key};
 use zeroize::Zeroizing;
@@ -128,85 +128,33 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         Ok(header) => header,
         Err(error) => return beside(Err(error), theirs).with_context(refused),
     };
-    if let Some(key) = &args.decrypt {
-        file = encryption::decrypt(&file, key).with_context(refused)?;
-    }
-    let slot = match &board {
-        Some(board) => slot(board, args.image, &file).with_context(refused)?,
-        None => file.clone(),
-    };
-    let rules = match &board {
-        Some(board) => board.rules(args.image),
-        None => rules_of(&file, &header),
-    };
-    let security_counter = args.security_counter.or(rules.security_counter);
-    let rules = Rules { security_counter, ..rules };
-    let signed = match &board {
-        Some(board) => board.boot().signature.scheme().is_some(),
-        None => !keys.is_empty(),
-    };
-    if signed && keys.is_empty() {
+    if board.as_ref().is_some_and(is_signed) && keys.is_empty() {
         return Err(anyhow!("the board's bootloader checks signatures"))
             .usage("give the key that it trusts: -k KEY");
     }
-    // Not every key verifies.
-    let embedded = keys.iter().filter_map(|key| Some((key.path, key.key.as_embedded()?)));
-    let (paths, ring): (Vec<_>, Vec<_>) = embedded.unzip();
-    let mut source = slot.as_slice();
-    let verdict = match signed {
-        true => validate(&mut source, &header, &rules, &mut Software::new(&ring)),
-        false => validate(&mut source, &header, &rules, &mut HashOnly),
-    };
-    let valid = match verdict {
-        Ok(valid) => valid,
-        Err(refusal) => {
-            let hint = match (&refusal, &args.decrypt) {
-                (Refusal::Hash { .. }, None) if header.flags.intersects(Flags::ENCRYPTED) => {
-                    Some("the image is encrypted: give the device's key, --decrypt KEY".into())
-                }
-                (Refusal::Hash { .. }, Some(_)) => Some(
-                    "it was damaged, or its body is in plaintext (--clear): leave --decrypt out"
-                        .into(),
-                ),
-                _ => advice(&refusal, &file, &header),
-            };
-            let error = Err(anyhow!("{refusal}"));
-            let error = match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            };
-            return beside(error, theirs).with_context(refused);
-        }
-    };
-    let suits = match &board {
-        Some(board) => suits::check(board, args.image, &header, &file),
-        None => Ok(()),
-    };
-    if let Err((reason, hint)) = suits {
-        return beside(Err(anyhow!(reason)).hint(hint), theirs).with_context(refused);
+    if let Some(key) = &args.decrypt {
+        file = encryption::decrypt(&file, key).with_context(refused)?;
     }
-    let uncompressed = match header.flags.intersects(Flags::COMPRESSED) {
-        true => Some(uncompressed(&slot, &header, &rules, signed.then_some(ring.as_slice()))),
-        false => None,
+    let board = board.as_ref();
+    let slot = board.map(|board| anyhow::Ok((board, slot(board, args.image)?)));
+    let slot = slot.transpose().with_context(refused)?;
+    let verified = match judge(args, slot, &keys, &file, &header) {
+        Ok(verified) => verified,
+        Err(error) => return beside(Err(error), theirs).with_context(refused),
     };
-    let uncompressed = uncompressed
-        .transpose()
-        .hint("the body was compressed wrongly, or is not the one that was signed")
-        .with_context(refused)?;
-    let hash = valid.hash.to_string();
+    let Verified { valid, rules, key, uncompressed } = verified;
     if let Some(sbom) = &args.sbom {
         release::check_sbom(sbom, &file, &header).with_context(refused)?;
     }
     let manifest = args.manifest.as_deref().map(|path| {
         let trusted: Vec<_> = keys.iter().map(|key| key.key.clone()).collect();
         let manifest = release::open_manifest(path, &trusted, &bytes)?;
-        let board = board.as_ref().map(Board::name);
-        release::agrees(&manifest, &header, board, args.sbom.as_deref())
+        release::agrees(&manifest, &header, board.map(Board::name), args.sbom.as_deref())
             .with_context(|| format!("{} says otherwise", path.display()))?;
         anyhow::Ok(manifest)
     });
     let manifest = manifest.transpose().with_context(refused)?;
-    let key = valid.key.and_then(|index| paths.get(index));
+    let hash = valid.hash.to_string();
     let result = json!({
         "valid": true,
         "version": header.version.to_string(),
@@ -251,6 +199,118 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     })
 }
 
+fn is_signed(board: &Board) -> bool {
+    board.boot().signature.scheme().is_some()
+}
+
+/// What is found of an image that the bootloader takes.
+struct Verified<'a> {
+    valid: Validated,
+    rules: Rules,
+    /// Whose signature it is.
+    key: Option<&'a Path>,
+    uncompressed: Option<Validated>,
+}
+
+/// Says what the bootloader says to the image in `file`, with this header, in that slot of that
+/// board.
+fn judge<'a>(
+    args: &Args,
+    slot: Option<(&Board, &Area)>,
+    keys: &'a [Trusted<'_>],
+    file: &[u8],
+    header: &Header,
+) -> anyhow::Result<Verified<'a>> {
+    let board = slot.map(|(board, _)| board);
+    let slot = match slot {
+        Some((board, area)) => in_slot(file, area, board.device(area).erased)?,
+        None => file.to_vec(),
+    };
+    let rules = match board {
+        Some(board) => board.rules(args.image),
+        None => rules_of(file, header),
+    };
+    let security_counter = args.security_counter.or(rules.security_counter);
+    let rules = Rules { security_counter, ..rules };
+    let signed = board.map_or(!keys.is_empty(), is_signed);
+    // Not every key verifies.
+    let embedded = keys.iter().filter_map(|key| Some((key.path, key.key.as_embedded()?)));
+    let (paths, ring): (Vec<&Path>, Vec<_>) = embedded.unzip();
+    let mut source = slot.as_slice();
+    let verdict = match signed {
+        true => validate(&mut source, header, &rules, &mut Software::new(&ring)),
+        false => validate(&mut source, header, &rules, &mut HashOnly),
+    };
+    let valid = match verdict {
+        Ok(valid) => valid,
+        Err(refusal) => {
+            let hint = match (&refusal, &args.decrypt) {
+                (Refusal::Hash { .. }, None) if header.flags.intersects(Flags::ENCRYPTED) => {
+                    Some("the image is encrypted: give the device's key, --decrypt KEY".into())
+                }
+                (Refusal::Hash { .. }, Some(_)) => Some(
+                    "it was damaged, or its body is in plaintext (--clear): leave --decrypt out"
+                        .into(),
+                ),
+                _ => advice(&refusal, file, header),
+            };
+            let error = Err(anyhow!("{}", reason(&refusal, &slot, header, &rules)));
+            return match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
+        }
+    };
+    if let Some(board) = board
+        && let Err((reason, hint)) = suits::check(board, args.image, header, file)
+    {
+        return Err(anyhow!(reason)).hint(hint);
+    }
+    let uncompressed = match header.flags.intersects(Flags::COMPRESSED) {
+        true => Some(uncompressed(&slot, header, &rules, signed.then_some(ring.as_slice()))),
+        false => None,
+    };
+    let uncompressed = uncompressed
+        .transpose()
+        .hint("the body was compressed wrongly, or is not the one that was signed")?;
+    let key = valid.key.and_then(|index| paths.get(index).copied());
+    Ok(Verified { valid, rules, key, uncompressed })
+}
+
+/// The refusal, with hashes and ids whole that chips have room to show the beginning of.
+fn reason<E: Describe>(
+    refusal: &Refusal<E>,
+    slot: &[u8],
+    header: &Header,
+    rules: &Rules,
+) -> String {
+    let of = |kind| tlvs(slot, header, kind);
+    match refusal {
+        Refusal::Hash { .. } => {
+            let computed = image_hash(&mut { slot }, header, rules.hash).ok();
+            let computed = computed.map(|hash| hash.to_string());
+            let stored =
+                of(rules.hash.tlv()).into_iter().find(|hash| Some(hash) != computed.as_ref());
+            if let (Some(computed), Some(stored)) = (computed, stored) {
+                return format!(
+                    "the content is damaged: it hashes to {computed}, and its hash TLV says {stored}"
+                );
+            }
+        }
+        Refusal::OtherBoard { kind, .. } => {
+            let ids = rules.board.unwrap_or_default();
+            let expected = if *kind == TlvType::UUID_VID { ids.vendor } else { ids.class };
+            let expected = expected.map(|id| shown(&id));
+            let found = of(*kind).into_iter().find(|id| Some(id) != expected.as_ref());
+            if let (Some(found), Some(expected)) = (found, expected) {
+                return format!("made for another board: {kind} {found}, this is {expected}");
+            }
+        }
+        _ => {}
+    }
+    refusal.to_string()
+}
+
 /// What the compressed image in `slot` was made of, checked by the same rules.
 fn uncompressed(
     slot: &[u8],
@@ -270,19 +330,23 @@ fn uncompressed(
     verdict.map_err(|refusal| anyhow!("{refusal}")).context("the image that it decompresses to")
 }
 
-/// The image as the board's bootloader meets it: in a slot of its own.
-fn slot(board: &Board, image: u8, file: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let area = board
+/// Where the board's bootloader meets an image: in a slot of its own.
+fn slot(board: &Board, image: u8) -> anyhow::Result<&Area> {
+    board
         .slot(image, Role::Secondary)
         .or_else(|| board.slot(image, Role::Primary))
         .ok_or_else(|| anyhow!("{} has no image {image}", board.name()))
-        .usage("images are counted from 0")?;
+        .usage("images are counted from 0")
+}
+
+/// What the slot holds with the image in it.
+fn in_slot(file: &[u8], area: &Area, erased: u8) -> anyhow::Result<Vec<u8>> {
     let mut slot = file.to_vec();
     if slot.len() > area.size as usize {
         return Err(anyhow!("{} bytes do not fit in a slot of {}", slot.len(), area.size))
             .hint("is this an image for another board?");
     }
-    slot.resize(area.size as usize, board.device(area).erased);
+    slot.resize(area.size as usize, erased);
     Ok(slot)
 }
 
@@ -312,7 +376,7 @@ fn advice<E>(refusal: &Refusal<E>, file: &[u8], header: &Header) -> Option<Strin
             "the file was damaged on its way, or altered: fetch or build it again".into()
         }
         Refusal::NoSignature { unknown_key: true } => {
-            let signer = signer(file, header)?;
+            let signer = tlvs(file, header, TlvType::KEYHASH).into_iter().next()?;
             match known_key(&signer) {
                 Some(known) => format!("it names the published key {}: {signer}", known.name),
                 None => format!("it names the key {signer}; `updraft key hash KEY` shows a key's"),
@@ -327,12 +391,22 @@ fn advice<E>(refusal: &Refusal<E>, file: &[u8], header: &Header) -> Option<Strin
     })
 }
 
-/// The first KEYHASH.
-fn signer(file: &[u8], header: &Header) -> Option<String> {
-    let mut source = file;
-    let area = TlvArea::open(&mut source, header).ok()?;
-    let entry = area.iter_bounded().find(&mut source, TlvType::KEYHASH).ok()??;
-    let mut buf = [0; 64];
-    let payload = entry.payload(&mut source, &mut buf).ok()??;
-    Some(payload.iter().map(|byte| format!("{byte:02x}")).collect())
+/// What the TLVs of a type say, in hexadecimal.
+fn tlvs(image: &[u8], header: &Header, kind: TlvType) -> Vec<String> {
+    let mut source = image;
+    let Ok(area) = TlvArea::open(&mut source, header) else { return Vec::new() };
+    let mut entries = area.iter_bounded();
+    let (mut found, mut buf) = (Vec::new(), [0; 64]);
+    while let Ok(Some(entry)) = entries.next(&mut source) {
+        if entry.kind == kind
+            && let Ok(Some(payload)) = entry.payload(&mut source, &mut buf)
+        {
+            found.push(shown(payload));
+        }
+    }
+    found
+}
+
+fn shown(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
