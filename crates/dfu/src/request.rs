@@ -1,8 +1,6 @@
 //! Asking for an upgrade and confirming one: Zephyr's MCUboot API, by trailer.
 
-use updraft_flash::{
-    AreaId, FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, readable,
-};
+use updraft_flash::{FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, is_blank};
 use updraft_image::{
     Decrypted, Flag, Flags, Header, HeaderError, Magic, Rules, Source, SwapInfo, SwapType,
     TornFlags, TrailerState, Validated, Verifier, validate, validate_sealed,
@@ -212,27 +210,4 @@ fn header<S: Source>(slot: &mut S) -> Result<Result<Header, HeaderError>, S::Err
     let mut bytes = [0; Header::SIZE];
     slot.read(0, &mut bytes)?;
     Ok(Header::parse(&bytes))
-}
-
-/// Whether `len` bytes of `area` from `offset` on read as erased.
-pub(crate) fn is_blank<M: FlashMap>(
-    map: &mut M,
-    area: AreaId,
-    offset: u32,
-    len: u32,
-) -> Result<bool, M::Error> {
-    // A missing area is refused by the access that follows.
-    let erased = map.info(area).map_or(0xff, |info| info.erased);
-    let mut piece = [0; 128];
-    let mut at = 0;
-    while at < len {
-        let n = (len - at).min(piece.len() as u32);
-        let piece = piece.get_mut(..n as usize).unwrap_or_default();
-        let readable = readable(map.read(area, offset.saturating_add(at), piece))?;
-        if !readable || piece.iter().any(|byte| *byte != erased) {
-            return Ok(false);
-        }
-        at += n;
-    }
-    Ok(true)
 }

@@ -6,7 +6,7 @@
 //! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
 //! Brief      a FlashMap with short errors, for small chips
 //! FlashMap   what the bootloader and the DFU library work on: area id + offset in the area
-//! Stream     append-only writer that erases as it goes
+//! Stream     append-only writer that erases as it goes, and goes on after a reset
 //! SlotPair   which areas are an image's slots; TrailerFormat: how their trailers are laid out
 //! Trailer    a slot's trailer, field by field
 //! StatusMap  trailers that stand in an area of their own, in rows with copies and checksums
@@ -17,6 +17,7 @@
 
 mod area;
 mod brief;
+mod crc;
 mod device;
 mod kind;
 mod slot;
@@ -30,5 +31,5 @@ pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
 pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat};
 pub use status::{StatusFormat, StatusMap};
-pub use stream::{Stream, StreamError};
+pub use stream::{Block, ProgressError, ProgressStore, Stream, StreamError, StreamTag, is_blank};
 pub use trailer::{TrailerAccess, readable};

@@ -18,7 +18,6 @@
 //! when a swap has ended. Source: `swap_status_part.c` and `swap_status_misc.c` of Infineon's
 //! branches.
 
-mod crc;
 mod fields;
 mod rows;
 

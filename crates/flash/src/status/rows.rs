@@ -12,7 +12,7 @@
 
 use zeroize::Zeroizing;
 
-use super::crc::Crc;
+use crate::crc::Crc;
 use crate::{AreaId, FlashMap, readable};
 
 const MAGIC: u32 = 0xdead_beef;

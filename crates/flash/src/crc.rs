@@ -32,14 +32,14 @@ const fn shifted(crc: u32, bits: u32) -> u32 {
 
 /// A CRC in the making.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Crc(u32);
+pub(crate) struct Crc(u32);
 
 impl Crc {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(u32::MAX)
     }
 
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<4>();
         for word in words {
             let mixed = self.0 ^ u32::from_le_bytes(*word);
@@ -52,7 +52,14 @@ impl Crc {
         }
     }
 
-    pub(super) const fn finish(self) -> u32 {
+    /// The CRC of `bytes` alone.
+    pub(crate) fn of(bytes: &[u8]) -> u32 {
+        let mut crc = Self::new();
+        crc.update(bytes);
+        crc.finish()
+    }
+
+    pub(crate) const fn finish(self) -> u32 {
         !self.0
     }
 }
@@ -64,13 +71,8 @@ mod tests {
     /// RFC 3720, B.4, and the check value of the catalogues.
     #[test]
     fn known_values() {
-        let of = |bytes: &[u8]| {
-            let mut crc = Crc::new();
-            crc.update(bytes);
-            crc.finish()
-        };
-        assert_eq!(of(b"123456789"), 0xe306_9283);
-        assert_eq!(of(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(of(&[0xff; 32]), 0x62a8_ab43);
+        assert_eq!(Crc::of(b"123456789"), 0xe306_9283);
+        assert_eq!(Crc::of(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(Crc::of(&[0xff; 32]), 0x62a8_ab43);
     }
 }
