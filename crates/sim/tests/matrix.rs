@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use updraft_board::FlashKind;
 use updraft_image::UpgradeMode;
 use updraft_sim::matrix::{
-    Cell, Depth, Fill, SHAPES, Secrecy, Totals, Unplayed, cells, flash_operations, modes_and_kinds,
-    small_cells,
+    Cell, Depth, Fill, SHAPES, Secrecy, Shape, Totals, Unplayed, cells, flash_operations,
+    modes_and_kinds, small_cells,
 };
 
 /// A fresh seed, or the one to replay.
@@ -135,6 +135,29 @@ fn slots_that_begin_inside_a_sector_survive_every_cut() {
         let failures: Vec<_> = sweeps.map(|sweep| sweep.failures).collect();
         assert_eq!(failures, vec![vec![]; boards], "{mode}");
     }
+}
+
+/// Two sectors of the secondary slot do not fit into the scratch area, one and a half would.
+#[test]
+fn chunks_end_where_sectors_of_both_slots_do_beside_a_status_area() {
+    static SHAPE: Shape = Shape {
+        name: "16 × 256 B against 4 × 1 KiB, 1.5 KiB of scratch",
+        slots: [&[(16, 256)], &[(4, 1024)]],
+        spare: false,
+        write_size: [8; 2],
+        erased: [0xff; 2],
+        max_align: 8,
+        max_sectors: 16,
+        logical: None,
+        two_devices: false,
+        offset: [0; 2],
+        scratch: 1536,
+        is_small: false,
+    };
+    let (mode, kind, secrecy) = (UpgradeMode::StatusPartition, FlashKind::Nor, Secrecy::Plain);
+    let cell = Cell { mode, kind, shape: &SHAPE, fill: Fill::Full, secrecy };
+    let sweep = cell.sweep(Depth::Single).unwrap_or_else(|why| panic!("{cell}: {why}"));
+    assert_eq!(sweep.failures, []);
 }
 
 /// Cells that read differently from time to time, and words that cannot be read, included.

@@ -130,3 +130,29 @@ fn a_boot_with_nothing_to_do_writes_nothing() {
         assert!(device.flash.info(device.own(Role::Primary).area()).is_some());
     }
 }
+
+/// What the status area tells of the images that were there before is of no concern to new ones.
+#[test]
+fn a_used_device_that_is_programmed_anew_starts_like_a_new_one() {
+    for name in BOARDS {
+        let [primary, secondary] = [Role::Primary, Role::Secondary];
+        let mut used = device(name);
+        assert_eq!(used.boot(), 1);
+        used.upload(2, 20_000);
+        used.request(Upgrade::Test);
+        let area = |device: &Device, role| device.board.area(role).unwrap().id;
+
+        let mut tested = device(name);
+        tested.flash = used.flash.clone();
+        assert_eq!(tested.boot(), 2);
+        let new = image(&tested.board, 3, 25_000).unwrap();
+        let slot = area(&tested, primary);
+        program(&mut tested.flash, slot, &new).unwrap();
+        assert_eq!([tested.boot(), tested.boot()], [3, 3], "{name}: nothing is on trial");
+
+        let new = image(&used.board, 4, 25_000).unwrap();
+        let slot = area(&used, secondary);
+        program(&mut used.flash, slot, &new).unwrap();
+        assert_eq!([used.boot(), used.boot()], [1, 1], "{name}: nobody asks for it");
+    }
+}

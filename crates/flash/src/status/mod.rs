@@ -223,6 +223,14 @@ impl<M: FlashMap> StatusMap<M> {
         Some((view, rows))
     }
 
+    /// Where the table of `area` is, both copies of it: the status area, and offset and length in
+    /// it in bytes. Who programs a slot from outside, as if it were new, erases that, too.
+    pub fn table(&self, area: AreaId) -> Option<(AreaId, u32, u32)> {
+        let (table, _) = self.format.table(area)?;
+        let [start, end] = [table, table + 1].map(|table| self.rows().map(|it| it.start(table)));
+        Some((self.format.status, start?, end?.checked_sub(start?)?))
+    }
+
     /// What [`StatusMap::open`] does, for a map that outlives a reset.
     pub fn settle(&mut self) -> Result<(), M::Error> {
         let Some(rows) = self.rows() else { return Ok(()) };

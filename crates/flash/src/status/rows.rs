@@ -79,6 +79,11 @@ impl Rows {
         self.payload().saturating_mul(self.count)
     }
 
+    /// Where the table number `table` begins.
+    pub(super) fn start(&self, table: u32) -> u32 {
+        self.at(Row { table, index: 0 }, 0)
+    }
+
     /// Where copy number `copy` of `row` begins. An overflow is refused by the map.
     fn at(&self, row: Row, copy: u32) -> u32 {
         let before = row.table.saturating_mul(COPIES).saturating_add(copy);

@@ -652,7 +652,8 @@ fn specs(board: &Board) -> Vec<DeviceSpec> {
     board.flash().iter().map(spec).collect()
 }
 
-/// Programs `image` into `area` as a probe does: erased first, and no rule asked.
+/// Programs `image` into `area` as a probe does: erased first, and no rule asked. What a status
+/// area has about a slot is erased with it.
 pub fn program(flash: &mut SimFlash, area: AreaId, image: &[u8]) -> Result<(), SimError> {
     program_at(flash, area, 0, image)
 }
@@ -670,6 +671,7 @@ pub fn program_at(
     let out = SimError::OutOfBounds { address: 0, len: image.len() as u32 };
     let room = bytes.get_mut(start as usize..).and_then(|bytes| bytes.get_mut(..image.len()));
     room.ok_or(out)?.copy_from_slice(image);
+    flash.forget_status(area)?;
     flash.load(area, 0, &bytes)
 }
 

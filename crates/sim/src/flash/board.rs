@@ -279,6 +279,15 @@ impl SimFlash {
         found.load(address, data)
     }
 
+    /// Erases what a status area tells of `area`, as a programmer does who puts something new
+    /// there.
+    pub(crate) fn forget_status(&mut self, area: AreaId) -> Result<(), SimError> {
+        let Map::Status(map) = &self.map else { return Ok(()) };
+        let Some((status, offset, len)) = map.table(area) else { return Ok(()) };
+        let erased = map.inner().info(status).map_or(0xff, |info| info.erased);
+        self.load(status, offset, &vec![erased; len as usize])
+    }
+
     /// Carries out an operation that was recorded on a copy of this flash.
     pub fn redo(&mut self, op: &Op) -> Result<(), SimError> {
         let out = SimError::OutOfBounds { address: op.address, len: op.len };
