@@ -55,6 +55,33 @@ fn every_virtual_board_is_updated_reverted_and_confirmed() {
     assert!(done > 0);
 }
 
+/// With a status area: what it tells of the images that were there before is gone.
+#[test]
+fn a_used_device_that_is_programmed_anew_starts_like_a_new_one() {
+    let bench = Bench::with_board("anew", "virtual-psoc6-status");
+    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
+    let device = bench.device_with(&old);
+    device.try_out(&new);
+    assert!(bench.slots().run(&new) && bench.slots().on_trial(), "{:?}", bench.slots());
+    device.kill();
+
+    let newest = bench.image("2.0.0", SELF);
+    let device = bench.device_with(&newest);
+    for _ in 0..2 {
+        assert!(bench.slots().run(&newest) && !bench.slots().on_trial(), "{:?}", bench.slots());
+        device.smp("os reset").ok();
+        device.starts("2.0.0");
+    }
+    device.try_out(&new);
+    device.smp("os reset").ok();
+    device.starts("2.0.0");
+    device.try_out(&new);
+    device.smp("image confirm").ok();
+    device.smp("os reset").ok();
+    device.starts("1.1.0");
+    assert!(bench.slots().run(&new) && bench.slots().confirmed(), "{:?}", bench.slots());
+}
+
 #[test]
 fn overwriting_is_for_good() {
     for board in ["virtual-overwrite", "virtual-psoc6", "virtual-factory"] {
