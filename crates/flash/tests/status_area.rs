@@ -406,7 +406,7 @@ fn a_row_that_does_not_always_read_as_valid_is_decided_once_and_for_all() {
         secondary.write_magic(&mut map).unwrap();
         secondary.write_image_ok(&mut map).unwrap();
         // All of the newer copy but one bit of its checksum, within whose write the power fails.
-        let place = (at(1, 1, 1) + ROW - 4..at(1, 1, 1) + ROW);
+        let place = at(1, 1, 1) + ROW - 4..at(1, 1, 1) + ROW;
         let sum = flash.bytes(STATUS)[place.start as usize..place.end as usize].to_vec();
         let (offset, byte) = (place.start..).zip(sum).find(|(_, byte)| *byte != 0xff).unwrap();
         let bit = !byte & byte.wrapping_add(1);

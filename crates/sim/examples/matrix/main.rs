@@ -24,6 +24,8 @@ use updraft_sim::matrix::{Cell, Depth, Sweep, Totals, Unplayed, cells, small_cel
 
 type Outcome = Result<Sweep, Unplayed>;
 
+const PAIRS: &str = "Every pair of cuts, on small geometries, with fewer seeds of each class";
+
 /// Cells to be explored, and those that have been.
 struct Part {
     title: &'static str,
@@ -112,8 +114,7 @@ fn main() -> ExitCode {
     };
     let parts = [
         Part::new("Every single cut", Depth::Single, asked(cells())),
-        Part::new("Every pair of cuts, on small geometries", Depth::Pairs, asked(small_cells()))
-            .heaviest_first(),
+        Part::new(PAIRS, Depth::Pairs, asked(small_cells())).heaviest_first(),
     ];
     explore(&parts, record.as_ref());
     parts.iter().for_each(|part| println!("{}", part.page()));

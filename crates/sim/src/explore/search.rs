@@ -54,6 +54,14 @@ impl Options {
         Self { classes, decisive, ..Self::clean_cuts() }
     }
 
+    /// The same two cuts deep, with fewer seeds of each class: what is left of an operation by
+    /// more of them is seen with one cut.
+    pub fn pairs() -> Self {
+        let classes = vec![Torn::Skip, Torn::Half, Torn::AllButOneBit(1), Torn::Bits(2)];
+        let decisive = (3..9).map(Torn::Bits).chain((9..13).map(Torn::OneBit)).collect();
+        Self { depth: 2, classes, decisive, ..Self::clean_cuts() }
+    }
+
     /// What `op` may leave behind.
     fn endings(&self, story: &Story, op: &Op) -> impl Iterator<Item = &Torn> {
         let more = match Concern::of(story, op) {

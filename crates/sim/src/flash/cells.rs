@@ -263,11 +263,18 @@ impl Cells {
         let Aftermath { bytes, done, unstable, unreadable } = left;
         self.contents.write(address as usize, &bytes)?;
         self.recount_torn(address, (&old, &bytes), done, data.is_none(), &unreadable);
-        let changed = |at: &usize| old[*at] != bytes[*at];
-        let healed: Vec<_> = (0..bytes.len()).filter(|at| *at < done || changed(at)).collect();
-        if self.flaws.is_some() {
+        if let Some(flaws) = &mut self.flaws {
             // A cell that has changed is what it is now, unless it is flawed again.
-            healed.into_iter().for_each(|at| self.heal(address + at as u32, 1));
+            let stays = |at: &u32| match at.checked_sub(address).map(|at| at as usize) {
+                Some(at) if at < bytes.len() => at >= done && old[at] == bytes[at],
+                _ => true,
+            };
+            let flaws = Arc::make_mut(flaws);
+            flaws.unstable.retain(|at, _| stays(at));
+            flaws.unreadable.retain(stays);
+            if flaws.unstable.is_empty() && flaws.unreadable.is_empty() {
+                self.flaws = None;
+            }
         }
         if !unstable.is_empty() || !unreadable.is_empty() {
             let flaws = Arc::make_mut(self.flaws.get_or_insert_default());

@@ -90,12 +90,15 @@ impl Cell {
         let promised = |promise| move |torn: &Torn| Promise::of(self.mode, *torn, kind) == promise;
         let [once, more] = [0..1, 1..SEEDS].map(|seeds| seeds.flat_map(rare));
         let gates = promised(Promise::Survived);
-        let mut options = Options { threads, ..Options::torn() };
+        let pairs = depth == Depth::Pairs;
+        let mut options = if pairs { Options::pairs() } else { Options::torn() };
+        options.threads = threads;
         options.classes.extend(once.clone().filter(&gates));
-        options.decisive.extend(more.clone().filter(&gates));
-        options.guarded.extend(more.clone().filter(&gates));
-        options.depth = if depth == Depth::Pairs { 2 } else { 1 };
-        let counted = |torn: &Torn| depth == Depth::Single && promised(Promise::Reported)(torn);
+        if !pairs {
+            options.decisive.extend(more.clone().filter(&gates));
+            options.guarded.extend(more.clone().filter(&gates));
+        }
+        let counted = |torn: &Torn| !pairs && promised(Promise::Reported)(torn);
         let counted = [once.filter(counted).collect::<Vec<_>>(), more.filter(counted).collect()];
         for story in stories {
             let explorer = Explorer::new(&story, options.clone()).map_err(Unplayed::Unplayable)?;
