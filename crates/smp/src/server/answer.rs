@@ -10,8 +10,6 @@ use crate::{GroupError, Header, Malformed, Rc, Version};
 /// emit it. Every method fails with `rc` 7 when the buffer is full.
 pub struct Answer<'a> {
     cbor: Encoder<Cursor<&'a mut [u8]>>,
-    /// Whether something else stands in place of the map.
-    replaced: bool,
 }
 
 /// A place in an [`Answer`].
@@ -21,21 +19,38 @@ pub struct Mark(usize);
 type Written<T = ()> = Result<T, Failure>;
 
 impl<'a> Answer<'a> {
+    /// First byte of the header's place while something else stands in place of the map. No header
+    /// begins like this.
+    const REPLACED: u8 = 0xff;
+
     /// An answer without keys, to be built in `buffer`.
     pub fn begin(buffer: &'a mut [u8]) -> Written<Self> {
         let mut cursor = Cursor::new(buffer);
         cursor.set_position(Header::SIZE);
         let mut cbor = Encoder::new(cursor);
         cbor.begin_map()?;
-        Ok(Self { cbor, replaced: false })
+        Ok(Self { cbor })
     }
 
     /// Closes the map and puts `header` in front, with the length filled in; returns the bytes of
     /// the whole message.
     pub fn finish(mut self, header: Header) -> Written<usize> {
-        if !self.replaced {
-            self.cbor.end()?;
+        self.cbor.end()?;
+        self.seal(header)
+    }
+
+    /// Closes an answer that [`replace`](Self::replace) may have been called on. The header's place
+    /// in the buffer tells, which is not written before: a field of its own would take flash in
+    /// every server that answers with maps only.
+    pub(super) fn finish_replaceable(self, header: Header) -> Written<usize> {
+        match self.cbor.writer().get_ref().first() {
+            Some(&Self::REPLACED) => self.seal(header),
+            _ => self.finish(header),
         }
+    }
+
+    /// Puts `header` in front.
+    fn seal(self, header: Header) -> Written<usize> {
         let cursor = self.cbor.into_writer();
         seal(header, cursor.position(), cursor.into_inner()).ok_or(Rc::MESSAGE_SIZE.into())
     }
@@ -156,6 +171,7 @@ impl<'a> Answer<'a> {
     }
 
     /// `err` as clients of version 2 are told: for the few errors that come with further keys.
+    #[inline(always)]
     pub fn error(&mut self, error: impl Into<GroupError>) -> Written {
         let error = error.into();
         self.begin_map("err")?;
@@ -165,12 +181,14 @@ impl<'a> Answer<'a> {
     }
 
     /// Puts `payload` in place of the map. Groups of an application (64 and up) may answer with
-    /// anything.
+    /// anything. Only a [`Server`](super::Server) lets them.
     pub fn replace(&mut self, payload: &[u8]) -> Written {
         let cursor = self.cbor.writer_mut();
         cursor.set_position(Header::SIZE);
         minicbor::encode::Write::write_all(cursor, payload).map_err(|_| Rc::MESSAGE_SIZE)?;
-        self.replaced = true;
+        if let Some(mark) = cursor.get_mut().first_mut() {
+            *mark = Self::REPLACED;
+        }
         Ok(())
     }
 

@@ -149,9 +149,10 @@ impl Packet<'_> {
         self.rest = rest;
 
         let outcome = outcome.and_then(|payload| {
+            buffer.iter_mut().take(1).for_each(|first| *first = 0);
             let mut answer = Answer::begin(buffer)?;
             let reset = groups.handle(&Request { header, payload }, &mut answer)?;
-            Ok(Step { len: answer.finish(header.answer(0))?, reset })
+            Ok(Step { len: answer.finish_replaceable(header.answer(0))?, reset })
         });
         Some(outcome.unwrap_or_else(|failure| {
             if failure.is_plain() {

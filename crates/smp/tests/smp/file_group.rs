@@ -27,6 +27,8 @@ struct Faulty {
     /// Answers "busy" so often.
     busy: u32,
     writes: u32,
+    /// Stores something else than what comes.
+    rotten: bool,
 }
 
 impl Faulty {
@@ -67,7 +69,11 @@ impl Files for Faulty {
     fn write(&mut self, name: &str, off: u32, bytes: &[u8]) -> Result<(), Failure> {
         self.fault()?;
         self.writes += 1;
-        self.disk.write(name, off, bytes)
+        let mut stored = bytes.to_vec();
+        if let Some(last) = stored.last_mut().filter(|_| self.rotten) {
+            *last ^= 1;
+        }
+        self.disk.write(name, off, &stored)
     }
 }
 
@@ -301,6 +307,28 @@ fn refusals_end_a_transfer_with_their_code() {
     assert!(error.to_string().contains("no such file (group 8, rc 3)"), "{error}");
     let error = Peer::default().download(&[1], options()).expect_err("there is none");
     assert!(error.to_string().contains("no such file (group 8, rc 3)"), "{error}");
+}
+
+#[test]
+fn bytes_that_arrive_as_others_are_found_by_the_hash() {
+    let file = data(1000);
+    let mut peer = Peer::default();
+    peer.files().rotten = true;
+    assert_eq!(peer.upload(&file, options()), Err(FileTransferError::HashMismatch));
+    let unchecked = FileOptions { verify: false, ..options() };
+    assert_eq!(peer.upload(&data(500), unchecked).map(|outcome| outcome.verified), Ok(None));
+
+    // The file changes while it is read.
+    let mut peer = Peer::with(&file);
+    let mut download = FileDownload::new(NAME, &[], options()).expect("a name that fits");
+    let mut buffer = [0; 256];
+    while let Some(len) = download.poll_transmit(Duration::ZERO, &mut buffer) {
+        for answer in peer.exchange(&buffer[..len]) {
+            download.handle(&answer);
+        }
+        peer.files().put(&data(1000).iter().map(|byte| !byte).collect::<Vec<_>>());
+    }
+    assert_eq!(download.status(), FileStatus::Failed(FileTransferError::HashMismatch));
 }
 
 #[test]
