@@ -37,6 +37,16 @@ pub fn needs() -> Vec<Box<dyn Need>> {
             brings: || succeeds(&mut program("softhsm2-util", ["--version"])),
         }),
         Box::new(Package {
+            name: "opensc",
+            purpose: "keys of a token are made that want their PIN each time",
+            brings: || succeeds(&mut program("sh", ["-c", "command -v pkcs11-tool"])),
+        }),
+        Box::new(Package {
+            name: "openocd",
+            purpose: "chips are programmed by it",
+            brings: || succeeds(&mut program("openocd", ["--version"])),
+        }),
+        Box::new(Package {
             name: "openssl",
             purpose: "images are signed by another program",
             brings: || succeeds(&mut program("openssl", ["version"])),

@@ -166,6 +166,51 @@ fn the_programmer_is_run_on_request_and_its_failure_is_told() {
     assert!(String::from_utf8_lossy(&said.stderr).contains("openocd failed, exit status: 3"));
 }
 
+/// A probe that is none, and a chip with a megabyte of flash that is played in memory. Nothing can
+/// be read back: that is told, and not taken for a failure.
+const NO_PROBE: &str = "adapter driver dummy
+adapter speed 100
+jtag newtap chip cpu -irlen 4
+target create chip.cpu testee -chain-position chip.cpu
+flash bank internal faux 0 0x100000 0 0 chip.cpu
+chip.cpu configure -event reset-init {
+    rename verify_image really_verify_image
+    proc verify_image {args} { catch { really_verify_image {*}$args } }
+}
+";
+
+/// Without OpenOCD this test fails, unless `UPDRAFT_CORE=1` leaves out what needs foreign tools.
+#[test]
+fn openocd_itself_takes_the_commands() {
+    if std::process::Command::new("openocd").arg("--version").output().is_err() {
+        let core = std::env::var_os("UPDRAFT_CORE").is_some_and(|value| value == "1");
+        assert!(core, "OpenOCD is missing: run `cargo xtask setup`");
+        println!("left out: UPDRAFT_CORE is set, and this needs OpenOCD");
+        return;
+    }
+    let desk = desk("flash-openocd", "virtual-nor-4k");
+    fs::write(desk.path("none.cfg"), NO_PROBE).unwrap();
+    // A name that Tcl would read something into.
+    let odd = "app[exit]$x;.bin";
+    fs::copy(desk.path("app.signed.bin"), desk.path(odd)).unwrap();
+    let flash = "flash --board virtual-nor-4k --config none.cfg --run";
+    for (parts, written) in [
+        (format!("--bootloader boot.bin --app {odd}"), vec!["boot.bin", odd]),
+        // As Intel HEX, with its trailer.
+        (format!("--app {odd} --confirm"), vec!["app[exit]$x;.primary.flash.hex"]),
+    ] {
+        let said = desk.run(&format!("{flash} {parts}"));
+        let text = String::from_utf8([said.stdout, said.stderr].concat()).unwrap();
+        assert!(said.status.success(), "{text}");
+        for file in &written {
+            assert!(text.contains(&format!("bytes from file {file} in ")), "{file}: {text}");
+        }
+        // It is the chip that cannot verify, not the command.
+        let verified = text.matches("doesn't support checksum_memory").count();
+        assert_eq!(verified, written.len(), "{text}");
+    }
+}
+
 #[test]
 fn gaps_and_trailers_are_left_to_flash_that_erases_to_zero() {
     let desk = Desk::new("merge-erased0");

@@ -145,3 +145,48 @@ fn no_message_shows_a_pin() {
         assert!(!done && !said.contains("1234"), "{line}: {said}");
     }
 }
+
+/// CKA_ALWAYS_AUTHENTICATE. SoftHSM asks for the PIN between the beginning and the end of a
+/// signature, and most of its mechanisms do both in one step; the libraries of smart cards sign in
+/// pieces, and so does the one that stands before it here.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_may_want_its_pin_for_each_signature() {
+    let Some(token) = Token::new("token-each-time") else { return };
+    let core = std::env::var_os("UPDRAFT_CORE").is_some_and(|value| value == "1");
+    if core && Command::new("pkcs11-tool").arg("--help").output().is_err() {
+        println!("left out: UPDRAFT_CORE is set, and this needs pkcs11-tool");
+        return;
+    }
+    let run = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let output = token.at_home(Command::new(words[0]).args(&words[1..]));
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let tool = format!("pkcs11-tool --module {} --token-label Release", token.library);
+    for (kind, name, id) in [("EC:prime256v1", "curve", "B1"), ("RSA:2048", "primes", "B2")] {
+        let make = format!("--keypairgen --key-type {kind} --label {name} --id {id} --always-auth");
+        run(&format!("{tool} --login --pin {PIN} {make}"));
+        run(&format!("{tool} --read-object --type pubkey --id {id} -o {name}.der"));
+        run(&format!("openssl pkey -pubin -inform DER -in {name}.der -out {name}.pem"));
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desk/in_pieces.c");
+    let before = format!("-DSOFTHSM=\"{}\"", token.library);
+    run(&format!("cc -shared -fPIC {before} -o pieces.so {} -ldl", source.display()));
+    let pieces = token.desk.path("pieces.so");
+
+    for name in ["curve", "primes"] {
+        let uri = token.uri(name).replace(token.library, pieces.to_str().unwrap());
+        let output = token.run(&format!("{SIGN} {uri} --manifest"));
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        // Image and manifest: two signatures, each with a login of its own.
+        let manifest = "--manifest out.bin.manifest.json";
+        token.desk.stdout(&format!("image verify -k {name}.pem {manifest} out.bin"));
+        fs::remove_file(token.desk.path("out.bin")).unwrap();
+
+        let output = token.run(&format!("{SIGN} {}", token.uri(name)));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains("wants its PIN for each"), "{text}");
+        assert!(!token.desk.path("out.bin").exists());
+    }
+}

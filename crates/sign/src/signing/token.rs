@@ -66,12 +66,13 @@ pub enum TokenError {
     /// Several keys fit.
     #[error("{0} private keys fit the URI: say more, object=… or id=…")]
     ManyKeys(usize),
-    /// The token asks again for each signature.
+    /// The key wants its PIN for each signature, and the library signs in one step alone, which
+    /// leaves no time for that.
     #[error(
-        "the key wants its PIN before each signature (CKA_ALWAYS_AUTHENTICATE), which is not \
-         supported"
+        "the key wants its PIN for each signature (CKA_ALWAYS_AUTHENTICATE), and the library \
+         takes it only of those that sign in pieces: {0}"
     )]
-    EachTime,
+    EachTime(Error),
     /// The public half is missing or of no use.
     #[error("the public half of the key cannot be read: {0}")]
     Public(String),
@@ -86,7 +87,12 @@ pub struct TokenKey {
     session: Session,
     private: ObjectHandle,
     public: PublicKey,
+    /// How to log in before each signature, if the key wants that.
+    each_time: Option<Login>,
 }
+
+/// The PIN; `None` if it is typed on the token's own keys.
+type Login = Option<AuthPin>;
 
 impl TokenKey {
     /// Finds the key, logging in to its token if that wants it: with the PIN of the URI, of the
@@ -99,6 +105,7 @@ impl TokenKey {
         let library = library(uri)?;
         let (slot, info) = slot(&library, uri)?;
         let session = library.open_ro_session(slot)?;
+        let mut login = None;
         if info.login_required() {
             let pin = match (pin(uri)?, info.protected_authentication_path()) {
                 (Some(pin), _) => Some(pin),
@@ -110,6 +117,7 @@ impl TokenKey {
                 Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
                 Err(error) => return Err(TokenError::Pin(error)),
             }
+            login = pin;
         }
         let mut wanted = vec![Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Sign(true)];
         wanted.extend(uri.object.as_ref().map(|label| Attribute::Label(label.clone().into())));
@@ -120,15 +128,22 @@ impl TokenKey {
             several => return Err(TokenError::ManyKeys(several.len())),
         };
         let each_time = session.get_attributes(private, &[AttributeType::AlwaysAuthenticate])?;
-        if each_time.contains(&Attribute::AlwaysAuthenticate(true)) {
-            return Err(TokenError::EachTime);
-        }
+        let each_time = each_time.contains(&Attribute::AlwaysAuthenticate(true)).then_some(login);
         let public = public(&session, private)?;
-        Ok(Self { session, private, public })
+        Ok(Self { session, private, public, each_time })
     }
 
     fn sign(&self, mechanism: &Mechanism<'_>, bytes: &[u8]) -> Result<Vec<u8>, TokenError> {
-        Ok(self.session.sign(mechanism, self.private, bytes)?)
+        let Some(pin) = &self.each_time else {
+            return Ok(self.session.sign(mechanism, self.private, bytes)?);
+        };
+        // PKCS#11, "CKA_ALWAYS_AUTHENTICATE": the login belongs to one signature, and comes between
+        // its beginning and its end.
+        self.session.sign_init(mechanism, self.private)?;
+        let login = self.session.login(UserType::ContextSpecific, pin.as_ref());
+        login.map_err(TokenError::Pin)?;
+        self.session.sign_update(bytes).map_err(TokenError::EachTime)?;
+        Ok(self.session.sign_final()?)
     }
 }
 
