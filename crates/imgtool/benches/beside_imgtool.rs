@@ -35,16 +35,18 @@ fn main() {
             (0..size as u32).map(|at| (at.wrapping_mul(at) >> 9) as u8).collect();
         std::fs::write(folder.join("in.bin"), firmware).unwrap();
         for key in KEYS {
-            let pem = keys.join(format!("{key}.pem"));
-            let signer = match key {
-                "-" => Vec::new(),
-                _ => vec!["-k".to_owned(), pem.to_str().unwrap().to_owned()],
+            let with_key = |ending: &str| {
+                let pem = keys.join(format!("{key}{ending}"));
+                match key {
+                    "-" => Vec::new(),
+                    _ => vec!["-k".to_owned(), pem.to_str().unwrap().to_owned()],
+                }
             };
             let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
             let sign = "sign -v 1.2.3 -H 0x200 -S 0x180000 --align 8 --pad-header in.bin out.bin";
             let commands = [
-                ("sign", [words(sign), signer.clone()].concat()),
-                ("verify", [words("verify out.bin"), signer].concat()),
+                ("sign", [words(sign), with_key(".pem")].concat()),
+                ("verify", [words("verify out.bin"), with_key(".pub.pem")].concat()),
                 ("dumpinfo", words("dumpinfo out.bin")),
             ];
             for (name, args) in commands {
