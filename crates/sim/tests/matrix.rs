@@ -116,6 +116,11 @@ fn a_torn_erase_brings_no_swap_back_that_is_over() {
         let cell = Cell { mode, kind, shape, fill, secrecy };
         assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
     }
+    // A row that is written erases itself before that.
+    let shape = SHAPES.iter().find(|shape| shape.name.starts_with("rows of 16 B")).unwrap();
+    let (kind, fill) = (FlashKind::SelfErasingRows, Fill::Shrinking);
+    let cell = Cell { mode, kind, shape, fill, secrecy };
+    assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
 }
 
 /// Of the sectors at either end they have a part only, which goes with the whole.

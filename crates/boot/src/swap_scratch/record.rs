@@ -75,13 +75,22 @@ pub(super) fn retire<M: FlashMap>(map: &mut M, primary: &Slot) -> Result<(), M::
     primary.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
 }
 
-/// Whether the record in the primary trailer is that of a swap that has ended, and nobody has begun
-/// to retire or to erase it: words may not be writable more often than that.
+/// Whether the record in the primary trailer is that of a swap that has ended, and has to be
+/// retired. Not once somebody has begun to retire or to erase it: words may not be writable more
+/// often than that. Nor in a row of its own, which erases itself when it is written: the one with
+/// `swap_info` or the one with the magic goes before it.
 pub(super) fn is_over<M: FlashMap>(map: &mut M, primary: &Slot) -> Result<bool, M::Error> {
     if primary.trailer.read(map)?.magic != Magic::Good {
         return Ok(false);
     }
     let (offset, len) = mark(primary);
+    let layout = primary.trailer.layout();
+    let row = |at: u32| at / primary.write_size.max(1);
+    let with_others = [layout.swap_info(), layout.magic()].map(row).contains(&row(offset));
+    let replaces = map.info(primary.area).is_some_and(|info| info.kind.writes_replace());
+    if replaces && !with_others {
+        return Ok(false);
+    }
     let mut mark = [primary.erased; LONGEST_CELL];
     let read = map.read(primary.area, offset, mark.get_mut(..len).unwrap_or_default());
     let [flag, rest @ ..] = mark;

@@ -2,7 +2,7 @@
 //! Markdown; what it is at goes to standard error. `cargo xtask long explorer` runs it.
 //!
 //! ```text
-//! matrix [--record FILE] [MODE...]
+//! matrix [--record FILE] [MODE...] [KIND...]
 //! ```
 //! What is in the record is not explored again, and what is explored goes there at once, with the
 //! tables so far beside it: a run that was interrupted goes on where it was.
@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use record::Record;
 use updraft_image::UpgradeMode;
 use updraft_sim::explore::Failure;
-use updraft_sim::matrix::{Cell, Depth, Sweep, Totals, Unplayed, cells, small_cells};
+use updraft_sim::matrix::{Cell, Depth, KINDS, Sweep, Totals, Unplayed, cells, small_cells};
 
 type Outcome = Result<Sweep, Unplayed>;
 
@@ -108,8 +108,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let (kinds, modes): (Vec<_>, Vec<_>) =
+        modes.into_iter().partition(|name| KINDS.iter().any(|kind| kind.name() == name));
     let asked = |mut cells: Vec<Cell>| {
-        cells.retain(|cell| modes.is_empty() || modes.iter().any(|it| *it == cell.mode.name()));
+        let among = |names: &[String], name: &str| names.is_empty() || names.contains(&name.into());
+        cells.retain(|cell| among(&modes, cell.mode.name()) && among(&kinds, cell.kind.name()));
         cells
     };
     let parts = [
