@@ -88,6 +88,8 @@ struct Peer {
     requests: u32,
     /// Commands that the server does not have.
     lacks: Vec<u8>,
+    /// Whether answers to other requests come first: another sequence number, group or command.
+    strays: bool,
 }
 
 impl Peer {
@@ -128,6 +130,17 @@ impl Peer {
         }
         for answer in &mut answers {
             answer[7] = id;
+        }
+        if self.strays {
+            // Byte 0 holds the operation, 5 the group, 6 the sequence number, 7 the command.
+            let stray = |at: usize| {
+                let mut answer = answers[0].clone();
+                answer[at] ^= 2;
+                answer.truncate(8);
+                answer[3] = 0;
+                answer
+            };
+            answers.splice(0..0, [stray(0), stray(5), stray(6), stray(7), vec![1; 5]]);
         }
         if fate == 2 { Vec::new() } else { answers }
     }
@@ -280,6 +293,16 @@ fn a_busy_server_is_asked_again_with_the_same_message() {
     peer.files().busy = 100;
     let error = peer.upload(&data(2000), options()).expect_err("it gives up");
     assert!(error.to_string().contains("busy"), "{error}");
+}
+
+#[test]
+fn answers_to_other_requests_are_left_alone() {
+    let file = data(3000);
+    let mut peer = Peer { strays: true, ..Peer::with(&file[..1000]) };
+    assert_eq!(peer.upload(&file, options()).expect("it goes over").resumed_at, 1000);
+    assert_eq!(peer.files().file(), file);
+    let (_, back) = peer.download(&file[..500], options()).expect("it comes back");
+    assert_eq!(back, file);
 }
 
 #[test]
