@@ -283,3 +283,21 @@ fn refusals_show_hashes_and_ids_whole() {
         .filter(|word| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert_eq!(ids.count(), 2, "{text}");
 }
+
+#[test]
+fn a_file_that_was_cut_off_is_told_by_how_much() {
+    let desk = Desk::new("releases-cut");
+    desk.stdout(&format!("{SIGN} app.bin out.bin"));
+    let image = std::fs::read(desk.path("out.bin")).unwrap();
+    // Within the TLVs the end is known, and within the body that of what is hashed.
+    let hashed = 0x200 + 20_000 + 44;
+    for (len, missing) in [(image.len() - 1, 1), (image.len() - 50, 50), (9000, hashed - 9000)] {
+        std::fs::write(desk.path("cut.bin"), &image[..len]).unwrap();
+        for board in ["", "--board virtual-nor-4k "] {
+            let (code, text) = desk.refused(&format!("image verify {board}-k key.pub.pem cut.bin"));
+            assert_eq!(code, Some(1));
+            let said = format!("the file ends {missing} bytes before the image does");
+            assert!(text.contains(&said), "{len}: {text}");
+        }
+    }
+}

@@ -244,6 +244,10 @@ fn judge<'a>(
     let valid = match verdict {
         Ok(valid) => valid,
         Err(refusal) => {
+            if let Some(missing) = missing(file, header) {
+                return Err(anyhow!("the file ends {missing} bytes before the image does"))
+                    .hint("it was cut off on its way: fetch or build it again");
+            }
             let hint = match (&refusal, &args.decrypt) {
                 (Refusal::Hash { .. }, None) if header.flags.intersects(Flags::ENCRYPTED) => {
                     Some("the image is encrypted: give the device's key, --decrypt KEY".into())
@@ -275,6 +279,16 @@ fn judge<'a>(
         .hint("the body was compressed wrongly, or is not the one that was signed")?;
     let key = valid.key.and_then(|index| paths.get(index).copied());
     Ok(Verified { valid, rules, key, uncompressed })
+}
+
+/// How much of the image is not in the file, as far as that can be told.
+fn missing(file: &[u8], header: &Header) -> Option<u64> {
+    let mut source = file;
+    let end = match TlvArea::open(&mut source, header) {
+        Ok(area) => u64::from(area.end()),
+        Err(_) => header.hashed_len().ok()?.into(),
+    };
+    end.checked_sub(file.len() as u64).filter(|missing| *missing > 0)
 }
 
 /// The refusal, with hashes and ids whole that chips have room to show the beginning of.
