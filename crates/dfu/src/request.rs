@@ -1,23 +1,13 @@
 //! Asking for an upgrade and confirming one: Zephyr's MCUboot API, by trailer.
 
-use updraft_flash::{FlashMap, SlotPair, SlotSource, TrailerAccess, TrailerFormat, is_blank};
+use updraft_flash::{FlashMap, SlotSource, TrailerAccess, Which, is_blank};
 use updraft_image::{
-    Decrypted, Flag, Flags, Header, HeaderError, Magic, Rules, Source, SwapInfo, SwapType,
-    TornFlags, TrailerState, Validated, Verifier, validate, validate_sealed,
+    Decrypted, Flag, Flags, Magic, SwapInfo, SwapType, TrailerState, Validated, Verifier, validate,
+    validate_sealed,
 };
 
-use crate::DfuError;
-
-/// The slots of one image, as the board's bootloader sees them.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The slots: the application runs from the primary one.
-    pub slots: SlotPair,
-    /// How the bootloader lays trailers out.
-    pub trailers: TrailerFormat,
-    /// What the bootloader asks of an image.
-    pub rules: Rules,
-}
+use crate::image::header_at;
+use crate::{Dfu, DfuError};
 
 /// What an image is asked to be booted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,76 +27,23 @@ pub enum Requested {
     Already(SwapType),
 }
 
-/// The update state of one image.
-#[derive(Clone, Copy, Debug)]
-pub struct Dfu {
-    config: Config,
-    primary: TrailerAccess,
-    secondary: TrailerAccess,
-}
-
 impl Dfu {
-    /// Checks that both slots exist and hold a trailer.
-    pub fn new<M: FlashMap>(map: &M, config: Config) -> Result<Self, DfuError<M::Error>> {
-        let trailers = config.trailers.trailers(map, &config.slots);
-        let [primary, secondary] = trailers.map_err(|area| DfuError::NoSlot { area })?;
-        Ok(Self { config, primary, secondary })
-    }
-
-    /// How the slots are laid out.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// The trailer of the secondary slot.
-    pub fn secondary_trailer(&self) -> &TrailerAccess {
-        &self.secondary
-    }
-
-    /// The trailers of both slots as the bootloader decides them; an unreadable secondary slot
-    /// counts as erased.
-    fn trailers<M: FlashMap>(
-        &self,
-        map: &mut M,
-    ) -> Result<(TrailerState, TrailerState), DfuError<M::Error>> {
-        let primary = self.primary.read(map).map_err(DfuError::Flash)?;
-        let secondary = self.secondary.read(map).unwrap_or(TrailerState::UNSET);
-        Ok(match self.config.rules.strictness.is_strict() {
-            false => (primary, secondary),
-            true => (
-                primary.decide_torn_flags(TornFlags::CountAsSet),
-                secondary.decide_torn_flags(TornFlags::CountAsUnset),
-            ),
-        })
-    }
-
-    /// What the next boot will do.
-    pub fn swap_type<M: FlashMap>(&self, map: &mut M) -> Result<SwapType, DfuError<M::Error>> {
-        let (primary, secondary) = self.trailers(map)?;
-        Ok(TrailerState::swap_type(self.config.trailers.mode, &primary, &secondary))
-    }
-
-    /// Where in the secondary slot updates begin, in bytes.
-    pub fn update_start<M: FlashMap>(&self, map: &M) -> u32 {
-        self.config.trailers.update_start(map, self.config.slots.secondary)
-    }
-
-    /// Verifies the update in the secondary slot as the bootloader will. Of an encrypted one the
-    /// body can only be verified with the device's private key; without it, that its hash was
+    /// Verifies the image in the slot that takes uploads as the bootloader will. Of an encrypted one
+    /// the body can only be verified with the device's private key; without it, that its hash was
     /// signed has to do.
     pub fn verify<M: FlashMap, V: Verifier>(
         &self,
         map: &mut M,
         verifier: &mut V,
     ) -> Result<Validated, DfuError<M::Error>> {
-        let area = self.config.slots.secondary;
-        let start = self.update_start(map);
-        let header = header(&mut SlotSource::at(map, area, start)).map_err(DfuError::Flash)?;
-        let header = header.map_err(DfuError::NoImage)?;
+        let area = self.area(self.upload_slot());
+        let start = self.upload_start(map, self.upload_slot());
+        let header = header_at(&mut SlotSource::at(map, area, start))?;
         if start > 0 {
-            let first = self::header(&mut SlotSource::new(map, area)).map_err(DfuError::Flash)?;
-            if first.is_ok() {
-                return Err(DfuError::Misplaced { expected: start });
+            match header_at(&mut SlotSource::new(map, area)) {
+                Ok(_) => return Err(DfuError::Misplaced { expected: start }),
+                Err(DfuError::Flash(error)) => return Err(DfuError::Flash(error)),
+                Err(_) => {}
             }
         }
         let mut slot = SlotSource::at(map, area, start);
@@ -122,9 +59,9 @@ impl Dfu {
         validated.map_err(DfuError::Refused)
     }
 
-    /// Verifies the image in the secondary slot and asks the bootloader to boot it.
+    /// Verifies the image in the slot that takes uploads and asks the bootloader to boot it.
     ///
-    /// The magic is written first, `image_ok` and the swap type after it: a power cut in between
+    /// The magic is written first, what makes the request permanent after it: a power cut in between
     /// leaves a test, which can be reverted.
     pub fn request_upgrade<M: FlashMap, V: Verifier>(
         &self,
@@ -132,82 +69,114 @@ impl Dfu {
         verifier: &mut V,
         upgrade: Upgrade,
     ) -> Result<Requested, DfuError<M::Error>> {
+        let mode = self.config.trailers.mode;
+        if !self.takes_requests() {
+            return Err(DfuError::NoRequests(mode));
+        }
         let validated = self.verify(map, verifier)?;
-        let (primary, secondary) = self.trailers(map)?;
-        match secondary.magic {
+        let slot = self.upload_slot();
+        let trailer = self.trailer(slot);
+        let (active, other) = self.trailers(map)?;
+        match other.magic {
             Magic::Good => {
-                let mode = self.config.trailers.mode;
-                let pending = TrailerState::swap_type(mode, &primary, &secondary);
+                let pending = TrailerState::swap_type(mode, &active, &other);
                 return Ok(Requested::Already(pending));
             }
-            Magic::Unset if self.secondary.is_erased(map).map_err(DfuError::Flash)? => {}
+            Magic::Unset if trailer.is_erased(map).map_err(DfuError::Flash)? => {}
             // A torn request, or leftovers of another one. The trailer may be cleared if the
             // image ends before the sectors that would go with it.
             _ => {
-                let start = self.secondary.layout().status();
-                let sector = map.sector_at(self.config.slots.secondary, start);
-                let sector =
-                    sector.ok_or(DfuError::NoSlot { area: self.config.slots.secondary })?;
-                if self.update_start(map).saturating_add(validated.size) > sector.offset {
-                    return Err(DfuError::BadTrailer { area: self.config.slots.secondary });
+                let (area, start) = (self.area(slot), trailer.layout().status());
+                let sector = map.sector_at(area, start).ok_or(DfuError::NoSlot { area })?;
+                let end = self.upload_start(map, slot).saturating_add(validated.size);
+                if end > sector.offset {
+                    return Err(DfuError::BadTrailer { area });
                 }
-                self.secondary.erase(map).map_err(DfuError::Flash)?;
+                trailer.erase(map).map_err(DfuError::Flash)?;
             }
+        }
+        self.mark(map, trailer, upgrade).map_err(DfuError::Flash)?;
+        Ok(Requested::Marked(validated))
+    }
+
+    fn mark<M: FlashMap>(
+        &self,
+        map: &mut M,
+        trailer: &TrailerAccess,
+        upgrade: Upgrade,
+    ) -> Result<(), M::Error> {
+        trailer.write_magic(map)?;
+        if upgrade == Upgrade::Permanent {
+            trailer.write_image_ok(map)?;
+        }
+        if self.tries() {
+            // That it was started, with nothing confirmed, would have it given up: this comes last.
+            return match upgrade {
+                Upgrade::Test => Ok(()),
+                Upgrade::Permanent => trailer.write_copy_done(map),
+            };
         }
         let swap_type = match upgrade {
             Upgrade::Test => SwapType::Test,
             Upgrade::Permanent => SwapType::Permanent,
         };
-        self.secondary.write_magic(map).map_err(DfuError::Flash)?;
-        if upgrade == Upgrade::Permanent {
-            self.secondary.write_image_ok(map).map_err(DfuError::Flash)?;
-        }
-        let info = SwapInfo { swap_type, image: self.config.slots.image };
-        self.secondary.write_swap_info(map, info).map_err(DfuError::Flash)?;
-        Ok(Requested::Marked(validated))
-    }
-
-    /// Whether the running image stays at the next boot. An image that was programmed without a
-    /// trailer counts as confirmed.
-    pub fn is_confirmed<M: FlashMap>(&self, map: &mut M) -> Result<bool, DfuError<M::Error>> {
-        let (primary, _) = self.trailers(map)?;
-        Ok(primary.magic == Magic::Unset || primary.image_ok == Flag::Set)
+        let image = self.config.slots.image;
+        trailer.write_swap_info(map, SwapInfo { swap_type, image })
     }
 
     /// Confirms the running image. Doing so again changes nothing; a confirmation that a power
     /// cut tore is completed.
     pub fn confirm<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
-        let primary = self.primary.read(map).map_err(DfuError::Flash)?;
-        match (primary.magic, primary.image_ok) {
-            (Magic::Unset, _) | (Magic::Good, Flag::Set) => Ok(()),
-            (Magic::Good, _) => self.primary.write_image_ok(map).map_err(DfuError::Flash),
-            (Magic::Bad, _) => Err(DfuError::BadTrailer { area: self.config.slots.primary }),
+        let slot = self.active_slot();
+        let trailer = self.trailer(slot);
+        let state = trailer.read(map).map_err(DfuError::Flash)?;
+        match (state.magic, state.image_ok) {
+            (Magic::Bad, _) => return Err(DfuError::BadTrailer { area: self.area(slot) }),
+            // Programmed, and not brought there by an update: nothing would revert it.
+            (Magic::Unset, _) if !self.tries() => return Ok(()),
+            (Magic::Unset, _) => trailer.write_magic(map).map_err(DfuError::Flash)?,
+            (Magic::Good, _) => {}
         }
+        if state.image_ok != Flag::Set {
+            trailer.write_image_ok(map).map_err(DfuError::Flash)?;
+        }
+        if self.tries() && state.copy_done != Flag::Set {
+            trailer.write_copy_done(map).map_err(DfuError::Flash)?;
+        }
+        Ok(())
     }
 
-    /// Erases the secondary slot, the trailer first, so that a power cut leaves no request that
-    /// points at half an image. A blank slot is left as it is. (The slot that runs cannot be
-    /// erased.)
+    /// Erases the slot that takes uploads, the trailer first, so that a power cut leaves no request
+    /// that points at half an image. A blank slot is left as it is. Refused if the slot is needed
+    /// for a revert. (The slot that runs cannot be erased.)
     pub fn erase_slot<M: FlashMap>(&self, map: &mut M) -> Result<(), DfuError<M::Error>> {
-        let area = self.config.slots.secondary;
+        self.is_free(map)?;
+        self.erase_giving_up_revert(map)
+    }
+
+    /// The same, also if the slot holds the image that the next boot would go back to.
+    pub fn erase_giving_up_revert<M: FlashMap>(
+        &self,
+        map: &mut M,
+    ) -> Result<(), DfuError<M::Error>> {
+        let slot = self.upload_slot();
+        let (area, trailer) = (self.area(slot), self.trailer(slot));
         let size = map.info(area).ok_or(DfuError::NoSlot { area })?.size;
         if is_blank(map, area, 0, size).map_err(DfuError::Flash)? {
             return Ok(());
         }
-        self.secondary.erase(map).map_err(DfuError::Flash)?;
-        let trailer = self.secondary.layout().status();
+        trailer.erase(map).map_err(DfuError::Flash)?;
+        let begins = trailer.layout().status();
         let mut at = 0;
-        while let Some(sector) = map.sector_at(area, at).filter(|sector| sector.end() <= trailer) {
+        while let Some(sector) = map.sector_at(area, at).filter(|sector| sector.end() <= begins) {
             map.erase(area, sector.offset, sector.size).map_err(DfuError::Flash)?;
             at = sector.end();
         }
         Ok(())
     }
-}
 
-/// What the image in `slot` begins with.
-fn header<S: Source>(slot: &mut S) -> Result<Result<Header, HeaderError>, S::Error> {
-    let mut bytes = [0; Header::SIZE];
-    slot.read(0, &mut bytes)?;
-    Ok(Header::parse(&bytes))
+    /// Erases `slot`, unless the application runs from it.
+    pub fn erase<M: FlashMap>(&self, map: &mut M, slot: Which) -> Result<(), DfuError<M::Error>> {
+        if slot == self.active_slot() { Err(DfuError::ActiveSlot) } else { self.erase_slot(map) }
+    }
 }

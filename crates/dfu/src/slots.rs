@@ -1,39 +1,47 @@
 //! The slots of an application behind SMP's image group.
 
-use updraft_flash::{FlashError, FlashMap, SlotSource};
+use updraft_flash::{Fault, FlashError, FlashMap};
 use updraft_image::{
-    Digest, HashKind, Hasher, Header, Refusal, Source, SwapType, TlvArea, UpgradeMode, Verifier,
+    Digest, Flag, HashKind, Header, Magic, Refusal, SwapType, UpgradeMode, Verifier,
 };
 use updraft_smp::ImageError;
-use updraft_smp::server::{Incoming, Refused, SlotImage, Slots};
+use updraft_smp::server::{Incoming, Refused, SlotImage, Slots, Trial};
 
-use crate::{Dfu, DfuError, SlotWriter, Upgrade};
+use crate::{Dfu, DfuError, Hooks, Offer, SlotTable, SlotWriter, Upgrade};
 
-/// Slot numbers of SMP.
-const PRIMARY: u8 = 0;
-const SECONDARY: u8 = 1;
-
-/// The two slots of one image, for a device that runs from the primary one. Uploads are written in
-/// blocks of `N` bytes, a multiple of the secondary slot's write size.
+/// The slots of a device. `D` holds a [`Dfu`] for each image. Uploads are written in blocks of `N`
+/// bytes, a multiple of the slots' write size.
 #[derive(Debug)]
-pub struct DfuSlots<M, V, const N: usize = 512> {
+pub struct DfuSlots<M, V, D = Dfu, H = (), const N: usize = 512> {
     map: M,
     verifier: V,
-    dfu: Dfu,
-    max_size: u32,
-    upload: Option<SlotWriter<N>>,
+    table: SlotTable<D>,
+    hooks: H,
+    upload: Option<(Incoming, SlotWriter<N>)>,
 }
 
-impl<M: FlashMap, V: Verifier, const N: usize> DfuSlots<M, V, N> {
-    /// The slots described by `dfu` in `map`. Images larger than `max_size` bytes, TLVs included,
-    /// are refused at their first packet: the bootloader could not take them.
-    pub fn new(map: M, verifier: V, dfu: Dfu, max_size: u32) -> Self {
-        Self { map, verifier, dfu, max_size, upload: None }
+impl<M: FlashMap, V: Verifier, D: AsRef<[Dfu]>, const N: usize> DfuSlots<M, V, D, (), N> {
+    /// The slots of `table` in `map`.
+    pub fn new(map: M, verifier: V, table: SlotTable<D>) -> Self {
+        Self::with_hooks(map, verifier, table, ())
+    }
+}
+
+impl<M, V, D, H, const N: usize> DfuSlots<M, V, D, H, N>
+where
+    M: FlashMap,
+    V: Verifier,
+    D: AsRef<[Dfu]>,
+    H: Hooks,
+{
+    /// The same for an application that wants to know, or to have a say.
+    pub fn with_hooks(map: M, verifier: V, table: SlotTable<D>, hooks: H) -> Self {
+        Self { map, verifier, table, hooks, upload: None }
     }
 
-    /// The update state.
-    pub fn dfu(&self) -> &Dfu {
-        &self.dfu
+    /// The slots by number.
+    pub fn table(&self) -> &SlotTable<D> {
+        &self.table
     }
 
     /// The flash map.
@@ -41,9 +49,19 @@ impl<M: FlashMap, V: Verifier, const N: usize> DfuSlots<M, V, N> {
         &mut self.map
     }
 
+    /// The flash map, and the update state of an image in it.
+    pub fn image(&mut self, image: u8) -> Option<(&mut M, &Dfu)> {
+        Some((&mut self.map, self.table.image(image)?))
+    }
+
     /// What checks signatures.
     pub fn verifier(&self) -> &V {
         &self.verifier
+    }
+
+    /// What is told of uploads.
+    pub fn hooks(&mut self) -> &mut H {
+        &mut self.hooks
     }
 
     /// Gives flash map and verifier back.
@@ -51,192 +69,235 @@ impl<M: FlashMap, V: Verifier, const N: usize> DfuSlots<M, V, N> {
         (self.map, self.verifier)
     }
 
-    fn area(&self, slot: u8) -> Option<updraft_flash::AreaId> {
-        match slot {
-            PRIMARY => Some(self.dfu.config().slots.primary),
-            SECONDARY => Some(self.dfu.config().slots.secondary),
-            _ => None,
+    /// Ends an upload that is under way.
+    fn stop(&mut self) {
+        if let Some((upload, _)) = self.upload.take() {
+            self.hooks.stopped(&upload);
         }
-    }
-
-    fn info(&mut self, slot: u8) -> Result<Option<SlotImage>, Error<M::Error>> {
-        let Some(area) = self.area(slot) else { return Ok(None) };
-        // The image that a revert brings back may lie elsewhere than an update.
-        let start = match slot {
-            SECONDARY if self.dfu.swap_type(&mut self.map)? != SwapType::Revert => {
-                self.dfu.update_start(&self.map)
-            }
-            _ => 0,
-        };
-        let mut source = SlotSource::at(&mut self.map, area, start);
-        let mut bytes = [0; Header::SIZE];
-        source.read(0, &mut bytes).map_err(DfuError::Flash)?;
-        let Ok(header) = Header::parse(&bytes) else { return Ok(None) };
-        let Ok(tlvs) = TlvArea::open(&mut source, &header) else { return Ok(None) };
-        let mut iter = tlvs.iter();
-        let mut hash = None;
-        loop {
-            let entry = match iter.next(&mut source) {
-                Ok(Some(entry)) => entry,
-                Ok(None) => break,
-                Err(_) => return Ok(None),
-            };
-            let Some(kind) = HashKind::from_tlv(entry.kind) else { continue };
-            let mut buf = [0; 64];
-            let payload = entry.payload(&mut source, &mut buf).map_err(DfuError::Flash)?;
-            match payload.and_then(|payload| Digest::from_slice(kind, payload)) {
-                Some(digest) if hash.is_none() => hash = Some(digest),
-                _ => return Ok(None),
-            }
-        }
-        let image = |hash| SlotImage { version: header.version, hash, flags: header.flags };
-        Ok(hash.map(image))
     }
 }
 
 /// An error of the slots on its way to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error<E>(pub DfuError<E>);
+pub enum Error<E> {
+    /// The slots refused.
+    Dfu(DfuError<E>),
+    /// The application's own hooks refused.
+    Hooks(Refused),
+}
 
 impl<E> From<DfuError<E>> for Error<E> {
     fn from(error: DfuError<E>) -> Self {
-        Self(error)
+        Self::Dfu(error)
     }
 }
 
 impl<E: FlashError> From<Error<E>> for Refused {
-    fn from(Error(error): Error<E>) -> Self {
+    fn from(error: Error<E>) -> Self {
         match error {
-            DfuError::NoSlot { .. } => ImageError::InvalidSlot.into(),
-            DfuError::ActiveSlot => Refused::because(ImageError::NoFreeSlot, "slot is running"),
-            DfuError::NoImage(_) => ImageError::NoImage.into(),
-            DfuError::Misplaced { .. } => {
-                Refused::because(ImageError::InvalidImageHeaderMagic, "image in the wrong place")
-            }
-            DfuError::BadTrailer { .. } => {
-                Refused::because(ImageError::InvalidImageHeaderMagic, "trailer is damaged")
-            }
-            DfuError::Write(_) | DfuError::Flash(_) => ImageError::FlashWriteFailed.into(),
-            DfuError::NoUpload => ImageError::FlashContextNotSet.into(),
-            DfuError::Refused(refusal) => match refusal {
-                Refusal::Header(_) => ImageError::NoImage.into(),
-                Refusal::TooLarge { .. } => ImageError::InvalidImageTooLarge.into(),
-                Refusal::Hash { .. } | Refusal::NoHash { .. } => {
-                    Refused::unverified("image is damaged")
-                }
-                Refusal::NoSignature { .. } | Refusal::Signature { .. } | Refusal::NotPure => {
-                    Refused::unverified("signature is not trusted")
-                }
-                Refusal::NoBoardId { .. } => Refused::unverified("image names no board"),
-                Refusal::OtherBoard { .. } => Refused::unverified("image is for another board"),
-                Refusal::SecurityCounter { .. } | Refusal::NoSecurityCounter => {
-                    Refused::because(ImageError::CurrentVersionIsNewer, "security counter")
-                }
-                Refusal::Read(_) => ImageError::FlashReadFailed.into(),
-                _ => Refused::unverified("image is malformed"),
-            },
+            Error::Dfu(error) => refused(error),
+            Error::Hooks(refused) => refused,
         }
     }
 }
 
-impl<M: FlashMap, V: Verifier, const N: usize> Slots for DfuSlots<M, V, N> {
+fn refused<E: FlashError>(error: DfuError<E>) -> Refused {
+    let slot = |reason| Refused::because(ImageError::NoFreeSlot, reason);
+    let header = |reason| Refused::because(ImageError::InvalidImageHeaderMagic, reason);
+    match error {
+        DfuError::NoSlot { .. } | DfuError::NoSuchSlot { .. } => ImageError::InvalidSlot.into(),
+        DfuError::ActiveSlot => slot("slot is running"),
+        DfuError::KeptForRevert => slot("slot is kept for a revert"),
+        DfuError::NoImage(_) => ImageError::NoImage.into(),
+        DfuError::Tlvs(_) => ImageError::NoTlvs.into(),
+        DfuError::Hashes { found: 0 } => Refused::unverified("image has no hash"),
+        DfuError::Hashes { .. } => ImageError::MultipleHashes.into(),
+        DfuError::Length { len: 0, .. } => ImageError::InvalidLength.into(),
+        DfuError::Length { .. } => ImageError::InvalidImageTooLarge.into(),
+        DfuError::LinkedElsewhere { .. } => ImageError::InvalidFlashAddress.into(),
+        DfuError::Misplaced { .. } => header("image in the wrong place"),
+        DfuError::BadTrailer { .. } => header("trailer is damaged"),
+        DfuError::NoRequests(_) => slot("newest image boots"),
+        DfuError::Flash(error) if error.fault() == Fault::Unreadable => {
+            ImageError::FlashReadFailed.into()
+        }
+        DfuError::Write(_) | DfuError::Flash(_) => ImageError::FlashWriteFailed.into(),
+        DfuError::NoUpload => ImageError::FlashContextNotSet.into(),
+        DfuError::Refused(refusal) => unverified(&refusal),
+    }
+}
+
+fn unverified<E>(refusal: &Refusal<E>) -> Refused {
+    match refusal {
+        Refusal::Header(_) => ImageError::NoImage.into(),
+        Refusal::TooLarge { .. } => ImageError::InvalidImageTooLarge.into(),
+        Refusal::Hash { .. } | Refusal::NoHash { .. } => Refused::unverified("image is damaged"),
+        Refusal::NoSignature { .. } | Refusal::Signature { .. } | Refusal::NotPure => {
+            Refused::unverified("signature is not trusted")
+        }
+        Refusal::NoBoardId { .. } => Refused::unverified("image names no board"),
+        Refusal::OtherBoard { .. } => Refused::unverified("image is for another board"),
+        Refusal::SecurityCounter { .. } | Refusal::NoSecurityCounter => {
+            Refused::because(ImageError::CurrentVersionIsNewer, "security counter")
+        }
+        Refusal::Read(_) => ImageError::FlashReadFailed.into(),
+        _ => Refused::unverified("image is malformed"),
+    }
+}
+
+impl<M, V, D, H, const N: usize> Slots for DfuSlots<M, V, D, H, N>
+where
+    M: FlashMap,
+    V: Verifier,
+    D: AsRef<[Dfu]>,
+    H: Hooks,
+{
     type Error = Error<M::Error>;
 
     fn images(&self) -> u8 {
-        1
+        self.table.images()
     }
 
     fn mode(&self) -> UpgradeMode {
-        self.dfu.config().trailers.mode
+        let running = self.table.image(self.table.running_image());
+        running.map_or(UpgradeMode::SingleSlot, |dfu| dfu.config().trailers.mode)
     }
 
     fn slot_size(&self, slot: u8) -> Option<u32> {
-        Some(self.map.info(self.area(slot)?)?.size)
+        self.table.size(&self.map, slot)
     }
 
     fn max_image_size(&self, slot: u8) -> Option<u32> {
-        Some(self.slot_size(slot)?.min(self.max_size))
+        let (dfu, _) = self.table.slot(slot)?;
+        Some(self.slot_size(slot)?.min(dfu.max_image_size(&self.map)))
     }
 
     fn active_slot(&self, image: u8) -> Option<u8> {
-        (image == 0).then_some(PRIMARY)
+        self.table.active_slot(image)
+    }
+
+    fn running_image(&self) -> u8 {
+        self.table.running_image()
     }
 
     fn hash_len(&self) -> usize {
-        self.dfu.config().rules.hash.size()
+        let running = self.table.image(self.table.running_image());
+        running.map_or(HashKind::Sha256, |dfu| dfu.config().rules.hash).size()
     }
 
     fn image_info(&mut self, slot: u8) -> Result<Option<SlotImage>, Self::Error> {
-        self.info(slot)
+        match self.table.image_info(&mut self.map, slot) {
+            Ok(info) => {
+                let Header { version, flags, .. } = info.header;
+                Ok(Some(SlotImage { version, hash: info.hash, flags }))
+            }
+            Err(DfuError::Flash(error)) if error.fault() != Fault::OutOfBounds => {
+                Err(DfuError::Flash(error).into())
+            }
+            Err(_) => Ok(None),
+        }
     }
 
-    fn swap_type(&mut self, _: u8) -> Result<SwapType, Self::Error> {
-        Ok(self.dfu.swap_type(&mut self.map)?)
+    fn swap_type(&mut self, image: u8) -> Result<SwapType, Self::Error> {
+        Ok(self.table.swap_type(&mut self.map, image)?)
+    }
+
+    fn trial(&mut self, slot: u8) -> Result<Trial, Self::Error> {
+        let Some((dfu, which)) = self.table.slot(slot) else { return Ok(Trial::Unset) };
+        let state = dfu.trailer(which).read(&mut self.map).map_err(DfuError::Flash)?;
+        Ok(match (state.magic, state.image_ok, state.copy_done) {
+            (Magic::Bad | Magic::Unset, ..) => Trial::Unset,
+            (Magic::Good, Flag::Set, _) => Trial::Forever,
+            (Magic::Good, _, Flag::Set) => Trial::Revert,
+            (Magic::Good, _, _) => Trial::Once,
+        })
+    }
+
+    fn admit(&mut self, upload: &Incoming) -> Result<(), Self::Error> {
+        let (dfu, which) = self.table.slot(upload.slot).ok_or(missing(upload.slot))?;
+        if which == dfu.active_slot() {
+            return Err(DfuError::ActiveSlot.into());
+        }
+        let offer = Offer { len: upload.len, header: upload.header };
+        dfu.admit(&mut self.map, &offer)?;
+        self.hooks.admit(upload).map_err(Error::Hooks)
     }
 
     fn begin_upload(&mut self, upload: &Incoming) -> Result<(), Self::Error> {
-        self.upload = None;
-        if upload.slot != SECONDARY {
+        self.stop();
+        let (dfu, which) = self.table.slot(upload.slot).ok_or(missing(upload.slot))?;
+        if which == dfu.active_slot() {
             return Err(DfuError::ActiveSlot.into());
         }
-        let start = self.dfu.update_start(&self.map);
-        let writer = SlotWriter::new(&mut self.map, self.dfu.secondary_trailer(), start);
-        self.upload = Some(writer.map_err(DfuError::from)?);
+        let writer = dfu.writer(&mut self.map)?;
+        self.upload = Some((*upload, writer));
+        self.hooks.started(upload);
         Ok(())
     }
 
-    fn write(&mut self, _: u32, data: &[u8]) -> Result<(), Self::Error> {
-        let Some(writer) = &mut self.upload else { return Err(DfuError::NoUpload.into()) };
-        let written = writer.write(&mut self.map, data);
-        if written.is_err() {
-            self.upload = None;
+    fn write(&mut self, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
+        let Some((upload, writer)) = &mut self.upload else {
+            return Err(DfuError::NoUpload.into());
+        };
+        let written = match self.hooks.chunk(upload, offset, data.len()) {
+            Ok(()) => writer.write(&mut self.map, data).map_err(|error| Error::Dfu(error.into())),
+            Err(refused) => Err(Error::Hooks(refused)),
+        };
+        let taken = u32::try_from(data.len()).map_or(u32::MAX, |len| offset.saturating_add(len));
+        match written {
+            Ok(()) if taken < upload.len => self.hooks.written(upload, taken),
+            Ok(()) => {}
+            Err(_) => self.stop(),
         }
-        Ok(written.map_err(DfuError::from)?)
+        written
     }
 
     fn finish_upload(&mut self) -> Result<(), Self::Error> {
-        let writer = self.upload.take().ok_or(DfuError::NoUpload)?;
-        writer.finish(&mut self.map).map_err(DfuError::from)?;
+        let (upload, writer) = self.upload.take().ok_or(DfuError::NoUpload)?;
+        match writer.finish(&mut self.map) {
+            Ok(_) => self.hooks.received(&upload),
+            Err(error) => {
+                self.hooks.stopped(&upload);
+                return Err(Error::Dfu(error.into()));
+            }
+        }
         Ok(())
     }
 
     fn matches(&mut self, slot: u8, len: u32, sha256: &[u8; 32]) -> Result<bool, Self::Error> {
-        let Some(area) = self.area(slot) else { return Ok(false) };
-        let start = if slot == SECONDARY { self.dfu.update_start(&self.map) } else { 0 };
-        let mut hasher = Hasher::new(HashKind::Sha256);
-        let mut piece = [0; 256];
-        let mut at = 0;
-        while at < len {
-            let n = (len - at).min(piece.len() as u32);
-            let piece = piece.get_mut(..n as usize).unwrap_or_default();
-            self.map.read(area, start.saturating_add(at), piece).map_err(DfuError::Flash)?;
-            hasher.update(piece);
-            at += n;
+        let Some((dfu, which)) = self.table.slot(slot) else { return Ok(false) };
+        let Some(wanted) = Digest::from_slice(HashKind::Sha256, sha256) else { return Ok(false) };
+        match dfu.check(&mut self.map, which, len, &wanted) {
+            Err(DfuError::Length { .. }) => Ok(false),
+            checked => Ok(checked?),
         }
-        Ok(hasher.finish().as_bytes() == sha256)
     }
 
     fn erase_slot(&mut self, slot: u8) -> Result<(), Self::Error> {
-        self.upload = None;
-        match slot {
-            SECONDARY => Ok(self.dfu.erase_slot(&mut self.map)?),
-            _ => Err(DfuError::ActiveSlot.into()),
+        let (dfu, which) = self.table.slot(slot).ok_or(missing(slot))?;
+        if which != dfu.active_slot() {
+            self.stop();
         }
+        Ok(self.table.erase(&mut self.map, slot)?)
     }
 
     fn request_boot(&mut self, slot: u8, permanent: bool) -> Result<(), Self::Error> {
-        if slot != SECONDARY {
-            return Err(DfuError::ActiveSlot.into());
-        }
         let upgrade = if permanent { Upgrade::Permanent } else { Upgrade::Test };
-        self.dfu.request_upgrade(&mut self.map, &mut self.verifier, upgrade)?;
+        self.table.request(&mut self.map, &mut self.verifier, slot, upgrade)?;
         Ok(())
     }
 
     fn confirm(&mut self, slot: u8) -> Result<(), Self::Error> {
-        match slot {
-            PRIMARY => Ok(self.dfu.confirm(&mut self.map)?),
-            _ => Err(DfuError::ActiveSlot.into()),
+        let (dfu, which) = self.table.slot(slot).ok_or(missing(slot))?;
+        if which != dfu.active_slot() {
+            return Err(DfuError::ActiveSlot.into());
         }
+        dfu.confirm(&mut self.map)?;
+        self.hooks.confirmed(slot / 2);
+        Ok(())
     }
+}
+
+fn missing<E>(slot: u8) -> Error<E> {
+    Error::Dfu(DfuError::NoSuchSlot { slot })
 }

@@ -29,7 +29,7 @@ pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
 pub use brief::Brief;
 pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
 pub use kind::Kind;
-pub use slot::{SlotPair, SlotSource, TrailerFormat};
+pub use slot::{SlotPair, SlotSource, TrailerFormat, Which};
 pub use status::{StatusFormat, StatusMap};
 pub use stream::{Block, ProgressError, ProgressStore, Stream, StreamError, StreamTag, is_blank};
 pub use trailer::{TrailerAccess, readable};

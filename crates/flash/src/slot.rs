@@ -16,6 +16,46 @@ pub struct SlotPair {
     pub secondary: AreaId,
 }
 
+/// Which of the two slots of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Which {
+    /// The slot that the image runs from, in modes that copy it there.
+    Primary,
+    /// The slot that takes updates.
+    Secondary,
+}
+
+impl Which {
+    /// Both of them.
+    pub const BOTH: [Self; 2] = [Self::Primary, Self::Secondary];
+
+    /// The other one.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Primary => Self::Secondary,
+            Self::Secondary => Self::Primary,
+        }
+    }
+
+    /// Its number in the image: 0 or 1.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Primary => 0,
+            Self::Secondary => 1,
+        }
+    }
+}
+
+impl SlotPair {
+    /// The area of a slot.
+    pub const fn area(&self, slot: Which) -> AreaId {
+        match slot {
+            Which::Primary => self.primary,
+            Which::Secondary => self.secondary,
+        }
+    }
+}
+
 /// What a bootloader was built with that decides where the fields of its trailers lie. Everybody
 /// who reads or writes a trailer has to know the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,14 @@
 //! A device with two slots of 64 KiB, and images for it.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
+
 use updraft_dfu::{Config, Dfu};
-use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerFormat};
+use updraft_flash::{AreaEntry, AreaId, ProgressStore, SlotPair, TrailerFormat};
 use updraft_image::encryption::{AesKeyWrap, BodyCipher};
 use updraft_image::{
     ContentKey, Digest, Flags, HashKind, Header, Rules, TlvKind, TlvType, TlvWriter, UpgradeMode,
-    Version,
+    Version, magic_bytes,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash};
 
@@ -40,9 +43,7 @@ pub fn dfu(flash: &SimFlash) -> Dfu {
 
 /// The same for a device that swaps by offset.
 pub fn with_offset(flash: &SimFlash) -> Dfu {
-    let config = config();
-    let trailers = TrailerFormat { mode: UpgradeMode::SwapOffset, ..config.trailers };
-    Dfu::new(flash, Config { trailers, ..config }).expect("the slots hold a trailer")
+    in_mode(flash, UpgradeMode::SwapOffset)
 }
 
 /// An unsigned image with an intact hash.
@@ -86,4 +87,47 @@ pub fn encrypted(body_len: usize) -> Vec<u8> {
 /// The device's private key.
 pub fn wrapping() -> AesKeyWrap {
     AesKeyWrap::from_slice(&[0x4b; 16]).expect("16 bytes")
+}
+
+/// The same for a device that updates in another mode.
+pub fn in_mode(flash: &SimFlash, mode: UpgradeMode) -> Dfu {
+    let config = config();
+    let trailers = TrailerFormat { mode, ..config.trailers };
+    Dfu::new(flash, Config { trailers, ..config }).expect("the slots hold a trailer")
+}
+
+/// A device that runs a new image for the first time, with the old one in the secondary slot.
+pub fn on_trial() -> SimFlash {
+    let mut flash = flash(8, 0xff);
+    flash.load(PRIMARY, 0, &image(Version::new(2, 0, 0, 0), 5000)).unwrap();
+    flash.load(PRIMARY, SLOT - 16, &magic_bytes(8)).unwrap();
+    flash.load(PRIMARY, SLOT - 32, &[1]).unwrap();
+    flash.load(SECONDARY, 0, &image(V1, 5000)).unwrap();
+    flash
+}
+
+/// Settings that survive resets.
+#[derive(Clone, Debug, Default)]
+pub struct Settings(pub HashMap<String, Vec<u8>>);
+
+impl ProgressStore for Settings {
+    type Error = Infallible;
+
+    fn load(&mut self, key: &str, record: &mut [u8]) -> Result<Option<usize>, Infallible> {
+        let Some(stored) = self.0.get(key) else { return Ok(None) };
+        for (to, from) in record.iter_mut().zip(stored) {
+            *to = *from;
+        }
+        Ok(Some(stored.len()))
+    }
+
+    fn save(&mut self, key: &str, record: &[u8]) -> Result<(), Infallible> {
+        self.0.insert(key.into(), record.into());
+        Ok(())
+    }
+
+    fn clear(&mut self, key: &str) -> Result<(), Infallible> {
+        self.0.remove(key);
+        Ok(())
+    }
 }

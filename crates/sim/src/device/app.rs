@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use updraft_board::Board;
-use updraft_dfu::{Dfu, DfuSlots};
+use updraft_dfu::{Dfu, DfuSlots, SlotTable};
 use updraft_flash::FlashMap;
 use updraft_image::Version;
 use updraft_smp::server::{Buffers, Fault, ImageGroup, Reset};
@@ -72,8 +72,7 @@ impl<F: FlashMap> App<F> {
         (dfu, keys): (Dfu, Keys),
         now: Duration,
     ) -> Self {
-        let max_size = board.capacity(0).max_image;
-        let slots = DfuSlots::new(flash, keys, dfu, max_size);
+        let slots = DfuSlots::new(flash, keys, SlotTable::new(dfu));
         let watchdog = board.watchdog().map_or(2000, |watchdog| watchdog.timeout_ms);
         let mut app = Self {
             phase: Phase::Testing { until: now + milliseconds(descriptor.self_test_ms) },
@@ -155,12 +154,12 @@ impl<F: FlashMap> App<F> {
                         self.console.push("app: self-test passed, waiting to be confirmed".into())
                     }
                     (false, ConfirmedBy::Application) => {
-                        let slots = self.image.slots();
-                        let dfu = *slots.dfu();
-                        self.console.push(match dfu.confirm(slots.map()) {
+                        let image = self.image.slots().image(0);
+                        let told = image.map(|(flash, dfu)| match dfu.confirm(flash) {
                             Ok(()) => "app: self-test passed, image confirmed".into(),
                             Err(error) => format!("app: image not confirmed: {error}"),
                         });
+                        self.console.extend(told);
                     }
                 }
                 None
@@ -187,9 +186,8 @@ impl<F: FlashMap> App<F> {
     }
 
     fn is_confirmed(&mut self) -> bool {
-        let slots = self.image.slots();
-        let dfu = *slots.dfu();
-        dfu.is_confirmed(slots.map()).unwrap_or(false)
+        let image = self.image.slots().image(0);
+        image.is_some_and(|(flash, dfu)| dfu.is_confirmed(flash).unwrap_or(false))
     }
 
     /// Answers a datagram; each answer is handed to `send`. What is longer than [`DATAGRAM`] loses
