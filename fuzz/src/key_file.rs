@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
         let again = Key::from_pem(&key.to_pem()).expect("a key that was written is read");
         assert_eq!(again.public(), key.public());
     }
-    if let Ok((key, _)) = PublicKey::from_pem_of_any_kind(&text) {
+    if let Ok(key) = PublicKey::from_pem(&text) {
         assert_eq!(PublicKey::from_pem(&key.to_pem()).as_ref().ok(), Some(&key));
         assert_eq!(PublicKey::from_der(key.as_der()).as_ref().ok(), Some(&key));
     }

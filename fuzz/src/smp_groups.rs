@@ -282,7 +282,7 @@ pub mod smp_files {
     }
 
     fn download(data: &[u8]) {
-        let options = FileOptions::new(Limits { frame: FRAME, window: 1 });
+        let options = FileOptions::new(Limits { frame: FRAME, window: 3 });
         let mut download = FileDownload::new(NAME, &[7; 50], options).expect("a name that fits");
         let (mut packets, mut buffer) = (packets::split(data).take(200), [0; FRAME]);
         let (mut now, mut end) = (Duration::ZERO, 50);
@@ -290,7 +290,7 @@ pub mod smp_files {
             while let Some(len) = download.poll_transmit(now, &mut buffer) {
                 assert!(len <= FRAME);
                 let Some(answer) = said(&mut packets, &buffer[..len]) else { continue };
-                let Some(piece) = download.handle(&answer) else { continue };
+                let Some(piece) = download.handle(&answer, now) else { continue };
                 if !piece.data.is_empty() {
                     assert!(piece.off == end || piece.off == 0, "{} after {end}", piece.off);
                     end = piece.off + piece.data.len() as u32;

@@ -84,7 +84,7 @@ pub struct Session<L> {
     pub(super) link: L,
     pub(super) requests: Requests,
     pub(super) patience: Patience,
-    clock: Instant,
+    pub(super) clock: Instant,
     /// Whether the device has answered anything yet.
     answered: bool,
 }

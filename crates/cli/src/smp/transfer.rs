@@ -67,8 +67,9 @@ impl<L: Link> Session<L> {
             }
             let Some(deadline) = download.deadline() else { break };
             let timeout = deadline.saturating_sub(self.now());
+            let clock = self.clock;
             if let Some(packet) = self.link.receive(timeout)?
-                && let Some(found) = download.handle(packet)
+                && let Some(found) = download.handle(packet, clock.elapsed())
             {
                 piece(found.off, found.data, download.progress())?;
             }

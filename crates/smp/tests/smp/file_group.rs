@@ -90,6 +90,8 @@ struct Peer {
     lacks: Vec<u8>,
     /// Whether answers to other requests come first: another sequence number, group or command.
     strays: bool,
+    /// The most requests that were under way at once.
+    most: usize,
 }
 
 impl Peer {
@@ -179,13 +181,18 @@ impl Peer {
         let (mut now, mut buffer) = (Duration::ZERO, vec![0; options.limits.frame]);
         let mut file = have.to_vec();
         for _ in 0..10_000 {
+            let mut sent = Vec::new();
             while let Some(len) = download.poll_transmit(now, &mut buffer) {
-                for answer in self.exchange(&buffer[..len]) {
-                    if let Some(piece) = download.handle(&answer).filter(|p| !p.data.is_empty()) {
-                        file.truncate(piece.off as usize);
-                        assert_eq!(file.len(), piece.off as usize, "pieces follow each other");
-                        file.extend_from_slice(piece.data);
-                    }
+                sent.push(buffer[..len].to_vec());
+            }
+            assert!(sent.len() <= options.limits.window, "{} at once", sent.len());
+            self.most = self.most.max(sent.len());
+            for answer in sent.iter().flat_map(|message| self.exchange(message)) {
+                let piece = download.handle(&answer, now);
+                if let Some(piece) = piece.filter(|piece| !piece.data.is_empty()) {
+                    file.truncate(piece.off as usize);
+                    assert_eq!(file.len(), piece.off as usize, "pieces follow each other");
+                    file.extend_from_slice(piece.data);
                 }
             }
             match download.deadline() {
@@ -286,6 +293,23 @@ fn a_server_without_hashes_is_believed_and_the_outcome_says_so() {
 }
 
 #[test]
+fn pieces_of_a_download_are_asked_for_ahead() {
+    let file = data(70_000);
+    for window in [1, 2, 7, 16, 100] {
+        let options = FileOptions::new(Limits { frame: 256, window });
+        let mut peer = Peer::with(&file);
+        let (_, back) = peer.download(&[], options).expect("it comes back");
+        assert_eq!(back, file);
+        assert_eq!(peer.most, window.min(16), "a buffer for every one is used");
+        // The first piece is the shortest, so nothing is asked for twice.
+        let longest = 70_000 / 250;
+        assert!(peer.requests < longest * 11 / 10 + 20, "{} requests", peer.requests);
+        let (outcome, back) = peer.download(&file[..300], options).expect("it comes back");
+        assert_eq!((outcome.resumed_at, &back), (300, &file));
+    }
+}
+
+#[test]
 fn a_busy_server_is_asked_again_with_the_same_message() {
     let mut peer = Peer::default();
     peer.files().busy = 3;
@@ -347,7 +371,7 @@ fn bytes_that_arrive_as_others_are_found_by_the_hash() {
     let mut buffer = [0; 256];
     while let Some(len) = download.poll_transmit(Duration::ZERO, &mut buffer) {
         for answer in peer.exchange(&buffer[..len]) {
-            download.handle(&answer);
+            download.handle(&answer, Duration::ZERO);
         }
         peer.files().put(&data(1000).iter().map(|byte| !byte).collect::<Vec<_>>());
     }
@@ -391,9 +415,11 @@ proptest! {
         there in 0..4000_usize,
         fate in prop::collection::vec(prop_oneof![6 => Just(0_u8), 1 => 1..4_u8], 0..80),
         version in prop_oneof![Just(Version::V1), Just(Version::V2)],
+        window in 1..9_usize,
     ) {
         let file = data(len);
-        let options = FileOptions { version, ..options() };
+        let limits = Limits { frame: 256, window };
+        let options = FileOptions { version, ..FileOptions::new(limits) };
         let mut peer = Peer { fate: fate.clone(), ..Peer::with(&data(there)) };
         let outcome = peer.upload(&file, options).expect("it goes over");
         prop_assert_eq!(outcome.verified, Some(FileHash::Sha256));

@@ -1,8 +1,8 @@
 //! Whole files to and from a device: piece by piece, resumed where an earlier transfer broke off,
 //! and checked by a hash that the device computes.
 //!
-//! One request is under way at a time; it is repeated with the same sequence number until an
-//! answer comes. Where the device knows SHA-256 that is what is compared, else CRC-32, and where
+//! A request is repeated with the same sequence number until an answer comes. Pieces of a download
+//! are asked for ahead; an upload goes piece by piece, as a server appends them. Where the device knows SHA-256 that is what is compared, else CRC-32, and where
 //! it knows neither the outcome says that nothing was checked.
 
 mod download;
@@ -24,7 +24,7 @@ pub struct FileOptions {
     pub version: Version,
     /// Sequence number of the first request.
     pub sequence: u8,
-    /// Size of messages; one is under way at a time.
+    /// Size of messages, and how many may be under way in a download.
     pub limits: Limits,
     /// Patience with every request.
     pub patience: Patience,
