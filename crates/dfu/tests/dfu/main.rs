@@ -6,6 +6,7 @@ mod common;
 mod equal_slots;
 mod image_group;
 mod images;
+mod over_smp;
 mod requests;
 mod slot_writer;
 mod uploads;

@@ -5,10 +5,9 @@ use updraft_dfu::Upgrade;
 use updraft_flash::AreaId;
 use updraft_image::UpgradeMode;
 
-use super::{Activity, Author, History, StoryError, Teller, trailer};
+use super::{Activity, Author, History, StoryError, Teller};
 use crate::device::program;
 use crate::explore::Outcome::{New, Old, Trial};
-use crate::flash::SimFlash;
 
 /// Whether the slots of `board` are of equal rank.
 pub(super) fn has(board: &Board) -> bool {
@@ -16,24 +15,6 @@ pub(super) fn has(board: &Board) -> bool {
         board.mode(),
         UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::RamLoad
     )
-}
-
-/// Asks for the image in `slot`. A permanent one is marked as started and confirmed at once, in
-/// that order: a cut in between leaves an image that failed its test.
-pub(super) fn request(
-    board: &Board,
-    flash: &mut SimFlash,
-    slot: AreaId,
-    upgrade: Upgrade,
-) -> Result<(), String> {
-    let trailer = trailer(board, flash, slot)?;
-    let mut written = trailer.write_magic(flash);
-    if upgrade == Upgrade::Permanent {
-        written = written
-            .and_then(|()| trailer.write_copy_done(flash))
-            .and_then(|()| trailer.write_image_ok(flash));
-    }
-    written.map_err(|error| error.to_string())
 }
 
 pub(super) fn tell(teller: &mut Teller<'_>) -> Result<(), StoryError> {

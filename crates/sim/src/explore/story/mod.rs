@@ -11,8 +11,8 @@ mod swaps;
 use updraft_board::{Board, Role};
 use updraft_boot::factory::Course;
 use updraft_dfu::{Dfu, DfuError, SlotWriter, Upgrade};
-use updraft_flash::{AreaId, Error, StreamError, TrailerAccess};
-use updraft_image::{BodyCipher, Flag, Header, Magic, UpgradeMode, Verifier, WrappedKey};
+use updraft_flash::{AreaId, Error, StreamError, TrailerAccess, Which};
+use updraft_image::{BodyCipher, Header, UpgradeMode, Verifier, WrappedKey};
 
 use super::outcome::Outcome;
 use crate::device::{Keys, dfu, flash_in_memory};
@@ -182,22 +182,32 @@ impl Story {
 
     /// Lets the image that runs from `slot` confirm itself.
     pub(super) fn confirm(&self, flash: &mut SimFlash, slot: AreaId) -> Result<(), String> {
-        if !equal_slots::has(&self.board) {
-            let dfu = updates(&self.board, flash).map_err(|error| error.to_string())?;
-            return dfu.confirm(flash).map_err(|error| error.to_string());
-        }
-        let trailer = trailer(&self.board, flash, slot)?;
-        let state = trailer.read(flash).map_err(|error| error.to_string())?;
-        match (state.magic, state.image_ok) {
-            (Magic::Unset, _) | (Magic::Good, Flag::Set) => Ok(()),
-            (Magic::Good, _) => trailer.write_image_ok(flash).map_err(|error| error.to_string()),
-            (Magic::Bad, _) => Err("the running image's trailer is damaged".into()),
-        }
+        let dfu = updates(&self.board, flash).map_err(|error| error.to_string())?;
+        let dfu = place(&self.board, dfu, slot, Runs::Here);
+        dfu.confirm(flash).map_err(|error| error.to_string())
     }
 }
 
 fn updates(board: &Board, flash: &SimFlash) -> Result<Dfu, DfuError<Error<SimError>>> {
     dfu(board, flash)
+}
+
+/// Where the application runs, seen from a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Runs {
+    Here,
+    Beside,
+}
+
+/// `dfu` as the application has it that runs from `slot`, or from the one beside it. Where images
+/// are copied, that is always the primary slot.
+fn place(board: &Board, dfu: Dfu, slot: AreaId, runs: Runs) -> Dfu {
+    if !equal_slots::has(board) {
+        return dfu;
+    }
+    let primary = dfu.area(Which::Primary) == slot;
+    let which = if primary { Which::Primary } else { Which::Secondary };
+    dfu.running_from(if runs == Runs::Here { which } else { which.other() })
 }
 
 /// The trailer of either slot.
@@ -230,10 +240,8 @@ fn request(
     slot: AreaId,
     upgrade: Upgrade,
 ) -> Result<(), String> {
-    if equal_slots::has(board) {
-        return equal_slots::request(board, flash, slot, upgrade);
-    }
     let dfu = updates(board, flash).map_err(|error| error.to_string())?;
+    let dfu = place(board, dfu, slot, Runs::Beside);
     dfu.request_upgrade(flash, keys, upgrade).map(drop).map_err(|error| error.to_string())
 }
 
