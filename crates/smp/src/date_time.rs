@@ -67,8 +67,8 @@ impl DateTime {
     /// The moment so many milliseconds after the beginning of 1970.
     pub fn from_unix(milliseconds: i64) -> Self {
         let (days, rest) = (milliseconds.div_euclid(DAY), milliseconds.rem_euclid(DAY));
-        // A year too early at most for every 1461 days, which the loop makes up for.
-        let mut year = 1970 + days.div_euclid(366);
+        // Never too late: the loop makes up for what the leap years make it too early.
+        let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
         while days_before(year + 1, 1) <= days {
             year += 1;
         }
