@@ -31,8 +31,10 @@ fn a_sector_is_erased_just_before_its_first_byte_and_not_earlier() {
 fn a_stream_does_not_begin_within_a_sector() {
     let flash = flash(4);
     for start in [4, 512, SECTOR - 512, SECTOR + 4] {
-        let refused = Stream::<BLOCK>::new(&flash, AREA, start, SECTOR).err();
-        assert_eq!(refused, Some(StreamError::Misaligned { start }));
+        for end in [start + SECTOR, 2 * SECTOR, SIZE] {
+            let refused = Stream::<BLOCK>::new(&flash, AREA, start, end - start).err();
+            assert_eq!(refused, Some(StreamError::Misaligned { start }), "to {end}");
+        }
     }
     let refused = Stream::<BLOCK>::new(&flash, AREA, 0, SECTOR + 512).err();
     assert_eq!(refused, Some(StreamError::Misaligned { start: 0 }), "nor end within one");
