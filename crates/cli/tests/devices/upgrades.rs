@@ -45,6 +45,28 @@ fn every_mode_that_swaps_or_overwrites_is_upgraded() {
     }
 }
 
+/// Where the highest version runs, there is nothing to ask for; and it runs from where it is.
+#[test]
+fn slots_of_equal_rank_are_upgraded_in_turns() {
+    for board in ["virtual-xip", "virtual-xip-revert"] {
+        let bench = Bench::with_board(&format!("upgrade-{board}"), board);
+        let device = bench.device_with(&bench.image("1.0.0", SELF));
+        for (version, slot) in [("1.1.0", 1), ("1.2.0", 0)] {
+            let new = bench.image(version, HOST);
+            let said = device.smp(&format!("--json upgrade {} --wait 30", new.file)).json();
+            assert_eq!(said["ending"], "confirmed", "{board}: {said}");
+            let listed = device.smp("--json image list").json();
+            let active = |image: &&serde_json::Value| image["active"] == true;
+            let active = listed["images"].as_array().unwrap().iter().find(active).unwrap();
+            assert_eq!(
+                (&active["hash"], &active["slot"]),
+                (&new.hash.into(), &slot.into()),
+                "{board}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_image_left_on_trial_goes_at_the_next_reset_or_is_confirmed_by_the_next_upgrade() {
     let (bench, device, old, new) = offered("upgrade-trial", HOST);

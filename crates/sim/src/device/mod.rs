@@ -28,7 +28,7 @@ use updraft_board::{Area, Board, FlashDevice, Role};
 use updraft_boot::factory::{Course, Line};
 use updraft_boot::{self as boot, BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
-use updraft_flash::{AreaId, Error, FlashMap, SlotSource, TrailerAccess};
+use updraft_flash::{AreaId, Error, FlashMap, SlotSource, TrailerAccess, Which};
 use updraft_image::{Describe, Source, UpgradeMode, Version};
 use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 
@@ -528,11 +528,10 @@ impl Device {
         match course {
             Course::Start(boot) | Course::StartFactory(boot) => {
                 let what = if matches!(course, Course::Start(_)) { "" } else { "factory image " };
+                let (version, slot) = (boot.header.version, boot.area);
                 let body = body(&mut flash, &boot);
-                let version = boot.header.version;
-                self.console
-                    .push(format!("boot: starting {what}{version} from area {}", boot.area));
-                self.start_app(flash, keys, body, version, now)
+                self.console.push(format!("boot: starting {what}{version} from area {slot}"));
+                self.start_app(flash, keys, (slot, body, version), now)
             }
             Course::Prompt(_) if !flash.supply().is_on() => {
                 self.console.push("power lost".into());
@@ -549,8 +548,7 @@ impl Device {
         &mut self,
         flash: SimFlash,
         keys: Keys,
-        body: Vec<u8>,
-        version: Version,
+        (slot, body, version): (AreaId, Vec<u8>, Version),
         now: Duration,
     ) -> State {
         let descriptor = match Descriptor::find(&body) {
@@ -563,7 +561,9 @@ impl Device {
         };
         match dfu(&self.board, &flash) {
             Ok(dfu) => {
-                let parts = (dfu, keys);
+                let second = dfu.area(Which::Secondary) == slot;
+                let active = if second { Which::Secondary } else { Which::Primary };
+                let parts = (dfu.running_from(active), keys);
                 let mut app = App::start(&self.board, descriptor, version, flash, parts, now);
                 self.console.extend(app.console());
                 self.running = Some(version);

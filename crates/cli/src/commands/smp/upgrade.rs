@@ -100,9 +100,12 @@ fn parts(files: &[String]) -> anyhow::Result<Vec<Part>> {
             return Err(anyhow!("two files for image {image}"))
                 .usage("say which image the other one is for: 1=radio.bin");
         }
-        let file = read(&path)?;
+        let mut file = read(&path)?;
         let preflight = Preflight::of(&file);
-        let preflight = preflight.with_context(|| format!("{} is not sent", path.display()))?;
+        let mut preflight = preflight.with_context(|| format!("{} is not sent", path.display()))?;
+        // Padding and a trailer are for programming: here the device marks the slot by itself.
+        file.truncate(usize::try_from(preflight.size).unwrap_or(usize::MAX));
+        preflight.len = file.len();
         parts.push(Part { name: path.display().to_string(), image, file, preflight });
     }
     Ok(parts)
