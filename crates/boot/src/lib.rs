@@ -60,7 +60,7 @@
 //! | bootstrap of an encrypted image | a torn end may leave it running and its key damaged: no swap any more | the image is asked for first |
 //! | no room to swap, and the primary image cannot run | refused at every boot | installed without keeping it |
 //! | image under test, another one uploaded over the one to revert to | reverts to that | the same: the application must not let it happen |
-//! | swap-scratch: scratch area with its record being erased, torn | copied to the primary slot once more, whatever is left | the status record in the primary trailer counts |
+//! | swap-scratch: scratch area with its record being erased, torn | copied to the primary slot once more, whatever is left | retired before it is erased |
 //! | swap-scratch: the same behind a chunk that shares a sector with the trailer, left by the original | copied once more | the status record in the primary trailer counts |
 //! | swap-scratch: scratch area behind such a chunk | erased again | erased once |
 //! | swap-scratch: revert recorded, request erased; one more cut | the record is erased and the revert lost | the record is kept |

@@ -26,12 +26,15 @@
 //! # Two places for one record
 //!
 //! A record in the scratch area counts before one in the primary trailer: the primary trailer is
-//! only erased, and may only look odd, while the scratch area has a record. When that is erased in
-//! its turn, a torn erase may leave its magic and take the image away: the original copies what is
-//! left to the primary slot once more. Strictly, a status record in the primary trailer of the step
-//! that ends the use of the scratch area's record, or of a later one, counts before that. An
-//! earlier swap has such a record, too. So that one is retired by a write of its own before the
-//! primary trailer is erased.
+//! only erased, and may only look odd, while the scratch area has a record. So there must never be
+//! a doubt about the latter. Strictly it is retired by a write of its own before the scratch area
+//! is erased: a torn erase may leave the magic and take the image away, and what is left would be
+//! copied to the primary slot once more.
+//!
+//! The original does neither see nor do that. It may go back to a record that has been retired;
+//! once it has erased the primary trailer, the record counts again. And it may leave a torn one:
+//! a status record in the primary trailer of the step that ends the use of the scratch area's
+//! record, or of a later one, counts before that, as long as there are steps to be done.
 
 mod chunks;
 mod record;
@@ -93,26 +96,13 @@ impl Swap<'_> {
         if exchange.shares_trailer {
             return Ok(());
         }
-        self.erase_primary_trailer(map)?;
+        primary.trailer.erase(map)?;
         record.write(map, &primary.trailer, secrets)?;
         if strictness.is_strict() && !kept {
             scratch.trailer.erase(map)
         } else {
             scratch.erase_all(map)
         }
-    }
-
-    /// Erases the sectors of the primary trailer, downwards. Strictly, what it tells of an earlier
-    /// swap is retired before that, once no request stands beside it: where the erased value is
-    /// 0x00, a torn erase that takes one bit would leave a swap without its `copy_done`, all of
-    /// whose steps are done.
-    fn erase_primary_trailer<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let Slots { primary, strictness, .. } = self.slots;
-        let alone = self.slots.secondary_state(map).magic != Magic::Good;
-        if strictness.is_strict() && alone && record::is_over(map, primary)? {
-            record::retire(map, primary)?;
-        }
-        primary.trailer.erase(map)
     }
 
     /// Does the steps from number `done` on.
@@ -156,6 +146,7 @@ impl Swap<'_> {
     /// |---|---|
     /// | before the erase | erase the primary trailer's sectors, downwards |
     /// | after the copy | `image_ok`, `swap_info`, `swap_size`, keys, magic to the primary trailer |
+    /// | after the record | strictly, retire the record in the scratch area |
     /// | at last | erase the scratch area downwards, its trailer first |
     fn step<M: FlashMap>(
         &self,
@@ -205,7 +196,7 @@ impl Swap<'_> {
             }
             _ => {
                 if shared {
-                    self.erase_primary_trailer(map)?;
+                    primary.trailer.erase(map)?;
                 }
                 fill(map, (scratch.area, 0), primary, secrets.incoming(offset))?;
                 if shared {
@@ -219,6 +210,9 @@ impl Swap<'_> {
         }
         record::in_primary(self.slots).write(map, step, value)?;
         if shared {
+            if strictness.is_strict() {
+                record::retire(map, scratch)?;
+            }
             scratch.erase_all_downwards(map)?;
             // The original erases it once more before it is used.
             *blank = strictness.is_strict();

@@ -60,42 +60,27 @@ fn width(slot: &Slot) -> u32 {
 }
 
 /// Where the mark of a retired record is, and how long it is: enough bits that no torn erase takes
-/// them all and leaves everything else. The field is `copy_done`.
-fn mark(primary: &Slot) -> (u32, usize) {
+/// them all and leaves everything else. The field is `copy_done`, which nobody writes in the
+/// scratch area.
+fn mark(scratch: &Slot) -> (u32, usize) {
     // A write that is wider than a field takes its neighbours with it.
-    let len = primary.write_size.min(primary.trailer.layout().max_align());
+    let len = scratch.write_size.min(scratch.trailer.layout().max_align());
     let len = (len as usize).clamp(2, LONGEST_CELL);
-    (primary.trailer.layout().copy_done(), len)
+    (scratch.trailer.layout().copy_done(), len)
 }
 
-/// Retires the record in the primary trailer: nobody takes it for that of a swap in progress.
-pub(super) fn retire<M: FlashMap>(map: &mut M, primary: &Slot) -> Result<(), M::Error> {
-    let (offset, len) = mark(primary);
-    let mark = [!primary.erased; LONGEST_CELL];
-    primary.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
+/// Retires the record in the scratch area: from now on that in the primary trailer counts.
+pub(super) fn retire<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<(), M::Error> {
+    let (offset, len) = mark(scratch);
+    let mark = [!scratch.erased; LONGEST_CELL];
+    scratch.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
 }
 
-/// Whether the record in the primary trailer is that of a swap that has ended, and has to be
-/// retired. Not once somebody has begun to retire or to erase it: words may not be writable more
-/// often than that. Nor in a row of its own, which erases itself when it is written: the one with
-/// `swap_info` or the one with the magic goes before it.
-pub(super) fn is_over<M: FlashMap>(map: &mut M, primary: &Slot) -> Result<bool, M::Error> {
-    if primary.trailer.read(map)?.magic != Magic::Good {
-        return Ok(false);
-    }
-    let (offset, len) = mark(primary);
-    let layout = primary.trailer.layout();
-    let row = |at: u32| at / primary.write_size.max(1);
-    let with_others = [layout.swap_info(), layout.magic()].map(row).contains(&row(offset));
-    let replaces = map.info(primary.area).is_some_and(|info| info.kind.writes_replace());
-    if replaces && !with_others {
-        return Ok(false);
-    }
-    let mut mark = [primary.erased; LONGEST_CELL];
-    let read = map.read(primary.area, offset, mark.get_mut(..len).unwrap_or_default());
-    let [flag, rest @ ..] = mark;
-    let blank = rest.iter().all(|byte| *byte == primary.erased);
-    Ok(readable(read)? && blank && Flag::decode(flag, primary.erased) == Flag::Set)
+fn is_retired<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<bool, M::Error> {
+    let (offset, len) = mark(scratch);
+    let mut mark = [scratch.erased; LONGEST_CELL];
+    let read = map.read(scratch.area, offset, mark.get_mut(..len).unwrap_or_default());
+    Ok(!readable(read)? || mark.iter().any(|byte| *byte != scratch.erased))
 }
 
 /// Whether the record in the scratch area names a size. Words that cannot be read are what a torn
@@ -115,15 +100,19 @@ impl Status {
             return Self::imitate(map, slots, scratch);
         }
         let from_primary = Self::from_primary(map, slots, scratch)?;
-        if from_primary.is_some_and(|status| status.is_past_scratch()) {
+        if let Some(status) = from_primary.filter(Self::is_past_scratch)
+            && Exchange::new(map, slots, scratch, status.swap_size)
+                .is_some_and(|exchange| status.done < exchange.steps())
+        {
             return Ok(from_primary);
         }
         Ok(Self::from_scratch(map, slots, scratch)?.or(from_primary))
     }
 
     /// Whether the record in the primary trailer tells of a step that comes after the last one of
-    /// which the scratch area has a record. What looks like a record there is image data, or what
-    /// a torn erase has left of one.
+    /// which the scratch area has a record. If it goes on from there, what looks like a record in
+    /// the scratch area is image data, or what a torn erase has left of one: the original does not
+    /// retire it first. If it does not, it may be of an earlier swap, its `copy_done` torn away.
     fn is_past_scratch(&self) -> bool {
         self.done > 0 && self.written == self.done
     }
@@ -160,6 +149,7 @@ impl Status {
     /// | condition | otherwise it is |
     /// |---|---|
     /// | names a swap of this image | image data, or another image's |
+    /// | not retired, or the primary trailer has none | done with |
     /// | `image_ok` goes with the kind, `swap_size` can be read | what a torn erase has left |
     /// | nothing copied: agrees with what is asked in the secondary trailer | the same, or old |
     /// | something copied: the top chunk shares a sector with the primary trailer | image data |
@@ -176,7 +166,10 @@ impl Status {
             return Ok(None);
         }
         let status = Self::at(map, slots, scratch, Source::Scratch, &state)?;
+        let retired = is_retired(map, scratch)?;
         let counts = match status.done {
+            // It had its use up to the last step but one.
+            done if retired && (done != 2 || has_record(map, slots)?) => false,
             0 => asked(map, slots) == if swap == SwapType::Revert { SwapType::None } else { swap },
             _ => shares_trailer(map, slots, scratch, status.swap_size),
         };
@@ -239,6 +232,11 @@ impl Status {
 fn is_record(state: &TrailerState, slots: &Slots) -> bool {
     let info = state.swap_info;
     state.magic == Magic::Good && info.swap_type != SwapType::None && info.image == slots.image
+}
+
+/// Whether the primary trailer has a record, of whatever.
+fn has_record<M: FlashMap>(map: &mut M, slots: &Slots) -> Result<bool, M::Error> {
+    Ok(slots.primary.trailer.read(map)?.magic == Magic::Good)
 }
 
 /// The upgrade that the secondary trailer asks for.
