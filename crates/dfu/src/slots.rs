@@ -2,7 +2,7 @@
 
 use updraft_flash::{Fault, FlashError, FlashMap};
 use updraft_image::{
-    Digest, Flag, HashKind, Header, Magic, Refusal, SwapType, UpgradeMode, Verifier,
+    Digest, Flag, HashKind, Header, HeaderError, Magic, Refusal, SwapType, UpgradeMode, Verifier,
 };
 use updraft_smp::ImageError;
 use updraft_smp::server::{Incoming, Refused, SlotImage, Slots, Trial};
@@ -108,7 +108,16 @@ fn refused<E: FlashError>(error: DfuError<E>) -> Refused {
         DfuError::NoSlot { .. } | DfuError::NoSuchSlot { .. } => ImageError::InvalidSlot.into(),
         DfuError::ActiveSlot => slot("slot is running"),
         DfuError::KeptForRevert => slot("slot is kept for a revert"),
-        DfuError::NoImage(_) => ImageError::NoImage.into(),
+        DfuError::NoImage(error) => match error {
+            HeaderError::Flags { .. } => {
+                Refused::because(ImageError::InvalidImageHeader, "encrypted or compressed")
+            }
+            HeaderError::TooLarge { .. } => {
+                Refused::because(ImageError::InvalidImageHeader, "file ends before the image")
+            }
+            HeaderError::HeaderSize { .. } => ImageError::InvalidImageHeader.into(),
+            _ => ImageError::NoImage.into(),
+        },
         DfuError::Tlvs(_) => ImageError::NoTlvs.into(),
         DfuError::Hashes { found: 0 } => Refused::unverified("image has no hash"),
         DfuError::Hashes { .. } => ImageError::MultipleHashes.into(),

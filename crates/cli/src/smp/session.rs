@@ -274,7 +274,7 @@ impl<L: Link> Session<L> {
         match first {
             Err(error) if is_busy(&error) && force => self.ask(
                 once,
-                |requests, buffer| requests.reset_insisting(buffer).map(<[u8]>::len),
+                |requests, buffer| requests.reset_insisting(buffer, boot_mode).map(<[u8]>::len),
                 |answer| answer.check(),
             ),
             Err(error) if is_busy(&error) => {

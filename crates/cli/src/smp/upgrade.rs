@@ -130,18 +130,19 @@ pub fn plan(
     let hash = part.hash();
     let mut own = images.iter().filter(|image| image.image == part.image);
     let holds = |image: &&ImageState| image.hash.as_ref() == Some(&hash);
+    let other = own.clone().find(|image| image.pending && !holds(image));
+    if let Some(other) = other {
+        return Err(anyhow!("another image is to boot next: {}", other.version)).hint(
+            "let it (updraft smp … os reset), or take it away (updraft smp … image erase), and \
+             upgrade then",
+        );
+    }
     if finding == Finding::Running {
         let on_trial = own.any(|image| image.active && !image.confirmed);
         return Ok(if on_trial && wishes.confirm { Plan::Confirm } else { Plan::Keep });
     }
-    if let Some(next) = own.clone().find(|image| image.pending) {
-        if holds(&next) {
-            return Ok(Plan::Boot);
-        }
-        return Err(anyhow!("another image is to boot next: {}", next.version)).hint(
-            "let it (updraft smp … os reset), or take it away (updraft smp … image erase), and \
-             upgrade then",
-        );
+    if own.clone().any(|image| image.pending) {
+        return Ok(Plan::Boot);
     }
     let newer = |running: &&ImageState| {
         version(&running.version).is_some_and(|version| version > part.preflight.version)
@@ -184,33 +185,62 @@ pub fn upgrade<L: Link>(
         tell(Step::Planned(part, plan, running));
         plans.push((part, plan));
     }
-    for (part, _) in plans.iter().filter(|(_, plan)| *plan == Plan::Install) {
+    let boots = |plan: &Plan| matches!(plan, Plan::Install | Plan::Boot);
+    let resets = plans.iter().any(|(_, plan)| boots(plan));
+    // The reset would take it back.
+    for part in parts.iter().filter(|part| resets && on_trial(part, &before)) {
+        if !wishes.confirm {
+            return Err(anyhow!("{} runs on trial, and the reset would take it back", part.name))
+                .hint("leave out --no-confirm, or confirm it first (updraft smp … image confirm)");
+        }
+        confirm(session, part, &mut tell)?;
+    }
+    let mut install: Vec<_> =
+        plans.iter().filter(|(_, plan)| *plan == Plan::Install).map(|(part, _)| *part).collect();
+    for part in &install {
         upload(session, part, parts.len() > 1, wishes, &mut tell)?;
     }
-    for (part, _) in plans.iter().filter(|(_, plan)| *plan == Plan::Install) {
-        request(session, part, wishes)?;
+    // What runs comes last: without it, nothing is begun that would go on by itself.
+    install.sort_by_key(|part| std::cmp::Reverse(part.image));
+    for (at, part) in install.iter().enumerate() {
+        let asked = request(session, part, wishes);
+        match install.get(..at).unwrap_or_default() {
+            [] => asked?,
+            before => {
+                let names: Vec<&str> = before.iter().map(|part| part.name.as_str()).collect();
+                asked.hint(format!(
+                    "the next reset installs {} alone: take it away first (updraft smp … image \
+                     erase --slot N)",
+                    names.join(" and ")
+                ))?;
+            }
+        }
         tell(Step::Requested { part, permanent: wishes.permanent });
     }
-    let boots = |plan: &Plan| matches!(plan, Plan::Install | Plan::Boot);
-    if plans.iter().any(|(_, plan)| boots(plan)) {
+    if resets {
         let asked = session.images()?;
-        session.reset(false, None)?;
+        match session.reset(false, None) {
+            Ok(()) => {}
+            // It may be swapping, its answer lost.
+            Err(error) if is_away(&error) => {}
+            Err(error) => return Err(error),
+        }
         tell(Step::Reset);
         let started = Instant::now();
         let now = wait(session, &asked, wishes.wait)?;
         tell(Step::Back { took: started.elapsed() });
-        plans.iter().filter(|(_, plan)| boots(plan)).try_for_each(|(part, _)| runs(part, &now))?;
+        parts.iter().try_for_each(|part| runs(part, &now))?;
     }
     if plans.iter().all(|(_, plan)| *plan == Plan::Keep) {
         return Ok(ending(parts, &before, Ending::NothingToDo));
     }
     let mut now = session.images()?;
     if wishes.confirm {
-        for part in parts.iter().filter(|part| on_trial(part, &now)) {
-            // Only the first image runs by itself: a hash would ask for another boot.
-            let hash = (part.image > 0).then(|| part.preflight.hash.as_bytes());
-            session.confirm(hash)?;
-            tell(Step::Confirmed(part));
+        // Last what runs: if another one cannot be confirmed, all of them are reverted together.
+        let mut trials: Vec<_> = parts.iter().filter(|part| on_trial(part, &now)).collect();
+        trials.sort_by_key(|part| std::cmp::Reverse(part.image));
+        for part in trials {
+            confirm(session, part, &mut tell)?;
         }
         now = session.images()?;
         if let Some(part) = parts.iter().find(|part| on_trial(part, &now)) {
@@ -219,6 +249,33 @@ pub fn upgrade<L: Link>(
         }
     }
     Ok(ending(parts, &now, Ending::Confirmed))
+}
+
+/// Confirms an image that runs. Only the first one runs by itself: a hash would ask for another
+/// boot of it.
+fn confirm<L: Link>(
+    session: &mut Session<L>,
+    part: &Part,
+    tell: &mut impl FnMut(Step<'_>),
+) -> anyhow::Result<()> {
+    let hash = (part.image > 0).then(|| part.preflight.hash.as_bytes());
+    session
+        .confirm(hash)
+        .map_err(|error| error.context(format!("{} stays on trial", part.name)))
+        .hint(match part.image {
+        0 => "confirm it again (updraft smp … image confirm) before the device resets",
+        _ => {
+            "the device lets nobody but its application confirm that image: install it with \
+                 --permanent, or let the application do it; until then the next reset goes back"
+        }
+    })?;
+    tell(Step::Confirmed(part));
+    Ok(())
+}
+
+/// Whether the device did not answer, or its link is gone.
+fn is_away(error: &anyhow::Error) -> bool {
+    find::<Silence>(error).is_some() || find::<std::io::Error>(error).is_some()
 }
 
 fn ending(parts: &[Part], now: &[ImageState], otherwise: Ending) -> Ending {
@@ -281,7 +338,8 @@ fn wait<L: Link>(
 ) -> anyhow::Result<Vec<ImageState>> {
     const PAUSE: Duration = Duration::from_millis(200);
     let until = Instant::now() + longest;
-    let once = Patience { timeout: Duration::from_millis(500), longest: PAUSE * 5, retries: 0 };
+    let timeout = session.patience.timeout.max(Duration::from_millis(500));
+    let once = Patience { timeout, longest: timeout, retries: 0 };
     let mut last = None;
     while Instant::now() < until {
         std::thread::sleep(PAUSE);

@@ -150,12 +150,14 @@ fn nothing_outside_the_folder_can_be_reached() {
     let device = running(&bench, &["--files", "files"]);
     bench.file("secret", b"secret");
     std::os::unix::fs::symlink(bench.path(""), bench.path("files/out")).unwrap();
-    for name in ["/files/../secret", "/files/out/secret", "/secret", "files/secret"] {
+    std::os::unix::fs::symlink(bench.path("nothing"), bench.path("files/dangling")).unwrap();
+    let dangling = "/files/dangling";
+    for name in ["/files/../secret", "/files/out/secret", "/secret", "files/secret", dangling] {
         assert_eq!(device.smp(&format!("fs get {name} got")).code, Some(1), "{name}");
         assert_eq!(device.smp(&format!("fs put key.pem {name}")).code, Some(1), "{name}");
     }
     assert_eq!(std::fs::read(bench.path("secret")).unwrap(), b"secret");
-    assert!(!bench.path("got").exists());
+    assert!(!bench.path("got").exists() && !bench.path("nothing").exists());
 }
 
 #[test]

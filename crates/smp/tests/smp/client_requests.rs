@@ -67,7 +67,7 @@ fn every_request_is_understood_by_the_server() {
     for message in [
         requests.reset(&mut buffer, false, None).map(<[u8]>::to_vec),
         requests.reset(&mut buffer, true, Some(1)).map(<[u8]>::to_vec),
-        requests.reset_insisting(&mut buffer).map(<[u8]>::to_vec),
+        requests.reset_insisting(&mut buffer, None).map(<[u8]>::to_vec),
         requests.erase(&mut buffer, Some(1)).map(<[u8]>::to_vec),
         requests.erase(&mut buffer, None).map(<[u8]>::to_vec),
         requests

@@ -37,7 +37,8 @@ pub struct Command {
     #[arg(long, value_name = "N")]
     window: Option<usize>,
     /// Seconds that the device may take to swap and to come back.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=86400))]
     wait: u64,
 }
 

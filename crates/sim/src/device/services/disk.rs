@@ -44,7 +44,9 @@ impl Disk {
         let Self::Folder(folder) = self else { return Err(FileError::Unknown.into()) };
         let path = folder.join(below(name)?);
         let known = path.ancestors().find_map(|path| path.canonicalize().ok());
-        match known.is_some_and(|known| known.starts_with(folder)) {
+        // Writing would follow a link to nothing and make what it names.
+        let dangles = path.symlink_metadata().is_ok() && path.canonicalize().is_err();
+        match known.is_some_and(|known| known.starts_with(folder)) && !dangles {
             true => Ok(path),
             false => Err(FileError::MountPointNotFound.into()),
         }

@@ -2,9 +2,9 @@
 //! they are lines of a name and a value in hexadecimal.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::{fs, mem};
 
 use updraft_smp::SettingsError;
 use updraft_smp::server::{Failure, Settings};
@@ -41,8 +41,9 @@ impl Store {
 
     /// Forgets all of them.
     pub fn erase(&mut self) -> Result<(), Failure> {
+        self.store(Values::new())?;
         self.used.clear();
-        self.store(Values::new())
+        Ok(())
     }
 
     /// Keeps other settings. The file is replaced as a whole, so that it is never half of one.
@@ -116,7 +117,7 @@ impl Settings for Store {
         let below = |name: &String| {
             name.strip_prefix(subtree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let mut values = mem::take(&mut self.saved);
+        let mut values = self.saved.clone();
         values.retain(|name, _| !below(name));
         values.extend(
             self.used
@@ -144,6 +145,19 @@ mod tests {
         store.delete("net/name").expect("it is there");
         store.load().expect("it is loaded");
         assert!(store.read("net/name").is_ok(), "its deletion was not saved");
+    }
+
+    #[test]
+    fn what_cannot_be_saved_leaves_what_was() {
+        let mut store = Store::default();
+        store.write("net/name", b"a").expect("it is written");
+        store.write("led/rate", b"b").expect("it is written");
+        store.save(None).expect("it is saved");
+        store.file = Some("/nowhere/at/all".into());
+        assert!(store.save(Some("net")).is_err() && store.save(None).is_err());
+        assert!(store.erase().is_err());
+        store.reload();
+        assert_eq!(store.read("led/rate"), Ok(&b"b"[..]));
     }
 
     #[test]

@@ -140,9 +140,14 @@ impl Requests {
     pub fn reset_insisting<'b>(
         &mut self,
         buffer: &'b mut [u8],
+        boot_mode: Option<u8>,
     ) -> Result<&'b [u8], BufferTooSmall> {
         self.build(buffer, Op::Write, (group::OS, os::RESET), |c| {
-            c.map(1)?.str("force")?.bool(true)?.ok()
+            c.map(1 + u64::from(boot_mode.is_some()))?.str("force")?.bool(true)?;
+            if let Some(mode) = boot_mode {
+                c.str("boot_mode")?.u8(mode)?;
+            }
+            Ok(())
         })
     }
 

@@ -15,7 +15,7 @@ use core::time::Duration;
 use super::{
     FileOptions, FileOutcome, FileProgress, FileStatus, FileTransferError, Heard, Turn, next_hash,
 };
-use crate::client::{Answer, FilePiece, Part, Requests};
+use crate::client::{Answer, AnswerError, FilePiece, Part, Requests};
 use crate::{FileDigest, FileHash, FileHasher, Malformed, Op, files, group};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,9 @@ impl<'d> FileDownload<'d> {
                     requests.hash_file(buffer, name, Some(kind.name()), part)
                 }
                 Phase::Whole { kind } => {
-                    requests.hash_file(buffer, name, Some(kind.name()), Part::default())
+                    // The file may have grown meanwhile.
+                    let part = Part { off: 0, len: self.len };
+                    requests.hash_file(buffer, name, Some(kind.name()), part)
                 }
                 Phase::Reading | Phase::Over(_) => requests.read_file(buffer, name, off),
             };
@@ -274,7 +276,12 @@ impl<'d> FileDownload<'d> {
             // What is not open cannot be closed, and some servers lack the command.
             Phase::Close => Phase::Length,
             Phase::Length => {
-                let len = answer.file_length()?;
+                let len = match answer.file_length() {
+                    Ok(len) => len,
+                    // Servers of the first generation lack the command.
+                    Err(AnswerError::Refused(_)) => return Ok((Phase::Reading, None)),
+                    Err(error) => return Err(error.into()),
+                };
                 match usize::try_from(len).is_ok_and(|len| len >= self.have.len()) {
                     true => {
                         self.len = Some(len);
@@ -290,9 +297,10 @@ impl<'d> FileDownload<'d> {
                     }
                     self.reading(Some(kind))
                 }
-                Err(error) => match next_hash(kind, error)? {
-                    Some(kind) => Phase::Beginning { kind },
-                    None => Phase::Reading,
+                Err(error) => match next_hash(kind, error) {
+                    Ok(Some(kind)) => Phase::Beginning { kind },
+                    Ok(None) | Err(FileTransferError::Refused(_)) => Phase::Reading,
+                    Err(error) => return Err(error),
                 },
             },
             Phase::Reading => {

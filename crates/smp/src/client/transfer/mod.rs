@@ -231,7 +231,8 @@ impl Turn {
     }
 }
 
-/// What to do when a hash was refused.
+/// The kind to ask for when a hash of `kind` was refused; `None` if the server computes none. Other
+/// refusals tell that something is wrong with the file.
 fn next_hash(kind: FileHash, error: AnswerError) -> Result<Option<FileHash>, FileTransferError> {
     let refusal = match error {
         AnswerError::Refused(refusal) => refusal,
@@ -242,6 +243,9 @@ fn next_hash(kind: FileHash, error: AnswerError) -> Result<Option<FileHash>, Fil
         Code::Group { rc, .. } => FileError::from_rc(rc) == Some(FileError::HashNotFound),
         Code::Generic(rc) => rc == Rc::INVALID,
     };
+    if !unknown && !refusal.is_unsupported() {
+        return Err(FileTransferError::Refused(refusal));
+    }
     Ok((unknown && kind == FileHash::Sha256).then_some(FileHash::Crc32))
 }
 

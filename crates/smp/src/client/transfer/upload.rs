@@ -243,10 +243,11 @@ impl<'d> FileUpload<'d> {
                 }
                 Ok(Phase::Sending)
             }
-            Err(error) => Ok(match next_hash(kind, error)? {
-                Some(kind) => Phase::Beginning { len, kind },
-                None => Phase::Sending,
-            }),
+            Err(error) => match next_hash(kind, error) {
+                Ok(Some(kind)) => Ok(Phase::Beginning { len, kind }),
+                Ok(None) | Err(FileTransferError::Refused(_)) => Ok(Phase::Sending),
+                Err(error) => Err(error),
+            },
         }
     }
 
