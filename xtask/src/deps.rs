@@ -17,8 +17,8 @@ const LAYERS: [&[&str]; 8] = [
     &["smp"],
     &["boot", "dfu"],
     &["recovery"],
-    &["board", "sign"],
-    &["imgtool", "sim"],
+    &["board", "pty", "sign"],
+    &["imgtool", "qemu", "sim"],
     &["cli"],
 ];
 

@@ -32,6 +32,11 @@ pub fn needs() -> Vec<Box<dyn Need>> {
             brings: || Path::new("/lib/ld-linux.so.2").exists(),
         }),
         Box::new(Package {
+            name: "qemu-system-arm",
+            purpose: "emulated microcontrollers",
+            brings: || succeeds(&mut program("qemu-system-arm", ["--version"])),
+        }),
+        Box::new(Package {
             name: "softhsm2",
             purpose: "images are signed with the keys of a token",
             brings: || succeeds(&mut program("softhsm2-util", ["--version"])),

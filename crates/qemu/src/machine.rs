@@ -1,0 +1,245 @@
+//! A machine: the process, its lines and its debugger.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crate::stub::Stub;
+use crate::{Error, Line};
+
+const PROGRAM: &str = "qemu-system-arm";
+/// How long QEMU may take to start, on a machine with other things to do.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a machine is started.
+#[derive(Debug)]
+pub struct Setup {
+    machine: String,
+    serials: usize,
+    program: Vec<(u32, Vec<u8>)>,
+    args: Vec<OsString>,
+}
+
+impl Setup {
+    /// A machine by the name that QEMU has for it, with one serial line, and nothing in its flash.
+    pub fn new(machine: &str) -> Self {
+        let machine = machine.to_owned();
+        Self { machine, serials: 1, program: Vec::new(), args: Vec::new() }
+    }
+
+    /// Writes `bytes` at `address`, once, before the first instruction.
+    #[must_use]
+    pub fn program(mut self, address: u32, bytes: impl Into<Vec<u8>>) -> Self {
+        self.program.push((address, bytes.into()));
+        self
+    }
+
+    /// With so many serial lines.
+    #[must_use]
+    pub fn serials(mut self, serials: usize) -> Self {
+        self.serials = serials;
+        self
+    }
+
+    /// With further options of QEMU's.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Starts the machine: programs it, resets it and lets it run.
+    ///
+    /// # Errors
+    /// If there is no QEMU, or if it does not know the machine or takes offence at an option.
+    pub fn start(self) -> Result<Machine, Error> {
+        let machine = self.start_paused()?;
+        machine.resume()?;
+        Ok(machine)
+    }
+
+    /// The same, but it stands before its first instruction until [`Machine::resume`].
+    ///
+    /// # Errors
+    /// As [`Setup::start`].
+    pub fn start_paused(self) -> Result<Machine, Error> {
+        let folder = Folder::new()?;
+        let mut command = Command::new(PROGRAM);
+        command.args(["-machine", &self.machine, "-nodefaults", "-display", "none", "-S"]);
+        // Accesses that the hardware would refuse are told in a file.
+        command.args(["-d", "guest_errors", "-D"]).arg(folder.0.join("errors"));
+        let mut listeners = Vec::new();
+        for name in (0..self.serials).map(|at| format!("uart{at}")).chain(["debugger".into()]) {
+            let path = folder.0.join(&name);
+            listeners.push(UnixListener::bind(&path)?);
+            command.arg("-chardev").arg(format!("socket,id={name},path={}", path.display()));
+            match name.as_str() {
+                "debugger" => command.args(["-gdb", "chardev:debugger"]),
+                _ => command.args(["-serial", &format!("chardev:{name}")]),
+            };
+        }
+        let stderr = File::create(folder.0.join("stderr"))?;
+        command.args(self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        let child = command.spawn().map_err(Error::Missing)?;
+        let mut process = Process { child, folder };
+
+        let mut streams = Vec::new();
+        for listener in &listeners {
+            streams.push(process.accept(listener)?);
+        }
+        let debugger = streams.pop().expect("the debugger's is the last one");
+        let lines = streams.into_iter().map(Line::new).collect::<Result<Vec<_>, _>>()?;
+        let mut stub = Stub::new(debugger)?;
+        for (address, bytes) in &self.program {
+            stub.write(*address, bytes)?;
+        }
+        // Stack and entry are read from flash at a reset, and it was empty at the first.
+        stub.reset()?;
+        // QEMU itself has read them before there were any.
+        let own_errors = process.errors().len();
+        Ok(Machine { process, lines, stub: Mutex::new(stub), own_errors })
+    }
+}
+
+/// A running machine. It is killed when it is dropped.
+#[derive(Debug)]
+pub struct Machine {
+    // The process goes first: what is at the other ends of its sockets may be waiting for it.
+    process: Process,
+    lines: Vec<Line>,
+    stub: Mutex<Stub>,
+    /// Bytes of complaints that are not the program's.
+    own_errors: usize,
+}
+
+impl Machine {
+    /// One of its serial lines, the first is 0.
+    ///
+    /// # Panics
+    /// If it has not so many.
+    pub fn line(&self, number: usize) -> &Line {
+        self.lines.get(number).expect("a machine has the lines that it was set up with")
+    }
+
+    fn stub(&self) -> MutexGuard<'_, Stub> {
+        self.stub.lock().expect("no panic holds it")
+    }
+
+    /// Stops it between two instructions.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn pause(&self) -> Result<(), Error> {
+        self.stub().pause()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn resume(&self) -> Result<(), Error> {
+        self.stub().resume()
+    }
+
+    /// Resets it; memory keeps its content.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn reset(&self) -> Result<(), Error> {
+        self.stub().at_rest(Stub::reset)
+    }
+
+    /// What its memory holds.
+    ///
+    /// # Errors
+    /// If there is no memory at the address.
+    pub fn read(&self, address: u32, len: usize) -> Result<Vec<u8>, Error> {
+        self.stub().at_rest(|stub| stub.read(address, len))
+    }
+
+    /// Changes what its memory holds, flash as well.
+    ///
+    /// # Errors
+    /// If there is no memory at the address.
+    pub fn write(&self, address: u32, bytes: &[u8]) -> Result<(), Error> {
+        self.stub().at_rest(|stub| stub.write(address, bytes))
+    }
+
+    /// What the program did that the hardware does not allow, one line for each time.
+    pub fn guest_errors(&self) -> String {
+        self.process.errors().split_off(self.own_errors)
+    }
+
+    /// Takes the power away: whatever is under way is not ended. What it has written until then
+    /// can be read before, after [`Machine::pause`], or is in the file that QEMU keeps it in.
+    pub fn kill(self) {}
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    folder: Folder,
+}
+
+impl Process {
+    fn errors(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("errors")).unwrap_or_default()
+    }
+
+    /// The connection that QEMU makes.
+    fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream, Error> {
+        listener.set_nonblocking(true)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(false)?;
+                    return Ok(stream);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {}
+                Err(error) => return Err(error.into()),
+            }
+            if self.child.try_wait()?.is_some() {
+                let why = std::fs::read_to_string(self.folder.0.join("stderr"))?;
+                return Err(Error::Ended(why.trim().to_owned()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder for sockets; their paths have to be short.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Error> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("updraft-qemu-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // A process of this number may have been killed before it could clear up.
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
