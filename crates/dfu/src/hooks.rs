@@ -7,7 +7,7 @@ use updraft_smp::server::{Incoming, Refused};
 /// | Zephyr's event | here |
 /// |---|---|
 /// | `IMG_MGMT_DFU_CHUNK`, first packet | [`Hooks::admit`] |
-/// | `IMG_MGMT_DFU_CHUNK`, later packets | [`Hooks::chunk`] |
+/// | `IMG_MGMT_DFU_CHUNK`, every packet | [`Hooks::chunk`] |
 /// | `IMG_MGMT_DFU_STARTED` | [`Hooks::started`] |
 /// | `IMG_MGMT_DFU_CHUNK_WRITE_COMPLETE` | [`Hooks::written`] |
 /// | `IMG_MGMT_DFU_PENDING` | [`Hooks::received`] |
@@ -17,8 +17,8 @@ use updraft_smp::server::{Incoming, Refused};
 /// Zephyr reports an upload as stopped that it refused at the first packet. Here only one that was
 /// reported as started stops.
 pub trait Hooks {
-    /// May refuse an upload at its first packet, before anything is erased. Every other check has
-    /// passed.
+    /// May refuse an upload at its first packet, before anything is erased. Every other check of
+    /// that packet has passed.
     fn admit(&mut self, upload: &Incoming) -> Result<(), Refused> {
         let _ = upload;
         Ok(())
@@ -29,7 +29,8 @@ pub trait Hooks {
         let _ = upload;
     }
 
-    /// May refuse `len` bytes at `offset` of the file, and with them the upload.
+    /// May refuse `len` bytes at `offset` of the file, and with them the upload. Those of the
+    /// first packet come here too, once the slot has been prepared.
     fn chunk(&mut self, upload: &Incoming, offset: u32, len: usize) -> Result<(), Refused> {
         let _ = (upload, offset, len);
         Ok(())

@@ -109,7 +109,7 @@ impl Dfu {
         if upgrade == Upgrade::Permanent {
             trailer.write_image_ok(map)?;
         }
-        if self.tries() {
+        if self.has_trials() {
             // That it was started, with nothing confirmed, would have it given up: this comes last.
             return match upgrade {
                 Upgrade::Test => Ok(()),
@@ -133,14 +133,14 @@ impl Dfu {
         match (state.magic, state.image_ok) {
             (Magic::Bad, _) => return Err(DfuError::BadTrailer { area: self.area(slot) }),
             // Programmed, and not brought there by an update: nothing would revert it.
-            (Magic::Unset, _) if !self.tries() => return Ok(()),
+            (Magic::Unset, _) if !self.has_trials() => return Ok(()),
             (Magic::Unset, _) => trailer.write_magic(map).map_err(DfuError::Flash)?,
             (Magic::Good, _) => {}
         }
         if state.image_ok != Flag::Set {
             trailer.write_image_ok(map).map_err(DfuError::Flash)?;
         }
-        if self.tries() && state.copy_done != Flag::Set {
+        if self.has_trials() && state.copy_done != Flag::Set {
             trailer.write_copy_done(map).map_err(DfuError::Flash)?;
         }
         Ok(())

@@ -211,6 +211,11 @@ where
         Ok(self.table.swap_type(&mut self.map, image)?)
     }
 
+    fn has_trials(&self) -> bool {
+        let running = self.table.image(self.table.running_image());
+        running.is_some_and(Dfu::has_trials)
+    }
+
     fn trial(&mut self, slot: u8) -> Result<Trial, Self::Error> {
         let Some((dfu, which)) = self.table.slot(slot) else { return Ok(Trial::Unset) };
         let state = dfu.trailer(which).read(&mut self.map).map_err(DfuError::Flash)?;
@@ -271,6 +276,10 @@ where
             }
         }
         Ok(())
+    }
+
+    fn abort_upload(&mut self) {
+        self.stop();
     }
 
     fn matches(&mut self, slot: u8, len: u32, sha256: &[u8; 32]) -> Result<bool, Self::Error> {

@@ -98,7 +98,7 @@ impl Dfu {
     }
 
     /// Whether slots are of equal rank, and an image has to be confirmed after its first start.
-    pub(crate) fn tries(&self) -> bool {
+    pub fn has_trials(&self) -> bool {
         self.trials
     }
 

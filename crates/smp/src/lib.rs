@@ -34,7 +34,7 @@ pub mod server;
 pub use cbor::{Malformed, Value, fields};
 pub use date_time::DateTime;
 pub use error::{
-    BasicError, EnumError, FileError, GroupError, ImageError, OsError, Rc, SettingsError,
+    BasicError, EnumError, FileError, GroupError, ImageError, LogError, OsError, Rc, SettingsError,
     ShellError, StatError,
 };
 pub use hash::{FileDigest, FileHash, FileHasher};

@@ -1,26 +1,52 @@
 //! The image group's policy over real slots: what a client may do in each state of an update, and
 //! what is in flash after it.
 
-use updraft_dfu::{Config, Dfu, DfuSlots, SlotTable};
-use updraft_flash::{AreaEntry, AreaId, SlotPair};
-use updraft_image::{Digest, HashKind, HashOnly, Header, SwapType, Version};
+use updraft_dfu::{Config, Dfu, DfuSlots, Hooks, SlotTable};
+use updraft_flash::{AreaEntry, AreaId, SlotPair, Which};
+use updraft_image::{
+    Digest, HashKind, HashOnly, Header, SwapType, UpgradeMode, Version, magic_bytes,
+};
 use updraft_sim::flash::{DeviceSpec, SimFlash};
 use updraft_smp::client::{Answer, AnswerError, Requests};
-use updraft_smp::server::{ImageGroup, Policy, Server, Slots};
+use updraft_smp::server::{ImageGroup, Incoming, Policy, Refused, Server, Slots};
 use updraft_smp::{ImageError, Op, group, image as command};
 
-use crate::common::{PRIMARY, SECONDARY, SLOT, V1, config, dfu, flash, image, on_trial};
+use crate::common::{PRIMARY, SECONDARY, SLOT, V1, config, dfu, flash, image, in_mode, on_trial};
 
 const V2: Version = Version::new(2, 0, 0, 0);
 
-struct Device(ImageGroup<DfuSlots<SimFlash, HashOnly, Vec<Dfu>>>);
+struct Device(ImageGroup<DfuSlots<SimFlash, HashOnly, Vec<Dfu>, Told>>);
+
+/// What an application is told of uploads.
+#[derive(Debug, Default)]
+struct Told(Vec<&'static str>);
+
+impl Hooks for Told {
+    fn admit(&mut self, _: &Incoming) -> Result<(), Refused> {
+        self.0.push("admit");
+        Ok(())
+    }
+
+    fn started(&mut self, _: &Incoming) {
+        self.0.push("started");
+    }
+
+    fn received(&mut self, _: &Incoming) {
+        self.0.push("received");
+    }
+
+    fn stopped(&mut self, _: &Incoming) {
+        self.0.push("stopped");
+    }
+}
 
 /// What went wrong, `None` if nothing did.
 type Outcome = Option<ImageError>;
 
 impl Device {
     fn new(flash: SimFlash, images: Vec<Dfu>, policy: Policy) -> Self {
-        let slots = DfuSlots::new(flash, HashOnly, SlotTable::new(images));
+        let table = SlotTable::new(images);
+        let slots = DfuSlots::with_hooks(flash, HashOnly, table, Told::default());
         Self(ImageGroup::with_policy(slots, policy))
     }
 
@@ -65,20 +91,24 @@ impl Device {
 
     /// The first packet of an upload.
     fn begin(&mut self, image: u8, file: &[u8]) -> Outcome {
-        let mut payload = vec![0xa4];
+        let data = &file[..file.len().min(512)];
+        self.send(&[("image", image.into()), ("off", 0), ("len", file.len())], data, &[])
+    }
+
+    /// A packet of an upload: numbers, data, and fields in CBOR.
+    fn send(&mut self, numbers: &[(&str, usize)], data: &[u8], more: &[&[u8]]) -> Outcome {
+        let mut payload = vec![0xa0 | (numbers.len() + 1 + more.len()) as u8];
         let mut field = |key: &str, major: u8, number: usize| {
             payload.push(0x60 | key.len() as u8);
             payload.extend_from_slice(key.as_bytes());
             payload.push(major << 5 | 26);
             payload.extend_from_slice(&(number as u32).to_be_bytes());
         };
-        let data = &file[..file.len().min(512)];
-        field("image", 0, image.into());
-        field("off", 0, 0);
-        field("len", 0, file.len());
+        numbers.iter().for_each(|(key, number)| field(key, 0, *number));
         field("data", 2, data.len());
         payload.extend_from_slice(data);
-        let mut buffer = [0; 1024];
+        more.iter().for_each(|field| payload.extend_from_slice(field));
+        let mut buffer = [0; 4096];
         let request = Requests::default().raw(
             &mut buffer,
             Op::Write,
@@ -111,6 +141,11 @@ impl Device {
 
     fn flash(&mut self) -> &mut SimFlash {
         self.0.slots().map()
+    }
+
+    /// What the application was told since the last call.
+    fn told(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.slots().hooks().0)
     }
 
     fn swap_type(&mut self, image: u8) -> SwapType {
@@ -285,6 +320,88 @@ fn the_slot_information_tells_the_largest_image() {
     });
     assert_eq!(limit, Ok(Some(14 * 4096)));
     assert_eq!(slots, [(0, Some(SLOT), None), (1, Some(SLOT), Some(0))]);
+}
+
+/// `sha: 32 bytes` of the whole file, and `upgrade: true`.
+fn sha(file: &[u8]) -> Vec<u8> {
+    [b"\x63sha\x58\x20", Digest::of(HashKind::Sha256, file).as_bytes()].concat()
+}
+
+const UPGRADE: &[u8] = b"\x67upgrade\xf5";
+
+#[test]
+fn the_application_is_asked_last() {
+    let mut device = uploaded();
+    let older = image(Version::new(0, 9, 0, 0), 1000);
+    let first = [("off", 0), ("len", older.len())];
+    let downgrade = Some(ImageError::CurrentVersionIsNewer);
+    assert_eq!(device.send(&first, &older[..400], &[UPGRADE]), downgrade);
+    let overrun = Some(ImageError::InvalidImageDataOverrun);
+    assert_eq!(device.send(&first, &[&older[..], b"more"].concat(), &[]), overrun);
+    assert!(device.told().is_empty());
+    assert_eq!(device.send(&first, &older[..400], &[]), None);
+    assert_eq!(device.told(), ["admit", "started"]);
+}
+
+#[test]
+fn an_upload_that_ends_too_early_or_too_late_is_told_to_the_application() {
+    let mut device = uploaded();
+    assert_eq!(device.begin(0, &image(V2, 2000)), None);
+    let overrun = device.send(&[("off", 512)], &[0; 2000], &[]);
+    assert_eq!(overrun, Some(ImageError::InvalidImageDataOverrun));
+    assert_eq!(device.told(), ["admit", "started", "stopped"]);
+
+    // Begun, and then offered by a client that knows the hash of what is there already.
+    let there = image(V2, 400);
+    let first = [("off", 0), ("len", there.len())];
+    assert_eq!(device.send(&first, &there, &[]), None);
+    assert_eq!(device.told(), ["admit", "started", "received"]);
+    assert_eq!(device.send(&[("off", 0), ("len", there.len())], &there[..300], &[]), None);
+    assert_eq!(device.told(), ["admit", "started"]);
+    let (flash, start) = (device.flash(), 0);
+    flash.load(SECONDARY, start, &there).unwrap();
+    assert_eq!(device.send(&first, &there[..300], &[&sha(&there)]), None);
+    assert_eq!(device.told(), ["admit", "stopped"]);
+}
+
+/// Both slots of a RAM-load device whose bootloader gives up what is not confirmed.
+fn ram_load(active: Which) -> Device {
+    let mut flash = flash(8, 0xff);
+    flash.load(PRIMARY, 0, &old()).unwrap();
+    flash.load(SECONDARY, 0, &new()).unwrap();
+    let dfu = in_mode(&flash, UpgradeMode::RamLoad).with_trials().running_from(active);
+    Device::new(flash, vec![dfu], Policy::default())
+}
+
+#[test]
+fn a_ram_load_device_with_trials_is_tested_and_confirmed() {
+    let mut device = ram_load(Which::Primary);
+    assert_eq!(device.list(), ["0: 1.0.0 AC", "1: 2.0.0 "], "nothing was asked for");
+    assert_eq!(device.changes(|device| device.test(&new())), (None, true));
+    assert_eq!(device.list(), ["0: 1.0.0 AC", "1: 2.0.0 P"]);
+    assert_eq!(device.swap_type(0), SwapType::Test);
+
+    // The bootloader notes that it has started it.
+    let mut device = ram_load(Which::Secondary);
+    device.flash().load(SECONDARY, SLOT - 16, &magic_bytes(8)).unwrap();
+    device.flash().load(SECONDARY, SLOT - 32, &[1]).unwrap();
+    assert_eq!(device.list(), ["0: 1.0.0 C", "1: 2.0.0 A"]);
+    assert_eq!(device.changes(|device| device.confirm(None)), (None, true));
+    assert_eq!(device.list(), ["0: 1.0.0 ", "1: 2.0.0 AC"]);
+}
+
+#[test]
+fn a_ram_load_device_without_trials_takes_no_requests() {
+    let mut flash = flash(8, 0xff);
+    flash.load(PRIMARY, 0, &old()).unwrap();
+    flash.load(SECONDARY, 0, &new()).unwrap();
+    let dfu = in_mode(&flash, UpgradeMode::RamLoad);
+    let mut device = Device::new(flash, vec![dfu], Policy::default());
+    assert_eq!(device.list(), ["0: 1.0.0 AC", "1: 2.0.0 PM"]);
+    let request = Requests::default().test(&mut [0; 256], &hash(&new())).unwrap().to_vec();
+    let answer = device.answer(&request);
+    let refused = Answer::parse(&answer).expect("an answer").check().unwrap_err();
+    assert!(matches!(refused, AnswerError::Refused(refusal) if refusal.is_unsupported()));
 }
 
 /// Two images: the application is the first, and its neighbour has an update too.

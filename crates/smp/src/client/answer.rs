@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{GroupError, Header, ImageError, Malformed, Op, Rc, Value, group};
+use crate::{GroupError, Header, ImageError, LogError, Malformed, Op, Rc, Value, group};
 
 /// A message from a server, payload unread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +172,10 @@ impl<'p> Answer<'p> {
             (_, Some(rc)) if rc != 0 => {
                 Code::Group { group: group.unwrap_or(self.header.group.into()), rc }
             }
-            (Some(rc), _) if rc != 0 => Code::Generic(Rc(rc)),
+            (Some(rc), _) if rc != 0 => match (self.header.group, LogError::from_rc(rc)) {
+                (group::LOG, Some(_)) => Code::Group { group: group::LOG.into(), rc },
+                _ => Code::Generic(Rc(rc)),
+            },
             _ => return Ok(()),
         };
         let reason = Reason::new(reason.unwrap_or_default());

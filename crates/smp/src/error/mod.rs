@@ -16,7 +16,7 @@ use core::fmt;
 pub use files::FileError;
 pub use image::ImageError;
 pub use os::OsError;
-pub use others::{BasicError, EnumError, SettingsError, ShellError, StatError};
+pub use others::{BasicError, EnumError, LogError, SettingsError, ShellError, StatError};
 
 use crate::group;
 
@@ -105,6 +105,7 @@ impl GroupError {
             group::IMAGE => ImageError::from_rc(rc).map(ImageError::text),
             group::STATISTICS => StatError::from_rc(rc).map(StatError::text),
             group::SETTINGS => SettingsError::from_rc(rc).map(SettingsError::text),
+            group::LOG => LogError::from_rc(rc).map(LogError::text),
             group::FILES => FileError::from_rc(rc).map(FileError::text),
             group::SHELL => ShellError::from_rc(rc).map(ShellError::text),
             group::ENUMERATION => EnumError::from_rc(rc).map(EnumError::text),

@@ -39,6 +39,16 @@ group_codes! {
 }
 
 group_codes! {
+    /// Error codes of the log group. Servers that have it speak version 1, and send them as `rc`:
+    /// two of the generic numbers mean something else there.
+    LogError of crate::group::LOG;
+    /// What is stored of the log makes no sense.
+    Corrupt = 7 => MESSAGE_SIZE, "what the device has stored of the log is damaged";
+    /// An entry does not fit into an answer.
+    MessageSize = 9 => CORRUPT, "an entry of the log does not fit the device's buffer";
+}
+
+group_codes! {
     /// Error codes of the shell group.
     ShellError of crate::group::SHELL;
     /// Unknown error.

@@ -1,10 +1,11 @@
 //! Group 4, logs, as the first generation of servers has them.
 //!
-//! An answer holds as many entries as fit; who wants the rest asks again, from the index behind
-//! the last one. Source: the log management of mynewt's newtmgr server.
+//! An answer holds as many entries as fit. Who wants the rest asks again, for a log by its name and
+//! from the index behind the last one: indices rise over all logs, so that of several logs at once
+//! the later ones would be passed over. Source: the log management of mynewt's newtmgr server.
 
 use super::{Answer, Failure, Group, Request, Reset};
-use crate::{Op, Rc, log};
+use crate::{LogError, Op, Rc, log};
 
 /// How a log keeps its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,21 @@ struct Wanted {
     last_only: bool,
 }
 
+/// What of a log has gone into an answer.
+struct Written {
+    /// How many entries.
+    written: u32,
+    /// Whether those are all.
+    all: bool,
+}
+
+fn begin(log: &str, kind: LogKind, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    answer.begin_item()?;
+    answer.str("name", log)?;
+    answer.u32("type", kind as u32)?;
+    answer.begin_list("entries")
+}
+
 impl<L: Logs> LogGroup<L> {
     fn show(&mut self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
         let (mut name, mut since, mut from) = (None, None, None);
@@ -116,18 +132,21 @@ impl<L: Logs> LogGroup<L> {
         let name = name.filter(|name| !name.is_empty());
         answer.u32("next_index", self.0.next_index())?;
         answer.begin_list("logs")?;
-        let (mut found, mut number) = (name.is_none(), 0);
-        while let Some((log, kind)) = self.0.log(number) {
-            if name.is_none_or(|name| name == log) {
+        let (mut found, mut number, mut written) = (name.is_none(), 0, 0);
+        while self.0.log(number).is_some() {
+            if name.is_none_or(|name| self.0.log(number).is_some_and(|(log, _)| log == name)) {
                 found = true;
-                answer.begin_item()?;
-                answer.str("name", log)?;
-                answer.u32("type", kind as u32)?;
-                answer.begin_list("entries")?;
-                let all = self.entries(number, wanted, answer)?;
-                answer.end()?;
-                answer.end()?;
-                if !all {
+                let before = answer.mark();
+                let here = self.entries(number, wanted, answer)?;
+                written += here.written;
+                if !here.all && here.written == 0 {
+                    answer.rewind(before);
+                }
+                if !here.all {
+                    // An entry that no answer can hold would be asked for again and again.
+                    if written == 0 {
+                        return Err(LogError::MessageSize.into());
+                    }
                     break;
                 }
             }
@@ -140,13 +159,20 @@ impl<L: Logs> LogGroup<L> {
         answer.u32("rc", 0)
     }
 
-    /// Writes the entries of a log. Whether they all fit.
+    /// Writes a log, with as many of the entries wanted as fit.
     fn entries(
         &mut self,
         number: usize,
         wanted: Wanted,
         answer: &mut Answer<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Written, Failure> {
+        let nothing = Written { written: 0, all: false };
+        let Some((log, kind)) = self.0.log(number) else { return Ok(nothing) };
+        let head = begin(log, kind, answer);
+        if head == Err(Rc::MESSAGE_SIZE.into()) || answer.room() < CLOSING {
+            return Ok(nothing);
+        }
+        head?;
         let start = answer.mark();
         let (mut written, mut all) = (0_u32, true);
         self.0.entries(number, |entry| {
@@ -154,6 +180,8 @@ impl<L: Logs> LogGroup<L> {
                 return Ok(true);
             }
             if wanted.last_only {
+                // One that is too large matters only if no other comes behind it.
+                (written, all) = (0, true);
                 answer.rewind(start);
             }
             let before = answer.mark();
@@ -165,13 +193,13 @@ impl<L: Logs> LogGroup<L> {
                     all = false;
                 }
             }
-            Ok(all)
+            Ok(all || wanted.last_only)
         })?;
-        // An entry that no answer can hold would be asked for again and again.
-        match all || written > 0 {
-            true => Ok(all),
-            false => Err(Rc::MESSAGE_SIZE.into()),
+        if all || written > 0 {
+            answer.end()?;
+            answer.end()?;
         }
+        Ok(Written { written, all })
     }
 
     fn clear(&mut self, request: &Request<'_>) -> Result<(), Failure> {
@@ -248,6 +276,20 @@ impl<L: Logs> Group for LogGroup<L> {
     }
 
     fn handle(
+        &mut self,
+        request: &Request<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<Option<Reset>, Failure> {
+        self.answer(request, answer).map_err(|failure| match failure {
+            // This group has a code of its own.
+            failure if failure == Rc::MESSAGE_SIZE.into() => LogError::MessageSize.into(),
+            failure => failure,
+        })
+    }
+}
+
+impl<L: Logs> LogGroup<L> {
+    fn answer(
         &mut self,
         request: &Request<'_>,
         answer: &mut Answer<'_>,

@@ -1,6 +1,7 @@
 //! Files over the whole way: our client's transfers against our server, on links that lose, repeat
 //! and cut short; and what the server refuses.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -90,8 +91,8 @@ struct Peer {
     lacks: Vec<u8>,
     /// Whether answers to other requests come first: another sequence number, group or command.
     strays: bool,
-    /// The most requests that were under way at once.
-    most: usize,
+    /// How many requests were sent at once, time after time.
+    at_once: Vec<usize>,
 }
 
 impl Peer {
@@ -186,7 +187,9 @@ impl Peer {
                 sent.push(buffer[..len].to_vec());
             }
             assert!(sent.len() <= options.limits.window, "{} at once", sent.len());
-            self.most = self.most.max(sent.len());
+            if !sent.is_empty() {
+                self.at_once.push(sent.len());
+            }
             for answer in sent.iter().flat_map(|message| self.exchange(message)) {
                 let piece = download.handle(&answer, now);
                 if let Some(piece) = piece.filter(|piece| !piece.data.is_empty()) {
@@ -300,12 +303,57 @@ fn pieces_of_a_download_are_asked_for_ahead() {
         let mut peer = Peer::with(&file);
         let (_, back) = peer.download(&[], options).expect("it comes back");
         assert_eq!(back, file);
-        assert_eq!(peer.most, window.min(16), "a buffer for every one is used");
+        assert_eq!(
+            peer.at_once.iter().max(),
+            Some(&window.min(16)),
+            "a buffer for every one is used"
+        );
         // The first piece is the shortest, so nothing is asked for twice.
         let longest = 70_000 / 250;
         assert!(peer.requests < longest * 11 / 10 + 20, "{} requests", peer.requests);
         let (outcome, back) = peer.download(&file[..300], options).expect("it comes back");
         assert_eq!((outcome.resumed_at, &back), (300, &file));
+    }
+}
+
+/// Like those of an upload, whose window grows back as well.
+#[test]
+fn a_download_recovers_from_its_losses() {
+    let file = data(200_000);
+    let options = FileOptions::new(Limits { frame: 256, window: 7 });
+    // A request is lost, an answer is lost, the next one comes in time: early on, and no more.
+    let fate = (0..60).map(|at| if at % 3 == 2 { 1 + at as u8 % 2 } else { 0 }).collect();
+    let mut peer = Peer { fate, ..Peer::with(&file) };
+    let (_, back) = peer.download(&[], options).expect("it comes back");
+    assert_eq!(back, file);
+    assert_eq!(peer.at_once.last(), Some(&1), "the hash");
+    let full = peer.at_once.iter().rev().skip(3).take(50).all(|sent| *sent == 7);
+    assert!(full, "{:?}", peer.at_once);
+}
+
+/// Where nothing may be asked for twice, what comes out of order is waited for all the same.
+#[test]
+fn pieces_that_change_places_need_no_repetition() {
+    let file = data(5_000);
+    let mut options = FileOptions::new(Limits { frame: 256, window: 4 });
+    options.patience.retries = 0;
+    for swapped in 0..25 {
+        let mut peer = Peer::with(&file);
+        let mut download = FileDownload::new(NAME, &[], options).expect("a name that fits");
+        let (mut buffer, mut answers) = ([0; 256], VecDeque::new());
+        for at in 0.. {
+            while let Some(len) = download.poll_transmit(Duration::ZERO, &mut buffer) {
+                answers.extend(peer.exchange(&buffer[..len]));
+            }
+            if at == swapped && answers.len() > 1 {
+                answers.swap(0, 1);
+            }
+            let Some(answer) = answers.pop_front() else { break };
+            download.handle(&answer, Duration::ZERO);
+        }
+        let status = download.status();
+        let whole = |outcome: FileOutcome| outcome.verified == Some(FileHash::Sha256);
+        assert!(matches!(status, FileStatus::Done(outcome) if whole(outcome)), "{status:?}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use updraft_smp::client::{Answer, AnswerError, BufferTooSmall, Requests};
+use updraft_smp::client::{Answer, AnswerError, BufferTooSmall, LogLine, Requests};
 use updraft_smp::server::{
     Answer as Reply, Buffers, Crash, CrashGroup, Enumerated, Failure, Fault, Group, Groups,
     LogEntry, LogGroup, LogKind, LogMessage, Logs, OsGroup, Pool, Request, Reset, RunGroup, Server,
@@ -11,7 +11,7 @@ use updraft_smp::server::{
 };
 use updraft_smp::{GroupError, Op, Rc, SettingsError, Version, group, os};
 
-use crate::device::{Platform, Rtc};
+use crate::device::{Platform, Rtc, request};
 
 /// What a group answers to a request of the client.
 fn ask<'b>(
@@ -259,7 +259,49 @@ fn an_entry_that_no_answer_can_hold_is_message_size() {
     let mut groups = Journal::with(1);
     let mut buffer = [0; 80];
     let answer = ask(&mut groups, &mut buffer, with!(log_entries, None, 0, 0));
-    assert!(refused(answer.check()).contains("(rc 7)"));
+    assert!(refused(answer.check()).contains("does not fit the device's buffer (group 4, rc 9)"));
+}
+
+/// Whatever lies behind the first log is asked for by its name.
+#[test]
+fn of_several_logs_those_that_fit_are_told() {
+    let mut groups = Journal::with(12);
+    let mut told = [0; 3];
+    for size in 100..1000 {
+        let mut buffer = vec![0; size];
+        let answer = ask(&mut groups, &mut buffer, with!(log_entries, None, 0, 0));
+        if answer.check().is_err() {
+            assert!(told[1] == 0, "{size} bytes hold less than fewer did");
+            continue;
+        }
+        let (mut found, mut logs) = (Vec::new(), Vec::new());
+        let line = |line: LogLine<'_>| {
+            found.push(line.index);
+            logs.push(line.log.to_owned());
+        };
+        answer.log_entries(line).unwrap();
+        let whole = [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11];
+        assert!(!found.is_empty() && whole.starts_with(&found), "{size}: {found:?}");
+        logs.dedup();
+        told[logs.len()] += 1;
+    }
+    assert!(told[1] > 100 && told[2] > 100, "{told:?}");
+}
+
+#[test]
+fn the_last_entry_is_told_whatever_stands_before_it() {
+    let long = "x".repeat(300);
+    let with = |texts: &[&str]| {
+        let lines = texts.iter().map(|text| (0, text.to_string())).collect();
+        (LogGroup(Journal { lines }),)
+    };
+    let mut buffer = [0; 200];
+    let mut groups = with(&["first", &long, "last"]);
+    let answer = ask(&mut groups, &mut buffer, with!(log_entries, Some("app"), 0, -1));
+    assert_eq!(indices(&answer), [2]);
+    let mut groups = with(&["first", &long]);
+    let answer = ask(&mut groups, &mut buffer, with!(log_entries, Some("app"), 0, -1));
+    assert!(refused(answer.check()).contains("(group 4, rc 9)"), "an older one is not the last");
 }
 
 #[test]
@@ -354,6 +396,26 @@ fn the_words_of_a_command_line_are_joined_with_spaces() {
     let answer = ask(&mut groups, &mut buffer, with!(shell, &["ab", "cd ef", ""]));
     let output = answer.shell().unwrap();
     assert_eq!((output.ret, &output.output[..9]), (9, "ab cd ef "));
+}
+
+/// Servers before Zephyr's called the result `rc`, as everybody calls a refusal.
+#[test]
+fn the_result_of_a_command_line_is_read_from_older_servers_too() {
+    let read = |payload: &[u8]| {
+        let message = request(Op::WriteResponse, group::SHELL, 0, payload);
+        let answer = Answer::parse(&message).expect("an answer");
+        answer.shell().map(|shell| (shell.output.to_owned(), shell.ret))
+    };
+    for (payload, ret) in [
+        (&b"\xa2\x61o\x62no\x62rc\x27"[..], -8),
+        (b"\xa2\x61o\x62no\x62rc\x01", 1),
+        (b"\xa2\x61o\x62no\x63ret\x27", -8),
+        (b"\xa2\x62rc\x00\x61o\x62no", 0),
+    ] {
+        assert_eq!(read(payload), Ok(("no".to_owned(), ret)));
+    }
+    assert!(refused(read(b"\xa1\x62rc\x03")).contains("(rc 3)"));
+    assert!(matches!(read(b"\xa1\x63ret\x00"), Err(AnswerError::Malformed(_))));
 }
 
 #[test]

@@ -112,8 +112,9 @@ impl Requests {
 
 impl<'p> Answer<'p> {
     /// Calls `each` for every entry; returns the index that the next one to be written will have.
-    /// An answer holds as many as fit: ask again, from the index behind the last, until one holds
-    /// none.
+    /// An answer holds as many as fit: ask again, for a log by its name and from the index behind
+    /// the last, until one holds none or that index is reached. Of several logs at once, those that
+    /// did not fit would be passed over.
     pub fn log_entries(&self, mut each: impl FnMut(LogLine<'p>)) -> Result<u32, AnswerError> {
         let mut next_index = None;
         self.fields(|key, value| match key {

@@ -28,15 +28,29 @@ impl Requests {
 }
 
 impl<'p> Answer<'p> {
-    /// What a command line came to.
+    /// What a command line came to. Older servers call its result `rc`: beside an output that is no
+    /// refusal.
     pub fn shell(&self) -> Result<ShellOutput<'p>, AnswerError> {
-        let (mut output, mut ret) = (None, None);
-        self.fields(|key, value| match key {
+        let (mut output, mut ret, mut rc, mut refused) = (None, None, None, false);
+        let read = crate::fields(self.payload, |key, value| match key {
             "o" => value.str(&mut output),
             "ret" => value.i32(&mut ret),
+            "rc" => value.i32(&mut rc),
+            "err" => {
+                refused = true;
+                Ok(())
+            }
             _ => Ok(()),
-        })?;
-        let output = output.ok_or(self.incomplete())?;
-        Ok(ShellOutput { output, ret: ret.unwrap_or(0) })
+        });
+        match (read, output) {
+            (Ok(()), Some(output)) if !refused => {
+                Ok(ShellOutput { output, ret: ret.or(rc).unwrap_or(0) })
+            }
+            (read, _) => {
+                self.check()?;
+                read?;
+                Err(self.incomplete())
+            }
+        }
     }
 }

@@ -67,8 +67,10 @@ pub struct FileDownload<'d> {
     /// Where the piece begins that is waited for.
     asked: u32,
     ahead: [Option<Ahead>; FileDownload::AHEAD],
-    /// Requests that may be under way.
+    /// Requests that may be under way: halved by a loss, one more after a window without any.
     window: usize,
+    /// Pieces that came in their order since the window last changed.
+    credit: usize,
     /// Bytes of the first piece, which are as many as any has.
     stride: u32,
     sha256: FileHasher,
@@ -99,11 +101,16 @@ impl<'d> FileDownload<'d> {
             sequence: options.sequence.wrapping_add(1),
             asked: 0,
             ahead: [None; FileDownload::AHEAD],
-            window: options.limits.window.clamp(1, 1 + FileDownload::AHEAD),
+            window: Self::window_max(&options),
+            credit: 0,
             stride: 0,
             sha256: FileHasher::new(FileHash::Sha256),
             crc32: FileHasher::new(FileHash::Crc32),
         })
+    }
+
+    fn window_max(options: &FileOptions) -> usize {
+        options.limits.window.clamp(1, 1 + FileDownload::AHEAD)
     }
 
     /// Where the transfer stands.
@@ -145,7 +152,7 @@ impl<'d> FileDownload<'d> {
                 if self.turn.sends > 0 {
                     // What was asked for behind a loss may be lost as well.
                     self.ahead = [None; FileDownload::AHEAD];
-                    self.window = (self.window / 2).max(1);
+                    (self.window, self.credit) = ((self.window / 2).max(1), 0);
                 } else {
                     self.asked = self.off;
                 }
@@ -216,8 +223,10 @@ impl<'d> FileDownload<'d> {
         match self.answered(&answer) {
             Ok((phase, piece)) => {
                 self.phase = phase;
-                if phase == Phase::Reading {
-                    self.promote(now);
+                match phase {
+                    Phase::Reading => self.promote(now),
+                    // What comes late of it is nobody's answer any more.
+                    _ => self.ahead = [None; FileDownload::AHEAD],
                 }
                 piece.or(Some(nothing))
             }
@@ -229,7 +238,8 @@ impl<'d> FileDownload<'d> {
     }
 
     /// Whether a packet answers what was asked for ahead. It has come too soon, which is most likely
-    /// because the piece before it was lost: that is asked for again at once, if it was not before.
+    /// because the piece before it was lost: that is asked for again at once, if it was not before
+    /// and may be.
     fn is_ahead(&mut self, packet: &[u8], now: Duration) -> bool {
         let Some(Answer { header, .. }) = Answer::parse(packet) else { return false };
         let command = (header.op, header.group, header.id);
@@ -241,7 +251,7 @@ impl<'d> FileDownload<'d> {
             return false;
         };
         ahead.early = true;
-        if self.turn.sends == 1 {
+        if self.turn.sends == 1 && self.turn.patience.retries > 0 {
             self.turn.due = now;
         }
         true
@@ -359,6 +369,11 @@ impl<'d> FileDownload<'d> {
             self.stride = end.saturating_sub(self.off).saturating_sub(spare);
         }
         (self.off, self.len) = (end, Some(len));
+        self.credit += 1;
+        if self.credit >= self.window {
+            self.window = (self.window + 1).min(Self::window_max(&self.options));
+            self.credit = 0;
+        }
         Ok(piece)
     }
 

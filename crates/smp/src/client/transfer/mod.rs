@@ -2,8 +2,9 @@
 //! and checked by a hash that the device computes.
 //!
 //! A request is repeated with the same sequence number until an answer comes. Pieces of a download
-//! are asked for ahead; an upload goes piece by piece, as a server appends them. Where the device knows SHA-256 that is what is compared, else CRC-32, and where
-//! it knows neither the outcome says that nothing was checked.
+//! are asked for ahead; an upload goes piece by piece, as a server appends them. Where the device
+//! knows SHA-256 that is what is compared, else CRC-32, and where it knows neither the outcome says
+//! that nothing was checked.
 
 mod download;
 mod upload;

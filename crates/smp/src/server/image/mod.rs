@@ -83,7 +83,7 @@ impl<S: Slots> ImageGroup<S> {
         request: &Request<'_>,
         answer: &mut Answer<'_>,
     ) -> Result<(), Failure> {
-        if !policy::has_requests(self.slots.mode()) {
+        if !policy::has_requests(&self.slots) {
             return Err(Rc::NOT_SUPPORTED.into());
         }
         let (mut hash, mut confirm) = (None, None);

@@ -102,23 +102,23 @@ impl NextBoot {
         if slots.slot_size(other).is_none() {
             return Ok(normal(current));
         }
+        if slots.has_trials() {
+            let (running, waiting) = (slots.trial(current)?, slots.trial(other)?);
+            return Ok(match (running, waiting) {
+                (Trial::Revert, _) => Self { slot: Some(other), kind: Kind::Revert },
+                (_, Trial::Forever) if other_is_newer(slots, current, policy)? => normal(other),
+                (_, Trial::Once) if other_is_newer(slots, current, policy)? => {
+                    Self { slot: Some(other), kind: Kind::Test }
+                }
+                (Trial::Once, _) => Self { slot: Some(current), kind: Kind::Test },
+                _ => normal(current),
+            });
+        }
         Ok(match slots.mode() {
             UpgradeMode::DirectXip | UpgradeMode::RamLoad => {
                 match other_is_newer(slots, current, policy)? {
                     true => normal(other),
                     false => normal(current),
-                }
-            }
-            UpgradeMode::DirectXipRevert => {
-                let (running, waiting) = (slots.trial(current)?, slots.trial(other)?);
-                match (running, waiting) {
-                    (Trial::Revert, _) => Self { slot: Some(other), kind: Kind::Revert },
-                    (_, Trial::Forever) if other_is_newer(slots, current, policy)? => normal(other),
-                    (_, Trial::Once) if other_is_newer(slots, current, policy)? => {
-                        Self { slot: Some(other), kind: Kind::Test }
-                    }
-                    (Trial::Once, _) => Self { slot: Some(current), kind: Kind::Test },
-                    _ => normal(current),
                 }
             }
             UpgradeMode::SingleSlot
@@ -176,7 +176,7 @@ pub(super) fn in_use<S: Slots>(slots: &mut S, slot: u8, policy: &Policy) -> Resu
     if active == Some(slot) {
         return Ok(true);
     }
-    if !has_requests(slots.mode()) {
+    if !has_requests(slots) {
         return Ok(false);
     }
     let next = NextBoot::of(slots, image, policy)?;
@@ -188,9 +188,10 @@ pub(super) fn in_use<S: Slots>(slots: &mut S, slot: u8, policy: &Policy) -> Resu
     Ok(pending && !policy.erase_pending)
 }
 
-/// Whether images are marked for boot in `mode`. Without marks the state cannot be written.
-pub(super) fn has_requests(mode: UpgradeMode) -> bool {
-    !matches!(mode, UpgradeMode::DirectXip | UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+/// Whether images are marked for boot. Without marks the state cannot be written.
+pub(super) fn has_requests<S: Slots>(slots: &S) -> bool {
+    use UpgradeMode::{DirectXip, RamLoad, SingleSlotRamLoad};
+    slots.has_trials() || !matches!(slots.mode(), DirectXip | RamLoad | SingleSlotRamLoad)
 }
 
 /// What testing (`confirm` false) or confirming `slot` leads to.

@@ -114,7 +114,13 @@ pub trait Slots {
     /// What the next boot does with `image`, by its trailers. Asked in modes that copy or swap.
     fn swap_type(&mut self, image: u8) -> Result<SwapType, Self::Error>;
 
-    /// The trial state of a slot. Asked in direct-XIP with revert only.
+    /// Whether slots are of equal rank, and an image has to be confirmed after its first start:
+    /// direct-XIP with revert does so, and RAM load where the bootloader was built for it.
+    fn has_trials(&self) -> bool {
+        self.mode() == UpgradeMode::DirectXipRevert
+    }
+
+    /// The trial state of a slot. Asked where there are [trials](Self::has_trials) only.
     fn trial(&mut self, slot: u8) -> Result<Trial, Self::Error> {
         let _ = slot;
         Ok(Trial::Unset)
@@ -139,6 +145,11 @@ pub trait Slots {
 
     /// Writes what is still buffered. The upload is over, whatever comes back.
     fn finish_upload(&mut self) -> Result<(), Self::Error>;
+
+    /// The upload that was begun ends here, unfinished, and nothing takes its place: its client
+    /// sent more than it had announced, or offers what the slot holds already. Nothing, unless
+    /// somebody has to know.
+    fn abort_upload(&mut self) {}
 
     /// Whether the first `len` bytes of the slot, read back from flash, have this SHA-256.
     fn matches(&mut self, slot: u8, len: u32, sha256: &[u8; 32]) -> Result<bool, Self::Error>;

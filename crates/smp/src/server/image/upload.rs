@@ -133,19 +133,23 @@ impl<S: Slots> ImageGroup<S> {
         if limit.into_iter().flatten().any(|limit| len > limit) {
             return Err(told(ImageError::InvalidImageTooLarge));
         }
-        self.slots.admit(&upload).map_err(denied)?;
         if chunk.upgrade == Some(true) {
             self.check_newer(&upload)?;
         }
         if !fits(0, data, len) {
             return Err(told(ImageError::InvalidImageDataOverrun));
         }
+        // Last, as the application may ask somebody.
+        self.slots.admit(&upload).map_err(denied)?;
 
         // From here on the slot changes, so the session before is gone even if a step fails.
-        self.session = Session::Idle;
+        let before = core::mem::replace(&mut self.session, Session::Idle);
         if let Some(sha256) = open.sha256()
             && self.already_holds(&upload, sha256)
         {
+            if matches!(before, Session::Open(_)) {
+                self.slots.abort_upload();
+            }
             return Ok(Progress { off: len, matched: Some(true) });
         }
         self.slots.begin_upload(&upload).map_err(denied)?;
@@ -158,6 +162,7 @@ impl<S: Slots> ImageGroup<S> {
             Session::Open(open) if fits(off, data, open.len) => self.take(open, data),
             Session::Open(_) => {
                 self.session = Session::Idle;
+                self.slots.abort_upload();
                 Err(told(ImageError::InvalidImageDataOverrun))
             }
             Session::Ended { off: last, len, digest, matched }
