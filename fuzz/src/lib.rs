@@ -20,6 +20,7 @@ pub mod recovery;
 pub mod release_files;
 pub mod smp_client_answer;
 pub mod smp_datagram;
+pub mod smp_fragments;
 pub mod smp_framing;
 pub mod smp_groups;
 
@@ -46,7 +47,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 25] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -58,6 +59,7 @@ pub const TARGETS: [Target; 24] = [
         seeds: smp_client_answer::seeds,
     },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
+    Target { name: "smp_fragments", run: smp_fragments::run, seeds: smp_fragments::seeds },
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },
     Target { name: "smp_os", run: smp_groups::smp_os::run, seeds: smp_groups::smp_os::seeds },
     Target {

@@ -135,6 +135,7 @@ driven! {
     boot_flash
     smp_datagram
     smp_client_answer
+    smp_fragments
     smp_framing
     smp_os
     smp_image

@@ -15,7 +15,8 @@
 //!   commands (63), and groups of one's own.
 //! * [`client`]: one request with retries, typed requests and answers of every group, and the
 //!   windowed upload.
-//! * [`framing`]: messages on a serial line, as console text or raw.
+//! * [`framing`]: messages on a serial line, as console text or raw, and in the fragments of Bluetooth
+//!   LE.
 //!
 //! Format sources: Zephyr's "SMP Protocol Specification" and the group pages beside it, and the
 //! answers of real servers recorded in `vectors/smp`.

@@ -1,23 +1,27 @@
-//! How messages travel over a serial line, where nothing else says where one ends.
+//! How messages travel where nothing else says where one ends.
 //!
 //! ```text
-//! Console   text lines: marked, base64, length and CRC; lives beside logs and shells
-//! Raw       the bare messages; for lines that lose nothing, such as USB
+//! Console       text lines: marked, base64, length and CRC; lives beside logs and shells
+//! Raw           the bare messages; for lines that lose nothing, such as USB
+//! Reassembler   messages cut into writes and notifications, over Bluetooth LE
 //! ```
-//! Both are a [`Framing`]: bytes go in one by one, messages come out; a message goes in, pieces for
-//! the line come out. A receiver holds one message of at most `N` bytes, header included.
+//! The first two, for serial lines, are a [`Framing`]: bytes go in one by one, messages come out; a
+//! message goes in, pieces for the line come out. A receiver holds one message of at most `N` bytes,
+//! header included.
 //!
 //! Format sources: Zephyr's "MCUmgr serial transport" documentation and MCUboot's
 //! `docs/serial_recovery.md`, transport encoding.
 
 mod base64;
 mod console;
+mod fragments;
 mod raw;
 
 use core::fmt;
 use core::time::Duration;
 
 pub use console::{Console, Encoder, Line};
+pub use fragments::{ATT_MTU_MIN, Broken, Reassembler, fragments};
 pub use raw::Raw;
 
 /// What a byte completed.

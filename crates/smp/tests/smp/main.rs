@@ -7,6 +7,7 @@ mod client_upload;
 mod device;
 mod dispatch;
 mod file_group;
+mod fragments;
 mod framing;
 mod groups;
 mod header;
