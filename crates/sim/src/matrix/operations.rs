@@ -3,14 +3,10 @@
 use std::fmt::Write as _;
 
 use updraft_board::{Board, Role};
-use updraft_dfu::{SlotWriter, Upgrade};
-use updraft_flash::AreaId;
 use updraft_image::UpgradeMode;
 
 use super::{image, keys};
-use crate::Loader;
-use crate::device::{dfu, flash_in_memory, program};
-use crate::flash::{AreaOp, OpKind};
+use crate::{Rehearsal, Sum};
 
 /// Erases, writes, bytes written, most erases of one sector.
 type Cost = [u64; 4];
@@ -81,43 +77,14 @@ impl Measured {
         Board::parse(&file, "operations").ok()
     }
 
-    /// What the boot that upgrades does, operation by operation; `None` where nothing here can
-    /// play the mode.
-    fn operations(&self) -> Option<(Board, Vec<AreaOp>, u64)> {
+    /// The upgrade on its board; `None` where nothing here can play the mode.
+    fn rehearsed(&self) -> Option<(Board, Rehearsal)> {
         let board = self.board()?;
-        let loader = Loader::new(&board).ok()?;
         let (_, _, [old, new]) = self.layout();
-        let mut flash = flash_in_memory(&board);
-        program(&mut flash, board.slot(0, Role::Primary)?.id, &image(&board, 1, old)?).ok()?;
-        let dfu = dfu(&board, &flash).ok()?;
-        let start = dfu.update_start(&flash);
-        let mut writer = SlotWriter::<512>::new(&mut flash, dfu.secondary_trailer(), start).ok()?;
-        writer.write(&mut flash, &image(&board, 2, new)?).ok()?;
-        writer.finish(&mut flash).ok()?;
-        dfu.request_upgrade(&mut flash, &mut keys(&board), Upgrade::Permanent).ok()?;
-        flash.reset_counts();
-        flash.supply().record(true);
-        let boot = loader.boot(&mut flash, keys(&board), |_, _| ()).ok()?;
-        let worn = flash.devices().iter().flat_map(|device| device.wear()).max();
-        let upgraded = boot.header.version.major == 2;
-        let worn = u64::from(*worn?);
-        upgraded.then(|| (board, flash.take_log(), worn))
+        let (old, new) = (image(&board, 1, old)?, image(&board, 2, new)?);
+        let rehearsal = Rehearsal::of(&board, &old, &new, &keys(&board)).ok()?;
+        Some((board, rehearsal))
     }
-}
-
-/// Erases, writes and bytes written in `area`, or in all of them.
-fn sum(log: &[AreaOp], area: Option<AreaId>) -> [u64; 3] {
-    let mut sums = [0; 3];
-    for op in log.iter().filter(|op| area.is_none_or(|area| op.area == area)) {
-        match op.kind {
-            OpKind::Erase => sums[0] += 1,
-            OpKind::Write(_) => {
-                sums[1] += 1;
-                sums[2] += u64::from(op.len);
-            }
-        }
-    }
-    sums
 }
 
 /// The page on what upgrades do to the flash. `cargo xtask tables` writes it; in every row ours
@@ -127,13 +94,13 @@ pub fn flash_operations() -> String {
     let mut areas = String::new();
     for measured in &MEASURED {
         let Measured { mode, scratch, kib, original, .. } = measured;
-        let Some((board, log, worn)) = measured.operations() else { continue };
+        let Some((board, rehearsal)) = measured.rehearsed() else { continue };
         let name = match scratch {
             0 => mode.to_string(),
             kib => format!("{mode}, {kib} KiB"),
         };
-        let [erases, writes, bytes] = sum(&log, None);
-        let ours = [erases, writes, bytes, worn];
+        let Sum { erases, writes, written } = rehearsal.sum(None);
+        let ours = [erases, writes, written, rehearsal.worn.into()];
         let cells = ours.iter().zip(original).map(|(ours, original)| {
             assert!(ours <= original, "{name}: {ours} against {original}");
             format!("{ours} | {original}")
@@ -142,8 +109,8 @@ pub fn flash_operations() -> String {
         let _ = writeln!(page, "| {name} | {kib} KiB | {} |", cells.join(" | "));
         let each = AREAS.iter().map(|role| match board.area(*role) {
             Some(area) => {
-                let [erases, writes, bytes] = sum(&log, Some(area.id));
-                format!("{erases} | {writes} | {bytes}")
+                let Sum { erases, writes, written } = rehearsal.sum(Some(area.id));
+                format!("{erases} | {writes} | {written}")
             }
             None => "– | – | –".to_owned(),
         });

@@ -4,11 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use serde_json::json;
-use updraft_board::{Board, Role, UpgradeCost};
+use serde_json::{Value, json};
+use updraft_board::{Area, Board, Role, UpgradeCost};
 use updraft_flash::SectorRun;
+use updraft_image::UpgradeMode;
 use updraft_sign::diff::{Change, Diff, Sector, Side};
 use updraft_sign::{Inspection, inspect};
+use updraft_sim::device::Keys;
+use updraft_sim::{Rehearsal, Sum};
 
 use super::number;
 use crate::commands::boards;
@@ -18,12 +21,16 @@ use crate::report::Hint;
 
 /// Options of `updraft image diff`.
 #[derive(clap::Args)]
-#[command(after_help = "With --board, sectors are those of the board's slot, and what the
-bootloader does to the flash is counted: erases, bytes written, seconds by the board file's timings.
+#[command(
+    after_help = "With --board, sectors are those of the board's slot, and the update is rehearsed:
+the real bootloader installs the new image over the old one on a model of the board's flash, and what
+it does there is counted: erases, bytes written, seconds by the board file's timings. Sectors that
+both images have in common may be left as they are.
 
 Examples:
   updraft image diff app-1.0.signed.bin app-1.1.signed.bin
-  updraft image diff --board virtual-nor-4k app-1.0.signed.bin app-1.1.signed.bin")]
+  updraft image diff --board virtual-nor-4k app-1.0.signed.bin app-1.1.signed.bin"
+)]
 pub struct Args {
     /// The image that runs: binary or Intel HEX.
     old: PathBuf,
@@ -48,18 +55,11 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let sectors = sectors(args, board.as_ref())?;
     let diff = Diff::new(old.side(), new.side(), sectors);
     let price = board.as_ref().map(|board| Price::of(board, args, &old, &new));
-    let update = price.as_ref().and_then(|price| match price {
-        Price::Cost(cost) => Some(json!({
-            "erases": cost.erases,
-            "written": cost.written,
-            "seconds": cost.time.map(|time| time.as_secs_f64()),
-        })),
-        Price::Unknown(_) | Price::Nothing => None,
-    });
     let unpriced = match &price {
         Some(Price::Unknown(reason)) => Some(reason),
         _ => None,
     };
+    let update = board.as_ref().zip(price.as_ref()).and_then(|(board, price)| price.json(board));
     let result = json!({ "diff": diff, "update": update, "unpriced": unpriced });
     out.result(&result, |to| {
         changes("Header", &diff.fields, to)?;
@@ -67,14 +67,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         body(&diff, to)?;
         map(&diff, out.width(), to)?;
         match (&board, &price) {
-            (Some(board), Some(Price::Cost(cost))) => tell(board, cost, to),
-            (Some(board), Some(Price::Nothing)) => {
-                let name = board.name();
-                writeln!(to, "{}: {} moves no image at an update", name, board.mode())
-            }
-            (_, Some(Price::Unknown(reason))) => {
-                writeln!(to, "{} the update has no price: {reason}", styled(WARN, "note:"))
-            }
+            (Some(board), Some(price)) => price.tell(board, to),
             _ => Ok(()),
         }
     })
@@ -82,7 +75,10 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
 
 /// What the bootloader does to the flash.
 enum Price {
-    Cost(UpgradeCost),
+    /// What it did in a rehearsal.
+    Rehearsed(Rehearsal),
+    /// What it does when all sectors differ, and why that could not be rehearsed.
+    AtMost(UpgradeCost, String),
     /// It moves no image.
     Nothing,
     /// Why that cannot be told.
@@ -94,8 +90,7 @@ impl Price {
         let largest = board.capacity(args.image);
         let mut bytes = 0;
         for (image, path) in [(old, &args.old), (new, &args.new)] {
-            let whole = |size: &u32| *size as usize <= image.file.len();
-            let Some(size) = image.inspection.image_size.filter(whole) else {
+            let Some(size) = image.size() else {
                 return Self::Unknown(format!("{} is damaged", path.display()));
             };
             if size > largest.max_image {
@@ -107,8 +102,112 @@ impl Price {
             }
             bytes = bytes.max(size);
         }
-        board.upgrade_cost(args.image, bytes).map_or(Self::Nothing, Self::Cost)
+        let copies = matches!(
+            board.mode(),
+            UpgradeMode::OverwriteOnly
+                | UpgradeMode::SwapScratch
+                | UpgradeMode::SwapMove
+                | UpgradeMode::SwapOffset
+                | UpgradeMode::StatusPartition
+        );
+        if !copies {
+            return Self::Nothing;
+        }
+        let rehearsal = match args.image {
+            0 => Rehearsal::of(board, old.bytes(), new.bytes(), &Keys::unsigned())
+                .map_err(|error| error.to_string()),
+            image => Err(format!("only image 0 is rehearsed, and not image {image}")),
+        };
+        match (rehearsal, board.upgrade_cost(args.image, bytes)) {
+            (Ok(rehearsal), _) => Self::Rehearsed(rehearsal),
+            (Err(why), Some(cost)) => Self::AtMost(cost, why),
+            (Err(why), None) => Self::Unknown(why),
+        }
     }
+
+    fn json(&self, board: &Board) -> Option<Value> {
+        match self {
+            Self::Rehearsed(rehearsal) => {
+                let Sum { erases, writes, written } = rehearsal.sum(None);
+                let areas = by_area(board, rehearsal);
+                let areas = areas.map(|(area, sum)| (area.name.clone(), json!(sum.erases)));
+                Some(json!({
+                    "rehearsed": true,
+                    "erases": erases,
+                    "erases_by_area": areas.collect::<serde_json::Map<_, _>>(),
+                    "erases_of_one_sector": rehearsal.worn,
+                    "writes": writes,
+                    "written": written,
+                    "seconds": timed(board).then_some(rehearsal.time.as_secs_f64()),
+                }))
+            }
+            Self::AtMost(cost, why) => Some(json!({
+                "rehearsed": false,
+                "because": why,
+                "erases": cost.erases,
+                "written": cost.written,
+                "seconds": cost.time.map(|time| time.as_secs_f64()),
+            })),
+            Self::Unknown(_) | Self::Nothing => None,
+        }
+    }
+
+    fn tell(&self, board: &Board, to: &mut dyn Write) -> std::io::Result<()> {
+        let name = board.name();
+        let (erases, written, time) = match self {
+            Self::Nothing => {
+                return writeln!(to, "{name}: {} moves no image at an update", board.mode());
+            }
+            Self::Unknown(reason) => {
+                return writeln!(to, "{} the update has no price: {reason}", styled(WARN, "note:"));
+            }
+            Self::Rehearsed(rehearsal) => {
+                let sum = rehearsal.sum(None);
+                let areas: Vec<_> = by_area(board, rehearsal)
+                    .map(|(area, sum)| format!("{} {}", area.name, sum.erases))
+                    .collect();
+                let erases = format!(
+                    "{} sectors: {}; none more than {}",
+                    sum.erases,
+                    areas.join(", "),
+                    match rehearsal.worn {
+                        1 => "once".to_owned(),
+                        times => format!("{times} times"),
+                    }
+                );
+                let written = format!("{} in {} writes", size(sum.written), sum.writes);
+                (erases, written, timed(board).then_some(rehearsal.time))
+            }
+            Self::AtMost(cost, _) => (
+                format!("at most {} sectors: {}", cost.erases, cost.working),
+                format!("{} of images; status and trailers come on top", size(cost.written)),
+                cost.time,
+            ),
+        };
+        writeln!(to, "{}", styled(HEADING, format!("The update on {name}")))?;
+        writeln!(to, "  mode     {}", board.mode())?;
+        writeln!(to, "  erases   {erases}")?;
+        writeln!(to, "  written  {written}")?;
+        match time {
+            Some(time) => writeln!(to, "  takes    {:.1} s", time.as_secs_f64())?,
+            None => writeln!(to, "  takes    not known: the board file gives no timings")?,
+        }
+        match self {
+            Self::AtMost(_, why) => writeln!(to, "  counted, not rehearsed: {why}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The areas that were erased or written.
+fn by_area<'a>(board: &'a Board, of: &'a Rehearsal) -> impl Iterator<Item = (&'a Area, Sum)> {
+    let sums = board.areas().iter().map(|area| (area, of.sum(Some(area.id))));
+    sums.filter(|(_, sum)| *sum != Sum::default())
+}
+
+/// Whether the board file says how long the flash takes.
+fn timed(board: &Board) -> bool {
+    board.flash().iter().all(|device| device.erase_us != 0 && device.write_us != 0)
 }
 
 /// A file with its explanation.
@@ -118,6 +217,16 @@ struct Image {
 }
 
 impl Image {
+    /// Bytes of the image, without padding behind it; `None` if the file does not hold all of it.
+    fn size(&self) -> Option<u32> {
+        self.inspection.image_size.filter(|size| *size as usize <= self.file.len())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let size = self.size().unwrap_or(0) as usize;
+        self.file.get(..size).unwrap_or(&self.file)
+    }
+
     fn side(&self) -> Side<'_> {
         Side { file: &self.file, inspection: &self.inspection }
     }
@@ -201,16 +310,4 @@ fn map(diff: &Diff, width: usize, to: &mut dyn Write) -> std::io::Result<()> {
     }
     let legend = STATES.map(|state| format!("{} {} {state}", mark(state), diff.count(state)));
     writeln!(to, "  {} of {}\n", legend.join(", "), diff.sectors.len())
-}
-
-fn tell(board: &Board, cost: &UpgradeCost, to: &mut dyn Write) -> std::io::Result<()> {
-    let heading = format!("The update on {}", board.name());
-    writeln!(to, "{}", styled(HEADING, heading))?;
-    writeln!(to, "  mode     {}", board.mode())?;
-    writeln!(to, "  erases   {} sectors: {}", cost.erases, cost.working)?;
-    writeln!(to, "  written  {} of images; status and trailers come on top", size(cost.written))?;
-    match cost.time {
-        Some(time) => writeln!(to, "  takes    {:.1} s", time.as_secs_f64()),
-        None => writeln!(to, "  takes    not known: the board file gives no timings"),
-    }
 }
