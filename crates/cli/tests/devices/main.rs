@@ -5,6 +5,10 @@
 mod console;
 mod garbage;
 mod groups;
+#[cfg(unix)]
+mod mcuboot;
+#[cfg(unix)]
+mod mcuboot_recovery;
 mod mcumgrctl;
 mod power;
 mod profiles;
@@ -20,3 +24,5 @@ mod updates;
 mod upgrades;
 mod uploads;
 mod zephyr;
+#[cfg(unix)]
+mod zephyr_serial;

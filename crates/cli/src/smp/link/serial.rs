@@ -44,6 +44,10 @@ pub struct Serial {
     waiting: VecDeque<u8>,
     message: Vec<u8>,
     clock: Instant,
+    /// What was sent last.
+    sent: Vec<u8>,
+    /// Whether lines go out no faster than `baud` says.
+    paced: bool,
 }
 
 impl Serial {
@@ -54,9 +58,29 @@ impl Serial {
             Framed::Console => Receiver::Console(Box::default()),
             Framed::Raw => Receiver::Raw(Box::default()),
         };
-        let (waiting, message) = (VecDeque::new(), Vec::new());
-        let path = path.to_owned();
-        Ok(Self { path, baud, port, receiver, waiting, message, clock: Instant::now() })
+        Ok(Self {
+            path: path.to_owned(),
+            baud,
+            port,
+            receiver,
+            waiting: VecDeque::new(),
+            message: Vec::new(),
+            clock: Instant::now(),
+            sent: Vec::new(),
+            paced: false,
+        })
+    }
+
+    /// Sends line by line, and waits after each for as long as a wire would carry it.
+    fn send_paced(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let bits = u64::try_from(line.len()).unwrap_or(u64::MAX).saturating_mul(10);
+            let nanos = bits.saturating_mul(1_000_000_000) / u64::from(self.baud.max(1));
+            let until = Instant::now() + Duration::from_nanos(nanos);
+            self.port.write_all(line)?;
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
     }
 
     /// Looks for a message in what has come. What else is printed on the line is left out.
@@ -92,7 +116,13 @@ impl Link for Serial {
             Receiver::Console(_) => Console::<SIZE>::send(message, write)?,
             Receiver::Raw(_) => Raw::<SIZE>::send(message, write)?,
         }
-        self.port.write_all(&bytes).context("the message could not be sent")
+        // Devices take few lines ahead; a UART is slow enough for them, USB and pseudo-terminals
+        // are not. On a UART the wait changes nothing, so it need not be known which one it is.
+        self.paced |= matches!(self.receiver, Receiver::Console(_)) && self.sent == message;
+        self.sent.clear();
+        self.sent.extend_from_slice(message);
+        let sent = if self.paced { self.send_paced(&bytes) } else { self.port.write_all(&bytes) };
+        sent.context("the message could not be sent")
     }
 
     fn receive(&mut self, timeout: Duration) -> anyhow::Result<Option<&[u8]>> {

@@ -13,11 +13,20 @@ pub fn tool(path: &str) -> Option<PathBuf> {
     find(path, |tools| tools.join(path).exists().then(|| tools.join(path)))
 }
 
-/// The Zephyr server whose name ends like this.
+/// The server of Zephyr 4.4.0 whose name ends like this.
 pub fn zephyr(ending: &str) -> Option<PathBuf> {
-    find(&format!("zephyr/zephyr_4.4.0…{ending}"), |tools| {
+    server("zephyr_4.4.0", ending)
+}
+
+/// The server of a later Zephyr whose name ends like this: its MCUboot tells its buffers.
+pub fn later_zephyr(ending: &str) -> Option<PathBuf> {
+    server("zephyr_f33aa2bc4a43", ending)
+}
+
+fn server(version: &str, ending: &str) -> Option<PathBuf> {
+    find(&format!("zephyr/{version}…{ending}"), |tools| {
         let files = std::fs::read_dir(tools.join("zephyr")).ok()?;
-        let fits = |name: &str| name.starts_with("zephyr_4.4.0") && name.ends_with(ending);
+        let fits = |name: &str| name.starts_with(version) && name.ends_with(ending);
         files
             .flatten()
             .map(|file| file.path())

@@ -13,7 +13,7 @@ use updraft_board::Board;
 
 pub use chance::Chance;
 pub use device::{Device, Setup};
-pub use foreign::{Space, tool, zephyr};
+pub use foreign::{Space, later_zephyr, tool, zephyr};
 pub use raw::{Raw, Sending, code};
 
 /// An application that waits for a host to confirm it.
