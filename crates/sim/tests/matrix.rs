@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use updraft_board::FlashKind;
 use updraft_image::UpgradeMode;
+use updraft_sim::explore::{Cut, Explorer, Options};
+use updraft_sim::flash::{OpKind, Torn};
 use updraft_sim::matrix::{
     Cell, Depth, Fill, SHAPES, Secrecy, Shape, Totals, Unplayed, cells, flash_operations,
     modes_and_kinds, small_cells,
@@ -101,6 +103,49 @@ fn a_scratch_record_that_a_cut_has_made_unreadable_is_done_with() {
         let cell = Cell { mode, kind, shape: &SHAPES[0], fill, secrecy };
         assert_eq!(cell.sweep(Depth::Single).unwrap().failures, []);
     }
+}
+
+const END_OF_MAGIC: [u8; 4] = [0x2c, 0xb6, 0x79, 0x80];
+
+/// A cut just behind the hand-over has the chunk copied again: its sector, which has the primary
+/// trailer in it, is erased once more, and a cut in that may leave the magic and no size.
+#[test]
+fn a_primary_record_that_a_second_cut_has_made_unreadable_is_written_again() {
+    let (mode, kind) = (UpgradeMode::SwapScratch, FlashKind::EccWords);
+    let cell = |cell: &Cell| cell.mode == mode && cell.kind == kind;
+    let mut walks = 0;
+    for cell in small_cells().into_iter().filter(cell) {
+        let Ok(board) = cell.board() else { continue };
+        for story in cell.stories(&board).unwrap() {
+            if !["test-fresh", "permanent-used"].contains(&story.name()) {
+                continue;
+            }
+            let explorer = Explorer::new(&story, Options::pairs()).unwrap();
+            let mut handed_over = Vec::new();
+            let written = explorer.walk(&[], |visit| {
+                if matches!(&visit.op.kind, OpKind::Write(bytes) if bytes.ends_with(&END_OF_MAGIC))
+                {
+                    handed_over.push(visit.number + 1);
+                }
+            });
+            assert_eq!(written.map(drop), Ok(()), "{cell}");
+            for (operation, seed) in
+                handed_over.into_iter().flat_map(|at| (0..16).map(move |it| (at, it)))
+            {
+                let cut = Cut { operation, torn: Torn::Skip };
+                let again = Cut { operation: 0, torn: Torn::Unreadable(seed) };
+                let walked = explorer.walk(&[cut, again], |_| ());
+                assert_eq!(
+                    walked.map(drop),
+                    Ok(()),
+                    "{cell}: {}@{operation}, {seed}",
+                    story.name()
+                );
+                walks += 1;
+            }
+        }
+    }
+    assert!(walks > 200, "{walks}");
 }
 
 /// Where erased bytes are 0x00, one bit says that the last swap is over; and its record has every

@@ -83,10 +83,10 @@ fn is_retired<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<bool, M::Error
     Ok(!readable(read)? || mark.iter().any(|byte| *byte != scratch.erased))
 }
 
-/// Whether the record in the scratch area names a size. Words that cannot be read are what a torn
-/// erase has left of it.
-fn has_size<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<bool, M::Error> {
-    readable(map.read(scratch.area, scratch.trailer.layout().swap_size(), &mut [0; 4]))
+/// Whether the record in a trailer names a size. Words that cannot be read are what a torn erase
+/// has left of it.
+fn has_size<M: FlashMap>(map: &mut M, slot: &Slot) -> Result<bool, M::Error> {
+    readable(map.read(slot.area, slot.trailer.layout().swap_size(), &mut [0; 4]))
 }
 
 impl Status {
@@ -177,7 +177,8 @@ impl Status {
     }
 
     /// The record in the primary trailer, if it counts. Nothing but a record in the scratch area
-    /// has come before it, and that does not count any more: so this one is whole.
+    /// has come before it, and that does not count any more: so this one is whole, unless its
+    /// sector was about to be copied to again, and the erase before that was torn.
     ///
     /// Before anything is copied, the request for an upgrade still stands and says all there is to
     /// know. Only a revert needs the record then.
@@ -187,7 +188,8 @@ impl Status {
         scratch: &Slot,
     ) -> Result<Option<Self>, M::Error> {
         let state = slots.primary_state(map)?;
-        if !is_record(&state, slots) || state.copy_done != Flag::Unset {
+        let counts = is_record(&state, slots) && state.copy_done == Flag::Unset;
+        if !counts || !has_size(map, &slots.primary)? {
             return Ok(None);
         }
         let status = Self::at(map, slots, scratch, Source::Primary, &state)?;
