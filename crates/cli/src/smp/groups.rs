@@ -6,10 +6,11 @@ use anyhow::Context;
 use serde::Serialize;
 use serde_json::Value;
 use updraft_smp::Op;
-use updraft_smp::client::{HashOutput, Part};
+use updraft_smp::client::{AnswerError, HashOutput, Part, Patience};
 
-use super::session::hex;
+use super::session::{hex, is_away};
 use super::{Link, Session, cbor};
+use crate::report::find;
 
 /// A task of the device.
 #[derive(Clone, Debug, Serialize)]
@@ -155,10 +156,6 @@ plain! {
     save_settings(subtree: Option<&str>) = save_settings;
     /// Empties a log, or all.
     clear_log(name: Option<&str>) = clear_log;
-    /// Adds a text to a log.
-    append_log(name: &str, of: (u8, u8), text: &str) = append_log;
-    /// Has the device run a test, or all.
-    run_test(name: Option<&str>, token: Option<&str>) = run_test;
     /// Closes what files the device has open.
     close_files() = close_files;
     /// Erases the device's storage.
@@ -278,10 +275,24 @@ impl<L: Link> Session<L> {
         })
     }
 
-    /// Runs a command line. It is sent once: a copy would run it again.
+    /// For what a copy of the request would do again: it is sent once.
+    fn once(&self) -> Patience {
+        Patience { retries: 0, ..self.writing() }
+    }
+
+    /// Adds a text to a log.
+    pub fn append_log(&mut self, name: &str, of: (u8, u8), text: &str) -> anyhow::Result<()> {
+        self.ask(self.once(), with!(append_log, name, of, text), |answer| answer.check())
+    }
+
+    /// Has the device run a test, or all.
+    pub fn run_test(&mut self, name: Option<&str>, token: Option<&str>) -> anyhow::Result<()> {
+        self.ask(self.once(), with!(run_test, name, token), |answer| answer.check())
+    }
+
+    /// Runs a command line.
     pub fn shell(&mut self, words: &[&str]) -> anyhow::Result<ShellResult> {
-        let once = updraft_smp::client::Patience { retries: 0, ..self.writing() };
-        self.ask(once, with!(shell, words), |answer| {
+        self.ask(self.once(), with!(shell, words), |answer| {
             let output = answer.shell()?;
             Ok(ShellResult { output: output.output.to_owned(), ret: output.ret })
         })
@@ -352,8 +363,9 @@ impl<L: Link> Session<L> {
         })
     }
 
-    /// The entries of a log, or of all, from an index on; asked for until none are left. `last`
-    /// asks for the last entry only.
+    /// The entries of a log, or of all, from an index on; asked for until there are none left of
+    /// those that there were at the first request: a device may log every request. `last` asks for
+    /// the last entry only.
     pub fn log_entries(
         &mut self,
         name: Option<&str>,
@@ -364,17 +376,17 @@ impl<L: Link> Session<L> {
             Some(name) => vec![name.to_owned()],
             None => self.logs()?,
         };
-        let (mut all, first) = (Vec::new(), from);
+        let (mut all, first, mut end) = (Vec::new(), from, None);
         for name in names {
             from = first;
             loop {
                 let since = if last { -1 } else { 0 };
-                let entries = self.ask(
+                let (entries, next_index) = self.ask(
                     self.patience,
                     with!(log_entries, Some(&name), from, since),
                     |answer| {
                         let mut entries = Vec::new();
-                        answer.log_entries(|line| {
+                        let next_index = answer.log_entries(|line| {
                             let message = match (line.kind, str::from_utf8(line.message)) {
                                 ("cbor", _) => cbor::to_json(line.message),
                                 ("str", Ok(text)) => text.into(),
@@ -389,13 +401,14 @@ impl<L: Link> Session<L> {
                                 message,
                             });
                         })?;
-                        Ok(entries)
+                        Ok((entries, next_index))
                     },
                 )?;
+                let end = *end.get_or_insert(next_index);
                 // A device that goes back would be asked for ever.
                 let next = entries.iter().map(|entry| entry.index.saturating_add(1)).max();
                 all.extend(entries);
-                match next.filter(|next| *next > from && !last) {
+                match next.filter(|next| *next > from && *next < end && !last) {
                     Some(next) => from = next,
                     None => break,
                 }
@@ -413,16 +426,27 @@ impl<L: Link> Session<L> {
         })
     }
 
-    /// Makes the device crash. It is asked once: it may be gone before it answers.
-    pub fn crash(&mut self, how: &str) -> anyhow::Result<()> {
-        let once = updraft_smp::client::Patience { retries: 0, ..self.patience };
-        self.ask(once, with!(crash, how), |answer| answer.check())
+    /// Makes the device crash. Whether it has answered: it may be gone before it can, so that one
+    /// which answered until then counts as crashed.
+    pub fn crash(&mut self, how: &str) -> anyhow::Result<bool> {
+        match self.echo("") {
+            Err(error) if find::<AnswerError>(&error).is_none() => return Err(error),
+            _ => {}
+        }
+        let once = Patience { retries: 0, ..self.patience };
+        match self.ask(once, with!(crash, how), |answer| answer.check()) {
+            Ok(()) => Ok(true),
+            Err(error) if is_away(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// A command of any group, its payload in JSON.
     pub fn custom(&mut self, op: Op, command: (u16, u8), payload: &Value) -> anyhow::Result<Value> {
         let payload = cbor::from_json(payload).context("the payload cannot be sent")?;
-        self.ask(self.writing(), with!(raw, op, command, &payload), |answer| {
+        // Nobody knows what a copy would do.
+        let patience = if op == Op::Write { self.once() } else { self.writing() };
+        self.ask(patience, with!(raw, op, command, &payload), |answer| {
             // Groups of an application may answer with anything, of which only a map says "no".
             if updraft_smp::fields(answer.payload, |_, _| Ok(())).is_ok() {
                 answer.check()?;

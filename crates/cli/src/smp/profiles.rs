@@ -14,9 +14,11 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use serde::{Deserialize, Serialize};
+use toml_edit::{DocumentMut, Item};
 
 use super::Framed;
 use crate::files::{self, Mode};
@@ -50,6 +52,18 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Nobody waits longer for one answer.
+    const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
+
+    /// How long to wait for an answer.
+    pub fn timeout(&self) -> anyhow::Result<Duration> {
+        let seconds = self.timeout.unwrap_or(1.0);
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|timeout| !timeout.is_zero() && *timeout <= Self::LONGEST_TIMEOUT)
+            .ok_or_else(|| anyhow!("{seconds} seconds is no time-out"))
+    }
+
     /// Where the device is, in a word.
     pub fn place(&self) -> String {
         match (&self.udp, &self.serial) {
@@ -67,6 +81,8 @@ pub struct Profiles {
     pub path: PathBuf,
     /// Its devices.
     pub devices: BTreeMap<String, Profile>,
+    /// What is written there: people edit it, and have remarks in it.
+    text: DocumentMut,
 }
 
 impl Profiles {
@@ -89,7 +105,38 @@ impl Profiles {
                     .hint("give it one of them");
             }
         }
-        Ok(Self { path, devices })
+        let text = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
+        Ok(Self { path, devices, text })
+    }
+
+    /// Adds a device, in place of one of the same name, which is returned.
+    pub fn insert(&mut self, name: &str, profile: Profile) -> anyhow::Result<Option<Profile>> {
+        let fields: DocumentMut = toml::to_string(&profile)?.parse()?;
+        match self.text.get_mut(name).and_then(Item::as_table_like_mut) {
+            Some(table) => {
+                let gone: Vec<String> = table
+                    .iter()
+                    .map(|(key, _)| key.to_owned())
+                    .filter(|key| !fields.contains_key(key))
+                    .collect();
+                gone.iter().for_each(|key| drop(table.remove(key)));
+                for (key, value) in fields.iter() {
+                    match table.get_mut(key) {
+                        // What is written around the old value stays.
+                        Some(old) => *old = value.clone(),
+                        None => drop(table.insert(key, value.clone())),
+                    }
+                }
+            }
+            None => drop(self.text.insert(name, Item::Table(fields.as_table().clone()))),
+        }
+        Ok(self.devices.insert(name.to_owned(), profile))
+    }
+
+    /// Forgets a device.
+    pub fn remove(&mut self, name: &str) {
+        self.text.remove(name);
+        self.devices.remove(name);
     }
 
     /// The device called `name`.
@@ -115,7 +162,7 @@ impl Profiles {
             std::fs::create_dir_all(folder)
                 .with_context(|| format!("{} cannot be made", folder.display()))?;
         }
-        files::write(&self.path, toml::to_string(&self.devices)?.as_bytes(), Mode::Result)
+        files::write(&self.path, self.text.to_string().as_bytes(), Mode::Result)
     }
 }
 

@@ -365,6 +365,12 @@ impl<L: Link> Session<L> {
         if let Ok(sha256) = digest.as_bytes().try_into() {
             options = options.with_sha256(sha256);
         }
+        // Who asked for more patience than usual has a reason.
+        for patience in [&mut options.first, &mut options.chunk] {
+            patience.timeout = patience.timeout.max(self.patience.timeout);
+            patience.longest = patience.longest.max(patience.timeout);
+            patience.retries = patience.retries.max(self.patience.retries);
+        }
         options.sequence = self.requests.sequence;
         options.image = request.image;
         options.upgrade = request.upgrade;
@@ -410,6 +416,11 @@ fn read_images(answer: &Answer<'_>) -> Result<Vec<ImageState>, AnswerError> {
 
 fn is_busy(error: &anyhow::Error) -> bool {
     matches!(find(error), Some(AnswerError::Refused(refusal)) if refusal.is_busy())
+}
+
+/// Whether the device did not answer, or its link is gone.
+pub(super) fn is_away(error: &anyhow::Error) -> bool {
+    find::<Silence>(error).is_some() || find::<std::io::Error>(error).is_some()
 }
 
 /// Lower-case hexadecimal.

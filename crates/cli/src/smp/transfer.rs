@@ -18,7 +18,7 @@ impl<L: Link> Session<L> {
         options.patience = self.writing();
         options.resume = resume;
         // A datagram that is lost is lost soon.
-        if matches!(self.link.kind(), Kind::Udp) {
+        if matches!(self.link.kind(), Kind::Udp | Kind::Udp6) {
             options.patience.timeout = self.patience.timeout;
         }
         Ok(options)

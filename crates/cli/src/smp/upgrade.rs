@@ -17,7 +17,7 @@ use updraft_smp::client::{AnswerError, Patience, Progress};
 
 use super::Link;
 use super::preflight::{Finding, Preflight};
-use super::session::{ImageState, Session, Silence, Uploading, hex};
+use super::session::{ImageState, Session, Silence, Uploading, hex, is_away};
 use crate::report::{Hint, find};
 
 /// A file for one of the device's images.
@@ -271,11 +271,6 @@ fn confirm<L: Link>(
     })?;
     tell(Step::Confirmed(part));
     Ok(())
-}
-
-/// Whether the device did not answer, or its link is gone.
-fn is_away(error: &anyhow::Error) -> bool {
-    find::<Silence>(error).is_some() || find::<std::io::Error>(error).is_some()
 }
 
 fn ending(parts: &[Part], now: &[ImageState], otherwise: Ending) -> Ending {

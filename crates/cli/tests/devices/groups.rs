@@ -77,7 +77,8 @@ fn settings_that_are_saved_outlive_the_process() {
     assert_eq!((&read["text"], &read["hex"]), (&json!("pump"), &json!("70756d70")));
     assert_eq!(json(&device, "settings read net/name --max-size 1000")["max_size"], 256);
     device.smp("settings commit").ok();
-    device.smp("settings save net").ok();
+    device.smp("settings save ne").complains(&["begin like this (group 3, rc 5)"]);
+    device.smp("settings save net/").ok();
     device.smp("settings write other/x 1").ok();
     device.smp("settings delete net/key").ok();
     device.smp("settings read net/key").complains(&["no such setting (group 3, rc 3)"]);
@@ -112,6 +113,11 @@ fn files_go_to_the_folder_and_come_back() {
 
     device.smp("fs get /files/data.bin back.bin").ok();
     assert_eq!(std::fs::read(bench.path("back.bin")).unwrap(), bytes);
+    std::fs::create_dir(bench.path("into")).unwrap();
+    for folder in ["into", "."] {
+        device.smp(&format!("fs get /files/data.bin {folder}")).ok();
+        assert_eq!(std::fs::read(bench.path(folder).join("data.bin")).unwrap(), bytes);
+    }
     assert_eq!(device.smp("fs status /files/data.bin").ok(), "70000 bytes\n");
     let hash = json(&device, "fs hash /files/data.bin --type sha256 --offset 5 --length 10");
     assert_eq!((&hash["off"], &hash["len"]), (&5.into(), &10.into()));
@@ -171,11 +177,34 @@ fn the_shell_runs_commands_and_lines() {
     let said = device.smp("shell nope");
     assert!(said.out.contains("nope: command not found"), "{said:?}");
     said.complains(&["the command ended with -8"]);
+    let said = device.smp("--json shell nope");
+    let one: Value = serde_json::from_str(&said.out).expect("one document");
+    assert_eq!((said.code, &one["ret"]), (Some(1), &json!(-8)));
+    assert!(one["output"].as_str().unwrap().contains("not found"), "{one}");
     device.smp(&format!("shell {}", "x".repeat(300))).complains(&["(group 9, rc 2)"]);
     device.smp("shell kernel reboot").ok();
     device.wait("reset by the shell");
     device.starts("1.0.0");
     device.hang_up();
+}
+
+#[test]
+fn lines_that_fail_make_the_shell_fail_in_the_end() {
+    let bench = Bench::new("groups-lines");
+    let device = running(&bench, &[]);
+    let said = device.smp_with_input("shell", "version\n\nkernel uptime\n");
+    assert!(said.ok().contains("Uptime: "));
+    let said = device.smp_with_input("--quiet shell", "nope\nversion\n");
+    assert!(said.out.contains(" 1.0.0+0\n"), "the second line was run: {said:?}");
+    assert!(!said.out.contains("\n\n"), "{said:?}");
+    said.complains(&["nope: the command ended with -8", "1 of 2 lines failed"]);
+    device.kill();
+    let said = bench.device_with(&bench.image("1.0.0", SELF));
+    let line = "--timeout 0.1 --json shell";
+    let away = format!("smp --udp 127.0.0.1:9 {line}");
+    let said = said.run_with_input(&away, "version\n");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{said:?}");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 mod console;
 mod garbage;
 mod groups;
+mod links;
+mod losses;
 #[cfg(unix)]
 mod mcuboot;
 #[cfg(unix)]

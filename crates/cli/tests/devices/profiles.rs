@@ -40,6 +40,42 @@ fn a_file_that_is_no_list_of_devices_is_told_so() {
 }
 
 #[test]
+fn what_people_wrote_beside_the_devices_stays() {
+    let bench = Bench::new("profile-remarks");
+    let text = "# the bench\n[kit]\n# new cable\nserial = \"/dev/ttyACM0\"\nbaud = 9600\n\n\
+                # in the cellar\n[pump]\nudp = \"192.0.2.7\" # leased\n";
+    bench.file("devices.toml", text.as_bytes());
+    bench.updraft("smp --udp 192.0.2.8 profile add other").ok();
+    bench.updraft("smp --serial /dev/ttyACM1 --framing raw profile add kit").ok();
+    let kept = std::fs::read_to_string(bench.path("devices.toml")).unwrap();
+    for remark in ["# the bench", "# new cable", "# in the cellar", "# leased"] {
+        assert!(kept.contains(remark), "{kept}");
+    }
+    let listed = bench.updraft("smp --json profile list").json();
+    let kit = serde_json::json!({ "serial": "/dev/ttyACM1", "framing": "raw" });
+    assert_eq!(listed["devices"]["kit"], kit);
+    assert_eq!(listed["devices"].as_object().unwrap().len(), 3);
+    bench.updraft("smp profile remove other").ok();
+    bench.updraft("smp profile remove kit").ok();
+    let kept = std::fs::read_to_string(bench.path("devices.toml")).unwrap();
+    assert!(kept.contains("# in the cellar\n[pump]\nudp = \"192.0.2.7\" # leased\n"), "{kept}");
+}
+
+#[test]
+fn nothing_is_kept_that_no_command_would_take() {
+    let bench = Bench::new("profile-timeout");
+    for timeout in ["-1", "0", "nan", "1e9"] {
+        let add = format!("smp --udp 192.0.2.7 --timeout {timeout} profile add kit");
+        let said = bench.updraft(&add).fails(2);
+        assert!(said.contains("--timeout takes seconds above 0"), "{said}");
+    }
+    assert!(!bench.path("devices.toml").exists());
+    bench.file("devices.toml", b"[kit]\nudp = \"192.0.2.7\"\ntimeout = -1.0\n");
+    let said = bench.updraft("smp --profile kit os echo hello").fails(1);
+    assert!(said.contains("-1 seconds is no time-out") && said.contains("file of names"), "{said}");
+}
+
+#[test]
 fn several_devices_are_upgraded_at_once_and_each_tells_for_itself() {
     let benches = ["a", "b", "c"].map(|name| Bench::new(&format!("several-{name}")));
     let lead = &benches[0];

@@ -1,10 +1,5 @@
 //! Updates with our own client, on every kind of virtual device.
 
-use std::net::UdpSocket;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
-
 use updraft_board::Board;
 
 use crate::support::{Bench, HOST, SELF};
@@ -226,74 +221,4 @@ fn the_client_shows_what_the_device_is() {
     assert_eq!(listed["images"][0]["version"], "1.0.0.7");
     assert_eq!(listed["images"][0]["active"], true);
     assert_eq!(Board::load("virtual-nor-4k").unwrap().capacity(0).max_image, 248 * 1024);
-}
-
-/// A reset whose answer is lost must not be asked for again: the new image is on trial by then,
-/// and the second reset would revert it.
-#[test]
-fn a_lost_answer_to_a_reset_does_not_cost_the_update() {
-    let bench = Bench::new("lost-reset");
-    let (old, new) = (bench.image("1.0.0", SELF), bench.image("1.1.0", HOST));
-    let device = bench.device_with(&old);
-    device.smp(&format!("image upload {}", new.file)).ok();
-    device.smp(&format!("image test {}", new.file)).ok();
-    let link = Lossy::before(&device.address);
-    bench.updraft(&format!("smp --udp {} --timeout 0.3 os reset", link.address)).ok();
-    device.starts("1.1.0");
-    assert!(link.has_lost());
-    assert_eq!(link.resets(), 1);
-    assert!(bench.slots().run(&new) && bench.slots().on_trial(), "{:?}", bench.slots());
-}
-
-/// A link that loses the first answer to a reset, and counts the requests for one.
-struct Lossy {
-    address: String,
-    lost: Arc<AtomicBool>,
-    resets: Arc<AtomicUsize>,
-}
-
-impl Lossy {
-    fn before(device: &str) -> Self {
-        let near = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let far = UdpSocket::bind("127.0.0.1:0").unwrap();
-        far.connect(device).unwrap();
-        let address = near.local_addr().unwrap().to_string();
-        let lost = Arc::new(AtomicBool::new(false));
-        let resets = Arc::new(AtomicUsize::new(0));
-        let link = Self { address, lost: Arc::clone(&lost), resets: Arc::clone(&resets) };
-        std::thread::spawn(move || {
-            near.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-            far.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-            let (mut buffer, mut client) = ([0; 4096], None);
-            loop {
-                if let Ok((len, from)) = near.recv_from(&mut buffer) {
-                    client = Some(from);
-                    if is_reset(&buffer[..len], 2) {
-                        resets.fetch_add(1, Ordering::SeqCst);
-                    }
-                    let _ = far.send(&buffer[..len]);
-                }
-                if let (Ok(len), Some(client)) = (far.recv(&mut buffer), client) {
-                    if is_reset(&buffer[..len], 3) && !lost.swap(true, Ordering::SeqCst) {
-                        continue;
-                    }
-                    let _ = near.send_to(&buffer[..len], client);
-                }
-            }
-        });
-        link
-    }
-
-    fn has_lost(&self) -> bool {
-        self.lost.load(Ordering::SeqCst)
-    }
-
-    fn resets(&self) -> usize {
-        self.resets.load(Ordering::SeqCst)
-    }
-}
-
-/// Whether a packet is a reset (group 0, command 5) of operation `op`.
-fn is_reset(packet: &[u8], op: u8) -> bool {
-    matches!(packet, [first, _, _, _, 0, 0, _, 5, ..] if first & 7 == op)
 }

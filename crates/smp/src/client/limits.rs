@@ -12,8 +12,10 @@ pub struct Params {
 /// The kind of link, which has limits of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// One datagram a message; no fragments below it.
+    /// One datagram a message, over IPv4; no fragments below it.
     Udp,
+    /// The same over IPv6, whose header is longer.
+    Udp6,
     /// Console lines. The server decodes length, message and CRC into its buffer, so a message
     /// has to stay 4 bytes below it.
     Console,
@@ -39,6 +41,8 @@ impl Limits {
     /// A message in one Ethernet frame, under IPv4 and UDP headers. A server's own socket buffer
     /// is often no larger, whatever `buf_size` says.
     pub const UDP_FRAME: usize = 1472;
+    /// The same under IPv6.
+    pub const UDP6_FRAME: usize = 1452;
 
     /// The limits of a link to a server that reported `params`, or that knows no such command.
     ///
@@ -47,7 +51,7 @@ impl Limits {
     pub fn of(link: Link, params: Option<Params>) -> Self {
         let Some(params) = params else {
             let frame = match link {
-                Link::Udp => 1024,
+                Link::Udp | Link::Udp6 => 1024,
                 Link::Console | Link::RawSerial => 182,
                 Link::Ble { mtu } => usize::from(mtu).saturating_sub(3),
             };
@@ -56,6 +60,7 @@ impl Limits {
         let size = usize::try_from(params.buf_size).unwrap_or(usize::MAX);
         let frame = match link {
             Link::Udp => size.min(Self::UDP_FRAME),
+            Link::Udp6 => size.min(Self::UDP6_FRAME),
             Link::Console => size.saturating_sub(4),
             Link::RawSerial | Link::Ble { .. } => size,
         };

@@ -31,8 +31,8 @@ pub trait Settings {
         Ok(())
     }
 
-    /// Saves all settings, or those whose names begin with `subtree`. By default there is nowhere
-    /// to save them to.
+    /// Saves all settings, or the one called `subtree` and those of the branch of that name. By
+    /// default there is nowhere to save them to.
     fn save(&mut self, subtree: Option<&str>) -> Result<(), Failure> {
         let _ = subtree;
         Err(SettingsError::SaveNotSupported.into())
@@ -112,8 +112,8 @@ impl<S: Settings> Group for SettingsGroup<S> {
             (settings::COMMIT, Op::Write) => self.0.commit()?,
             (settings::STORAGE, Op::Read) => self.0.load()?,
             (settings::STORAGE, Op::Write) => {
-                let subtree = arguments()?.name.filter(|name| !name.is_empty());
-                self.0.save(subtree)?;
+                let subtree = arguments()?.name.map(|name| name.trim_end_matches('/'));
+                self.0.save(subtree.filter(|name| !name.is_empty()))?;
             }
             _ => return Err(Rc::NOT_SUPPORTED.into()),
         }

@@ -206,6 +206,7 @@ fn limits_follow_the_link_and_the_buffers() {
         (frame, window)
     };
     assert_eq!(limits(Link::Udp, 2048, 8), (1472, 7));
+    assert_eq!(limits(Link::Udp6, 2048, 8), (1452, 7));
     assert_eq!(limits(Link::Udp, 384, 4), (384, 3));
     assert_eq!(limits(Link::Console, 384, 2), (380, 1));
     assert_eq!(limits(Link::RawSerial, 1024, 1), (1024, 1));

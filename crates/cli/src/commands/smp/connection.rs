@@ -1,7 +1,6 @@
 //! How to reach a device: options, or what its profile says.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::anyhow;
 use updraft_smp::client::Patience;
@@ -9,9 +8,6 @@ use updraft_smp::client::Patience;
 use super::Talk;
 use crate::report::Hint;
 use crate::smp::{Framed, Link, Profile, Profiles, Serial, Session, Udp};
-
-/// Nobody waits longer for one answer.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Options that say where the device is, and how to talk to it.
 #[derive(clap::Args)]
@@ -82,18 +78,20 @@ impl Connection {
             return Err(anyhow!("--baud and --framing are for serial lines"))
                 .usage("leave them out, or name a port with --serial");
         }
+        let timeout = profile.timeout();
+        match self.timeout {
+            Some(_) => {
+                timeout.usage("--timeout takes seconds above 0 and up to an hour, such as 2.5")?
+            }
+            None => timeout.hint("give it another one: --timeout 2.5, or in the file of names")?,
+        };
         Ok(profile)
     }
 
     /// A session with the device.
     pub fn open(&self) -> anyhow::Result<Talk> {
         let profile = self.profile()?;
-        let seconds = profile.timeout.unwrap_or(1.0);
-        let timeout = Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT)
-            .ok_or_else(|| anyhow!("{seconds} seconds is no time-out"))
-            .usage("--timeout takes seconds above 0 and up to an hour, such as 2.5")?;
+        let timeout = profile.timeout()?;
         let retries = profile.retries.unwrap_or(4);
         let patience = Patience { timeout, longest: timeout * 4, retries };
         let link: Box<dyn Link> = match (&profile.serial, &profile.udp) {

@@ -30,7 +30,7 @@ pub enum Command {
     Get {
         /// Whole path of the file on the device.
         name: String,
-        /// Where to put it; by default its name, in this folder.
+        /// Where to put it: a file, or a folder that is there; by default its name, in this folder.
         file: Option<PathBuf>,
         /// Fetch all of it, even if a part is here.
         #[arg(long)]
@@ -87,6 +87,7 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
     match command {
         Command::Get { name, file, again } => {
             let file = match file {
+                Some(folder) if folder.is_dir() => folder.join(file_named(&name)?),
                 Some(file) => file,
                 None => file_named(&name)?,
             };

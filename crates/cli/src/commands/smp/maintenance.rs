@@ -34,8 +34,11 @@ pub struct Crash {
 }
 
 pub fn crash(session: &mut Talk, command: Crash, out: &Output) -> anyhow::Result<()> {
-    session.crash(&command.how)?;
-    out.result(&json!({ "crash": command.how }), |w| writeln!(w, "the device crashes"))
+    let answered = session.crash(&command.how)?;
+    out.result(&json!({ "crash": command.how, "answered": answered }), |w| match answered {
+        true => writeln!(w, "the device crashes"),
+        false => writeln!(w, "the device has stopped answering: it has crashed"),
+    })
 }
 
 #[derive(Subcommand)]

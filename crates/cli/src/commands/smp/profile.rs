@@ -39,7 +39,7 @@ pub fn run(connection: &Connection, command: Command, out: &Output) -> anyhow::R
     let mut profiles = Profiles::load()?;
     match command {
         Command::List => {
-            let Profiles { path, devices } = &profiles;
+            let Profiles { path, devices, .. } = &profiles;
             out.result(&json!({ "file": path, "devices": devices }), |w| {
                 if devices.is_empty() {
                     return writeln!(w, "no devices in {}", path.display());
@@ -57,7 +57,7 @@ pub fn run(connection: &Connection, command: Command, out: &Output) -> anyhow::R
             }
             let profile = connection.profile()?;
             let place = profile.place();
-            let before = profiles.devices.insert(name.clone(), profile);
+            let before = profiles.insert(&name, profile)?;
             profiles.save()?;
             let replaced = before.map(|before| before.place());
             out.result(&json!({ "name": name, "device": place, "replaced": replaced }), |w| {
@@ -67,7 +67,7 @@ pub fn run(connection: &Connection, command: Command, out: &Output) -> anyhow::R
         }
         Command::Remove { name } => {
             profiles.find(&name)?;
-            profiles.devices.remove(&name);
+            profiles.remove(&name);
             profiles.save()?;
             out.result(&json!({ "removed": name }), |w| writeln!(w, "{name} is forgotten"))
         }

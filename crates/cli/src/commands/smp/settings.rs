@@ -46,7 +46,7 @@ pub enum Command {
     Load,
     /// Have the device save its settings.
     Save {
-        /// Only those whose names begin with this.
+        /// Only the setting, or the branch of settings, of this name.
         subtree: Option<String>,
     },
 }

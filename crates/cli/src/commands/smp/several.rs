@@ -2,9 +2,11 @@
 //! waits for another, and none can take another down.
 
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
@@ -15,6 +17,9 @@ use crate::smp::Profiles;
 
 /// The option that this module carries out.
 const OPTION: &str = "--all-matching";
+
+/// How many processes run at the same time.
+const AT_ONCE: usize = 32;
 
 /// What a device's process says.
 enum Said {
@@ -30,43 +35,64 @@ pub fn run(pattern: &str, out: &Output) -> anyhow::Result<()> {
         return Err(anyhow!("no device's name fits {pattern:?}"))
             .usage("updraft smp profile list shows the names; profile add gives them");
     }
-    let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
     let program = std::env::current_exe().context("this program cannot be found")?;
+    let (json, next) = (out.json(), AtomicUsize::new(0));
     let (sender, said) = mpsc::channel();
-    for (index, name) in names.iter().enumerate() {
-        let mut child = Command::new(&program)
-            .args(arguments(std::env::args_os().skip(1), name))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("{name} has no process"))?;
-        let (output, errors) = (child.stdout.take(), child.stderr.take());
-        let sender = sender.clone();
-        let json = out.json();
-        std::thread::spawn(move || {
+    let work = |sender: Sender<(usize, Said)>| {
+        while let index = next.fetch_add(1, Ordering::Relaxed)
+            && let Some(name) = names.get(index)
+        {
+            let mut command = Command::new(&program);
+            command.args(arguments(std::env::args_os().skip(1), name));
+            // Nobody listens once this process is about to end.
             let tell = |line: &str| {
-                // Nobody listens once this process is about to end.
                 let _ = (!json).then(|| sender.send((index, Said::Line(line.to_owned()))));
             };
-            let read = |stream: Option<&mut dyn std::io::Read>| {
-                let lines = stream.map(|stream| BufReader::new(stream).lines());
-                let mut whole = String::new();
-                for line in lines.into_iter().flatten().map_while(Result::ok) {
-                    tell(&line);
-                    whole += &line;
-                    whole.push('\n');
-                }
-                whole
-            };
-            let (mut output, mut errors) = (output, errors);
-            let whole = read(output.as_mut().map(|stream| stream as _));
-            read(errors.as_mut().map(|stream| stream as _));
-            let ok = child.wait().is_ok_and(|status| status.success());
+            let (whole, ok) = play(command, tell).unwrap_or_else(|error| {
+                tell(&format!("there is no process for it: {error}"));
+                (String::new(), false)
+            });
             let _ = sender.send((index, Said::Ended { whole, ok }));
-        });
-    }
-    drop(sender);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..names.len().min(AT_ONCE) {
+            let sender = sender.clone();
+            scope.spawn(|| work(sender));
+        }
+        drop(sender);
+        results(&names, said, out)
+    })
+}
+
+/// Runs a process to its end: what it wrote to standard output, and whether it succeeded. `tell`
+/// hears every line of its, as it comes.
+fn play(mut command: Command, tell: impl Fn(&str) + Sync) -> io::Result<(String, bool)> {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let read = |stream: Option<Box<dyn Read + Send>>| {
+        let mut whole = String::new();
+        let lines = stream.map(|stream| BufReader::new(stream).lines());
+        for line in lines.into_iter().flatten().map_while(Result::ok) {
+            tell(&line);
+            whole += &line;
+            whole.push('\n');
+        }
+        whole
+    };
+    let output = child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
+    let errors = child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>);
+    // Both at the same time: a process stops when what it has written to either is not read.
+    let whole = thread::scope(|scope| {
+        scope.spawn(|| read(errors));
+        read(output)
+    });
+    Ok((whole, child.wait()?.success()))
+}
+
+/// Shows what the processes say, and what came of them.
+fn results(names: &[&str], said: Receiver<(usize, Said)>, out: &Output) -> anyhow::Result<()> {
+    let width = names.iter().map(|name| name.len()).max().unwrap_or(0);
     let mut results = vec![(String::new(), false); names.len()];
     for (index, said) in said {
         let name = names.get(index).copied().unwrap_or_default();
@@ -125,7 +151,21 @@ fn arguments(args: impl Iterator<Item = OsString>, name: &str) -> Vec<OsString> 
 mod tests {
     use std::ffi::OsString;
 
-    use super::arguments;
+    use std::process::Command;
+    use std::sync::Mutex;
+
+    use super::{arguments, play};
+
+    #[test]
+    #[cfg(unix)]
+    fn a_process_may_write_to_both_streams_as_much_as_it_likes() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "yes error | head -n 50000 >&2; echo done; exit 3"]);
+        let lines = Mutex::new(0);
+        let (output, ok) = play(command, |_| *lines.lock().unwrap() += 1).unwrap();
+        assert_eq!((output.as_str(), ok), ("done\n", false));
+        assert_eq!(lines.into_inner().unwrap(), 50_001);
+    }
 
     #[test]
     fn the_pattern_is_replaced_by_a_name() {

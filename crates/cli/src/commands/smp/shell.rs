@@ -26,13 +26,18 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
     }
     let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
     let result = session.shell(&words)?;
-    let text = result.output.replace("\r\n", "\n");
-    out.result(&result, |w| write!(w, "{}", whole_lines(&text)))?;
-    match result.ret {
-        0 => Ok(()),
-        ret => Err(anyhow!("the command ended with {ret}"))
-            .hint("shell help, on devices that have it, lists the commands"),
+    let text = whole_lines(&result.output.replace("\r\n", "\n"));
+    if result.ret == 0 {
+        return out.result(&result, |w| write!(w, "{text}"));
     }
+    if !text.is_empty() {
+        out.line(text.trim_end())?;
+    }
+    let ret = result.ret;
+    Err(anyhow!("the command ended with {ret}"))
+        .fact("output", result.output.into())
+        .fact("ret", ret.into())
+        .hint("shell help, on devices that have it, lists the commands")
 }
 
 /// A text that ends with its last line.
@@ -41,36 +46,51 @@ fn whole_lines(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{text}\n") }
 }
 
-/// Line after line, until there are no more. A line that fails does not end it.
+/// Line after line, until there are no more. A line that fails does not end it; without anybody at
+/// a terminal to see that, it fails in the end.
 fn interactive(session: &mut Talk, out: &Output) -> anyhow::Result<()> {
     let prompts = io::stdin().is_terminal() && !out.json();
     let mut lines = io::stdin().lock().lines();
+    let (mut all, mut failed) = (0, 0);
     loop {
         if prompts {
             let mut stderr = io::stderr();
             // A prompt that nobody sees changes nothing.
             let _ = write!(stderr, "device> ").and_then(|()| stderr.flush());
         }
-        let Some(line) = lines.next().transpose()? else { return Ok(()) };
+        let Some(line) = lines.next().transpose()? else { break };
         let line = line.trim();
         if line.is_empty() {
             continue;
         }
         if prompts && matches!(line, "exit" | "quit") {
-            return Ok(());
+            break;
         }
-        match session.shell(&[line]) {
+        all += 1;
+        let complaint = match session.shell(&[line]) {
             Ok(result) => {
                 let text = result.output.replace("\r\n", "\n");
                 out.event(&result, whole_lines(&text).trim_end())?;
-                if result.ret != 0 {
-                    out.note(format!("the command ended with {}", result.ret));
-                }
+                (result.ret != 0).then(|| format!("the command ended with {}", result.ret))
             }
             Err(error) => {
-                out.event(&json!({ "error": format!("{error:#}") }), "")?;
-                out.note(format!("{error:#}"));
+                let complaint = format!("{error:#}");
+                if out.json() {
+                    out.event(&json!({ "error": complaint }), "")?;
+                }
+                Some(complaint)
             }
+        };
+        if let Some(complaint) = complaint {
+            failed += 1;
+            // Not a remark: it is told however quiet it is to be.
+            let _ = writeln!(io::stderr(), "{line}: {complaint}");
         }
+    }
+    match failed {
+        0 => Ok(()),
+        _ if prompts => Ok(()),
+        _ => Err(anyhow!("{failed} of {all} lines failed"))
+            .hint("their own lines say why; shell help, on devices that have it, lists commands"),
     }
 }

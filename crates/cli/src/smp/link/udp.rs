@@ -17,6 +17,7 @@ pub const UDP_PORT: u16 = 1337;
 #[derive(Debug)]
 pub struct Udp {
     socket: UdpSocket,
+    peer: SocketAddr,
     buffer: Vec<u8>,
 }
 
@@ -30,7 +31,7 @@ impl Udp {
         };
         let socket = UdpSocket::bind(any).context("no UDP socket could be opened")?;
         socket.connect(peer).with_context(|| format!("{peer} cannot be reached"))?;
-        Ok(Self { socket, buffer: vec![0; 65536] })
+        Ok(Self { socket, peer, buffer: vec![0; 65536] })
     }
 }
 
@@ -52,7 +53,10 @@ fn resolve(target: &str) -> anyhow::Result<SocketAddr> {
 
 impl Link for Udp {
     fn kind(&self) -> client::Link {
-        client::Link::Udp
+        match self.peer {
+            SocketAddr::V4(_) => client::Link::Udp,
+            SocketAddr::V6(_) => client::Link::Udp6,
+        }
     }
 
     fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {

@@ -59,6 +59,11 @@ impl<'b> Setup<'b> {
         self
     }
 
+    /// On another address than any port of IPv4's loopback.
+    pub fn on(self, address: &str) -> Self {
+        Self { udp: address.into(), ..self }
+    }
+
     /// With a serial line.
     pub fn serial(mut self) -> Self {
         self.more.extend(["--serial".into(), "auto".into()]);
@@ -216,6 +221,21 @@ impl Device {
         let line = format!("smp --udp {} {line}", self.address);
         let updraft = env!("CARGO_BIN_EXE_updraft");
         self.client(updraft, &line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The same with something on its standard input.
+    pub fn smp_with_input(&self, line: &str, input: &str) -> Said {
+        self.run_with_input(&format!("smp --udp {} {line}", self.address), input)
+    }
+
+    /// Runs `updraft` in its folder, with something on its standard input.
+    pub fn run_with_input(&self, line: &str, input: &str) -> Said {
+        let updraft = env!("CARGO_BIN_EXE_updraft");
+        let mut command = self.client_command(updraft, &line.split(' ').collect::<Vec<_>>());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Said::new(line, child.wait_with_output().unwrap())
     }
 
     /// Runs any program against it, in its folder and its network.

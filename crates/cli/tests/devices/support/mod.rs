@@ -4,6 +4,7 @@ mod chance;
 mod device;
 mod foreign;
 mod raw;
+mod relay;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -15,6 +16,7 @@ pub use chance::Chance;
 pub use device::{Device, Setup};
 pub use foreign::{Space, later_zephyr, tool, zephyr};
 pub use raw::{Raw, Sending, code};
+pub use relay::{Fate, Relay, Way, Weather};
 
 /// An application that waits for a host to confirm it.
 pub const HOST: &str = "confirm = host\nself-test-ms = 0\n";

@@ -117,6 +117,9 @@ impl Settings for Store {
         let below = |name: &String| {
             name.strip_prefix(subtree).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
+        if !self.used.keys().chain(self.saved.keys()).any(below) {
+            return Err(SettingsError::RootKeyNotFound.into());
+        }
         let mut values = self.saved.clone();
         values.retain(|name, _| !below(name));
         values.extend(
@@ -145,6 +148,20 @@ mod tests {
         store.delete("net/name").expect("it is there");
         store.load().expect("it is loaded");
         assert!(store.read("net/name").is_ok(), "its deletion was not saved");
+    }
+
+    #[test]
+    fn a_branch_is_saved_by_its_whole_name() {
+        let mut store = Store::default();
+        store.write("net/name", b"a").expect("it is written");
+        let nothing = Err(SettingsError::RootKeyNotFound.into());
+        assert_eq!(store.save(Some("ne")), nothing);
+        assert_eq!(store.save(Some("net/name/x")), nothing);
+        store.save(Some("net")).expect("it is there");
+        store.delete("net/name").expect("it is there");
+        store.save(Some("net")).expect("it was there");
+        store.reload();
+        assert!(store.read("net/name").is_err(), "its deletion is saved");
     }
 
     #[test]
