@@ -9,11 +9,14 @@ use crate::deps;
 use crate::hardening;
 use crate::process::{cargo, output, program, run as run_command};
 use crate::steps::Outcome;
-use crate::workspace::{self, CHIP_CRATES, package};
+use crate::workspace::{self, CHIP_CRATES, RADIO_CRATES, package};
 
 /// Cortex-M0, Cortex-M4 and Cortex-M4 with its floating-point unit.
 pub const TARGETS: [&str; 3] =
     ["thumbv6m-none-eabi", "thumbv7em-none-eabi", "thumbv7em-none-eabihf"];
+
+/// The one that can only load and store.
+const WITHOUT_ATOMICS: &str = "thumbv6m-none-eabi";
 
 /// Whether the toolchain has a core library for the target.
 pub fn has_core(target: &str) -> bool {
@@ -60,6 +63,13 @@ pub fn build() -> Result<Outcome> {
             run_command(&mut command)?;
         }
         places += hardening::check(target)?;
+        if *target != WITHOUT_ATOMICS {
+            let mut command = cargo(["build", "--quiet", "--profile", "chip", "--target", target]);
+            for package in RADIO_CRATES.into_iter().map(package) {
+                command.args(["--package", &package]);
+            }
+            run_command(&mut command)?;
+        }
     }
     if built.is_empty() {
         return Ok(Outcome::LeftOut(
@@ -68,7 +78,11 @@ pub fn build() -> Result<Outcome> {
         ));
     }
     let packages = packages.join(" ");
-    let mut figure = format!("{} × {packages}; {places} double tests in place", built.len());
+    let radio = RADIO_CRATES.map(package).join(" ");
+    let mut figure = format!(
+        "{} × {packages}, {radio} but on Cortex-M0; {places} double tests in place",
+        built.len()
+    );
     if !missing.is_empty() {
         figure.push_str(&format!("; left out, no core library: {}", missing.join(" ")));
     }

@@ -8,14 +8,14 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::process::{cargo, output};
-use crate::workspace::{self, CHIP_CRATES, package};
+use crate::workspace::{self, CHIP_CRATES, RADIO_CRATES, package};
 
 /// Layers, lowest first. Crates of one layer do not know each other.
 const LAYERS: [&[&str]; 8] = [
     &["image"],
     &["flash"],
     &["smp"],
-    &["boot", "dfu"],
+    &["boot", "dfu", "ble"],
     &["recovery"],
     &["board", "pty", "sign"],
     &["imgtool", "qemu", "sim"],
@@ -60,7 +60,7 @@ pub fn run(_: &[String]) -> Result<()> {
         };
         faults.extend(upward(member, from));
     }
-    for folder in CHIP_CRATES {
+    for folder in CHIP_CRATES.into_iter().chain(RADIO_CRATES) {
         faults.extend(chip_faults(folder)?);
     }
     faults.extend(licence_faults(&metadata)?);

@@ -20,6 +20,9 @@ pub fn target() -> PathBuf {
 /// Crates that run on the chip, lowest first; each is `no_std`.
 pub const CHIP_CRATES: [&str; 6] = ["image", "flash", "smp", "boot", "dfu", "recovery"];
 
+/// Crates for chips with a radio. Its stack wants atomic operations that Cortex-M0 lacks.
+pub const RADIO_CRATES: [&str; 1] = ["ble"];
+
 /// The package of a crate's folder.
 pub fn package(folder: &str) -> String {
     format!("updraft-{folder}")
