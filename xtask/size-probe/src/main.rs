@@ -10,11 +10,11 @@ mod keys;
 mod mode;
 #[cfg(feature = "recovery")]
 mod recovery;
-mod routines;
 
 use core::hint::black_box;
 use core::panic::PanicInfo;
 
+use firmware_routines as _;
 use updraft_boot::Platform;
 
 #[panic_handler]

@@ -201,7 +201,7 @@ there unless asked for;
 - a console by `updraft_image::Describe`, without `core::fmt`, and in line, so that only what can \
 happen has words (`xtask/size-probe/src/console.rs`);
 - the compiler's routines for copying, filling and dividing as a small C library has them \
-(`xtask/size-probe/src/routines.rs`), instead of the toolchain's, which take 2 KB more;
+(`firmware/routines`), instead of the toolchain's, which take 2 KB more;
 - the buffers of serial recovery in RAM, and the boot's frames off the stack before it starts.
 
 | configuration | budget | v6m flash | RAM | stack | v7em flash | RAM | stack |

@@ -2,6 +2,10 @@
 //! filling and comparing memory, and division where the processor has none. The toolchain's own are
 //! made for speed and take 2 KB; what a bootloader moves in large amounts goes by way of its flash
 //! driver.
+//!
+//! A program that is to have them says `use firmware_routines as _;`.
+#![no_std]
+#![cfg(target_arch = "arm")]
 
 use core::arch::global_asm;
 

@@ -1,0 +1,159 @@
+//! An application for any board: blinks, tests itself, and can be updated over SMP on the console's
+//! line.
+//!
+//! What it does is in its description, a text in the image, which a virtual device would read as
+//! well: so one build serves every flavour.
+//!
+//! ```text
+//!              self-test passes                    reset asked for, answer sent
+//! testing ───────────────────────▶ serving ───────────────────────▶ resets
+//!    │ fails, crashes: resets
+//!    └ hangs: the watchdog resets
+//! ```
+#![no_std]
+
+mod description;
+mod os;
+
+use core::time::Duration;
+
+use firmware_board::{Board, Flash, flash, say};
+use updraft_dfu::{Config, Dfu, DfuError, DfuSlots, SlotTable};
+use updraft_flash::{Fault, Which};
+use updraft_image::{Describe, PublicKey, Software, Text, Version};
+use updraft_smp::framing::{Console, Framing, Received};
+use updraft_smp::server::{ImageGroup, OsGroup, Server};
+
+pub use description::Description;
+
+use description::SelfTest;
+use os::Platform;
+
+/// Who speaks on the console.
+const WHO: &str = "app: ";
+/// From the answer to a request for a reset to the reset.
+const RESET_DELAY: Duration = Duration::from_millis(250);
+/// Bytes that are written to flash at once.
+const BLOCK: usize = 256;
+
+/// The memory of the SMP server: messages of at most `N` bytes.
+#[derive(Debug)]
+pub struct Memory<const N: usize> {
+    framing: Console<N>,
+    answer: [u8; N],
+}
+
+impl<const N: usize> Memory<N> {
+    /// Nothing has come yet.
+    pub const fn new() -> Self {
+        Self { framing: Console::new(), answer: [0; N] }
+    }
+}
+
+impl<const N: usize> Default for Memory<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+type Slots<'k, B> = DfuSlots<Flash<B>, Software<'k>, Dfu, (), BLOCK>;
+
+/// Runs the application; ends by a reset.
+pub fn run<B: Board, const N: usize>(
+    mut board: B,
+    description: &[u8],
+    key: &[u8],
+    memory: &'static mut Memory<N>,
+) -> ! {
+    let description = Description::of(description);
+    let key = PublicKey::from_der(key).ok();
+    let facts = &B::FACTS;
+    let mut flash = flash(&mut board);
+    let config = Config { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
+    let Ok(dfu) = Dfu::new(&flash, config) else { board.reset(0) };
+    let version = dfu.header(&mut flash, Which::Primary).map(|header| header.version);
+    let version = version.unwrap_or_default();
+    say(&mut board, WHO, &Started { description, version });
+
+    let slots = DfuSlots::new(flash, Software::new(key.as_slice()), SlotTable::new(dfu));
+    let mut groups =
+        (OsGroup(Platform::new(facts, N as u32)), ImageGroup::<Slots<'_, B>>::new(slots));
+    let test_at = board.now().saturating_add(description.self_test);
+    let mut tested = false;
+    let mut reset: Option<(Duration, u32)> = None;
+    loop {
+        let now = board.now();
+        board.feed_watchdog();
+        board.led((now.as_millis() as u32 / description.blink_ms).is_multiple_of(2));
+        if let Some((_, boot_mode)) = reset.filter(|(at, _)| *at <= now) {
+            board.reset(boot_mode);
+        }
+        if !tested && test_at <= now {
+            tested = true;
+            self_test(&mut board, &description, groups.1.slots());
+        }
+        let Some(byte) = board.receive() else { continue };
+        let Some(Received::Message(message)) = memory.framing.receive(byte, now) else { continue };
+        let asked = Server::default().handle(message, &mut groups, &mut memory.answer, |answer| {
+            // An answer is far shorter than what a frame holds.
+            let _ = Console::<N>::send(answer, |line| line.iter().for_each(|byte| board.send(*byte)));
+        });
+        if let Some(asked) = asked {
+            reset = reset.or(Some((now.saturating_add(RESET_DELAY), asked.boot_mode)));
+        }
+    }
+}
+
+/// What the application makes of its self-test. One that is not confirmed yet and fails goes back by
+/// a reset; one that is confirmed has nothing to go back to, and goes on as well as it can.
+fn self_test<B: Board>(board: &mut B, description: &Description<'_>, slots: &mut Slots<'_, B>) {
+    let Some((flash, dfu)) = slots.image(0) else { return };
+    let confirmed = dfu.is_confirmed(flash).unwrap_or(false);
+    match description.outcome {
+        SelfTest::Pass if confirmed => say(board, WHO, &"self-test passed"),
+        SelfTest::Pass if description.confirms => match dfu.confirm(flash) {
+            Ok(()) => say(board, WHO, &"self-test passed, image confirmed"),
+            Err(error) => say(board, WHO, &NotConfirmed(error)),
+        },
+        SelfTest::Pass => say(board, WHO, &"self-test passed, waiting to be confirmed"),
+        SelfTest::Fail if confirmed => {
+            say(board, WHO, &"self-test failed, image stays: it is confirmed");
+        }
+        SelfTest::Fail => {
+            say(board, WHO, &"self-test failed");
+            board.reset(0)
+        }
+        SelfTest::Hang => {
+            say(board, WHO, &"hangs");
+            loop {
+                core::hint::spin_loop();
+            }
+        }
+        // A panic resets, as a fault does.
+        SelfTest::Crash => panic!(),
+    }
+}
+
+/// The first line.
+struct Started<'d> {
+    description: Description<'d>,
+    version: Version,
+}
+
+impl Describe for Started<'_> {
+    fn describe(&self, to: &mut Text<'_>) {
+        let Description { name, blink_ms, .. } = self.description;
+        to.fill("{} {} started, LED every {} ms", &[&name, &self.version, &blink_ms]);
+    }
+}
+
+struct NotConfirmed(DfuError<Fault>);
+
+impl Describe for NotConfirmed {
+    fn describe(&self, to: &mut Text<'_>) {
+        match self.0 {
+            DfuError::Flash(fault) => to.fill("image not confirmed: {}", &[&fault]),
+            _ => to.say("image not confirmed: its trailer is damaged"),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What stands for flash: windows of the memory that the emulator keeps in a file. It takes every
+//! store; the rules of NOR flash are this driver's.
+
+use core::fmt;
+
+use updraft_flash::{Device, Fault, FlashError, Geometry};
+use updraft_image::{Describe, Text};
+
+use crate::facts::DEVICES;
+
+/// A flash device.
+#[derive(Debug)]
+pub struct Window {
+    geometry: &'static Geometry<'static>,
+    start: u32,
+    size: u32,
+}
+
+/// Where the devices of the board file are.
+const STARTS: [u32; 3] = [0, 0x2100_0000, 0x2180_0000];
+
+impl Window {
+    /// All of them, in the order of the board file.
+    pub fn all() -> [Self; 3] {
+        [0, 1, 2].map(|index: usize| {
+            let geometry = &DEVICES[index];
+            Self { geometry, start: STARTS[index], size: geometry.size().unwrap_or(0) }
+        })
+    }
+
+    /// The place of `len` bytes from `address` on.
+    fn place(&self, address: u32, len: usize) -> Result<u32, Violation> {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let end = address.checked_add(len).filter(|end| *end <= self.size);
+        end.map(|_| self.start + address).ok_or(Violation::Outside)
+    }
+
+    /// Programs a byte or a word; no bit of it may go back to one.
+    fn program<T: Copy + Cell>(place: u32, value: T) -> Result<(), Violation> {
+        let place = place as *mut T;
+        // SAFETY: `place` was found to lie in the window, which no Rust value lies in.
+        let old = unsafe { place.read_volatile() };
+        if !old.takes(value) {
+            return Err(Violation::NotErased);
+        }
+        // SAFETY: as above.
+        unsafe { place.write_volatile(value) };
+        Ok(())
+    }
+}
+
+trait Cell {
+    fn takes(self, new: Self) -> bool;
+}
+
+impl Cell for u8 {
+    fn takes(self, new: Self) -> bool {
+        new & !self == 0
+    }
+}
+
+impl Cell for u32 {
+    fn takes(self, new: Self) -> bool {
+        new & !self == 0
+    }
+}
+
+/// What the driver was asked and flash cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The access leaves the device.
+    Outside,
+    /// Offset or length are no multiple of what is written or erased at once.
+    Misaligned,
+    /// A bit would go back to one.
+    NotErased,
+}
+
+impl Describe for Violation {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say(match self {
+            Self::Outside => "the access leaves the device",
+            Self::Misaligned => "the access is not aligned",
+            Self::NotErased => "what is to be written is not erased",
+        });
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        updraft_image::text::display(self, f)
+    }
+}
+
+impl FlashError for Violation {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Outside => Fault::OutOfBounds,
+            Self::Misaligned => Fault::Misaligned,
+            Self::NotErased => Fault::Device,
+        }
+    }
+}
+
+impl Device for Window {
+    type Error = Violation;
+
+    fn geometry(&self) -> Geometry<'_> {
+        *self.geometry
+    }
+
+    fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
+        let place = self.place(address, buf.len())? as *const u8;
+        // SAFETY: in the window, and flash is no part of `buf`.
+        unsafe { core::ptr::copy_nonoverlapping(place, buf.as_mut_ptr(), buf.len()) };
+        Ok(())
+    }
+
+    fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
+        let place = self.place(address, data.len())?;
+        match self.geometry.write_size {
+            1 => {
+                for (place, byte) in (place..).zip(data) {
+                    Self::program(place, *byte)?;
+                }
+            }
+            _ => {
+                let (words, rest) = data.as_chunks::<4>();
+                if !rest.is_empty() || !place.is_multiple_of(4) {
+                    return Err(Violation::Misaligned);
+                }
+                for (place, word) in (place..).step_by(4).zip(words) {
+                    Self::program(place, u32::from_le_bytes(*word))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
+        let place = self.place(address, len as usize)?;
+        let begins = |at: u32| self.geometry.sector_at(at).is_some_and(|it| it.offset == at);
+        if !begins(address) || !(begins(address + len) || address + len == self.size) {
+            return Err(Violation::Misaligned);
+        }
+        for place in (place..place + len).step_by(4) {
+            // SAFETY: in the window, and sectors are whole words.
+            unsafe { (place as *mut u32).write_volatile(u32::MAX) };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Serial port, timer, watchdog, light: registers of the Cortex-M System Design Kit.
+
+use core::time::Duration;
+
+use firmware_cortex_m::Register;
+
+/// Ticks of the peripherals' clock in a millisecond: 25 MHz.
+const PER_MS: u32 = 25_000;
+
+/// A register of this board.
+const fn at(address: u32) -> Register {
+    // SAFETY: every address below is a register of a peripheral.
+    unsafe { Register::at(address) }
+}
+
+/// UART0, the console.
+#[derive(Debug)]
+pub struct Uart;
+
+impl Uart {
+    const DATA: Register = at(0x4000_4000);
+    const STATE: Register = at(0x4000_4004);
+    const CONTROL: Register = at(0x4000_4008);
+    const DIVIDER: Register = at(0x4000_4010);
+    const SEND_FULL: u32 = 1;
+    const RECEIVE_FULL: u32 = 2;
+
+    /// Both directions on, 115200 baud.
+    pub fn open() -> Self {
+        Self::DIVIDER.write(PER_MS * 1000 / 115_200);
+        Self::CONTROL.write(3);
+        Self
+    }
+
+    pub fn receive(&mut self) -> Option<u8> {
+        (Self::STATE.read() & Self::RECEIVE_FULL != 0).then(|| Self::DATA.read() as u8)
+    }
+
+    pub fn send(&mut self, byte: u8) {
+        while Self::STATE.read() & Self::SEND_FULL != 0 {}
+        Self::DATA.write(byte.into());
+    }
+}
+
+/// The first of the two timers, which counts down in steps of 256 ticks.
+#[derive(Debug)]
+pub struct Clock {
+    last: u32,
+    /// Steps since the start.
+    elapsed: u64,
+}
+
+impl Clock {
+    const VALUE: Register = at(0x4000_2004);
+    const LOAD: Register = at(0x4000_2000);
+    const CONTROL: Register = at(0x4000_2008);
+    /// Enabled, 32 bits, divided by 256, wraps around.
+    const FREE_RUNNING: u32 = 0x8a;
+    const STEP: u64 = 256;
+
+    pub fn start() -> Self {
+        Self::CONTROL.write(0);
+        Self::LOAD.write(u32::MAX);
+        Self::CONTROL.write(Self::FREE_RUNNING);
+        Self { last: Self::VALUE.read(), elapsed: 0 }
+    }
+
+    pub fn now(&mut self) -> Duration {
+        let value = Self::VALUE.read();
+        self.elapsed += u64::from(self.last.wrapping_sub(value));
+        self.last = value;
+        Duration::from_millis(self.elapsed * Self::STEP / u64::from(PER_MS))
+    }
+}
+
+/// The watchdog: warns when the time is over, resets when it is over a second time.
+#[derive(Debug)]
+pub struct Watchdog;
+
+impl Watchdog {
+    const LOAD: Register = at(0x4000_8000);
+    const CONTROL: Register = at(0x4000_8008);
+    const CLEAR: Register = at(0x4000_800c);
+    const LOCK: Register = at(0x4000_8c00);
+    const KEY: u32 = 0x1acc_e551;
+    /// Counts, and resets.
+    const ON: u32 = 3;
+
+    pub fn start(&mut self, timeout: Duration) {
+        let half = u32::try_from(timeout.as_millis() / 2).unwrap_or(u32::MAX);
+        Self::LOCK.write(Self::KEY);
+        Self::LOAD.write(half.saturating_mul(PER_MS));
+        Self::CONTROL.write(Self::ON);
+        Self::LOCK.write(0);
+    }
+
+    pub fn feed(&mut self) {
+        Self::LOCK.write(Self::KEY);
+        Self::CLEAR.write(1);
+        Self::LOCK.write(0);
+    }
+}
+
+/// The first of the eight lights.
+#[derive(Debug)]
+pub struct Led;
+
+impl Led {
+    const LIGHTS: Register = at(0x4002_f004);
+
+    pub fn set(&mut self, on: bool) {
+        Self::LIGHTS.write(on.into());
+    }
+}

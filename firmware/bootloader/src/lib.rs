@@ -1,0 +1,132 @@
+//! The bootloader of any board: wiring between the board, `updraft-boot` and `updraft-recovery`.
+//!
+//! ```text
+//! reset ─▶ recovery wanted? ─▶ boot: finish, upgrade, verify ─▶ recovery wanted? ─▶ start
+//!                │                                                   │
+//!                └──────────────▶ serial recovery ◀──────────────────┘
+//! ```
+#![no_std]
+
+mod load;
+mod recovery;
+
+use core::time::Duration;
+
+use firmware_board::{Board, flash, say};
+use updraft_boot::{Boot, BootError};
+use updraft_flash::Fault;
+use updraft_image::{Describe, PublicKey, Text};
+use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry};
+
+pub use recovery::{Line, line};
+
+/// Who speaks on the console.
+const WHO: &str = "boot: ";
+/// How long a board that has nothing to start waits before it looks again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The key that images are signed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// In the encoding that TLVs have.
+    pub public: &'static [u8],
+    /// Whether everybody has its private half.
+    pub sample: bool,
+}
+
+/// Runs the bootloader of a board: ends by starting an image, or by a reset. `line` is the memory
+/// of serial recovery.
+pub fn run<B: Board>(mut board: B, key: Key, line: &'static mut Line) -> ! {
+    let boot_mode = board.take_boot_mode();
+    let reset = AtReset { pressed: board.pressed(), by_pin: false, boot_mode };
+    let mut entry = Entry::at_reset(recovery::ways::<B>(), reset);
+    say(&mut board, WHO, &Greeting { board: B::FACTS.name, sample: key.sample });
+
+    let mut flash = flash(&mut board);
+    let keys = PublicKey::from_der(key.public).ok();
+    let keys = keys.as_slice();
+    if B::FACTS.recovery.any() && wanted_by_hand(&mut board, &mut entry) {
+        recovery::run(&mut board, &mut flash, keys, line);
+    }
+    let booted = load::boot(&mut board, &mut flash, keys);
+    if let Err(error) = &booted {
+        say(&mut board, WHO, &Failed(error));
+    }
+    if B::FACTS.recovery.any() {
+        match entry.after_boot(booted.is_ok(), false, board.now()) {
+            AfterBoot::Enter(_) => recovery::run(&mut board, &mut flash, keys, line),
+            AfterBoot::Listen { until } => {
+                recovery::listen(&mut board, &mut flash, keys, line, until);
+            }
+            AfterBoot::Start | AfterBoot::Stop => {}
+        }
+    }
+    if let Ok(boot) = booted {
+        start(&mut board, &boot);
+    }
+    // What keeps the board from booting may pass, and nothing gets worse by trying again.
+    say(&mut board, WHO, &"nothing to start, trying again in 10 s");
+    let until = board.now().saturating_add(PATIENCE);
+    while board.now() < until {}
+    board.reset(0)
+}
+
+/// Whether the button or the reset pin asks for recovery.
+fn wanted_by_hand<B: Board>(board: &mut B, entry: &mut Entry) -> bool {
+    loop {
+        let (pressed, now) = (board.pressed(), board.now());
+        match entry.before_boot(pressed, now) {
+            BeforeBoot::Enter(_) => return true,
+            BeforeBoot::Boot => return false,
+            BeforeBoot::Holding { .. } => {}
+        }
+    }
+}
+
+/// Starts an image, under the watchdog if the board wants that.
+fn start<B: Board>(board: &mut B, boot: &Boot) {
+    let vectors = match boot.load_address {
+        Some(address) => address.checked_add(boot.header.hdr_size.into()),
+        None => B::FACTS.address(boot.area, boot.entry()),
+    };
+    let Some(vectors) = vectors else { return };
+    say(board, WHO, &Starting(boot));
+    board.drain();
+    if let Some(watchdog) = B::FACTS.watchdog.filter(|watchdog| watchdog.by_bootloader) {
+        board.start_watchdog(watchdog.timeout);
+    }
+    board.start(vectors)
+}
+
+/// The first line.
+struct Greeting {
+    board: &'static str,
+    sample: bool,
+}
+
+impl Describe for Greeting {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.fill(concat!("Updraft ", env!("CARGO_PKG_VERSION"), " on {}"), &[&self.board]);
+        if self.sample {
+            to.say(", trusts the sample key: not for sale");
+        }
+    }
+}
+
+/// What is started.
+struct Starting<'b>(&'b Boot);
+
+impl Describe for Starting<'_> {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.fill("starting {}", &[&self.0.header.version]);
+    }
+}
+
+/// Why nothing is.
+struct Failed<'e>(&'e BootError<Fault>);
+
+impl Describe for Failed<'_> {
+    fn describe(&self, to: &mut Text<'_>) {
+        self.0.describe(to);
+    }
+}

@@ -1,0 +1,64 @@
+//! What happens before a board's programs are compiled.
+//!
+//! | file in `OUT_DIR` | made from |
+//! |---|---|
+//! | `board.rs` | the board file: flash map, rules |
+//! | `bootloader/memory.x`, `application/memory.x` | the board file |
+//! | `key.rs` | the public key |
+//! | `description.bin` | what the application does |
+//!
+//! | variable | |
+//! |---|---|
+//! | `UPDRAFT_BOARD` | a board's name or file; by default the one that is called like the package |
+//! | `UPDRAFT_KEY` | file with the public key, PEM or DER; builds for development may do without |
+//! | `UPDRAFT_APP` | `boot` (default) or `upgrade` |
+
+mod description;
+mod key;
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use updraft_board::{Board, Program};
+
+/// Makes everything for the package whose build script calls this.
+///
+/// # Panics
+/// With the reason, if something cannot be made: cargo shows it.
+pub fn make() {
+    for variable in ["UPDRAFT_BOARD", "UPDRAFT_KEY", "UPDRAFT_APP"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    let name = variable("UPDRAFT_BOARD").unwrap_or_else(|| needed("CARGO_PKG_NAME"));
+    let board = Board::load(&name).unwrap_or_else(|error| panic!("{error}"));
+    let out = PathBuf::from(needed("OUT_DIR"));
+    let rust = board.rust().unwrap_or_else(|error| panic!("{name}: {error}"));
+    write(&out.join("board.rs"), rust.as_bytes());
+    write(&out.join("key.rs"), key::source(&board).as_bytes());
+    write(&out.join("description.bin"), &description::bytes());
+    for (bin, program) in
+        [("bootloader", Program::Bootloader), ("application", Program::Application(0))]
+    {
+        let script = board.memory_x(program).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let folder = out.join(bin);
+        fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        write(&folder.join("memory.x"), script.as_bytes());
+        println!("cargo::rustc-link-arg-bin={bin}=-L{}", folder.display());
+        println!("cargo::rustc-link-arg-bin={bin}=-Tlink.x");
+    }
+}
+
+/// A variable of the environment, if it is set and not empty.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// One that cargo always sets.
+fn needed(name: &str) -> String {
+    variable(name).unwrap_or_else(|| panic!("{name} is not set: this belongs into a build script"))
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
