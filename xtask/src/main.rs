@@ -4,12 +4,15 @@ mod chip;
 mod deps;
 #[cfg(test)]
 mod differences;
+mod elf;
 mod evidence;
+mod firmware;
 mod fuzz;
 mod hardening;
 mod long;
 mod mutants;
 mod process;
+mod qemu;
 mod reports;
 mod runner;
 mod seed;
@@ -72,6 +75,18 @@ const COMMANDS: &[Command] = &[
         options: "",
         about: "build the crates of the chip for Cortex-M",
         run: chip::run,
+    },
+    Command {
+        name: "firmware",
+        options: "[--release] [NAME...]",
+        about: "build bootloader and application of boards; --release wants UPDRAFT_KEY",
+        run: firmware::run,
+    },
+    Command {
+        name: "qemu",
+        options: "[--test] [NAME...]",
+        about: "run a board's programs in an emulator; --test has them tell the whole story",
+        run: qemu::run,
     },
     Command {
         name: "bench",

@@ -9,7 +9,7 @@ use crate::process::{cargo, run as run_command, run_quietly, succeeds};
 use crate::runner::{self, Runner};
 use crate::seed;
 use crate::steps::{Outcome, Steps};
-use crate::{chip, deps, fuzz, mutants, reports, setup, size};
+use crate::{chip, deps, firmware, fuzz, mutants, qemu, reports, setup, size};
 
 /// How long faults are planted.
 const MUTANTS_TIME: Duration = Duration::from_secs(8 * 60);
@@ -34,6 +34,7 @@ pub fn run(args: &[String]) -> Result<()> {
     steps.step("format", || {
         cargo_step(&["fmt", "--all", "--check"])?;
         cargo_step(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])?;
+        cargo_step(&["fmt", "--manifest-path", "firmware/Cargo.toml", "--all", "--check"])?;
         cargo_step(&["fmt", "--manifest-path", "xtask/size-probe/Cargo.toml", "--check"])
     });
     steps.step("deps", || deps::run(&[]).map(|()| Outcome::passed()));
@@ -42,6 +43,7 @@ pub fn run(args: &[String]) -> Result<()> {
         cargo_step(&[&what[..], &["--", "-D", "warnings"]].concat())
     });
     steps.step("doc", doc);
+    steps.step("firmware", firmware::build_all);
     let (mut closing, mut said) = (Vec::new(), Vec::new());
     steps.step("tests", || tests(core, seed, &mut closing, &mut said));
     steps.step("doctests", || {
@@ -86,6 +88,8 @@ fn tests(
     seed::plant(&mut command, seed);
     if core {
         command.env("UPDRAFT_CORE", "1");
+    } else {
+        qemu::with_programs(&mut command);
     }
     reports::forget("default")?;
     let ran = runner::run(&mut command)?;

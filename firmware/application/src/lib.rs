@@ -92,11 +92,15 @@ pub fn run<B: Board, const N: usize>(
             tested = true;
             self_test(&mut board, &description, groups.1.slots());
         }
-        let Some(byte) = board.receive() else { continue };
+        let Some(byte) = board.receive() else {
+            board.idle();
+            continue;
+        };
         let Some(Received::Message(message)) = memory.framing.receive(byte, now) else { continue };
         let asked = Server::default().handle(message, &mut groups, &mut memory.answer, |answer| {
             // An answer is far shorter than what a frame holds.
-            let _ = Console::<N>::send(answer, |line| line.iter().for_each(|byte| board.send(*byte)));
+            let _ =
+                Console::<N>::send(answer, |line| line.iter().for_each(|byte| board.send(*byte)));
         });
         if let Some(asked) = asked {
             reset = reset.or(Some((now.saturating_add(RESET_DELAY), asked.boot_mode)));

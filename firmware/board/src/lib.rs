@@ -42,6 +42,9 @@ pub trait Board {
     /// Time since the reset. To be asked at least once a minute.
     fn now(&mut self) -> Duration;
 
+    /// Waits until something may have come over the line, or for a few milliseconds.
+    fn idle(&mut self);
+
     /// Lights or darkens its first LED.
     fn led(&mut self, on: bool);
 
@@ -70,8 +73,7 @@ pub trait Board {
 }
 
 /// The flash map of a board.
-pub type Flash<B> =
-    Brief<Areas<<B as Board>::Device, <B as Board>::Devices, &'static [AreaEntry]>>;
+pub type Flash<B> = Brief<Areas<<B as Board>::Device, <B as Board>::Devices, &'static [AreaEntry]>>;
 
 /// The flash map of `board`.
 pub fn flash<B: Board>(board: &mut B) -> Flash<B> {

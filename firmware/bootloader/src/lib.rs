@@ -67,7 +67,9 @@ pub fn run<B: Board>(mut board: B, key: Key, line: &'static mut Line) -> ! {
     // What keeps the board from booting may pass, and nothing gets worse by trying again.
     say(&mut board, WHO, &"nothing to start, trying again in 10 s");
     let until = board.now().saturating_add(PATIENCE);
-    while board.now() < until {}
+    while board.now() < until {
+        board.idle();
+    }
     board.reset(0)
 }
 
@@ -78,7 +80,7 @@ fn wanted_by_hand<B: Board>(board: &mut B, entry: &mut Entry) -> bool {
         match entry.before_boot(pressed, now) {
             BeforeBoot::Enter(_) => return true,
             BeforeBoot::Boot => return false,
-            BeforeBoot::Holding { .. } => {}
+            BeforeBoot::Holding { .. } => board.idle(),
         }
     }
 }

@@ -20,7 +20,8 @@ impl<B: Board> Hooks<Fault> for Console<'_, B> {
     }
 }
 
-type Parts<'p, B> = Platform<&'p mut Flash<B>, Software<'p>, updraft_boot::NoCounters, Console<'p, B>>;
+type Parts<'p, B> =
+    Platform<&'p mut Flash<B>, Software<'p>, updraft_boot::NoCounters, Console<'p, B>>;
 type Outcome = Result<Boot, BootError<Fault>>;
 
 /// What the board's bootloader is configured to.

@@ -100,7 +100,10 @@ fn serve<B: Board>(
         if until.is_some_and(|until| until <= now) {
             return false;
         }
-        let Some(byte) = board.receive() else { continue };
+        let Some(byte) = board.receive() else {
+            board.idle();
+            continue;
+        };
         let heard = line.receive(&mut recovery, &[byte], now, |bytes| {
             bytes.iter().for_each(|byte| board.send(*byte));
         });

@@ -19,10 +19,15 @@ pub fn source(board: &Board) -> String {
     };
     println!("cargo::rerun-if-changed={}", path.display());
     let bytes = read(&path);
-    let found = PublicKey::from_der(&bytes)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let found =
+        PublicKey::from_der(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if found.scheme() != scheme {
-        panic!("{} is a key for {}; {} wants {scheme}", path.display(), found.scheme(), board.name());
+        panic!(
+            "{} is a key for {}; {} wants {scheme}",
+            path.display(),
+            found.scheme(),
+            board.name()
+        );
     }
     constants(&bytes, sample)
 }

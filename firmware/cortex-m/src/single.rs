@@ -23,6 +23,7 @@ impl<T> Single<T> {
     ///
     /// # Panics
     /// If somebody has it already.
+    #[expect(clippy::mut_from_ref, reason = "the flag lets this happen once")]
     pub fn take(&'static self) -> &'static mut T {
         // A Cortex-M0 cannot exchange in one step, and has nobody who could come between.
         assert!(!self.taken.load(Ordering::Relaxed));

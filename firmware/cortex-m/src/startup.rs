@@ -2,10 +2,11 @@
 
 use core::arch::{asm, global_asm};
 
-use crate::Register;
+use crate::{Register, sleep};
 
 // The table that the processor reads after a reset; `main` comes from the program. Sixteen entries
-// do, as no interrupt is ever enabled. The first warning of a watchdog may come as an NMI: nothing
+// do, as interrupts are masked from the first instruction on: they only wake a processor that
+// sleeps. The first warning of a watchdog may come as an NMI: nothing
 // feeds it from then on. Every fault resets the chip, so that an image under test that crashes is
 // reverted.
 global_asm!(
@@ -22,6 +23,7 @@ global_asm!(
     ".type _reset, %function",
     ".thumb_func",
     "_reset:",
+    "cpsid i",
     "ldr r0, =_bss_start",
     "ldr r1, =_bss_end",
     "movs r2, #0",
@@ -91,6 +93,7 @@ const VTOR: u32 = 0xe000_ed08;
 pub unsafe fn jump(table: u32) -> ! {
     // SAFETY: a register, or ignored.
     unsafe { Register::at(VTOR) }.write(table);
+    sleep::forget();
     // SAFETY: the caller says that this is a vector table.
     let [stack, entry] = unsafe { (table as *const [u32; 2]).read_volatile() };
     // SAFETY: nothing of this program is used any more.
@@ -99,6 +102,7 @@ pub unsafe fn jump(table: u32) -> ! {
             "msr msp, {stack}",
             "dsb",
             "isb",
+            "cpsie i",
             "bx {entry}",
             stack = in(reg) stack,
             entry = in(reg) entry,

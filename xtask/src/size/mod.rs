@@ -1,7 +1,6 @@
 //! What a bootloader takes on a chip: flash, variables and stack of a probe without a board
 //! (`xtask/size-probe`), in many configurations, against budgets.
 
-mod elf;
 mod stack;
 
 use std::fmt::Write as _;
@@ -11,10 +10,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::chip::has_core;
+use crate::elf::{self, Footprint};
 use crate::process::{cargo, run as run_command};
 use crate::steps::Outcome;
 use crate::workspace;
-use elf::Footprint;
 
 /// Cortex-M0 and Cortex-M4.
 const TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabi"];

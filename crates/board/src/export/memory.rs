@@ -42,7 +42,11 @@ pub(super) fn script(board: &Board, program: Program) -> Result<String, ExportEr
         let name = area.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         if let Some(address) = area.address {
             let _ = writeln!(text, "_{name}_start = {address:#010x};");
-            let _ = writeln!(text, "_{name}_end = {:#010x};", u64::from(address) + u64::from(area.size));
+            let _ = writeln!(
+                text,
+                "_{name}_end = {:#010x};",
+                u64::from(address) + u64::from(area.size)
+            );
         }
     }
     Ok(text)
@@ -56,7 +60,8 @@ fn address(area: &Area) -> Result<u32, ExportError> {
 fn ram(board: &Board, program: Program) -> Result<(u32, u32), ExportError> {
     let loaded = board.boot().ram_load.as_ref().map(|ram| (ram.base, ram.base + ram.size));
     // An image in RAM has its code there and the rest of the region behind it for its own.
-    let taken = loaded.filter(|_| board.mode() == UpgradeMode::RamLoad || program == Program::Bootloader);
+    let taken =
+        loaded.filter(|_| board.mode() == UpgradeMode::RamLoad || program == Program::Bootloader);
     let parts = board.ram().iter().flat_map(|ram| {
         let (start, end) = (u64::from(ram.base), u64::from(ram.base) + u64::from(ram.size));
         let (from, to) = taken.map_or((end, end), |(from, to)| (from.into(), to.into()));

@@ -33,7 +33,8 @@ pub(super) fn source(board: &Board) -> Result<String, ExportError> {
         board.description(),
         board.name()
     );
-    let imports: String = IMPORTS.iter().map(|(krate, names)| imports(krate, names, &body)).collect();
+    let imports: String =
+        IMPORTS.iter().map(|(krate, names)| imports(krate, names, &body)).collect();
     Ok(head + &imports + &body)
 }
 
@@ -46,8 +47,18 @@ const IMPORTS: [(&str, &[&str]); 2] = [
     (
         "updraft_image",
         &[
-            "BoardIds", "Flags", "HashKind", "KeyLength", "Rules", "Scheme", "Signed", "Strictness",
-            "TlvType", "TrailerKeys", "UpgradeMode", "WrapFormat",
+            "BoardIds",
+            "Flags",
+            "HashKind",
+            "KeyLength",
+            "Rules",
+            "Scheme",
+            "Signed",
+            "Strictness",
+            "TlvType",
+            "TrailerKeys",
+            "UpgradeMode",
+            "WrapFormat",
         ],
     ),
 ];
@@ -55,14 +66,16 @@ const IMPORTS: [(&str, &[&str]); 2] = [
 /// Those of `names` that `body` uses.
 fn imports(krate: &str, names: &[&str], body: &str) -> String {
     let words = || body.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let used: Vec<_> = names.iter().copied().filter(|name| words().any(|word| word == *name)).collect();
+    let used: Vec<_> =
+        names.iter().copied().filter(|name| words().any(|word| word == *name)).collect();
     format!("use {krate}::{{{}}};\n", used.join(", "))
 }
 
 fn devices(board: &Board, out: &mut Source) {
     let devices = board.flash();
     let list = |item: &dyn Fn(&FlashDevice) -> String| {
-        let items: String = devices.iter().map(|device| format!("\n    {},", item(device))).collect();
+        let items: String =
+            devices.iter().map(|device| format!("\n    {},", item(device))).collect();
         format!("[{items}\n]")
     };
     let count = devices.len();
@@ -191,7 +204,11 @@ fn rules(board: &Board, out: &mut Source) {
     let scheme = option(boot.signature.scheme().map(|scheme| format!("Scheme::{scheme:?}")));
     out.constant("How they are signed.", "SIGNATURE", "Option<Scheme>", &scheme);
     for (about, name, value) in [
-        ("Whether the primary image is validated at every boot.", "VALIDATE_PRIMARY", boot.validate_primary),
+        (
+            "Whether the primary image is validated at every boot.",
+            "VALIDATE_PRIMARY",
+            boot.validate_primary,
+        ),
         ("Whether an empty primary slot is filled unasked.", "BOOTSTRAP", boot.bootstrap),
         (
             "Whether lower versions are refused.",
@@ -210,7 +227,8 @@ fn rules(board: &Board, out: &mut Source) {
 
 fn machine(board: &Board, out: &mut Source) {
     let watchdog = board.watchdog();
-    let watchdog = option(watchdog.map(|dog| format!("({}, {})", dog.timeout_ms, dog.started_by_bootloader)));
+    let watchdog =
+        option(watchdog.map(|dog| format!("({}, {})", dog.timeout_ms, dog.started_by_bootloader)));
     out.constant(
         "Milliseconds until the watchdog resets, and whether the bootloader starts it.",
         "WATCHDOG",

@@ -59,6 +59,10 @@ impl Board for Mps2 {
         self.clock.now()
     }
 
+    fn idle(&mut self) {
+        self.uart.idle();
+    }
+
     fn led(&mut self, on: bool) {
         self.led.set(on);
     }

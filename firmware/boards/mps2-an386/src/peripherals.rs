@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Wake, sleep, tick_every};
 
 /// Ticks of the peripherals' clock in a millisecond: 25 MHz.
 const PER_MS: u32 = 25_000;
@@ -21,19 +21,34 @@ impl Uart {
     const DATA: Register = at(0x4000_4000);
     const STATE: Register = at(0x4000_4004);
     const CONTROL: Register = at(0x4000_4008);
+    const CLEAR: Register = at(0x4000_400c);
     const DIVIDER: Register = at(0x4000_4010);
+    /// Both directions, and an interrupt for what comes in.
+    const ON: u32 = 0b1011;
+    const RECEIVED: u32 = 2;
+    const WAKE: Wake = Wake(1 << 0);
     const SEND_FULL: u32 = 1;
     const RECEIVE_FULL: u32 = 2;
 
     /// Both directions on, 115200 baud.
     pub fn open() -> Self {
         Self::DIVIDER.write(PER_MS * 1000 / 115_200);
-        Self::CONTROL.write(3);
+        Self::CONTROL.write(Self::ON);
+        Self::WAKE.enable();
+        tick_every(10 * PER_MS);
         Self
     }
 
     pub fn receive(&mut self) -> Option<u8> {
         (Self::STATE.read() & Self::RECEIVE_FULL != 0).then(|| Self::DATA.read() as u8)
+    }
+
+    pub fn idle(&mut self) {
+        Self::CLEAR.write(Self::RECEIVED);
+        Self::WAKE.forget();
+        if Self::STATE.read() & Self::RECEIVE_FULL == 0 {
+            sleep();
+        }
     }
 
     pub fn send(&mut self, byte: u8) {

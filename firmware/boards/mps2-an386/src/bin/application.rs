@@ -10,7 +10,10 @@ use mps2_an386::{KEY, Mps2};
 
 static MEMORY: Single<Memory<1024>> = Single::new(Memory::new());
 
-firmware_cortex_m::description!(DESCRIPTION, include_bytes!(concat!(env!("OUT_DIR"), "/description.bin")));
+firmware_cortex_m::description!(
+    DESCRIPTION,
+    include_bytes!(concat!(env!("OUT_DIR"), "/description.bin"))
+);
 
 fn blink() -> ! {
     // The text may be another one than when this was compiled.

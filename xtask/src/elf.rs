@@ -1,4 +1,4 @@
-//! How large a linked program is, by section.
+//! Linked programs: how large they are, by section, and what goes onto the chip, by segment.
 
 /// What a program takes on the chip, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Footprint {
 /// The section is loaded to the chip, or takes room there.
 const ALLOC: u32 = 2;
 const WRITE: u32 = 1;
+/// The segment is loaded to the chip.
+const LOAD: u32 = 1;
 /// The section has no contents in the file.
 const NOBITS: u32 = 8;
 
@@ -40,9 +42,58 @@ pub fn footprint(file: &[u8]) -> Option<Footprint> {
     Some(sum)
 }
 
+/// What a 32-bit little-endian ELF file puts onto a chip: from which address on, and the bytes. Gaps
+/// are filled as if erased. `None` for anything else.
+pub fn image(file: &[u8]) -> Option<(u32, Vec<u8>)> {
+    let word = |at: usize| Some(u32::from_le_bytes(file.get(at..at + 4)?.try_into().ok()?));
+    let half = |at: usize| Some(u16::from_le_bytes(file.get(at..at + 2)?.try_into().ok()?));
+    if !file.starts_with(b"\x7fELF\x01\x01") {
+        return None;
+    }
+    let (table, entry, count) = (word(28)? as usize, half(42)? as usize, half(44)? as usize);
+    let mut segments = Vec::new();
+    for segment in (0..count).map(|index| table + index * entry) {
+        let (kind, offset, size) =
+            (word(segment)?, word(segment + 4)? as usize, word(segment + 16)?);
+        if kind == LOAD && size > 0 {
+            let bytes = file.get(offset..offset + size as usize)?;
+            segments.push((word(segment + 12)?, bytes));
+        }
+    }
+    let start = segments.iter().map(|(address, _)| *address).min()?;
+    let mut bytes = Vec::new();
+    for (address, segment) in segments {
+        let at = (address - start) as usize;
+        let end = at + segment.len();
+        bytes.resize(bytes.len().max(end), 0xff);
+        bytes[at..end].copy_from_slice(segment);
+    }
+    Some((start, bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn segments_lie_where_they_are_loaded_and_gaps_are_erased() {
+        let mut file = vec![0; 52];
+        file[..6].copy_from_slice(b"\x7fELF\x01\x01");
+        file[28] = 52;
+        file[42] = 32;
+        file[44] = 2;
+        for (offset, address, size) in [(116u32, 0x106u32, 2u32), (118, 0x100, 4)] {
+            let mut segment = [0; 32];
+            segment[0] = 1;
+            segment[4..8].copy_from_slice(&offset.to_le_bytes());
+            segment[12..16].copy_from_slice(&address.to_le_bytes());
+            segment[16..20].copy_from_slice(&size.to_le_bytes());
+            file.extend(segment);
+        }
+        file.extend([5, 6, 1, 2, 3, 4]);
+        assert_eq!(image(&file), Some((0x100, vec![1, 2, 3, 4, 0xff, 0xff, 5, 6])));
+        assert_eq!(image(b"#!/bin/sh"), None);
+    }
 
     /// A header and sections of these kinds, flags and sizes.
     fn elf(sections: &[(u32, u32, u32)]) -> Vec<u8> {

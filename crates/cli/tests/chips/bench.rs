@@ -1,0 +1,320 @@
+//! A bench: a folder with images, and one chip whose flash outlives its power.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use updraft_board::{Board, Role};
+use updraft_qemu::{Machine, Setup};
+
+/// How long anything may take on a machine with other things to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of the description in an application.
+const DESCRIPTION: usize = 256;
+
+/// An emulated chip.
+#[derive(Clone, Copy, Debug)]
+pub struct Chip {
+    /// Its board file.
+    pub board: &'static str,
+    /// The machine.
+    machine: &'static str,
+    /// Which device of the board file is kept.
+    device: usize,
+    /// Whether the emulator keeps the flash in a file; else it is in the emulator's memory, and
+    /// comes and goes by its debugger.
+    in_file: bool,
+}
+
+/// Cortex-M4, flash in a file.
+pub const MPS2: Chip =
+    Chip { board: "mps2-an386", machine: "mps2-an386", device: 1, in_file: true };
+
+/// A folder with everything that a test needs, gone when the test has passed.
+pub struct Bench {
+    pub chip: Chip,
+    folder: PathBuf,
+    programs: PathBuf,
+    flash: RefCell<Vec<u8>>,
+}
+
+/// A signed image.
+pub struct Image {
+    pub path: PathBuf,
+    pub bytes: Vec<u8>,
+}
+
+/// How a command ended and what it said.
+pub struct Said {
+    pub line: String,
+    pub ok: bool,
+    pub text: String,
+}
+
+impl Said {
+    fn new(command: &Command, output: &Output) -> Self {
+        let text = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+        Self { line: format!("{command:?}"), ok: output.status.success(), text }
+    }
+
+    /// What it said; it has to have succeeded.
+    pub fn ok(self) -> String {
+        assert!(self.ok, "{}\n{}", self.line, self.text);
+        self.text
+    }
+
+    /// What it said; it has to have failed.
+    pub fn refused(self) -> String {
+        assert!(!self.ok, "{}\n{}", self.line, self.text);
+        self.text
+    }
+}
+
+impl Bench {
+    /// A chip with erased flash. `None`: nobody has built its programs, and this has said so.
+    pub fn new(chip: Chip, test: &str) -> Option<Self> {
+        let Some(programs) = std::env::var_os("UPDRAFT_FIRMWARE") else {
+            println!("left out: UPDRAFT_FIRMWARE is not set; `cargo xtask qemu --test` runs this");
+            return None;
+        };
+        let programs = PathBuf::from(programs).join(chip.board);
+        let name = format!("updraft-chips-{}-{test}-{}", chip.board, std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let size = Board::load(chip.board).unwrap().flash()[chip.device].size();
+        let flash = if chip.in_file { 16 << 20 } else { size as usize };
+        let bench = Self { chip, folder, programs, flash: RefCell::new(vec![0xff; flash]) };
+        if chip.in_file {
+            std::fs::write(bench.file(), vec![0xff; flash]).unwrap();
+        }
+        Some(bench)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("flash.bin")
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        let path = self.programs.join(name);
+        assert!(path.exists(), "{} is not there: `cargo xtask firmware`", path.display());
+        path
+    }
+
+    /// Runs `updraft` in the folder.
+    pub fn updraft(&self, args: &[&str]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        Said::new(&command, &output)
+    }
+
+    /// The application, which behaves as the lines of `app` say, signed with the sample key.
+    pub fn image(&self, version: &str, app: &str) -> Image {
+        self.signed_with("firmware/keys/sample-ed25519.pem", version, app)
+    }
+
+    /// The same, signed with another key of the project's.
+    pub fn signed_with(&self, key: &str, version: &str, app: &str) -> Image {
+        let mut program = std::fs::read(self.program("application.bin")).unwrap();
+        let first = b"updraft-app 1\n";
+        let at = program.windows(first.len()).position(|window| window == first).unwrap();
+        let mut text = format!("updraft-app 1\nname = blinky\n{app}").into_bytes();
+        text.resize(DESCRIPTION, 0);
+        program[at..at + DESCRIPTION].copy_from_slice(&text);
+        let build = self.folder.join(format!("{version}.bin"));
+        std::fs::write(&build, program).unwrap();
+        let path = self.folder.join(format!("{version}.signed.bin"));
+        let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(key);
+        let [key, build, image] = [&key, &build, &path].map(|path| path.to_str().unwrap());
+        let options =
+            ["--allow-sample-key", "--board", self.chip.board, "--key", key, "--version", version];
+        self.updraft(&[&["image", "sign"], &options[..], &[build, image]].concat()).ok();
+        let bytes = std::fs::read(&path).unwrap();
+        Image { path, bytes }
+    }
+
+    fn place(&self, role: Role) -> (usize, usize) {
+        let board = Board::load(self.chip.board).unwrap();
+        let area = board.area(role).unwrap();
+        assert_eq!(area.device, self.chip.device);
+        (area.offset as usize, area.size as usize)
+    }
+
+    /// The flash as it is without power.
+    fn with_flash<R>(&self, work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let mut flash = self.flash.borrow_mut();
+        if self.chip.in_file {
+            *flash = std::fs::read(self.file()).unwrap();
+        }
+        let result = work(&mut flash);
+        if self.chip.in_file {
+            std::fs::write(self.file(), &*flash).unwrap();
+        }
+        result
+    }
+
+    /// Programs `bytes` into a slot, from `offset` on.
+    pub fn put(&self, role: Role, offset: usize, bytes: &[u8]) {
+        let (start, size) = self.place(role);
+        assert!(offset + bytes.len() <= size);
+        let at = start + offset;
+        self.with_flash(|flash| flash[at..at + bytes.len()].copy_from_slice(bytes));
+    }
+
+    /// What a slot holds.
+    pub fn slot(&self, role: Role) -> Vec<u8> {
+        let (start, size) = self.place(role);
+        self.with_flash(|flash| flash[start..start + size].to_vec())
+    }
+
+    /// Whether a slot holds the image, where updates go.
+    pub fn holds(&self, role: Role, image: &Image) -> bool {
+        self.slot(role).starts_with(&image.bytes)
+    }
+
+    /// Puts an update into the secondary slot and asks for it, for good or for a test, as an
+    /// application would.
+    pub fn request(&self, image: &[u8], permanent: bool) {
+        let board = Board::load(self.chip.board).unwrap();
+        let area = board.area(Role::Secondary).unwrap();
+        let layout = board.trailer(area).unwrap();
+        let magic = updraft_image::magic_bytes(layout.max_align());
+        self.put(Role::Secondary, 0, image);
+        self.put(Role::Secondary, layout.magic() as usize, &magic);
+        if permanent {
+            self.put(Role::Secondary, layout.image_ok() as usize, &[1]);
+        }
+    }
+
+    /// The chip with power.
+    pub fn start(&self) -> Powered<'_> {
+        let setup = match self.chip.in_file {
+            true => {
+                let object = format!(
+                    "memory-backend-file,id=flash,size=16M,share=on,prealloc=on,mem-path={}",
+                    self.file().display()
+                );
+                let bootloader = self.program("bootloader.elf");
+                let machine = format!("{},memory-backend=flash", self.chip.machine);
+                Setup::new(&machine).args([
+                    "-object",
+                    &object,
+                    "-kernel",
+                    bootloader.to_str().unwrap(),
+                ])
+            }
+            false => {
+                let bootloader = std::fs::read(self.program("bootloader.bin")).unwrap();
+                let mut flash = self.flash.borrow_mut();
+                flash[..bootloader.len()].copy_from_slice(&bootloader);
+                Setup::new(self.chip.machine).program(0, flash.clone())
+            }
+        };
+        let machine = setup.start().unwrap_or_else(|error| panic!("{error}"));
+        Powered { bench: self, machine: Some(machine) }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// A chip with power. Dropping it takes the power away.
+pub struct Powered<'b> {
+    bench: &'b Bench,
+    machine: Option<Machine>,
+}
+
+impl Powered<'_> {
+    /// The machine.
+    pub fn machine(&self) -> &Machine {
+        self.machine.as_ref().unwrap()
+    }
+
+    /// Waits for a text on the console.
+    pub fn wait(&self, text: &str) {
+        self.machine().line(0).wait(text, PATIENCE).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Everything that was printed.
+    pub fn printed(&self) -> String {
+        self.machine().line(0).printed()
+    }
+
+    /// Our client.
+    pub fn smp(&self, args: &[&str]) -> Said {
+        let line = self.machine().line(0).path().to_str().unwrap();
+        self.bench.updraft(&[&["smp", "--serial", line], args].concat())
+    }
+
+    /// Our client, still at work.
+    pub fn smp_begun(&self, args: &[&str]) -> std::process::Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
+        command.arg("smp").arg("--serial").arg(self.machine().line(0).path()).args(args);
+        command.current_dir(&self.bench.folder).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// smpmgr. `None`: this run does without foreign tools, and has said so.
+    pub fn smpmgr(&self, args: &[&str]) -> Option<Said> {
+        if std::env::var_os("UPDRAFT_CORE").is_some() {
+            println!("left out: UPDRAFT_CORE is set, and this needs smpmgr");
+            return None;
+        }
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools");
+        let mut command = Command::new(tools.join("venv/bin/smpmgr"));
+        command.arg("--port").arg(self.machine().line(0).path()).args(args).stdin(Stdio::null());
+        let output = command.output().expect("smpmgr is not there: `cargo xtask setup` brings it");
+        Some(Said::new(&command, &output))
+    }
+
+    /// Takes the power away, wherever the chip is.
+    pub fn cut(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(machine) = self.machine.take() else { return };
+        if !self.bench.chip.in_file {
+            machine.pause().unwrap();
+            let mut flash = self.bench.flash.borrow_mut();
+            *flash = machine.read(0, flash.len()).unwrap();
+        }
+        let errors = machine.guest_errors();
+        machine.kill();
+        assert!(errors.is_empty() || std::thread::panicking(), "the chip does not allow: {errors}");
+    }
+}
+
+impl Drop for Powered<'_> {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Random numbers that can be had again.
+pub struct Chance(u64);
+
+impl Chance {
+    /// As `UPDRAFT_SEED` says, or new ones; what they came from is printed.
+    pub fn new() -> Self {
+        let given = std::env::var("UPDRAFT_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = || std::time::UNIX_EPOCH.elapsed().map_or(1, |time| time.as_nanos() as u64);
+        let seed = given.unwrap_or_else(now);
+        println!("UPDRAFT_SEED={seed} replays this");
+        Self(seed | 1)
+    }
+
+    /// A number below `limit`.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}

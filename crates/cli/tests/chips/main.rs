@@ -1,0 +1,10 @@
+//! The programs of `firmware/` on emulated chips: what a user of the board does, what a power cut
+//! does, and what the chip's own flash holds in the end.
+//!
+//! `cargo xtask qemu --test` builds the programs and runs this.
+#![cfg(unix)]
+
+mod bench;
+mod cuts;
+mod recovery;
+mod story;

@@ -1,0 +1,64 @@
+//! Sleeping until something happens. A masked interrupt wakes the processor and is not taken.
+//!
+//! A processor that polls keeps its bus busy, and under an emulator the host that it waits for.
+
+use core::arch::asm;
+
+use crate::Register;
+
+const fn at(address: u32) -> Register {
+    // SAFETY: every address below is a register that all Cortex-M have, or one that is ignored where
+    // there is no system timer.
+    unsafe { Register::at(address) }
+}
+
+/// System timer: control, reload value, current value.
+const TIMER: [Register; 3] = [at(0xe000_e010), at(0xe000_e014), at(0xe000_e018)];
+/// Counts the processor's clock, and interrupts.
+const TIMER_ON: u32 = 7;
+/// Interrupt control and state.
+const ICSR: Register = at(0xe000_ed04);
+const FORGET_TICK: u32 = 1 << 25;
+/// Interrupts 0 to 31: enable, disable, forget.
+const ENABLE: Register = at(0xe000_e100);
+const DISABLE: Register = at(0xe000_e180);
+const FORGET: Register = at(0xe000_e280);
+
+/// The interrupts that wake the processor, one bit each.
+#[derive(Clone, Copy, Debug)]
+pub struct Wake(pub u32);
+
+impl Wake {
+    /// From now on they do.
+    pub fn enable(self) {
+        ENABLE.write(self.0);
+    }
+
+    /// Forgets those that have come. To be followed by a look at what they tell of, and only then
+    /// by [`sleep`]: what comes in between is not missed.
+    pub fn forget(self) {
+        FORGET.write(self.0);
+        ICSR.write(FORGET_TICK);
+    }
+}
+
+/// Has the system timer wake the processor every so many clocks, at most 2^24.
+pub fn tick_every(clocks: u32) {
+    let [control, reload, value] = TIMER;
+    reload.write(clocks.saturating_sub(1));
+    value.write(0);
+    control.write(TIMER_ON);
+}
+
+/// Sleeps until an interrupt has come since [`Wake::forget`].
+pub fn sleep() {
+    // SAFETY: the processor goes on behind it.
+    unsafe { asm!("wfi", options(nomem, nostack, preserves_flags)) }
+}
+
+/// Leaves no interrupt to whoever comes next.
+pub(crate) fn forget() {
+    TIMER[0].write(0);
+    DISABLE.write(u32::MAX);
+    Wake(u32::MAX).forget();
+}

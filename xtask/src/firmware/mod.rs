@@ -1,0 +1,186 @@
+//! The programs of boards: `firmware/`, built for each board's processor.
+
+mod toolchain;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::elf;
+use crate::process::run as run_command;
+use crate::steps::Outcome;
+use crate::workspace;
+
+pub use toolchain::{NoToolchain, Toolchain};
+
+/// A board that has programs.
+#[derive(Clone, Debug)]
+pub struct Board {
+    /// Its name, which is that of its file.
+    pub name: String,
+    /// The package with its drivers: several board files may share one.
+    package: String,
+    target: String,
+    signature: String,
+}
+
+/// The programs of a board.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Linked, for emulators and debuggers.
+    pub bootloader: PathBuf,
+    /// What is to be signed: the bytes behind the header.
+    pub application: PathBuf,
+    /// Bytes of flash and RAM that each takes.
+    pub sizes: [elf::Footprint; 2],
+}
+
+/// `cargo xtask firmware [--release] [NAME...]`.
+pub fn run(args: &[String]) -> Result<()> {
+    let release = args.iter().any(|arg| arg == "--release");
+    let names: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let boards = match &names[..] {
+        [] => boards()?,
+        names => names.iter().map(|name| board(name)).collect::<Result<_>>()?,
+    };
+    for board in boards {
+        let programs = build(&board, release)?;
+        let [boot, app] = programs.sizes;
+        println!("{}", board.name);
+        for (path, size) in [(programs.bootloader, boot), (programs.application, app)] {
+            println!("  {}: flash {}, RAM {}", path.display(), size.flash, size.ram);
+        }
+    }
+    Ok(())
+}
+
+/// A step of `cargo xtask test`: the programs of every board are built.
+pub fn build_all() -> Result<Outcome> {
+    let boards = boards()?;
+    for board in &boards {
+        match build(board, false) {
+            Err(error) if error.is::<NoToolchain>() => {
+                return Ok(Outcome::LeftOut(format!("{error:#}")));
+            }
+            built => drop(built?),
+        }
+    }
+    let names: Vec<_> = boards.iter().map(|board| board.name.as_str()).collect();
+    Ok(Outcome::Passed(names.join(" ")))
+}
+
+/// Every board that has programs.
+fn boards() -> Result<Vec<Board>> {
+    let mut names = Vec::new();
+    for file in fs::read_dir(workspace::root().join("boards"))? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".toml").map(str::to_owned));
+    }
+    names.sort();
+    let packages = packages()?;
+    let has_programs = |name: &String| package_of(name, &packages).is_some();
+    names.iter().filter(|name| has_programs(name)).map(|name| board(name)).collect()
+}
+
+fn packages() -> Result<Vec<String>> {
+    let folder = workspace::root().join("firmware/boards");
+    let entries = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
+    Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+/// The package of a board: called like it, or like what its name begins with.
+fn package_of<'p>(name: &str, packages: &'p [String]) -> Option<&'p String> {
+    let fits = |package: &&String| {
+        name.strip_prefix(package.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    packages.iter().filter(fits).max_by_key(|package| package.len())
+}
+
+/// The board of that name.
+pub fn board(name: &str) -> Result<Board> {
+    let packages = packages()?;
+    let Some(package) = package_of(name, &packages) else {
+        let mut known = packages;
+        known.sort();
+        bail!("{name} has no programs; firmware/boards has {}", known.join(", "));
+    };
+    let path = workspace::root().join("boards").join(format!("{name}.toml"));
+    let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+    let file: toml::Table = text.parse().with_context(|| format!("{}", path.display()))?;
+    let core = file.get("core").and_then(|core| core.get(0));
+    let target =
+        core.and_then(|core| core.get("target")?.as_str()).context("a board has a target")?;
+    let signature = file.get("boot").and_then(|boot| boot.get("signature")?.as_str());
+    Ok(Board {
+        name: name.to_owned(),
+        package: package.clone(),
+        target: target.to_owned(),
+        signature: signature.unwrap_or("ed25519").to_owned(),
+    })
+}
+
+/// Where the programs of a board are put.
+pub fn folder(board: &str) -> PathBuf {
+    workspace::target().join("firmware").join(board)
+}
+
+/// Builds the programs of a board. Without `release` it may trust the sample key.
+pub fn build(board: &Board, release: bool) -> Result<Programs> {
+    let toolchain = Toolchain::choose(&board.target)?;
+    let built = toolchain.target_dir(&workspace::target().join("firmware/build"));
+    let mut command = toolchain.cargo("build");
+    command.args(["--quiet", "--package", &board.package, "--target", &board.target]);
+    command.args(["--no-default-features", "--features", &board.signature]);
+    if release {
+        command.arg("--release");
+    }
+    // The settings for the compiler are in the folder's own configuration.
+    command.current_dir(workspace::root().join("firmware")).env_remove("RUSTFLAGS");
+    command.env("CARGO_TARGET_DIR", &built);
+    command.env(
+        "UPDRAFT_BOARD",
+        workspace::root().join("boards").join(format!("{}.toml", board.name)),
+    );
+    run_command(&mut command).with_context(|| format!("the programs of {}", board.name))?;
+
+    let built = built.join(&board.target).join(if release { "release" } else { "debug" });
+    let folder = folder(&board.name);
+    fs::create_dir_all(&folder)?;
+    let program = |name: &str| -> Result<(PathBuf, PathBuf, elf::Footprint)> {
+        let file = fs::read(built.join(name)).with_context(|| format!("no {name} was built"))?;
+        let size = elf::footprint(&file).context("a linker makes ELF files")?;
+        let (_, bytes) = elf::image(&file).context("a program has something to load")?;
+        let (elf, bin) = (folder.join(format!("{name}.elf")), folder.join(format!("{name}.bin")));
+        replace(&elf, &file)?;
+        replace(&bin, &bytes)?;
+        Ok((elf, bin, size))
+    };
+    let (bootloader, _, boot) = program("bootloader")?;
+    let (_, application, app) = program("application")?;
+    Ok(Programs { bootloader, application, sizes: [boot, app] })
+}
+
+/// Writes a file unless it is the same already: whoever uses it sees by its time that it is new.
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_of_a_board_has_the_package_of_the_board() {
+        let packages = ["microbit", "mps2-an386"].map(str::to_owned);
+        let package = |name| package_of(name, &packages).map(String::as_str);
+        assert_eq!(package("microbit"), Some("microbit"));
+        assert_eq!(package("microbit-offset"), Some("microbit"));
+        assert_eq!(package("mps2-an386-external"), Some("mps2-an386"));
+        assert_eq!(package("microbits"), None);
+    }
+}
