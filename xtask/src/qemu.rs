@@ -107,10 +107,7 @@ fn in_file(
     ));
     command.arg("-kernel").arg(&programs.bootloader);
     let log = firmware::folder(name).join("uart.log");
-    command.args([
-        "-chardev",
-        &format!("pty,id=uart,path={},logfile={}", link.display(), log.display()),
-    ]);
+    command.args(["-chardev", &format!("pty,id=uart,logfile={}", log.display())]);
     command.args(["-serial", "chardev:uart"]);
     run_command(&mut command)
 }
