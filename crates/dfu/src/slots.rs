@@ -7,7 +7,8 @@ use updraft_image::{
 use updraft_smp::ImageError;
 use updraft_smp::server::{Incoming, Refused, SlotImage, Slots, Trial};
 
-use crate::{Dfu, DfuError, Hooks, Offer, SlotTable, SlotWriter, Upgrade};
+use crate::hooks::Kept;
+use crate::{Dfu, DfuError, Hooks, Offer, ResumeError, SlotTable, SlotWriter, Upgrade};
 
 /// The slots of a device. `D` holds a [`Dfu`] for each image. Uploads are written in blocks of `N`
 /// bytes, a multiple of the slots' write size.
@@ -17,8 +18,20 @@ pub struct DfuSlots<M, V, D = Dfu, H = (), const N: usize = 512> {
     verifier: V,
     table: SlotTable<D>,
     hooks: H,
-    upload: Option<(Incoming, SlotWriter<N>)>,
+    upload: Option<Upload<N>>,
 }
+
+/// An upload under way.
+#[derive(Debug)]
+struct Upload<const N: usize> {
+    incoming: Incoming,
+    writer: SlotWriter<N>,
+    /// Bytes of it when its progress was last kept.
+    kept: u32,
+}
+
+/// The one upload at a time has no need of a name for its progress.
+const KEY: &str = "";
 
 impl<M: FlashMap, V: Verifier, D: AsRef<[Dfu]>, const N: usize> DfuSlots<M, V, D, (), N> {
     /// The slots of `table` in `map`.
@@ -71,8 +84,9 @@ where
 
     /// Ends an upload that is under way.
     fn stop(&mut self) {
-        if let Some((upload, _)) = self.upload.take() {
-            self.hooks.stopped(&upload);
+        if let Some(Upload { incoming, .. }) = self.upload.take() {
+            self.hooks.forget_progress();
+            self.hooks.stopped(&incoming);
         }
     }
 }
@@ -237,29 +251,46 @@ where
         self.hooks.admit(upload).map_err(Error::Hooks)
     }
 
-    fn begin_upload(&mut self, upload: &Incoming) -> Result<(), Self::Error> {
+    fn begin_upload(&mut self, upload: &Incoming) -> Result<u32, Self::Error> {
         self.stop();
         let (dfu, which) = self.table.slot(upload.slot).ok_or(missing(upload.slot))?;
         if which == dfu.active_slot() {
             return Err(DfuError::ActiveSlot.into());
         }
-        let writer = dfu.writer(&mut self.map)?;
-        self.upload = Some((*upload, writer));
+        let writer = match &upload.sha256 {
+            Some(tag) if self.hooks.progress_every() > 0 => {
+                let progress = (&mut Kept(&mut self.hooks), KEY, tag);
+                dfu.resume_writer(&mut self.map, progress).map_err(|error| match error {
+                    ResumeError::Dfu(error) => error,
+                    ResumeError::Store(never) => match never {},
+                })?
+            }
+            _ => dfu.writer(&mut self.map)?,
+        };
+        let kept = writer.written();
+        if kept == 0 {
+            self.hooks.forget_progress();
+        }
+        self.upload = Some(Upload { incoming: *upload, writer, kept });
         self.hooks.started(upload);
-        Ok(())
+        Ok(kept)
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) -> Result<(), Self::Error> {
-        let Some((upload, writer)) = &mut self.upload else {
+        let Some(upload) = &mut self.upload else {
             return Err(DfuError::NoUpload.into());
         };
-        let written = match self.hooks.chunk(upload, offset, data.len()) {
+        let Upload { incoming, writer, .. } = upload;
+        let written = match self.hooks.chunk(incoming, offset, data.len()) {
             Ok(()) => writer.write(&mut self.map, data).map_err(|error| Error::Dfu(error.into())),
             Err(refused) => Err(Error::Hooks(refused)),
         };
         let taken = u32::try_from(data.len()).map_or(u32::MAX, |len| offset.saturating_add(len));
         match written {
-            Ok(()) if taken < upload.len => self.hooks.written(upload, taken),
+            Ok(()) if taken < incoming.len => {
+                upload.keep(&mut self.map, &mut self.hooks);
+                self.hooks.written(&upload.incoming, taken);
+            }
             Ok(()) => {}
             Err(_) => self.stop(),
         }
@@ -267,11 +298,12 @@ where
     }
 
     fn finish_upload(&mut self) -> Result<(), Self::Error> {
-        let (upload, writer) = self.upload.take().ok_or(DfuError::NoUpload)?;
+        let Upload { incoming, writer, .. } = self.upload.take().ok_or(DfuError::NoUpload)?;
+        self.hooks.forget_progress();
         match writer.finish(&mut self.map) {
-            Ok(_) => self.hooks.received(&upload),
+            Ok(_) => self.hooks.received(&incoming),
             Err(error) => {
-                self.hooks.stopped(&upload);
+                self.hooks.stopped(&incoming);
                 return Err(Error::Dfu(error.into()));
             }
         }
@@ -313,6 +345,19 @@ where
         dfu.confirm(&mut self.map)?;
         self.hooks.confirmed(slot / 2);
         Ok(())
+    }
+}
+
+impl<const N: usize> Upload<N> {
+    /// Keeps how far it has come, if it is time to. That serves a reset that may never come: if it
+    /// fails, nothing is lost yet.
+    fn keep<M: FlashMap, H: Hooks>(&mut self, map: &mut M, hooks: &mut H) {
+        let (every, written) = (hooks.progress_every(), self.writer.written());
+        let Some(tag) = &self.incoming.sha256 else { return };
+        if every > 0 && written.saturating_sub(self.kept) >= every {
+            self.kept = written;
+            let _ = self.writer.save_progress(map, (&mut Kept(hooks), KEY, tag));
+        }
     }
 }
 

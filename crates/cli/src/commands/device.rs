@@ -226,9 +226,17 @@ fn services(args: &Run) -> anyhow::Result<Services> {
     let (udp, serial) = (args.allow_udp.access(), args.allow_serial.access());
     let mut services = Services::default().allowing(udp, serial);
     if let Some(flash) = &args.flash {
-        let mut name = flash.clone().into_os_string();
-        name.push(".settings");
-        let file = PathBuf::from(name);
+        let beside = |ending: &str| {
+            let mut name = flash.clone().into_os_string();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        let file = beside(".upload");
+        services = services
+            .with_progress_in(&file)
+            .with_context(|| format!("{} cannot be read", file.display()))
+            .hint("delete it: it tells how far an upload has come")?;
+        let file = beside(".settings");
         services = services
             .with_settings_in(&file)
             .with_context(|| format!("{} cannot be the device's settings", file.display()))

@@ -252,6 +252,7 @@ struct Uploaded {
     bytes: usize,
     finding: Finding,
     sent: bool,
+    resumed_at: u32,
     verified: bool,
     seconds: f64,
 }
@@ -277,6 +278,7 @@ fn upload(
         bytes: file.len(),
         finding,
         sent: false,
+        resumed_at: 0,
         verified: false,
         seconds: 0.0,
     };
@@ -304,15 +306,27 @@ fn upload(
             .hint("upload again, and make sure that no other client uploads at the same time");
     }
     let seconds = started.elapsed().as_secs_f64();
-    result =
-        Uploaded { sent: !outcome.already_there, verified: outcome.verified, seconds, ..result };
+    let resumed_at = outcome.resumed_at;
+    result = Uploaded {
+        sent: !outcome.already_there,
+        resumed_at,
+        verified: outcome.verified,
+        seconds,
+        ..result
+    };
     out.result(&result, |w| {
         if outcome.already_there {
             return writeln!(w, "the image is on the device already, whole: nothing sent");
         }
-        let rate = size((file.len() as f64 / seconds.max(1e-6)) as u64);
+        let sent = file.len().saturating_sub(resumed_at as usize);
+        let rate = size((sent as f64 / seconds.max(1e-6)) as u64);
+        let resumed = match resumed_at {
+            0 => String::new(),
+            at => format!(", from byte {at} on"),
+        };
         let verified = if outcome.verified { ", hash verified by the device" } else { "" };
-        writeln!(w, "{} in {seconds:.2} s ({rate}/s){verified}", size(file.len() as u64))?;
+        let bytes = size(file.len() as u64);
+        writeln!(w, "{bytes} in {seconds:.2} s ({rate}/s){resumed}{verified}")?;
         writeln!(w, "hash {}", preflight.hash)
     })
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use serde::Serialize;
 use updraft_image::{Digest, HashKind};
 use updraft_smp::client::{
-    Answer, AnswerError, BufferTooSmall, Exchange, Limits, Outcome, Params, Patience, Poll,
+    self, Answer, AnswerError, BufferTooSmall, Exchange, Limits, Outcome, Params, Patience, Poll,
     Progress, Requests, Status, Upload, UploadOptions,
 };
 
@@ -17,6 +17,9 @@ use crate::report::{Hint, find};
 /// Least and longest wait for commands that write or erase flash before they answer. They may be
 /// repeated safely.
 const WRITING: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
+
+/// How often what a device says over a serial line is doubted in an upload.
+const DAMAGE: u32 = 8;
 
 /// A slot of the image list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -370,6 +373,10 @@ impl<L: Link> Session<L> {
             patience.timeout = patience.timeout.max(self.patience.timeout);
             patience.longest = patience.longest.max(patience.timeout);
             patience.retries = patience.retries.max(self.patience.retries);
+        }
+        // A line's checksum misses one damaged message in 65536, and bare messages have none.
+        if matches!(self.link.kind(), client::Link::Console | client::Link::RawSerial) {
+            options.damage = DAMAGE;
         }
         options.sequence = self.requests.sequence;
         options.image = request.image;

@@ -348,8 +348,10 @@ fn wait<L: Link>(
     }
     let waited = longest.as_secs();
     match last {
-        Some(_) => Err(anyhow!("the device answers, but has not been reset in {waited} s"))
-            .hint("reset it by hand: the new image boots then"),
+        Some(_) => Err(anyhow!("the device answers, but has not been reset in {waited} s")).hint(
+            "reset it by hand: the new image boots then, unless it needs another image that is \
+                 not there (updraft image inspect shows that): give both to one upgrade",
+        ),
         None => Err(anyhow!("the device has not come back in {waited} s")).hint(
             "it may still be swapping: ask with `image list`, or give it more time (--wait); an \
              image on trial that is not confirmed goes at the next reset",

@@ -22,6 +22,7 @@ mod self_tests;
 mod serial;
 mod smpmgr;
 mod support;
+mod two_images;
 mod updates;
 mod upgrades;
 mod uploads;

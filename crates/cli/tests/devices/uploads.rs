@@ -33,21 +33,34 @@ fn an_upload_given_up_half_way_is_resumed_by_another_client() {
     assert!(bench.slots().run(&new));
 }
 
+/// After a reset too, and after the device's process was killed: it keeps how far it has come.
 #[test]
-fn the_usual_client_resumes_as_well_and_a_reset_makes_it_begin_again() {
+fn the_usual_client_resumes_as_well_whatever_came_between() {
     let bench = Bench::new("resume-cli");
     let (old, new) = (bench.image("1.0.0", SELF), bench.image_of(100_000, "1.1.0", HOST));
     let mut device = bench.device_with(&old);
-    for reset in [false, true] {
+    for between in ["nothing", "reset", "power cut"] {
         let mut sending = Sending::new(&device.address, &new.bytes, 3);
         while sending.acked() < 30_000 && sending.step() == Status::Running {}
-        if reset {
-            device.type_line("reset");
-            device.wait("started, LED");
+        let acked = sending.acked();
+        match between {
+            "reset" => {
+                device.type_line("reset");
+                device.wait("started, LED");
+            }
+            "power cut" => {
+                device.kill();
+                device = bench.device().start();
+                device.wait("app: self-test passed");
+            }
+            _ => {}
         }
         let said = device.smp(&format!("--json image upload {}", new.file)).json();
         assert_eq!(said["verified"], true);
+        let resumed_at = said["resumed_at"].as_u64().unwrap() as u32;
+        assert!(resumed_at > 20_000 && resumed_at <= acked + 3000, "{between}: {resumed_at}");
         assert!(bench.slots().hold(&new));
+        assert!(!bench.path("dev.flash.upload").exists(), "nothing is left to go on with");
         device.smp("image erase").ok();
     }
 }

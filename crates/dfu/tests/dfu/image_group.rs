@@ -62,7 +62,7 @@ fn device(flash: SimFlash, told: &mut Told) -> Device<'_> {
 
 fn incoming(file: &[u8]) -> Incoming {
     let header = Header::parse(file).expect("an image");
-    Incoming { slot: 1, len: file.len() as u32, header }
+    Incoming { slot: 1, len: file.len() as u32, header, sha256: None }
 }
 
 /// What the group tells a client.

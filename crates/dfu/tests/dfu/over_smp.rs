@@ -18,25 +18,48 @@ const V2: Version = Version::new(2, 0, 0, 0);
 struct Device(ImageGroup<DfuSlots<SimFlash, HashOnly, Vec<Dfu>, Told>>);
 
 /// What an application is told of uploads.
-#[derive(Debug, Default)]
-struct Told(Vec<&'static str>);
+#[derive(Clone, Debug, Default)]
+struct Told {
+    events: Vec<&'static str>,
+    /// Keeps how far an upload has come.
+    every: u32,
+    kept: Option<Vec<u8>>,
+}
 
 impl Hooks for Told {
     fn admit(&mut self, _: &Incoming) -> Result<(), Refused> {
-        self.0.push("admit");
+        self.events.push("admit");
         Ok(())
     }
 
     fn started(&mut self, _: &Incoming) {
-        self.0.push("started");
+        self.events.push("started");
     }
 
     fn received(&mut self, _: &Incoming) {
-        self.0.push("received");
+        self.events.push("received");
     }
 
     fn stopped(&mut self, _: &Incoming) {
-        self.0.push("stopped");
+        self.events.push("stopped");
+    }
+
+    fn progress_every(&self) -> u32 {
+        self.every
+    }
+
+    fn keep_progress(&mut self, record: &[u8]) {
+        self.kept = Some(record.to_vec());
+    }
+
+    fn kept_progress(&mut self, record: &mut [u8]) -> Option<usize> {
+        let kept = self.kept.as_ref()?;
+        record.iter_mut().zip(kept).for_each(|(to, from)| *to = *from);
+        Some(kept.len())
+    }
+
+    fn forget_progress(&mut self) {
+        self.kept = None;
     }
 }
 
@@ -97,6 +120,11 @@ impl Device {
 
     /// A packet of an upload: numbers, data, and fields in CBOR.
     fn send(&mut self, numbers: &[(&str, usize)], data: &[u8], more: &[&[u8]]) -> Outcome {
+        let request = self.packet(numbers, data, more);
+        self.outcome(&request)
+    }
+
+    fn packet(&self, numbers: &[(&str, usize)], data: &[u8], more: &[&[u8]]) -> Vec<u8> {
         let mut payload = vec![0xa0 | (numbers.len() + 1 + more.len()) as u8];
         let mut field = |key: &str, major: u8, number: usize| {
             payload.push(0x60 | key.len() as u8);
@@ -115,8 +143,7 @@ impl Device {
             (group::IMAGE, command::UPLOAD),
             &payload,
         );
-        let request = request.unwrap().to_vec();
-        self.outcome(&request)
+        request.unwrap().to_vec()
     }
 
     /// `slot: version`, with A active, C confirmed, P pending, M permanent.
@@ -143,9 +170,25 @@ impl Device {
         self.0.slots().map()
     }
 
+    /// The same after a reset: what is in flash, and what the hooks have kept.
+    fn reset(mut self) -> Self {
+        let hooks = Told { events: Vec::new(), ..self.0.slots().hooks().clone() };
+        let (flash, _) = self.0.into_slots().into_parts();
+        let table = SlotTable::new(vec![dfu(&flash)]);
+        Self(ImageGroup::new(DfuSlots::with_hooks(flash, HashOnly, table, hooks)))
+    }
+
+    /// What the first packet of an upload is answered with: where to go on.
+    fn offer(&mut self, file: &[u8], more: &[&[u8]]) -> u32 {
+        let first = [("off", 0), ("len", file.len())];
+        let request = self.packet(&first, &file[..file.len().min(512)], more);
+        let answer = self.answer(&request);
+        Answer::parse(&answer).expect("an answer").upload().expect("it is taken").off
+    }
+
     /// What the application was told since the last call.
     fn told(&mut self) -> Vec<&'static str> {
-        std::mem::take(&mut self.0.slots().hooks().0)
+        std::mem::take(&mut self.0.slots().hooks().events)
     }
 
     fn swap_type(&mut self, image: u8) -> SwapType {
@@ -362,6 +405,56 @@ fn an_upload_that_ends_too_early_or_too_late_is_told_to_the_application() {
     flash.load(SECONDARY, start, &there).unwrap();
     assert_eq!(device.send(&first, &there[..300], &[&sha(&there)]), None);
     assert_eq!(device.told(), ["admit", "stopped"]);
+}
+
+/// A device that keeps how far uploads have come every 1024 bytes, with 5000 of `file` in its slot.
+fn half_way(file: &[u8]) -> Device {
+    let mut device = uploaded();
+    device.0.slots().hooks().every = 1024;
+    assert_eq!(device.offer(file, &[&sha(file)]), 512);
+    for at in (512..5000).step_by(500) {
+        let end = (at + 500).min(5000);
+        assert_eq!(device.send(&[("off", at)], &file[at..end], &[]), None);
+    }
+    device
+}
+
+#[test]
+fn an_upload_that_a_reset_broke_off_goes_on_where_it_had_come_to() {
+    let file = image(V2, 9000);
+    let mut device = half_way(&file).reset();
+    let off = device.offer(&file, &[&sha(&file)]) as usize;
+    assert!((4000..5000).contains(&off), "{off}");
+    assert_eq!(device.told(), ["admit", "started"]);
+    for at in (off..file.len()).step_by(500) {
+        let end = (at + 500).min(file.len());
+        assert_eq!(device.send(&[("off", at)], &file[at..end], &[]), None);
+    }
+    assert_eq!(device.told(), ["received"]);
+    assert_eq!(device.flash().bytes(SECONDARY)[..file.len()], file);
+    assert_eq!(device.0.slots().hooks().kept, None, "nothing is left to go on with");
+    assert_eq!(device.test(&file), None);
+}
+
+#[test]
+fn an_upload_is_not_gone_on_with_if_anything_is_another_than_it_was() {
+    let (file, other) = (image(V2, 9000), image(V2, 9004));
+    assert_eq!(half_way(&file).reset().offer(&other, &[&sha(&other)]), 512, "another file");
+    assert_eq!(half_way(&file).reset().offer(&file, &[]), 512, "no hash");
+    let mut device = half_way(&file).reset();
+    device.flash().load(SECONDARY, 700, &[0x00]).unwrap();
+    assert_eq!(device.offer(&file, &[&sha(&file)]), 512, "other bytes in flash");
+    let mut device = half_way(&file);
+    assert_eq!(device.erase(None), None);
+    assert_eq!(device.reset().offer(&file, &[&sha(&file)]), 512, "an erased slot");
+    let mut device = half_way(&file).reset();
+    device.0.slots().hooks().kept.as_mut().unwrap()[20] ^= 1;
+    assert_eq!(device.offer(&file, &[&sha(&file)]), 512, "a damaged record");
+    let mut device = half_way(&file);
+    let overrun = device.send(&[("off", 5000)], &[0; 3000], &[]);
+    assert_eq!(overrun, None);
+    assert!(device.send(&[("off", 8000)], &[0; 3000], &[]).is_some());
+    assert_eq!(device.reset().offer(&file, &[&sha(&file)]), 512, "an upload that failed");
 }
 
 /// Both slots of a RAM-load device whose bootloader gives up what is not confirmed.

@@ -10,14 +10,14 @@
 use std::time::Duration;
 
 use updraft_board::Board;
-use updraft_dfu::{Dfu, DfuSlots, SlotTable};
+use updraft_dfu::{Dfu, DfuError, DfuSlots, SlotTable};
 use updraft_flash::FlashMap;
 use updraft_image::Version;
-use updraft_smp::server::{Buffers, Fault, ImageGroup, Reset};
+use updraft_smp::server::{Buffers, ConfirmOthers, Fault, ImageGroup, Policy, Reset};
 
 use super::descriptor::{ConfirmedBy, Descriptor, SelfTest};
 use super::keys::Keys;
-use super::services::{Orders, Platform, Served, Services, Via};
+use super::services::{Orders, Platform, Progress, Served, Services, Via};
 
 /// What the SMP server of a virtual device buffers.
 pub const BUFFERS: Buffers = Buffers { size: 2048, count: 8 };
@@ -48,12 +48,15 @@ enum Phase {
     Hung { until: Duration },
 }
 
+/// The slots of all images.
+pub(super) type Slots<F> = DfuSlots<F, Keys, Vec<Dfu>, Progress>;
+
 /// A running application over its flash.
 #[derive(Debug)]
 pub struct App<F> {
     descriptor: Descriptor,
     platform: Platform,
-    image: ImageGroup<DfuSlots<F, Keys>>,
+    image: ImageGroup<Slots<F>>,
     phase: Phase,
     started: Duration,
     watchdog: Duration,
@@ -69,15 +72,17 @@ impl<F: FlashMap> App<F> {
         descriptor: Descriptor,
         version: Version,
         flash: F,
-        (dfu, keys): (Dfu, Keys),
+        (images, keys, progress): (Vec<Dfu>, Keys, Progress),
         now: Duration,
     ) -> Self {
-        let slots = DfuSlots::new(flash, keys, SlotTable::new(dfu));
+        let slots = DfuSlots::with_hooks(flash, keys, SlotTable::new(images), progress);
+        // One application speaks for all images.
+        let policy = Policy { confirm_others: ConfirmOthers::Any, ..Policy::default() };
         let watchdog = board.watchdog().map_or(2000, |watchdog| watchdog.timeout_ms);
         let mut app = Self {
             phase: Phase::Testing { until: now + milliseconds(descriptor.self_test_ms) },
             platform: Platform::new(board, &descriptor, version),
-            image: ImageGroup::new(slots),
+            image: ImageGroup::with_policy(slots, policy),
             started: now,
             watchdog: milliseconds(watchdog),
             reset: None,
@@ -154,12 +159,11 @@ impl<F: FlashMap> App<F> {
                         self.console.push("app: self-test passed, waiting to be confirmed".into())
                     }
                     (false, ConfirmedBy::Application) => {
-                        let image = self.image.slots().image(0);
-                        let told = image.map(|(flash, dfu)| match dfu.confirm(flash) {
+                        let told = match self.confirm() {
                             Ok(()) => "app: self-test passed, image confirmed".into(),
                             Err(error) => format!("app: image not confirmed: {error}"),
-                        });
-                        self.console.extend(told);
+                        };
+                        self.console.push(told);
                     }
                 }
                 None
@@ -186,8 +190,23 @@ impl<F: FlashMap> App<F> {
     }
 
     fn is_confirmed(&mut self) -> bool {
-        let image = self.image.slots().image(0);
-        image.is_some_and(|(flash, dfu)| dfu.is_confirmed(flash).unwrap_or(false))
+        let slots = self.image.slots();
+        (0..slots.table().images()).all(|image| {
+            let image = slots.image(image);
+            image.is_some_and(|(flash, dfu)| dfu.is_confirmed(flash).unwrap_or(false))
+        })
+    }
+
+    /// Confirms all images, its own last.
+    fn confirm(&mut self) -> Result<(), DfuError<F::Error>> {
+        let slots = self.image.slots();
+        let images = (0..slots.table().images()).rev();
+        for image in images {
+            if let Some((flash, dfu)) = slots.image(image) {
+                dfu.confirm(flash)?;
+            }
+        }
+        Ok(())
     }
 
     /// Answers a datagram; each answer is handed to `send`. What is longer than [`DATAGRAM`] loses

@@ -474,7 +474,8 @@ impl Device {
         run: impl FnOnce(&mut SimFlash, &mut Keys, Console<'_>) -> Course<Error<SimError>>,
     ) {
         let before = (flash.counts(), flash.supply().time_us());
-        let console = Console { lines: &mut self.console, told: &mut self.told };
+        let several = self.board.images() > 1;
+        let console = Console { lines: &mut self.console, told: &mut self.told, several };
         let course = run(&mut flash, &mut keys, console);
         let erases = flash.counts().erases - before.0.erases;
         let written = flash.counts().bytes_written - before.0.bytes_written;
@@ -559,11 +560,15 @@ impl Device {
                 Descriptor { confirm: ConfirmedBy::Host, ..Descriptor::default() }
             }
         };
-        match dfu(&self.board, &flash) {
-            Ok(dfu) => {
-                let second = dfu.area(Which::Secondary) == slot;
-                let active = if second { Which::Secondary } else { Which::Primary };
-                let parts = (dfu.running_from(active), keys);
+        let images: Result<Vec<_>, _> =
+            (0..self.board.images()).map(|image| dfu_of(&self.board, &flash, image)).collect();
+        match images {
+            Ok(mut images) => {
+                // Where slots are of equal rank, the bootloader chose one.
+                for dfu in images.iter_mut().filter(|dfu| dfu.area(Which::Secondary) == slot) {
+                    *dfu = dfu.running_from(Which::Secondary);
+                }
+                let parts = (images, keys, self.services.progress.clone());
                 let mut app = App::start(&self.board, descriptor, version, flash, parts, now);
                 self.console.extend(app.console());
                 self.running = Some(version);
@@ -582,11 +587,14 @@ impl Device {
 struct Console<'c> {
     lines: &'c mut Vec<String>,
     told: &'c mut Option<boot::Status>,
+    /// There is more than one image.
+    several: bool,
 }
 
 impl<E: Describe> Hooks<E> for Console<'_> {
-    fn event(&mut self, _: u8, event: Event<E>) {
-        self.lines.push(format!("boot: {event}"));
+    fn event(&mut self, image: u8, event: Event<E>) {
+        let of = if self.several { format!("image {image}: ") } else { String::new() };
+        self.lines.push(format!("boot: {of}{event}"));
     }
 
     fn status(&mut self, status: boot::Status) {
@@ -694,6 +702,12 @@ pub fn trailer(board: &Board, flash: &SimFlash, area: AreaId) -> Option<TrailerA
 
 /// The update state of image 0 as the application of `board` sees it.
 pub fn dfu<M: FlashMap>(board: &Board, map: &M) -> Result<Dfu, DfuError<M::Error>> {
-    let slots = slots(board, 0).map_err(|_| DfuError::NoSlot { area: AreaId(u8::MAX) })?;
-    Dfu::new(map, updraft_dfu::Config { slots, trailers: trailers(board), rules: board.rules(0) })
+    dfu_of(board, map, 0)
+}
+
+/// The same of any image.
+pub fn dfu_of<M: FlashMap>(board: &Board, map: &M, image: u8) -> Result<Dfu, DfuError<M::Error>> {
+    let slots = slots(board, image).map_err(|_| DfuError::NoSlot { area: AreaId(u8::MAX) })?;
+    let (trailers, rules) = (trailers(board), board.rules(image));
+    Dfu::new(map, updraft_dfu::Config { slots, trailers, rules })
 }

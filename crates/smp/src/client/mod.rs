@@ -14,6 +14,7 @@ mod chunk;
 mod exchange;
 mod groups;
 mod limits;
+mod pace;
 mod request;
 mod terms;
 mod transfer;

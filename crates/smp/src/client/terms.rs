@@ -26,6 +26,10 @@ pub struct UploadOptions {
     pub first: Patience,
     /// Patience with the other chunks. The wait shortens to four round trips once those are known.
     pub chunk: Patience,
+    /// How often a refusal, or a hash that does not match, is taken for damage on the link, and what
+    /// was sent is sent again. 0 where a message arrives as it was sent or not at all; on a serial
+    /// line a byte may become another one.
+    pub damage: u32,
 }
 
 impl UploadOptions {
@@ -43,18 +47,21 @@ impl UploadOptions {
                 longest: Duration::from_secs(60),
                 retries: 2,
             },
+            // Half of all packets may be lost, answers included, and no link is given up for that.
             chunk: Patience {
                 timeout: Duration::from_millis(2500),
-                longest: Duration::from_secs(10),
-                retries: 5,
+                longest: Duration::from_secs(5),
+                retries: 14,
             },
+            damage: 0,
         }
     }
 
     /// The same with the file's hash. The first chunk is then repeated sooner: a server that
     /// already has it answers a copy at once instead of erasing again.
     pub fn with_sha256(self, sha256: [u8; 32]) -> Self {
-        let first = Patience { timeout: Duration::from_secs(4), retries: 4, ..self.first };
+        let (timeout, longest) = (Duration::from_secs(4), Duration::from_secs(10));
+        let first = Patience { timeout, longest, retries: 10 };
         Self { sha256: Some(sha256), first, ..self }
     }
 }
@@ -72,6 +79,17 @@ pub struct Progress {
     pub resent: u64,
     /// Chunks that may be under way now.
     pub window: usize,
+    /// Bytes that the server takes in a second, over the last seconds; `None` at the beginning.
+    pub rate: Option<u32>,
+}
+
+impl Progress {
+    /// How long it will take at this rate.
+    pub fn left(&self) -> Option<Duration> {
+        let rate = self.rate.filter(|rate| *rate > 0)?;
+        let left = u64::from(self.total.saturating_sub(self.acked)).saturating_mul(1000);
+        Some(Duration::from_millis(left / u64::from(rate)))
+    }
 }
 
 /// How an upload ended well.
@@ -81,6 +99,8 @@ pub struct Outcome {
     pub verified: bool,
     /// Whether the server had them all before, so that none was written.
     pub already_there: bool,
+    /// Bytes that the server had before, from an upload that was broken off.
+    pub resumed_at: u32,
 }
 
 /// How an upload ended badly.

@@ -24,12 +24,18 @@
 //! client waits, longer each time and not as long as another one would: two clients that took the
 //! session from each other at once would both get nowhere. A server at another's offset twice
 //! belongs to that client.
+//!
+//! An answer that makes no sense counts as none: what it was the answer to is sent again, and only
+//! if nothing better ever comes it is what the upload is said to have failed of. Where the link lets
+//! damaged bytes through ([`UploadOptions::damage`]), refusals and hashes that do not match are
+//! doubted in the same way, a few times.
 
 use core::time::Duration;
 
+use super::pace::Pace;
 use super::{
-    Answer, AnswerError, Code, Outcome, Patience, Progress, Refusal, Status, UploadError,
-    UploadOptions, UploadReply, chunk,
+    Answer, AnswerError, Code, Outcome, Patience, Progress, Status, UploadError, UploadOptions,
+    UploadReply, chunk,
 };
 use crate::{Op, Rc, group, image};
 
@@ -107,15 +113,25 @@ pub struct Upload<'i> {
     round_trip: Option<Duration>,
     /// Timeouts in a row.
     failures: u32,
-    restarts: u32,
+    /// How often the session was lost since the server had more than ever before.
+    lost: u32,
+    /// How often the server was at somebody else's offset.
+    taken: u32,
+    /// The most that the server ever had.
+    best: u32,
+    /// Where the server had the first chunk go on first.
+    resumed_at: Option<u32>,
     /// Chunk ends are rounded down to this, once the server took less than a whole chunk.
     align: u32,
     resent: u64,
     furthest: u32,
     /// Steps back since the server last took something.
     steps_back: u32,
-    /// The last refusal that only asked for another try.
-    busy: Option<Refusal>,
+    /// The last answer that was no help: what to say if no better one comes.
+    complaint: Option<UploadError>,
+    /// How many refusals, and hashes, were taken for damage on the link.
+    doubted: u32,
+    pace: Pace,
 }
 
 impl<'i> Upload<'i> {
@@ -123,7 +139,7 @@ impl<'i> Upload<'i> {
     pub const WINDOW_MAX: usize = 16;
     /// Chunks that are remembered, stale ones included.
     const MEMORY: usize = 2 * Self::WINDOW_MAX;
-    /// How often a session may be lost.
+    /// How often a session may be lost without having come further.
     const RESTARTS: u32 = 8;
     /// Shortest wait for an answer.
     const SHORTEST_WAIT: Duration = Duration::from_millis(250);
@@ -131,6 +147,8 @@ impl<'i> Upload<'i> {
     const STEPS_BACK: u32 = 200;
     /// The shortest wait before the first chunk is sent again after the session was lost.
     const BACK_OFF: Duration = Duration::from_millis(250);
+    /// The longest wait before the first chunk is sent again after an answer without sense.
+    const SECOND_TRY: Duration = Duration::from_secs(1);
     /// Coarsest rounding of chunk ends.
     const ALIGN_MAX: u32 = 64;
 
@@ -159,12 +177,17 @@ impl<'i> Upload<'i> {
             credit: 0,
             round_trip: None,
             failures: 0,
-            restarts: 0,
+            lost: 0,
+            taken: 0,
+            best: 0,
+            resumed_at: None,
             align: 1,
             resent: 0,
             furthest: 0,
             steps_back: 0,
-            busy: None,
+            complaint: None,
+            doubted: 0,
+            pace: Pace::default(),
         })
     }
 
@@ -185,6 +208,7 @@ impl<'i> Upload<'i> {
             total: self.len,
             resent: self.resent,
             window: self.window,
+            rate: self.pace.rate(),
         }
     }
 
@@ -257,8 +281,8 @@ impl<'i> Upload<'i> {
         match self.phase {
             Phase::First { sequence, sends, .. } if sends > 0 && header.sequence == sequence => {
                 match answer.upload() {
-                    Ok(reply) => self.begun(reply),
-                    Err(error) => self.refused(error),
+                    Ok(reply) => self.begun(reply, now),
+                    Err(error) => self.refused(error, now),
                 }
                 true
             }
@@ -285,7 +309,7 @@ impl<'i> Upload<'i> {
                             self.answered(sent, reply, now);
                         }
                     }
-                    Err(error) => self.refused(error),
+                    Err(error) => self.refused(error, now),
                 }
                 true
             }
@@ -294,20 +318,23 @@ impl<'i> Upload<'i> {
     }
 
     /// The answer to the first chunk: the server's offset decides where to go on.
-    fn begun(&mut self, reply: UploadReply) {
+    fn begun(&mut self, reply: UploadReply, now: Duration) {
         let UploadReply { off, matched } = reply;
         if off > self.len {
-            self.over(Err(UploadError::PastEnd { off, len: self.len }));
+            self.makes_no_sense(UploadError::PastEnd { off, len: self.len }, now);
         } else if off == self.len {
             let already_there = self.furthest < self.len;
-            self.done(matched, already_there);
+            self.done(matched, already_there, now);
         } else if off > 0 {
             self.acked = off;
             self.next = off;
             self.high = self.high.max(off);
+            self.resumed_at.get_or_insert(if off > self.furthest { off } else { 0 });
             self.furthest = self.furthest.max(off);
             self.failures = 0;
-            self.busy = None;
+            self.complaint = None;
+            self.came_to(off);
+            self.pace.at(off, now);
             self.keep_copies();
             self.phase = Phase::Streaming;
         }
@@ -316,9 +343,6 @@ impl<'i> Upload<'i> {
 
     fn answered(&mut self, sent: Sent, reply: UploadReply, now: Duration) {
         let UploadReply { off, matched } = reply;
-        if off > self.len {
-            return self.over(Err(UploadError::PastEnd { off, len: self.len }));
-        }
         if sent.is_live() {
             let sample = now.saturating_sub(sent.at);
             let smooth = self.round_trip.map_or(sample, |old| old / 8 * 7 + sample / 8);
@@ -328,10 +352,10 @@ impl<'i> Upload<'i> {
             return self.restart(off, now);
         }
         if off > self.acked {
-            self.advance(off);
+            self.advance(off, now);
         }
         if off == self.len {
-            return self.done(matched, false);
+            return self.done(matched, false, now);
         }
         if !sent.is_live() {
             return;
@@ -350,15 +374,37 @@ impl<'i> Upload<'i> {
     }
 
     /// A server that is busy or out of buffers took nothing, like one that did not answer: the
-    /// chunk goes out again when its time is up. Every other refusal is final.
-    fn refused(&mut self, error: AnswerError) {
+    /// chunk goes out again when its time is up. Every other refusal is final, unless it may be that
+    /// of a message that was damaged on its way.
+    fn refused(&mut self, error: AnswerError, now: Duration) {
         match error {
-            AnswerError::Malformed(malformed) => self.over(Err(UploadError::Malformed(malformed))),
-            AnswerError::Refused(refusal) => match refusal.code {
-                Code::Generic(Rc::BUSY | Rc::NO_MEMORY) => self.busy = Some(refusal),
-                _ => self.over(Err(UploadError::Refused(refusal))),
-            },
+            AnswerError::Malformed(malformed) => {
+                self.makes_no_sense(UploadError::Malformed(malformed), now);
+            }
+            AnswerError::Refused(refusal) => {
+                let busy = matches!(refusal.code, Code::Generic(Rc::BUSY | Rc::NO_MEMORY));
+                match busy || self.may_be_damage() {
+                    true => self.complaint = Some(UploadError::Refused(refusal)),
+                    false => self.over(Err(UploadError::Refused(refusal))),
+                }
+            }
         }
+    }
+
+    /// An answer that cannot be one. Chunks are sent again when their time is up; that of the first
+    /// may be long.
+    fn makes_no_sense(&mut self, error: UploadError, now: Duration) {
+        self.complaint = Some(error);
+        if let Phase::First { due, .. } = &mut self.phase {
+            *due = (*due).min(now.saturating_add(Self::SECOND_TRY));
+        }
+    }
+
+    /// Whether what the server says may come from damage on the link; no more than a few times.
+    fn may_be_damage(&mut self) -> bool {
+        let doubt = self.doubted < self.options.damage;
+        self.doubted += u32::from(doubt);
+        doubt
     }
 
     /// The oldest chunk was not answered in time. `None` if that was once too often.
@@ -388,21 +434,30 @@ impl<'i> Upload<'i> {
 
     /// The session is gone: the server is at `off`, which is not ours.
     fn restart(&mut self, off: u32, now: Duration) {
-        let taken_again = off > 0 && self.restarts > 0;
-        if taken_again {
+        match off {
+            0 => self.lost += 1,
+            _ => self.taken += 1,
+        }
+        // On a link with damage, an offset may be another one than was sent.
+        if self.taken > 1 + self.options.damage || (off > 0 && self.lost > 0 && self.taken > 1) {
             return self.over(Err(UploadError::AnotherClient));
         }
-        self.restarts += 1;
-        if self.restarts > Self::RESTARTS {
-            return self.over(Err(UploadError::Unsettled { times: self.restarts }));
+        if self.lost > Self::RESTARTS {
+            return self.over(Err(UploadError::Unsettled { times: self.lost }));
         }
+        self.begin_again(self.lost + self.taken, now);
+    }
+
+    /// Sends the first chunk once more, after a wait that is longer each time.
+    fn begin_again(&mut self, times: u32, now: Duration) {
         self.make_stale();
         for sent in self.sent.iter_mut().flatten() {
             sent.stage = Stage::Former { until: sent.until().unwrap_or(now) };
         }
         // No two clients are likely to be at the same sequence number.
         let jitter = Self::BACK_OFF / 256 * u32::from(self.sequence);
-        let wait = (Self::BACK_OFF + jitter).saturating_mul(1 << (self.restarts - 1).min(16));
+        let doublings = times.saturating_sub(1).min(Self::RESTARTS);
+        let wait = (Self::BACK_OFF + jitter).saturating_mul(1 << doublings);
         let due = now.saturating_add(wait);
         self.phase = Phase::First { sequence: self.sequence, sends: 0, due };
         self.sequence = self.sequence.wrapping_add(1);
@@ -444,12 +499,14 @@ impl<'i> Upload<'i> {
     }
 
     /// Everything up to `off` has arrived.
-    fn advance(&mut self, off: u32) {
+    fn advance(&mut self, off: u32, now: Duration) {
         self.acked = off;
         self.next = self.next.max(off);
         self.failures = 0;
         self.steps_back = 0;
-        self.busy = None;
+        self.complaint = None;
+        self.came_to(off);
+        self.pace.at(off, now);
         let mut places = self.sent;
         for place in &mut places {
             let Some(sent) = place else { continue };
@@ -463,6 +520,13 @@ impl<'i> Upload<'i> {
             }
         }
         self.sent = places;
+    }
+
+    /// A device that is reset now and then gets there all the same, as long as it keeps something.
+    fn came_to(&mut self, off: u32) {
+        if off > self.best {
+            (self.best, self.lost) = (off, 0);
+        }
     }
 
     fn grow(&mut self) {
@@ -479,21 +543,25 @@ impl<'i> Upload<'i> {
         self.credit = 0;
     }
 
-    fn done(&mut self, matched: Option<bool>, already_there: bool) {
+    fn done(&mut self, matched: Option<bool>, already_there: bool, now: Duration) {
+        if matched == Some(false) && self.options.sha256.is_some() {
+            return match self.may_be_damage() {
+                true => self.begin_again(self.doubted, now),
+                false => self.over(Err(UploadError::HashMismatch)),
+            };
+        }
         self.acked = self.len;
-        self.over(match matched {
-            Some(false) if self.options.sha256.is_some() => Err(UploadError::HashMismatch),
-            _ => Ok(Outcome { verified: matched == Some(true), already_there }),
-        });
+        let resumed_at = if already_there { self.len } else { self.resumed_at.unwrap_or(0) };
+        self.over(Ok(Outcome { verified: matched == Some(true), already_there, resumed_at }));
     }
 
     fn over(&mut self, result: Result<Outcome, UploadError>) {
         self.phase = Phase::Over(result);
     }
 
-    /// Ends an upload that got no further; a server that kept saying why is quoted.
+    /// Ends an upload that got no further; a server that kept saying something is quoted.
     fn give_up<T>(&mut self, error: UploadError) -> Option<T> {
-        self.over(Err(self.busy.map_or(error, UploadError::Refused)));
+        self.over(Err(self.complaint.unwrap_or(error)));
         None
     }
 

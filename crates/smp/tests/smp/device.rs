@@ -76,6 +76,9 @@ pub struct Memory {
     pub max_image_size: Option<u32>,
     pub fault: Option<Fault>,
     pub erases: usize,
+    /// Keeps how far an upload has come, over resets, in steps of so many bytes; 0 does not.
+    pub keeps: u32,
+    kept: Option<(Incoming, u32)>,
     upload: Option<(u8, u32)>,
 }
 
@@ -94,6 +97,8 @@ impl Memory {
             max_image_size: None,
             fault: None,
             erases: 0,
+            keeps: 0,
+            kept: None,
             upload: None,
         }
     }
@@ -144,7 +149,7 @@ impl Memory {
         self.slot_mut(slot).fill(0xff);
         self.pending[slot as usize / 2] = None;
         self.hidden[slot as usize] = false;
-        self.upload = None;
+        (self.upload, self.kept) = (None, None);
         Ok(())
     }
 }
@@ -206,10 +211,19 @@ impl Slots for Memory {
         }
     }
 
-    fn begin_upload(&mut self, upload: &Incoming) -> Result<(), Fault> {
+    fn begin_upload(&mut self, upload: &Incoming) -> Result<u32, Fault> {
+        if let Some((kept, off)) = self.kept.filter(|_| self.keeps > 0)
+            && (kept.slot, kept.len, kept.sha256) == (upload.slot, upload.len, upload.sha256)
+            && upload.sha256.is_some()
+        {
+            self.slot_mut(upload.slot)[off as usize..].fill(0xff);
+            self.upload = Some((upload.slot, off));
+            return Ok(off);
+        }
         self.blank(upload.slot)?;
         self.upload = Some((upload.slot, 0));
-        Ok(())
+        self.kept = Some((*upload, 0));
+        Ok(0)
     }
 
     fn write(&mut self, offset: u32, data: &[u8]) -> Result<(), Fault> {
@@ -219,12 +233,18 @@ impl Slots for Memory {
             return Err(Fault::Write);
         }
         self.slot_mut(slot)[offset as usize..][..data.len()].copy_from_slice(data);
-        self.upload = Some((slot, offset + data.len() as u32));
+        let end = offset + data.len() as u32;
+        self.upload = Some((slot, end));
+        if let Some((_, kept)) = &mut self.kept
+            && self.keeps > 0
+        {
+            *kept = end - end % self.keeps;
+        }
         Ok(())
     }
 
     fn finish_upload(&mut self) -> Result<(), Fault> {
-        self.upload = None;
+        (self.upload, self.kept) = (None, None);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ mod client_requests;
 mod client_upload;
 mod device;
 mod dispatch;
+mod faults;
 mod file_group;
 mod fragments;
 mod framing;

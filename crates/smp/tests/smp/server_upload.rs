@@ -271,6 +271,25 @@ fn a_reset_drops_the_session() {
 }
 
 #[test]
+fn a_reset_is_survived_where_the_slots_keep_how_far_it_came() {
+    let (mut device, file) = (Device::factory(), b());
+    device.memory().keeps = 256;
+    let sha = sha256(&file);
+    first(&mut device, &file, Some(&sha)).expect("a new upload");
+    chunk(&mut device, 300, &file[300..700]).expect("the next chunk");
+    device.reboot();
+    assert_eq!(chunk(&mut device, 700, &file[700..800]), Ok(at(0)), "it has to be asked");
+    assert_eq!(first(&mut device, &file, None), Ok(at(300)), "without a hash it begins anew");
+    first(&mut device, &file, Some(&sha)).expect("a new upload");
+    chunk(&mut device, 300, &file[300..700]).expect("the next chunk");
+    device.reboot();
+    assert_eq!(first(&mut device, &file, Some(&sha)), Ok(at(512)));
+    let end = rest(&mut device, &file, 512).expect("it is taken");
+    assert_eq!((end.off as usize, end.matched), (file.len(), Some(true)));
+    assert_eq!(device.memory().slot(1)[..file.len()], file);
+}
+
+#[test]
 fn the_first_chunk_makes_a_pending_update_pending_no_more() {
     let (mut device, file) = (Device::factory(), b());
     device.memory().put(1, &file);

@@ -252,6 +252,12 @@ impl Slots {
         self.0[slot][key].as_str().unwrap_or("")
     }
 
+    /// The slots of another image.
+    pub fn of(&self, image: usize) -> Self {
+        let of = |slot: usize| self.0[2 * image + slot].clone();
+        Self(Value::Array(vec![of(0), of(1)]))
+    }
+
     /// Whether the primary slot holds `image`.
     pub fn run(&self, image: &Image) -> bool {
         self.text(0, "hash") == image.hash

@@ -13,6 +13,7 @@ mod counters;
 mod disk;
 mod journal;
 mod platform;
+mod progress;
 mod served;
 mod settings;
 mod shell;
@@ -28,6 +29,7 @@ use counters::Counters;
 use disk::Disk;
 use journal::Journal;
 pub(super) use platform::Platform;
+pub(super) use progress::Progress;
 pub(super) use served::Served;
 use settings::Store;
 
@@ -47,6 +49,7 @@ pub struct Services {
     files: FileGroup<Disk>,
     log: LogGroup<Journal>,
     clock: RealTime,
+    pub(super) progress: Progress,
     pub(super) counters: Counters,
     udp: Access<'static>,
     serial: Access<'static>,
@@ -59,6 +62,7 @@ impl Default for Services {
             files: FileGroup::default(),
             log: LogGroup::default(),
             clock: RealTime::default(),
+            progress: Progress::default(),
             counters: Counters::default(),
             udp: Access::EVERYTHING,
             serial: Access::EVERYTHING,
@@ -73,6 +77,12 @@ impl Services {
     /// Keeps what is saved of the settings in a file, made when there is something to save.
     pub fn with_settings_in(mut self, file: &Path) -> io::Result<Self> {
         self.settings.0 = Store::in_file(file)?;
+        Ok(self)
+    }
+
+    /// Keeps how far an upload has come in a file, while one is under way.
+    pub fn with_progress_in(mut self, file: &Path) -> io::Result<Self> {
+        self.progress = Progress::in_file(file)?;
         Ok(self)
     }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use updraft_dfu::DfuSlots;
 use updraft_flash::FlashMap;
 use updraft_smp::server::{
     Answer, BasicGroup, Crash, CrashGroup, Enumerated, Failure, Fault, Groups, ImageGroup,
@@ -15,13 +14,13 @@ use updraft_smp::{Op, Rc, group, image};
 use super::platform::Running;
 use super::shell::Commands;
 use super::{Orders, Platform, Services, Via};
-use crate::device::keys::Keys;
+use crate::device::app::Slots as AppSlots;
 
 /// What a packet is answered from.
 pub(in crate::device) struct Served<'a, F> {
     pub services: &'a mut Services,
     pub platform: &'a Platform,
-    pub image: &'a mut ImageGroup<DfuSlots<F, Keys>>,
+    pub image: &'a mut ImageGroup<AppSlots<F>>,
     /// Since the application was started.
     pub uptime: Duration,
     pub orders: Orders,

@@ -24,6 +24,8 @@ pub struct Incoming {
     pub len: u32,
     /// Image header at the beginning of the file.
     pub header: Header,
+    /// SHA-256 of the whole file, if the client has told it.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// How far the trial of a slot is, in direct-XIP with revert. The trailer of each slot tells:
@@ -137,7 +139,10 @@ pub trait Slots {
     /// Makes the slot ready for `upload.len` bytes, its trailer included, and forgets any upload
     /// before. Erasing may be put off to the writes, except that the slot must stop being a
     /// pending update now.
-    fn begin_upload(&mut self, upload: &Incoming) -> Result<(), Self::Error>;
+    ///
+    /// Returns where the writes are to go on: 0, or behind what is in flash of the same file
+    /// already, from an upload that a reset broke off.
+    fn begin_upload(&mut self, upload: &Incoming) -> Result<u32, Self::Error>;
 
     /// Takes the bytes at `offset`, which is where the bytes before ended. They may be buffered up
     /// to the write size of the flash. After an error the upload is dead.

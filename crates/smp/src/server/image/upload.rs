@@ -7,7 +7,8 @@
 //!  └── overrun, write error, erase ─────┘  └── a new first chunk┘
 //! ```
 //! A chunk at another offset than the wanted one is dropped and answered with success and the
-//! wanted offset: that is how clients learn of losses, duplicates and resumed sessions.
+//! wanted offset: that is how clients learn of losses, duplicates and resumed sessions. A reset ends
+//! the session; if the slots know how far the same file had come, the next one begins there.
 
 use updraft_image::Header;
 
@@ -128,7 +129,8 @@ impl<S: Slots> ImageGroup<S> {
             return Ok(Progress::at(current.off));
         }
         open.slot = self.free_slot(chunk.image)?;
-        let upload = Incoming { slot: open.slot, len, header };
+        let sha256 = open.sha256().copied();
+        let upload = Incoming { slot: open.slot, len, header, sha256 };
         let limit = [self.slots.slot_size(open.slot), self.slots.max_image_size(open.slot)];
         if limit.into_iter().flatten().any(|limit| len > limit) {
             return Err(told(ImageError::InvalidImageTooLarge));
@@ -144,7 +146,7 @@ impl<S: Slots> ImageGroup<S> {
 
         // From here on the slot changes, so the session before is gone even if a step fails.
         let before = core::mem::replace(&mut self.session, Session::Idle);
-        if let Some(sha256) = open.sha256()
+        if let Some(sha256) = &sha256
             && self.already_holds(&upload, sha256)
         {
             if matches!(before, Session::Open(_)) {
@@ -152,8 +154,13 @@ impl<S: Slots> ImageGroup<S> {
             }
             return Ok(Progress { off: len, matched: Some(true) });
         }
-        self.slots.begin_upload(&upload).map_err(denied)?;
-        self.take(open, data)
+        match self.slots.begin_upload(&upload).map_err(denied)? {
+            off if (1..len).contains(&off) => {
+                self.session = Session::Open(Open { off, ..open });
+                Ok(Progress::at(off))
+            }
+            _ => self.take(open, data),
+        }
     }
 
     fn next_chunk(&mut self, off: u32, data: &[u8]) -> Result<Progress, Failure> {
