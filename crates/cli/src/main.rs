@@ -1,6 +1,7 @@
 //! The `updraft` command: wiring only. One file per subcommand in `commands`; what a command does
 //! is in the library crates.
 
+mod bluetooth;
 mod commands;
 mod demo;
 mod device;

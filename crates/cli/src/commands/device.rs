@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use serde_json::json;
+use updraft_ble::{Peripheral, Security};
 use updraft_board::{Board, Encryption, Role};
 use updraft_image::Verifier;
 use updraft_sim::PrivateKey;
@@ -14,11 +15,12 @@ use updraft_sim::device::{
     Device, Keys, Services, copy_of_flash, flash_in_file, flash_in_memory, program_at, update_start,
 };
 use updraft_sim::flash::{SimFlash, Torn};
-use updraft_smp::server::Access;
+use updraft_smp::server::{Access, Demand};
 
 use super::image::encryption::{describe, load_decryption_key};
 use super::key::load_public;
-use crate::device::{Detail, Host, Remote, Serial, draw, slots};
+use crate::bluetooth::{BondFile, Controller};
+use crate::device::{Detail, Host, Radio, Remote, Serial, draw, slots};
 use crate::output::{DIM, GOOD, Output, styled};
 use crate::report::Hint;
 
@@ -32,7 +34,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Play a device: bootloader, application, SMP server, on a flash file.
-    Run(Run),
+    Run(Box<Run>),
     /// Show what lies in a flash file.
     Show(Show),
 }
@@ -67,7 +69,8 @@ Examples:
       --load primary=app-1.0.0.signed.bin --udp 127.0.0.1:1337
   updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem
   updraft device run --flash dev.flash --key key.pub.pem --files device-files \\
-      --allow-udp read-only"))]
+      --allow-udp read-only
+  updraft device run --flash dev.flash --key key.pub.pem --ble hci-tcp:127.0.0.1:9641"))]
 struct Run {
     /// Name or file of the board.
     #[arg(long, default_value = "virtual-nor-4k")]
@@ -83,6 +86,19 @@ struct Run {
     /// bootloader answers there.
     #[arg(long, value_name = "PTY|auto")]
     serial: Option<PathBuf>,
+    /// Give the device a Bluetooth LE radio: the controller it uses, hci-tcp:HOST:PORT or
+    /// hci-uart:PORT[@BAUD].
+    #[arg(long, value_name = "CONTROLLER")]
+    ble: Option<Controller>,
+    /// What it is called over Bluetooth. Up to 8 bytes are heard without being asked for.
+    #[arg(long, value_name = "NAME", default_value = "updraft", requires = "ble")]
+    ble_name: String,
+    /// Pair only with who knows these six digits.
+    #[arg(long, value_name = "DIGITS", requires = "ble", value_parser = super::smp::passkey)]
+    ble_passkey: Option<u32>,
+    /// Answer over Bluetooth without encryption: anybody in reach can then install anything.
+    #[arg(long, requires = "ble", conflicts_with = "ble_passkey")]
+    ble_unsafe_open: bool,
     /// Public (or private) key that the bootloader trusts; may be given several times.
     #[arg(long = "key", value_name = "PEM")]
     keys: Vec<PathBuf>,
@@ -104,6 +120,9 @@ struct Run {
     /// What may be asked for over the serial line.
     #[arg(long, value_enum, value_name = "WHAT", default_value = "everything")]
     allow_serial: Allowed,
+    /// What may be asked for over Bluetooth.
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "everything")]
+    allow_ble: Allowed,
     /// Program an image into an area before the power is turned on, as a probe does.
     #[arg(long, value_name = "AREA=FILE")]
     load: Vec<String>,
@@ -144,7 +163,7 @@ struct Show {
 /// Carries the command out.
 pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
     match args.command {
-        Command::Run(args) => play(args, out),
+        Command::Run(args) => play(*args, out),
         Command::Show(args) => show(args, out),
     }
 }
@@ -212,6 +231,30 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
         }
         host.connect(serial);
     }
+    if let Some(controller) = &args.ble {
+        let bonds = match &args.flash {
+            Some(flash) => BondFile::load(&beside(flash, ".bonds"))?,
+            None => BondFile::in_memory(),
+        };
+        let peripheral = peripheral(&args)?.with_random_address(bonds.address());
+        let radio = Radio::open(controller.clone())?;
+        let console = *out;
+        let complain = move |why: &str| console.note(why);
+        radio
+            .play(remote.clone(), peripheral, bonds, complain)
+            .context("no thread for the radio")?;
+        if args.ble_unsafe_open {
+            out.note(styled(crate::output::WARN, "this device answers anybody over Bluetooth"));
+        }
+        let name = &args.ble_name;
+        if out.json() {
+            let controller = controller.to_string();
+            let event = json!({ "event": "bluetooth", "name": name, "controller": controller });
+            out.event(&event, "")?;
+        } else {
+            out.note(format!("{} Bluetooth as {name} on {controller}", styled(GOOD, "device:")));
+        }
+    }
     let console = *out;
     let input = std::thread::Builder::new().name("input".into());
     input.spawn(move || read_commands(&remote, &console))?;
@@ -221,22 +264,40 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
     })
 }
 
+/// A file beside the flash file.
+fn beside(flash: &Path, ending: &str) -> PathBuf {
+    let mut name = flash.to_owned().into_os_string();
+    name.push(ending);
+    name.into()
+}
+
+/// How the device shows itself over Bluetooth.
+fn peripheral(args: &Run) -> anyhow::Result<Peripheral<'static>> {
+    // The radio has it as long as the process lasts.
+    let name: &'static str = args.ble_name.clone().leak();
+    let peripheral = Peripheral::new(name).usage("give it a shorter one with --ble-name")?;
+    Ok(peripheral.with_security(match (args.ble_passkey, args.ble_unsafe_open) {
+        (Some(passkey), _) => Security::Passkey(passkey),
+        (None, true) => Security::UnsafeOpen,
+        (None, false) => Security::Encrypted,
+    }))
+}
+
 /// What the device serves beside its images.
 fn services(args: &Run) -> anyhow::Result<Services> {
     let (udp, serial) = (args.allow_udp.access(), args.allow_serial.access());
-    let mut services = Services::default().allowing(udp, serial);
+    let ble = args.allow_ble.access().demanding(match args.ble_unsafe_open {
+        true => Demand::Nothing,
+        false => Demand::EncryptedAndBonded,
+    });
+    let mut services = Services::default().allowing(udp, serial).allowing_over_bluetooth(ble);
     if let Some(flash) = &args.flash {
-        let beside = |ending: &str| {
-            let mut name = flash.clone().into_os_string();
-            name.push(ending);
-            PathBuf::from(name)
-        };
-        let file = beside(".upload");
+        let file = beside(flash, ".upload");
         services = services
             .with_progress_in(&file)
             .with_context(|| format!("{} cannot be read", file.display()))
             .hint("delete it: it tells how far an upload has come")?;
-        let file = beside(".settings");
+        let file = beside(flash, ".settings");
         services = services
             .with_settings_in(&file)
             .with_context(|| format!("{} cannot be the device's settings", file.display()))

@@ -32,6 +32,7 @@ use crate::smp::{Finding, ImageState, Link, Preflight, Session, Uploading, unhex
 #[command(after_help = "Examples:
   updraft smp --udp 192.0.2.7 os echo hello
   updraft smp --serial /dev/ttyACM0 image list
+  updraft smp --ble kit --controller hci-uart:/dev/ttyACM1 image list
   updraft smp --udp 192.0.2.7 upgrade app-1.1.0.bin
   updraft smp --udp 192.0.2.7 image upload app-1.1.0.bin
   updraft smp --udp 192.0.2.7 image test app-1.1.0.bin
@@ -128,6 +129,15 @@ enum Image {
     },
     /// Sizes of the slots.
     Slots,
+}
+
+/// Six digits, as a parser of options.
+pub(super) fn passkey(digits: &str) -> Result<u32, String> {
+    let passkey = Some(digits).filter(|digits| digits.len() == 6).map(str::parse);
+    match passkey {
+        Some(Ok(passkey)) if digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok(passkey),
+        _ => Err("six digits, such as 012345".into()),
+    }
 }
 
 /// Carries the command out.

@@ -1,14 +1,17 @@
-//! Runs a virtual device on a UDP socket, and a serial line if it has one: packets and time go in, packets and console lines come
-//! out. Everything else that happens to the device is done to it from outside, by closure.
+//! Runs a virtual device on a UDP socket, and a serial line if it has one: packets and time go in,
+//! packets and console lines come out. Everything else that happens to the device is done to it from
+//! outside, by closure: what comes over Bluetooth as well.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
-use updraft_sim::device::{BUFFERS, Device};
+use updraft_sim::device::{BUFFERS, Device, Status};
 
 use super::Serial;
 use crate::report::Hint;
@@ -29,6 +32,7 @@ pub struct Host {
     serial: Option<Serial>,
     clock: Instant,
     deeds: Receiver<Deed>,
+    running: Arc<AtomicU64>,
 }
 
 impl Host {
@@ -38,9 +42,12 @@ impl Host {
         let socket = UdpSocket::bind(address)
             .context("the UDP address cannot be used")
             .hint("give another one with --udp; port 0 takes any that is free")?;
-        let (remote, deeds) = channel();
+        let bell = bell(&socket).context("the device's socket cannot be reached")?;
+        let (tell, deeds) = channel();
         let clock = Instant::now();
-        Ok((Self { device, socket, serial: None, clock, deeds }, Remote { deeds: remote }))
+        let running = Arc::default();
+        let remote = Remote { deeds: tell, bell: Arc::new(bell), running: Arc::clone(&running) };
+        Ok((Self { device, socket, serial: None, clock, deeds, running }, remote))
     }
 
     /// Gives it a serial line, on which it prints and answers too.
@@ -73,6 +80,8 @@ impl Host {
             }
             self.device.poll(self.clock.elapsed());
             self.print(console);
+            let runs = self.device.status() == Status::Running;
+            self.running.store(if runs { self.device.boots() } else { 0 }, Ordering::Relaxed);
             let due = self.device.deadline().map(|due| due.saturating_sub(self.clock.elapsed()));
             let wait = due.unwrap_or(NAP).clamp(Duration::from_millis(1), NAP);
             match &self.serial {
@@ -140,7 +149,7 @@ impl Inbox {
     const LOOKS: usize = 64;
 
     fn take(&mut self, packet: &[u8], peer: SocketAddr) {
-        if self.requests.len() < Self::ROOM {
+        if !packet.is_empty() && self.requests.len() < Self::ROOM {
             self.requests.push_back((packet.to_vec(), peer));
         }
     }
@@ -158,10 +167,27 @@ fn is_silence(error: &std::io::Error) -> bool {
     )
 }
 
+/// A socket whose datagrams wake the device up: an empty one asks for nothing.
+fn bell(socket: &UdpSocket) -> std::io::Result<UdpSocket> {
+    let mut address = socket.local_addr()?;
+    let home: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    if address.ip().is_unspecified() {
+        address.set_ip(home);
+    }
+    let bell = UdpSocket::bind((address.ip(), 0))?;
+    bell.connect(address)?;
+    Ok(bell)
+}
+
 /// A handle to a device that is played elsewhere.
 #[derive(Clone, Debug)]
 pub struct Remote {
     deeds: Sender<Deed>,
+    bell: Arc<UdpSocket>,
+    running: Arc<AtomicU64>,
 }
 
 impl Remote {
@@ -178,7 +204,27 @@ impl Remote {
         };
         let gone = || anyhow!("the virtual device has stopped");
         self.deeds.send(Box::new(deed)).map_err(|_| gone())?;
+        // Without it the device looks a little later.
+        let _ = self.bell.send(&[]);
         told.recv().map_err(|_| gone())
+    }
+}
+
+impl Remote {
+    /// The boot that the running application came with; `None` if none runs.
+    pub fn runs(&self) -> Option<u64> {
+        Some(self.running.load(Ordering::Relaxed)).filter(|boots| *boots > 0)
+    }
+
+    /// Waits until an application runs. `None`: the device has stopped for good.
+    pub fn wait_until_it_runs(&self) -> Option<u64> {
+        loop {
+            if let Some(boots) = self.runs() {
+                return Some(boots);
+            }
+            self.with(|_, _| ()).ok()?;
+            std::thread::sleep(NAP);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ mod upgrade;
 
 pub use cbor::unhex;
 pub use groups::{LogEntry, Numbers};
-pub use link::{Framed, Link, Serial, Udp};
+pub use link::{Ble, Framed, Link, Peer, Serial, Udp};
 pub use preflight::{Finding, Preflight};
 pub use profiles::{Profile, Profiles};
 pub use session::{ImageState, Session, Uploading};

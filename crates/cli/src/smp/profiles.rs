@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use toml_edit::{DocumentMut, Item};
 
 use super::Framed;
+use crate::bluetooth::Controller;
 use crate::files::{self, Mode};
 use crate::report::Hint;
 
@@ -37,6 +38,12 @@ pub struct Profile {
     /// A serial port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<PathBuf>,
+    /// A Bluetooth name or address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ble: Option<String>,
+    /// The Bluetooth controller that reaches it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub controller: Option<Controller>,
     /// Bits per second on the serial line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baud: Option<u32>,
@@ -66,10 +73,11 @@ impl Profile {
 
     /// Where the device is, in a word.
     pub fn place(&self) -> String {
-        match (&self.udp, &self.serial) {
-            (Some(udp), _) => format!("udp {udp}"),
-            (None, Some(port)) => format!("serial {}", port.display()),
-            (None, None) => "nowhere".into(),
+        match (&self.udp, &self.serial, &self.ble) {
+            (Some(udp), ..) => format!("udp {udp}"),
+            (None, Some(port), _) => format!("serial {}", port.display()),
+            (None, None, Some(device)) => format!("ble {device}"),
+            (None, None, None) => "nowhere".into(),
         }
     }
 }
@@ -100,13 +108,19 @@ impl Profiles {
             .with_context(|| format!("{} lists no devices", path.display()))
             .hint("updraft smp profile --help shows what belongs there")?;
         for (name, profile) in &devices {
-            if profile.udp.is_some() == profile.serial.is_some() {
-                return Err(anyhow!("{}: {name} has to have udp or serial", path.display()))
+            let ways = [profile.udp.is_some(), profile.serial.is_some(), profile.ble.is_some()];
+            if ways.iter().filter(|way| **way).count() != 1 {
+                return Err(anyhow!("{}: {name} has to have udp, serial or ble", path.display()))
                     .hint("give it one of them");
             }
         }
         let text = text.parse().with_context(|| format!("{} is no TOML", path.display()))?;
         Ok(Self { path, devices, text })
+    }
+
+    /// The file with this computer's Bluetooth bonds, beside it.
+    pub fn bonds() -> anyhow::Result<PathBuf> {
+        Ok(path()?.with_file_name("bonds"))
     }
 
     /// Adds a device, in place of one of the same name, which is returned.

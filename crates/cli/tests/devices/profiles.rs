@@ -27,8 +27,8 @@ fn a_file_that_is_no_list_of_devices_is_told_so() {
     for (text, part) in [
         ("[kit]\nudp = 7\n", "devices.toml lists no devices"),
         ("[kit]\nspeed = 7\n", "unknown field"),
-        ("[kit]\nbaud = 9600\n", "kit has to have udp or serial"),
-        ("[kit]\nudp = \"a\"\nserial = \"b\"\n", "kit has to have udp or serial"),
+        ("[kit]\nbaud = 9600\n", "kit has to have udp, serial or ble"),
+        ("[kit]\nudp = \"a\"\nserial = \"b\"\n", "kit has to have udp, serial or ble"),
     ] {
         bench.file("devices.toml", text.as_bytes());
         let said = bench.updraft("smp --profile kit os echo hello").fails(1);

@@ -31,6 +31,7 @@ use updraft_dfu::{Dfu, DfuError};
 use updraft_flash::{AreaId, Error, FlashMap, SlotSource, TrailerAccess, Which};
 use updraft_image::{Describe, Source, UpgradeMode, Version};
 use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
+use updraft_smp::server::LinkSecurity;
 
 pub use app::{BUFFERS, DATAGRAM};
 pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
@@ -328,6 +329,23 @@ impl Device {
         let mut answers = Vec::new();
         let services = &mut self.services;
         app.datagram(packet, now, services, |answer| answers.push(answer.to_vec()));
+        self.answer(answers, send);
+    }
+
+    /// Takes a packet that came over Bluetooth, on a link like `link`, and hands each answer to
+    /// `send`.
+    pub fn bluetooth(
+        &mut self,
+        packet: &[u8],
+        link: LinkSecurity,
+        now: Duration,
+        send: impl FnMut(&[u8]),
+    ) {
+        self.hear(now);
+        let State::Running(app) = &mut self.state else { return };
+        let (services, mut answers) = (&mut self.services, Vec::new());
+        let via = Via::Bluetooth(link);
+        app.packet(packet, (via, now), services, |answer| answers.push(answer.to_vec()));
         self.answer(answers, send);
     }
 

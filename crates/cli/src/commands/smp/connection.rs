@@ -6,8 +6,9 @@ use anyhow::anyhow;
 use updraft_smp::client::Patience;
 
 use super::Talk;
+use crate::bluetooth::{BondFile, Controller};
 use crate::report::Hint;
-use crate::smp::{Framed, Link, Profile, Profiles, Serial, Session, Udp};
+use crate::smp::{Ble, Framed, Link, Peer, Profile, Profiles, Serial, Session, Udp};
 
 /// Options that say where the device is, and how to talk to it.
 #[derive(clap::Args)]
@@ -20,6 +21,13 @@ pub struct Connection {
     /// How messages are told from each other on the serial line [default: console].
     #[arg(long, value_enum)]
     framing: Option<Framed>,
+    /// The Bluetooth controller that this computer uses for --ble: hci-tcp:HOST:PORT, or a dongle,
+    /// hci-uart:PORT[@BAUD].
+    #[arg(long, env = "UPDRAFT_CONTROLLER")]
+    controller: Option<Controller>,
+    /// The six digits that a device shows, or that came with it, to pair with it.
+    #[arg(long, value_name = "DIGITS", value_parser = super::passkey)]
+    passkey: Option<u32>,
     /// Seconds to wait for an answer before the request is repeated; at least 5 where flash is
     /// written [default: 1].
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
@@ -39,6 +47,9 @@ struct Device {
     /// The device's serial port, such as /dev/ttyACM0.
     #[arg(long, value_name = "PORT")]
     serial: Option<PathBuf>,
+    /// The device's Bluetooth name or address.
+    #[arg(long, value_name = "NAME|ADDRESS")]
+    ble: Option<String>,
     /// The device's name, as `profile add` gave it.
     #[arg(short, long, value_name = "NAME")]
     profile: Option<String>,
@@ -60,6 +71,7 @@ impl Connection {
             None => Profile {
                 udp: self.device.udp.clone(),
                 serial: self.device.serial.clone(),
+                ble: self.device.ble.clone(),
                 ..Profile::default()
             },
         };
@@ -68,11 +80,20 @@ impl Connection {
             framing: self.framing.or(named.framing),
             timeout: self.timeout.or(named.timeout),
             retries: self.retries.or(named.retries),
+            controller: match (&named.ble, &self.controller) {
+                (Some(_), Some(controller)) => Some(controller.clone()),
+                _ => named.controller,
+            },
             ..named
         };
-        if profile.udp.is_none() && profile.serial.is_none() {
-            return Err(anyhow!("no device is named"))
-                .usage("say where it is: --udp HOST, --serial PORT, or --profile NAME");
+        if profile.udp.is_none() && profile.serial.is_none() && profile.ble.is_none() {
+            return Err(anyhow!("no device is named")).usage(
+                "say where it is: --udp HOST, --serial PORT, --ble NAME, or --profile NAME",
+            );
+        }
+        if profile.ble.is_none() && self.passkey.is_some() {
+            return Err(anyhow!("--passkey is for Bluetooth"))
+                .usage("leave it out, or name a device with --ble");
         }
         if profile.serial.is_none() && (profile.baud.is_some() || profile.framing.is_some()) {
             return Err(anyhow!("--baud and --framing are for serial lines"))
@@ -94,13 +115,27 @@ impl Connection {
         let timeout = profile.timeout()?;
         let retries = profile.retries.unwrap_or(4);
         let patience = Patience { timeout, longest: timeout * 4, retries };
-        let link: Box<dyn Link> = match (&profile.serial, &profile.udp) {
-            (Some(port), _) => {
+        let link: Box<dyn Link> = match (&profile.ble, &profile.serial, &profile.udp) {
+            (Some(device), ..) => {
+                let peer = Peer { device: device.clone(), passkey: self.passkey };
+                self.radio(profile.controller.as_ref(), peer)?
+            }
+            (None, Some(port), _) => {
                 let framing = profile.framing.unwrap_or(Framed::Console);
                 Box::new(Serial::open(port, profile.baud.unwrap_or(115_200), framing)?)
             }
-            (None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
+            (None, None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
         };
         Ok(Session::new(link, patience))
+    }
+
+    fn radio(&self, controller: Option<&Controller>, peer: Peer) -> anyhow::Result<Box<dyn Link>> {
+        let controller = controller.ok_or_else(|| anyhow!("no Bluetooth controller is named"))
+            .usage(
+                "--controller hci-tcp:HOST:PORT or --controller hci-uart:/dev/ttyACM0, or the same in \
+                 UPDRAFT_CONTROLLER",
+            )?;
+        let bonds = BondFile::load(&Profiles::bonds()?)?;
+        Ok(Box::new(Ble::connect(controller, peer, bonds)?))
     }
 }

@@ -13,6 +13,7 @@ use crate::smp::Profiles;
 #[command(after_help = "Examples:
   updraft smp --udp 192.0.2.7 profile add bench-1
   updraft smp --serial /dev/ttyACM0 --framing raw profile add kit
+  updraft smp --ble watch --controller hci-uart:/dev/ttyACM1 profile add watch
   updraft smp --profile bench-1 image list
   updraft smp --all-matching 'bench-*' upgrade app-1.1.0.bin
 

@@ -1,5 +1,6 @@
 //! Links: what carries messages to a device.
 
+mod ble;
 mod serial;
 mod udp;
 
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use updraft_smp::client;
 
+pub use ble::{Ble, Peer};
 pub use serial::{Framed, Serial};
 pub use udp::Udp;
 

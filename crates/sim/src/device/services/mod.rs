@@ -22,7 +22,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use updraft_smp::server::{Access, Fault, FileGroup, LogGroup, SettingsGroup};
+use updraft_smp::server::{Access, Fault, FileGroup, LinkSecurity, LogGroup, SettingsGroup};
 
 use clock::RealTime;
 use counters::Counters;
@@ -40,6 +40,18 @@ pub(super) enum Via {
     Udp,
     /// Over the serial line.
     Serial,
+    /// Over Bluetooth, on a link like this.
+    Bluetooth(LinkSecurity),
+}
+
+impl Via {
+    /// What is known of the link.
+    fn link(self) -> LinkSecurity {
+        match self {
+            Self::Udp | Self::Serial => LinkSecurity::default(),
+            Self::Bluetooth(link) => link,
+        }
+    }
 }
 
 /// What a device serves beside its images, and to whom.
@@ -53,6 +65,7 @@ pub struct Services {
     pub(super) counters: Counters,
     udp: Access<'static>,
     serial: Access<'static>,
+    bluetooth: Access<'static>,
 }
 
 impl Default for Services {
@@ -66,6 +79,7 @@ impl Default for Services {
             counters: Counters::default(),
             udp: Access::EVERYTHING,
             serial: Access::EVERYTHING,
+            bluetooth: Access::BLUETOOTH,
         }
     }
 }
@@ -97,10 +111,16 @@ impl Services {
         Self { udp, serial, ..self }
     }
 
+    /// Limits what may be asked for over Bluetooth, and by whom.
+    pub fn allowing_over_bluetooth(self, bluetooth: Access<'static>) -> Self {
+        Self { bluetooth, ..self }
+    }
+
     fn access(&self, via: Via) -> Access<'static> {
         match via {
             Via::Udp => self.udp,
             Via::Serial => self.serial,
+            Via::Bluetooth(_) => self.bluetooth,
         }
     }
 

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use updraft_flash::FlashMap;
 use updraft_smp::server::{
-    Answer, BasicGroup, Crash, CrashGroup, Enumerated, Failure, Fault, Groups, ImageGroup,
-    LinkSecurity, OsGroup, Request, Reset, RunGroup, Server, ShellGroup, Slots, StatisticsGroup,
-    Storage, Tests,
+    Answer, BasicGroup, Crash, CrashGroup, Enumerated, Failure, Fault, Groups, ImageGroup, OsGroup,
+    Request, Reset, RunGroup, Server, ShellGroup, Slots, StatisticsGroup, Storage, Tests,
 };
 use updraft_smp::{Op, Rc, group, image};
 
@@ -40,7 +39,7 @@ impl<F: FlashMap> Served<'_, F> {
         self.services.counters.bytes_in += packet.len() as u64;
         let access = self.services.access(via);
         let mut sent = 0;
-        let mut guarded = access.guard(LinkSecurity::default(), &mut *self);
+        let mut guarded = access.guard(via.link(), &mut *self);
         let reset = Server::default().handle(packet, &mut guarded, buffer, |answer| {
             sent += answer.len() as u64;
             send(answer);
