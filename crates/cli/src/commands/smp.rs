@@ -11,6 +11,7 @@ mod settings;
 mod several;
 mod shell;
 mod statistics;
+mod top;
 mod upgrade;
 
 use std::path::{Path, PathBuf};
@@ -57,6 +58,8 @@ enum Group {
     Image(Image),
     /// Everything at once: upload, test, reset, wait, check, confirm.
     Upgrade(upgrade::Command),
+    /// The device, live: slots, uptime, statistics, log, an upload under way.
+    Top(top::Command),
     /// Statistics: counters of the device.
     #[command(subcommand)]
     Stat(statistics::Command),
@@ -153,6 +156,9 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         Group::Os(command) => (os::run(session, command, out), LACKS_OS),
         Group::Image(command) => (image(session, command, out), LACKS_IMAGE),
         Group::Upgrade(command) => (upgrade::run(session, command, out), LACKS_IMAGE),
+        Group::Top(command) => {
+            (top::run(session, command, &args.connection.name()?, out), LACKS_OTHER)
+        }
         Group::Stat(command) => (statistics::run(session, command, out), LACKS_OTHER),
         Group::Settings(command) => (settings::run(session, command, out), LACKS_OTHER),
         Group::Fs(command) => (files::run(session, command, out), LACKS_OTHER),

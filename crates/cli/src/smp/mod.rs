@@ -10,6 +10,7 @@ mod profiles;
 mod session;
 mod transfer;
 mod upgrade;
+mod watch;
 
 pub use cbor::unhex;
 pub use groups::{LogEntry, Numbers};
@@ -18,3 +19,4 @@ pub use preflight::{Finding, Preflight};
 pub use profiles::{Profile, Profiles};
 pub use session::{ImageState, Session, Uploading};
 pub use upgrade::{Ending, Part, Plan, Step, Wishes, upgrade};
+pub use watch::{Snapshot, Watch};

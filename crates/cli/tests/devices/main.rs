@@ -22,6 +22,8 @@ mod self_tests;
 mod serial;
 mod smpmgr;
 mod support;
+#[cfg(unix)]
+mod top;
 mod two_images;
 mod updates;
 mod upgrades;

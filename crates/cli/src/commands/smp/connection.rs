@@ -109,6 +109,14 @@ impl Connection {
         Ok(profile)
     }
 
+    /// How people call the device.
+    pub fn name(&self) -> anyhow::Result<String> {
+        let profile = self.profile()?;
+        let named = self.device.profile.clone();
+        let port = profile.serial.map(|port| port.display().to_string());
+        Ok(named.or(port).or(profile.udp).unwrap_or_default())
+    }
+
     /// A session with the device.
     pub fn open(&self) -> anyhow::Result<Talk> {
         let profile = self.profile()?;

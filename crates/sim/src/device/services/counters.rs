@@ -23,6 +23,8 @@ pub(in crate::device) struct Counters {
     pub uploads_complete: u64,
     /// Bytes of images taken.
     pub upload_bytes: u64,
+    /// Bytes received and expected of the upload under way; zeros if there is none.
+    pub upload: (u32, u32),
 }
 
 impl Counters {
@@ -36,14 +38,21 @@ impl Counters {
             ),
             (
                 "image",
-                &["uploads", "complete", "bytes"],
-                vec![self.uploads, self.uploads_complete, self.upload_bytes],
+                &["uploads", "complete", "bytes", "offset", "length"],
+                vec![
+                    self.uploads,
+                    self.uploads_complete,
+                    self.upload_bytes,
+                    self.upload.0.into(),
+                    self.upload.1.into(),
+                ],
             ),
         ]
     }
 
     /// Takes note of what an upload request did: bytes received and expected before and after it.
-    pub fn upload(&mut self, before: Option<(u32, u32)>, after: Option<(u32, u32)>) {
+    pub fn uploaded(&mut self, before: Option<(u32, u32)>, after: Option<(u32, u32)>) {
+        self.upload = after.unwrap_or_default();
         match (before, after) {
             (Some((from, _)), Some((to, _))) if to >= from => {
                 self.upload_bytes += u64::from(to - from);

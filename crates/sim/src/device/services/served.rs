@@ -113,7 +113,7 @@ impl<F: FlashMap> Groups for Served<'_, F> {
         counters.refused += u64::from(outcome.is_err());
         let command = (request.header.group, request.command());
         if command == (group::IMAGE, (image::UPLOAD, Op::Write)) && outcome.is_ok() {
-            counters.upload(before, self.image.upload());
+            counters.uploaded(before, self.image.upload());
         }
         outcome
     }
