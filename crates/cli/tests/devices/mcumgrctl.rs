@@ -1,31 +1,47 @@
-//! mcumgrctl 0.20.0, a client that is not ours, against our device.
+//! mcumgrctl 0.20.0, a client that is not ours, against our device, over UDP and a serial line.
 
 use serde_json::Value;
 
-use crate::support::{Bench, Device, HOST, Image, SELF, Said, tool};
+use crate::support::{Bench, Device, HOST, Image, Over, SELF, Said, tool};
 
 /// mcumgrctl and a device.
 struct Peer {
     program: String,
     bench: Bench,
     device: Device,
+    /// The options that lead to it.
+    to: String,
     old: Image,
     new: Image,
 }
 
 impl Peer {
-    fn new(name: &str) -> Option<Self> {
+    fn new(name: &str, over: Over) -> Option<Self> {
         let program = tool("bin/mcumgrctl")?.display().to_string();
         let imgtool = tool("venv/bin/imgtool")?.display().to_string();
-        let bench = Bench::new(name);
+        let bench = Bench::new(&format!("{name}-{over:?}"));
         let old = bench.signed_by(&imgtool, "1.0.0", SELF);
         let new = bench.signed_by(&imgtool, "1.1.0", HOST);
-        let device = bench.device_with(&old);
-        Some(Self { program, bench, device, old, new })
+        bench.file("data.bin", &data());
+        let setup = bench.device().with(&["--files", "files"]).load("primary", &old);
+        let (device, to) = match over {
+            Over::Udp => {
+                let device = setup.start();
+                let to = format!("--udp {}", device.address);
+                (device, to)
+            }
+            Over::Serial => {
+                let device = setup.serial().start();
+                let to = format!("-s {}", device.serial_line());
+                (device, to)
+            }
+        };
+        device.wait("app: self-test passed");
+        Some(Self { program, bench, device, to, old, new })
     }
 
     fn run(&self, line: &str) -> Said {
-        let line = format!("--udp {} -q {line}", self.device.address);
+        let line = format!("{} -q {line}", self.to);
         self.device.client(&self.program, &line.split(' ').collect::<Vec<_>>())
     }
 
@@ -46,9 +62,24 @@ impl Peer {
     }
 }
 
+/// A file to be sent there and back.
+fn data() -> Vec<u8> {
+    (0..30_000_u32).map(|at| (at % 251) as u8).collect()
+}
+
 #[test]
 fn mcumgrctl_uploads_tests_and_confirms() {
-    let Some(peer) = Peer::new("mcumgrctl-confirms") else { return };
+    mcumgrctl_uploads_tests_and_confirms_by(Over::Udp);
+}
+
+#[cfg(unix)]
+#[test]
+fn mcumgrctl_uploads_tests_and_confirms_over_a_serial_line() {
+    mcumgrctl_uploads_tests_and_confirms_by(Over::Serial);
+}
+
+fn mcumgrctl_uploads_tests_and_confirms_by(over: Over) {
+    let Some(peer) = Peer::new("mcumgrctl-confirms", over) else { return };
     assert!(peer.run("os echo hello").ok().contains("hello"));
     assert_eq!(peer.images().as_array().map(Vec::len), Some(1));
 
@@ -68,7 +99,7 @@ fn mcumgrctl_uploads_tests_and_confirms() {
 
 #[test]
 fn what_mcumgrctl_does_not_confirm_is_reverted() {
-    let Some(peer) = Peer::new("mcumgrctl-reverts") else { return };
+    let Some(peer) = Peer::new("mcumgrctl-reverts", Over::Udp) else { return };
     peer.upload_and_test();
     peer.reset("1.1.0");
     assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().on_trial());
@@ -79,7 +110,17 @@ fn what_mcumgrctl_does_not_confirm_is_reverted() {
 
 #[test]
 fn mcumgrctl_updates_in_one_go() {
-    let Some(peer) = Peer::new("mcumgrctl-update") else { return };
+    mcumgrctl_updates_in_one_go_by(Over::Udp);
+}
+
+#[cfg(unix)]
+#[test]
+fn mcumgrctl_updates_in_one_go_over_a_serial_line() {
+    mcumgrctl_updates_in_one_go_by(Over::Serial);
+}
+
+fn mcumgrctl_updates_in_one_go_by(over: Over) {
+    let Some(peer) = Peer::new("mcumgrctl-update", over) else { return };
     peer.run(&format!("firmware update {}", peer.new.file)).ok();
     peer.device.starts("1.1.0");
     assert!(peer.bench.slots().run(&peer.new), "{:?}", peer.bench.slots());
@@ -87,7 +128,7 @@ fn mcumgrctl_updates_in_one_go() {
 
 #[test]
 fn mcumgrctl_shows_what_the_device_refuses() {
-    let Some(peer) = Peer::new("mcumgrctl-refused") else { return };
+    let Some(peer) = Peer::new("mcumgrctl-refused", Over::Udp) else { return };
     let before = peer.bench.area("primary");
     let said = peer.run(&format!("image set-state --hash {}", "55".repeat(32)));
     assert_ne!(said.code, Some(0));
@@ -97,17 +138,17 @@ fn mcumgrctl_shows_what_the_device_refuses() {
 
 #[test]
 fn mcumgrctl_is_answered_in_every_group_that_it_speaks() {
-    let Some(program) = tool("bin/mcumgrctl") else { return };
-    let bench = Bench::new("mcumgrctl-groups");
-    let image = bench.image("1.0.0", SELF);
-    let device = bench.device().with(&["--files", "files"]).load("primary", &image).start();
-    device.wait("app: self-test passed");
-    let said = |line: &str| {
-        let line = format!("--udp {} -q {line}", device.address);
-        device.client(&program.display().to_string(), &line.split(' ').collect::<Vec<_>>())
-    };
-    let bytes: Vec<u8> = (0..30_000_u32).map(|at| (at % 251) as u8).collect();
-    bench.file("data.bin", &bytes);
+    mcumgrctl_is_answered_in_every_group_that_it_speaks_by(Over::Udp);
+}
+
+#[cfg(unix)]
+#[test]
+fn mcumgrctl_is_answered_in_every_group_that_it_speaks_over_a_serial_line() {
+    mcumgrctl_is_answered_in_every_group_that_it_speaks_by(Over::Serial);
+}
+
+fn mcumgrctl_is_answered_in_every_group_that_it_speaks_by(over: Over) {
+    let Some(peer) = Peer::new("mcumgrctl-groups", over) else { return };
     let mut asked = 0;
     for (line, expected) in [
         ("os echo hello", "hello"),
@@ -139,10 +180,10 @@ fn mcumgrctl_is_answered_in_every_group_that_it_speaks() {
         ("zephyr erase-storage", ""),
         ("raw read 0 6", "buf_count"),
     ] {
-        let out = said(line).ok();
+        let out = peer.run(line).ok();
         assert!(out.contains(expected), "{line}: {out}");
         asked += 1;
     }
-    assert_eq!(std::fs::read(bench.path("back.bin")).unwrap(), bytes);
-    println!("mcumgrctl: {asked} of {asked} commands beside images answered");
+    assert_eq!(std::fs::read(peer.bench.path("back.bin")).unwrap(), data());
+    println!("mcumgrctl, {over:?}: {asked} of {asked} commands beside images answered");
 }

@@ -1,30 +1,41 @@
-//! smpmgr 0.19.1, a client that is not ours, against our device.
+//! smpmgr 0.19.1, a client that is not ours, against our device, over UDP and a serial line.
 
-use crate::support::{Bench, Device, HOST, Image, SELF, Said, Space, tool};
+use crate::support::{Bench, Device, HOST, Image, Over, SELF, Said, Space, tool};
 
 /// smpmgr and a device. Its UDP port is fixed, so each test has a network of its own.
 struct Peer {
     program: String,
     bench: Bench,
     device: Device,
+    /// The options that lead to it.
+    to: String,
     old: Image,
     new: Image,
 }
 
 impl Peer {
-    fn new(name: &str) -> Option<Self> {
+    fn new(name: &str, over: Over) -> Option<Self> {
         let program = tool("venv/bin/smpmgr")?.display().to_string();
         let imgtool = tool("venv/bin/imgtool")?.display().to_string();
-        let bench = Bench::new(name);
+        let bench = Bench::new(&format!("{name}-{over:?}"));
         let old = bench.signed_by(&imgtool, "1.0.0", SELF);
         let new = bench.signed_by(&imgtool, "1.1.0", HOST);
-        let device = bench.device().within(Space::own()).load("primary", &old).start();
+        bench.file("data.bin", &data());
+        let setup = bench.device().with(&["--files", "files"]).load("primary", &old);
+        let (device, to) = match over {
+            Over::Udp => (setup.within(Space::own()).start(), "--ip 127.0.0.1".to_owned()),
+            Over::Serial => {
+                let device = setup.serial().start();
+                let to = format!("--port {}", device.serial_line());
+                (device, to)
+            }
+        };
         device.wait("app: self-test passed");
-        Some(Self { program, bench, device, old, new })
+        Some(Self { program, bench, device, to, old, new })
     }
 
     fn run(&self, line: &str) -> Said {
-        let line = format!("--ip 127.0.0.1 {line}");
+        let line = format!("{} {line}", self.to);
         self.device.client(&self.program, &line.split(' ').collect::<Vec<_>>())
     }
 
@@ -41,9 +52,24 @@ impl Peer {
     }
 }
 
+/// A file to be sent there and back.
+fn data() -> Vec<u8> {
+    (0..30_000_u32).map(|at| (at % 251) as u8).collect()
+}
+
 #[test]
 fn smpmgr_uploads_tests_and_confirms() {
-    let Some(peer) = Peer::new("smpmgr-confirms") else { return };
+    smpmgr_uploads_tests_and_confirms_by(Over::Udp);
+}
+
+#[cfg(unix)]
+#[test]
+fn smpmgr_uploads_tests_and_confirms_over_a_serial_line() {
+    smpmgr_uploads_tests_and_confirms_by(Over::Serial);
+}
+
+fn smpmgr_uploads_tests_and_confirms_by(over: Over) {
+    let Some(peer) = Peer::new("smpmgr-confirms", over) else { return };
     let said = peer.run("os echo hello").ok();
     assert!(said.contains("hello"), "{said}");
     let listed = peer.run("image state-read").ok();
@@ -65,7 +91,7 @@ fn smpmgr_uploads_tests_and_confirms() {
 
 #[test]
 fn what_smpmgr_does_not_confirm_is_reverted() {
-    let Some(peer) = Peer::new("smpmgr-reverts") else { return };
+    let Some(peer) = Peer::new("smpmgr-reverts", Over::Udp) else { return };
     peer.upload_and_test();
     peer.reset("1.1.0");
     assert!(peer.bench.slots().run(&peer.new) && peer.bench.slots().on_trial());
@@ -76,7 +102,17 @@ fn what_smpmgr_does_not_confirm_is_reverted() {
 
 #[test]
 fn smpmgr_upgrades_in_one_go() {
-    let Some(peer) = Peer::new("smpmgr-upgrade") else { return };
+    smpmgr_upgrades_in_one_go_by(Over::Udp);
+}
+
+#[cfg(unix)]
+#[test]
+fn smpmgr_upgrades_in_one_go_over_a_serial_line() {
+    smpmgr_upgrades_in_one_go_by(Over::Serial);
+}
+
+fn smpmgr_upgrades_in_one_go_by(over: Over) {
+    let Some(peer) = Peer::new("smpmgr-upgrade", over) else { return };
     peer.run(&format!("upgrade --slot 1 {}", peer.new.file)).ok();
     peer.device.starts("1.1.0");
     assert!(peer.bench.slots().run(&peer.new), "{:?}", peer.bench.slots());
@@ -84,7 +120,7 @@ fn smpmgr_upgrades_in_one_go() {
 
 #[test]
 fn smpmgr_shows_what_the_device_refuses() {
-    let Some(peer) = Peer::new("smpmgr-refused") else { return };
+    let Some(peer) = Peer::new("smpmgr-refused", Over::Udp) else { return };
     let before = peer.bench.area("primary");
     let said = peer.run(&format!("image state-write {}", "55".repeat(32)));
     assert!(said.out.contains("HASH_NOT_FOUND") || said.err.contains("HASH_NOT_FOUND"), "{said:?}");
@@ -93,14 +129,17 @@ fn smpmgr_shows_what_the_device_refuses() {
 
 #[test]
 fn smpmgr_is_answered_in_every_group_that_it_speaks() {
-    let Some(program) = tool("venv/bin/smpmgr") else { return };
-    let bench = Bench::new("smpmgr-groups");
-    let image = bench.image("1.0.0", SELF);
-    let setup = bench.device().with(&["--files", "files"]).within(Space::own());
-    let device = setup.load("primary", &image).start();
-    device.wait("app: self-test passed");
-    let bytes: Vec<u8> = (0..30_000_u32).map(|at| (at % 251) as u8).collect();
-    bench.file("data.bin", &bytes);
+    smpmgr_is_answered_in_every_group_that_it_speaks_by(Over::Udp);
+}
+
+#[cfg(unix)]
+#[test]
+fn smpmgr_is_answered_in_every_group_that_it_speaks_over_a_serial_line() {
+    smpmgr_is_answered_in_every_group_that_it_speaks_by(Over::Serial);
+}
+
+fn smpmgr_is_answered_in_every_group_that_it_speaks_by(over: Over) {
+    let Some(peer) = Peer::new("smpmgr-groups", over) else { return };
     let mut asked = 0;
     for (line, expected) in [
         ("os echo hello", "hello"),
@@ -116,13 +155,10 @@ fn smpmgr_is_answered_in_every_group_that_it_speaks() {
         ("enum get-supported-groups", "63"),
         ("enum get-group-details 8 63", "fs mgmt"),
     ] {
-        let line = format!("--ip 127.0.0.1 {line}");
-        let said =
-            device.client(&program.display().to_string(), &line.split(' ').collect::<Vec<_>>());
-        let out = said.ok();
+        let out = peer.run(line).ok();
         assert!(out.contains(expected), "{line}: {out}");
         asked += 1;
     }
-    assert_eq!(std::fs::read(bench.path("back.bin")).unwrap(), bytes);
-    println!("smpmgr: {asked} of {asked} commands beside images answered");
+    assert_eq!(std::fs::read(peer.bench.path("back.bin")).unwrap(), data());
+    println!("smpmgr, {over:?}: {asked} of {asked} commands beside images answered");
 }

@@ -10,6 +10,13 @@ use super::{Bench, Image, Raw, Said, Space};
 /// Much longer than anything takes, on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a client reaches a device.
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
+    Udp,
+    Serial,
+}
+
 /// How a device is started.
 pub struct Setup<'b> {
     bench: &'b Bench,

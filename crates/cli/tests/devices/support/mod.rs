@@ -13,7 +13,7 @@ use serde_json::Value;
 use updraft_board::Board;
 
 pub use chance::Chance;
-pub use device::{Device, Setup};
+pub use device::{Device, Over, Setup};
 pub use foreign::{Space, later_zephyr, tool, zephyr};
 pub use raw::{Raw, Sending, code};
 pub use relay::{Fate, Relay, Way, Weather};
