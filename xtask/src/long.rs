@@ -31,6 +31,8 @@ enum Work {
     /// An example that prints the page's tables, optimised. One that goes on where it was
     /// interrupted is given a record for that.
     Tables { package: &'static str, example: &'static str, goes_on: bool },
+    /// A bench that prints the page's tables.
+    Bench { package: &'static str, bench: &'static str },
     /// All planted faults.
     Mutants,
     /// Every fuzz target for so many seconds, by libFuzzer.
@@ -71,6 +73,14 @@ const PROOFS: &[Proof] = &[
         name: "smp",
         about: "The SMP server and client over lossy links, and against foreign peers.",
         work: Work::Tests { packages: &["updraft-smp", "updraft-cli"], cases: 5_000 },
+    },
+    Proof {
+        name: "smp-speed",
+        about: "Uploads of 512 KiB by our client and by others, in turns, to the same server that \
+                takes no time of its own: over UDP with travel time, and over serial lines at the \
+                pace of their wire. A rate counts image bytes from the first chunk's arrival to the \
+                last answer's departure.",
+        work: Work::Bench { package: "updraft-cli", bench: "smp" },
     },
     Proof {
         name: "mutants",
@@ -121,6 +131,11 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
             }
             tables = printed(&mut command)?;
             (shown, Vec::new())
+        }
+        Work::Bench { package, bench } => {
+            let mut command = cargo(["bench", "--quiet", "--package", package, "--bench", bench]);
+            tables = printed(&mut command)?;
+            (line(&command), Vec::new())
         }
         Work::Tests { packages, cases } => tests(packages, cases, seed)?,
         Work::Mutants => match mutants::all()? {
