@@ -54,9 +54,7 @@ fn test() -> Result<()> {
     if !is_there() {
         bail!("qemu-system-arm is not there; Debian has it in the package of that name");
     }
-    for (name, _) in MACHINES {
-        firmware::build(&firmware::board(name)?, false)?;
-    }
+    firmware::build_all()?;
     let mut command = Runner::choose().command(&["--package", "updraft-cli", "--test", "chips"]);
     run_command(with_programs(&mut command))
 }

@@ -17,7 +17,7 @@ mod os;
 
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, flash, say};
+use firmware_board::{Board, Flash, flash, milliseconds, say};
 use updraft_dfu::{Config, Dfu, DfuError, DfuSlots, SlotTable};
 use updraft_flash::{Fault, Which};
 use updraft_image::{Describe, PublicKey, Software, Text, Version};
@@ -84,7 +84,7 @@ pub fn run<B: Board, const N: usize>(
     loop {
         let now = board.now();
         board.feed_watchdog();
-        board.led((now.as_millis() as u32 / description.blink_ms).is_multiple_of(2));
+        board.led((milliseconds(now) / description.blink_ms).is_multiple_of(2));
         if let Some((_, boot_mode)) = reset.filter(|(at, _)| *at <= now) {
             board.reset(boot_mode);
         }

@@ -79,3 +79,9 @@ pub type Flash<B> = Brief<Areas<<B as Board>::Device, <B as Board>::Devices, &'s
 pub fn flash<B: Board>(board: &mut B) -> Flash<B> {
     Brief::new(Areas::new(board.flash(), B::FACTS.areas))
 }
+
+/// A time in milliseconds, without the long division that [`Duration::as_millis`] takes.
+pub fn milliseconds(time: Duration) -> u32 {
+    let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+    seconds.wrapping_mul(1000).wrapping_add(time.subsec_millis())
+}

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use updraft_board::{Board, Role};
+use updraft_image::UpgradeMode;
 use updraft_qemu::{Machine, Setup};
 
 /// How long anything may take on a machine with other things to do.
@@ -30,6 +31,12 @@ pub struct Chip {
 /// Cortex-M4, flash in a file.
 pub const MPS2: Chip =
     Chip { board: "mps2-an386", machine: "mps2-an386", device: 1, in_file: true };
+
+/// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes.
+pub const MICROBIT: Chip =
+    Chip { board: "microbit", machine: "microbit", device: 0, in_file: false };
+pub const MICROBIT_OFFSET: Chip = Chip { board: "microbit-offset", ..MICROBIT };
+pub const MICROBIT_SCRATCH: Chip = Chip { board: "microbit-scratch", ..MICROBIT };
 
 /// A folder with everything that a test needs, gone when the test has passed.
 pub struct Bench {
@@ -168,9 +175,27 @@ impl Bench {
         self.with_flash(|flash| flash[start..start + size].to_vec())
     }
 
-    /// Whether a slot holds the image, where updates go.
+    /// Where in the secondary slot updates begin.
+    pub fn update_start(&self) -> usize {
+        let board = Board::load(self.chip.board).unwrap();
+        let sector = board.sectors(board.area(Role::Secondary).unwrap())[0].size as usize;
+        if board.mode() == UpgradeMode::SwapOffset { sector } else { 0 }
+    }
+
+    /// Whether a slot holds the image: at its beginning, or where updates begin.
     pub fn holds(&self, role: Role, image: &Image) -> bool {
-        self.slot(role).starts_with(&image.bytes)
+        let slot = self.slot(role);
+        let there = |at: usize| slot[at..].starts_with(&image.bytes);
+        there(0) || (role == Role::Secondary && there(self.update_start()))
+    }
+
+    /// A chip with this image and nothing else.
+    pub fn provision(&self, image: &Image) {
+        for role in [Role::Primary, Role::Secondary] {
+            let (_, size) = self.place(role);
+            self.put(role, 0, &vec![0xff; size]);
+        }
+        self.put(Role::Primary, 0, &image.bytes);
     }
 
     /// Puts an update into the secondary slot and asks for it, for good or for a test, as an
@@ -180,7 +205,7 @@ impl Bench {
         let area = board.area(Role::Secondary).unwrap();
         let layout = board.trailer(area).unwrap();
         let magic = updraft_image::magic_bytes(layout.max_align());
-        self.put(Role::Secondary, 0, image);
+        self.put(Role::Secondary, self.update_start(), image);
         self.put(Role::Secondary, layout.magic() as usize, &magic);
         if permanent {
             self.put(Role::Secondary, layout.image_ok() as usize, &[1]);

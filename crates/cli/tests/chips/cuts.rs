@@ -14,11 +14,7 @@ fn a_chip_killed_during_a_swap_always_comes_back() {
     let (old, new) = (bench.image("1.0.0", HOST), bench.image("2.0.0", HOST));
     let (mut lives, mut swaps, mut resumed) = (0, 0, 0);
     while swaps < 8 {
-        let blank = vec![0xff; bench.slot(Role::Primary).len()];
-        bench.put(Role::Primary, 0, &blank);
-        bench.put(Role::Primary, 0, &old.bytes);
-        let blank = vec![0xff; bench.slot(Role::Secondary).len()];
-        bench.put(Role::Secondary, 0, &blank);
+        bench.provision(&old);
         bench.request(&new.bytes, true);
         for _ in 0..4 {
             let chip = bench.start();

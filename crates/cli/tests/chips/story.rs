@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chip, Image, MPS2, Powered};
+use crate::bench::{
+    Bench, Chip, Image, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2, Powered,
+};
 
 /// Waits for the host to confirm it.
 pub const HOST: &str = "confirm = host\nself-test-ms = 50\n";
@@ -12,7 +14,7 @@ pub const HOST: &str = "confirm = host\nself-test-ms = 50\n";
 /// A chip that runs 1.0.0, and its image.
 pub fn running(bench: &Bench) -> (Powered<'_>, Image) {
     let old = bench.image("1.0.0", HOST);
-    bench.put(Role::Primary, 0, &old.bytes);
+    bench.provision(&old);
     let chip = bench.start();
     chip.wait("app: self-test passed");
     (chip, old)
@@ -64,7 +66,7 @@ fn what_nobody_confirms_is_reverted(chip: Chip) {
 fn goes_back(chip: Chip, test: &str, says: &str) {
     let Some(bench) = Bench::new(chip, test) else { return };
     let old = bench.image("1.0.0", HOST);
-    bench.put(Role::Primary, 0, &old.bytes);
+    bench.provision(&old);
     let new = bench.image("2.0.0", &format!("self-test = {test}\nself-test-ms = 50\n"));
     bench.request(&new.bytes, false);
     let chip = bench.start();
@@ -113,7 +115,8 @@ fn a_tampered_image_is_refused(chip: Chip) {
         assert!(printed.contains(why), "{printed}");
         chip.cut();
         assert!(bench.holds(Role::Primary, &old));
-        assert!(bench.slot(Role::Secondary).starts_with(&[0xff; 32]), "its image is gone");
+        let slot = bench.slot(Role::Secondary);
+        assert!(slot[bench.update_start()..].starts_with(&[0xff; 32]), "its image is gone");
     }
 }
 
@@ -144,8 +147,7 @@ fn the_led_blinks(chip: Chip, register: u32, mask: u32) {
     let Some(bench) = Bench::new(chip, "led") else { return };
     for ms in [1000, 250] {
         let app = bench.image("1.0.0", &format!("blink-ms = {ms}\n"));
-        bench.put(Role::Primary, 0, &vec![0xff; app.bytes.len()]);
-        bench.put(Role::Primary, 0, &app.bytes);
+        bench.provision(&app);
         let chip = bench.start();
         chip.wait("app: self-test passed");
         let lit = || {
@@ -219,6 +221,9 @@ macro_rules! on {
 }
 
 on!(mps2_an386, MPS2, (0x4002_f004, 1));
+on!(microbit, MICROBIT, (0x5000_0504, 1 << 13));
+on!(microbit_offset, MICROBIT_OFFSET, (0x5000_0504, 1 << 13));
+on!(microbit_scratch, MICROBIT_SCRATCH, (0x5000_0504, 1 << 13));
 
 #[test]
 fn an_update_that_hangs_is_reverted_by_the_watchdog() {

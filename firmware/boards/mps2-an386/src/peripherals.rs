@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use firmware_board::milliseconds;
 use firmware_cortex_m::{Register, Wake, sleep, tick_every};
 
 /// Ticks of the peripherals' clock in a millisecond: 25 MHz.
@@ -57,34 +58,40 @@ impl Uart {
     }
 }
 
-/// The first of the two timers, which counts down in steps of 256 ticks.
+/// The first of the two timers, which counts down in steps of 16 ticks.
 #[derive(Debug)]
 pub struct Clock {
     last: u32,
-    /// Steps since the start.
-    elapsed: u64,
+    /// Since the start: seconds, and steps that make up no second yet.
+    seconds: u32,
+    steps: u32,
 }
 
 impl Clock {
-    const VALUE: Register = at(0x4000_2004);
     const LOAD: Register = at(0x4000_2000);
+    const VALUE: Register = at(0x4000_2004);
     const CONTROL: Register = at(0x4000_2008);
-    /// Enabled, 32 bits, divided by 256, wraps around.
-    const FREE_RUNNING: u32 = 0x8a;
-    const STEP: u64 = 256;
+    /// Enabled, 32 bits, divided by 16, wraps around.
+    const FREE_RUNNING: u32 = 0x86;
+    const HZ: u32 = PER_MS * 1000 / 16;
+    const NANOSECONDS: u32 = 1_000_000_000 / Self::HZ;
 
     pub fn start() -> Self {
         Self::CONTROL.write(0);
         Self::LOAD.write(u32::MAX);
         Self::CONTROL.write(Self::FREE_RUNNING);
-        Self { last: Self::VALUE.read(), elapsed: 0 }
+        Self { last: Self::VALUE.read(), seconds: 0, steps: 0 }
     }
 
     pub fn now(&mut self) -> Duration {
         let value = Self::VALUE.read();
-        self.elapsed += u64::from(self.last.wrapping_sub(value));
+        self.steps += self.last.wrapping_sub(value);
         self.last = value;
-        Duration::from_millis(self.elapsed * Self::STEP / u64::from(PER_MS))
+        while self.steps >= Self::HZ {
+            self.steps -= Self::HZ;
+            self.seconds += 1;
+        }
+        Duration::new(self.seconds.into(), self.steps * Self::NANOSECONDS)
     }
 }
 
@@ -102,9 +109,8 @@ impl Watchdog {
     const ON: u32 = 3;
 
     pub fn start(&mut self, timeout: Duration) {
-        let half = u32::try_from(timeout.as_millis() / 2).unwrap_or(u32::MAX);
         Self::LOCK.write(Self::KEY);
-        Self::LOAD.write(half.saturating_mul(PER_MS));
+        Self::LOAD.write((milliseconds(timeout) / 2).saturating_mul(PER_MS));
         Self::CONTROL.write(Self::ON);
         Self::LOCK.write(0);
     }

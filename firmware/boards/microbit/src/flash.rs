@@ -1,0 +1,135 @@
+//! Flash behind its controller. It begins at address 0.
+
+use core::fmt;
+
+use firmware_cortex_m::Register;
+use updraft_flash::{Device, Fault, FlashError, Geometry};
+use updraft_image::{Describe, Text};
+
+use crate::facts::DEVICES;
+
+/// The flash controller.
+#[derive(Debug)]
+pub struct Nvmc;
+
+/// What is allowed.
+const READ: u32 = 0;
+const WRITE: u32 = 1;
+const ERASE: u32 = 2;
+
+impl Nvmc {
+    // SAFETY: these are registers.
+    const READY: Register = unsafe { Register::at(0x4001_e400) };
+    // SAFETY: as above.
+    const CONFIG: Register = unsafe { Register::at(0x4001_e504) };
+    // SAFETY: as above; it changes flash, which no Rust value lies in that changes.
+    const ERASE_PAGE: Register = unsafe { Register::at(0x4001_e508) };
+    const SIZE: u32 = 256 * 1024;
+
+    fn wait() {
+        while Self::READY.read() == 0 {}
+    }
+
+    /// Allows something while `work` is done.
+    fn allowing(what: u32, work: impl FnOnce()) {
+        Self::CONFIG.write(what);
+        Self::wait();
+        work();
+        Self::CONFIG.write(READ);
+        Self::wait();
+    }
+
+    fn check(address: u32, len: usize, unit: u32) -> Result<u32, Violation> {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let end = address.checked_add(len).filter(|end| *end <= Self::SIZE);
+        let end = end.ok_or(Violation::Outside)?;
+        match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
+            true => Ok(end),
+            false => Err(Violation::Misaligned),
+        }
+    }
+}
+
+/// What the driver was asked and flash cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The access leaves the device.
+    Outside,
+    /// Offset or length are no multiple of what is written or erased at once.
+    Misaligned,
+    /// What was written is not there: a bit would have had to go back to one.
+    NotErased,
+}
+
+impl Describe for Violation {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say(match self {
+            Self::Outside => "the access leaves the device",
+            Self::Misaligned => "the access is not aligned",
+            Self::NotErased => "what is to be written is not erased",
+        });
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        updraft_image::text::display(self, f)
+    }
+}
+
+impl FlashError for Violation {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Outside => Fault::OutOfBounds,
+            Self::Misaligned => Fault::Misaligned,
+            Self::NotErased => Fault::Device,
+        }
+    }
+}
+
+impl Device for Nvmc {
+    type Error = Violation;
+
+    fn geometry(&self) -> Geometry<'_> {
+        DEVICES[0]
+    }
+
+    fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
+        Self::check(address, buf.len(), 1)?;
+        // SAFETY: inside of flash, which is no part of `buf`. The bootloader has no reason to read
+        // itself, so that this is never address 0, which would be a null pointer.
+        unsafe {
+            core::ptr::copy_nonoverlapping(address as *const u8, buf.as_mut_ptr(), buf.len());
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
+        Self::check(address, data.len(), 4)?;
+        let (words, _) = data.as_chunks::<4>();
+        let mut whole = true;
+        Self::allowing(WRITE, || {
+            for (place, word) in (address..).step_by(4).zip(words) {
+                // SAFETY: a word of flash, where the controller turns a store into programming.
+                let cell = unsafe { Register::at(place) };
+                let word = u32::from_le_bytes(*word);
+                cell.write(word);
+                Self::wait();
+                whole &= cell.read() == word;
+            }
+        });
+        if whole { Ok(()) } else { Err(Violation::NotErased) }
+    }
+
+    fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
+        let page = DEVICES[0].sectors[0].size;
+        let end = Self::check(address, len as usize, page)?;
+        Self::allowing(ERASE, || {
+            for at in (address..end).step_by(page as usize) {
+                Self::ERASE_PAGE.write(at);
+                Self::wait();
+            }
+        });
+        Ok(())
+    }
+}
