@@ -3,6 +3,7 @@
 //! its flash file, not from what a client said.
 
 mod console;
+mod first_generation;
 mod garbage;
 mod groups;
 mod links;
