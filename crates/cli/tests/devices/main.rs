@@ -6,6 +6,8 @@ mod console;
 mod first_generation;
 mod garbage;
 mod groups;
+#[cfg(unix)]
+mod lines;
 mod links;
 mod losses;
 #[cfg(unix)]

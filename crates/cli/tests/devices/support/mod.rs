@@ -5,6 +5,8 @@ mod device;
 mod foreign;
 mod raw;
 mod relay;
+#[cfg(unix)]
+mod wire;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -17,6 +19,8 @@ pub use device::{Device, Over, Setup};
 pub use foreign::{Space, later_zephyr, tool, zephyr};
 pub use raw::{Raw, Sending, code};
 pub use relay::{Fate, Relay, Way, Weather};
+#[cfg(unix)]
+pub use wire::Wire;
 
 /// An application that waits for a host to confirm it.
 pub const HOST: &str = "confirm = host\nself-test-ms = 0\n";
