@@ -15,6 +15,9 @@ use updraft_smp::server::LinkSecurity;
 
 use crate::{CHARACTERISTIC, SERVICE};
 
+/// How long the keys of a bond may take once the link is encrypted, in milliseconds.
+const BONDING_MS: u32 = 1000;
+
 /// What a link has to be before anything may be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
@@ -87,7 +90,10 @@ impl Reply<'_, '_, '_> {
 #[derive(Debug)]
 pub struct Service<const N: usize> {
     characteristic: Characteristic<u8>,
+    security: Security,
     reassembler: Reassembler<N>,
+    /// Whether a bond of this connection was waited for.
+    waited: bool,
 }
 
 impl<const N: usize> Service<N> {
@@ -106,12 +112,34 @@ impl<const N: usize> Service<N> {
             .write_permission(security.permission())
             .cccd_permission(security.permission())
             .build();
-        Self { characteristic, reassembler: Reassembler::default() }
+        let reassembler = Reassembler::default();
+        Self { characteristic, security, reassembler, waited: false }
     }
 
     /// Forgets half a message: the connection is a new one.
     pub fn connected(&mut self) {
         self.reassembler.clear();
+        self.waited = false;
+    }
+
+    /// What is known of the link. A peer may ask as soon as it is encrypted, a moment before the
+    /// keys of the bond have been exchanged.
+    async fn link(
+        &mut self,
+        connection: &GattConnection<'_, '_, DefaultPacketPool>,
+    ) -> LinkSecurity {
+        let connection = connection.raw();
+        let encrypted = connection.security_level().is_ok_and(|level| level.encrypted());
+        if encrypted && self.security != Security::UnsafeOpen && !self.waited {
+            for _ in 0..BONDING_MS / 10 {
+                if connection.is_bonded_peer() || !connection.is_connected() {
+                    break;
+                }
+                Timer::after_millis(10).await;
+            }
+            self.waited = true;
+        }
+        LinkSecurity { encrypted, bonded: connection.is_bonded_peer() }
     }
 
     /// Handles an event of a connection: what is written to the service, and with that whatever
@@ -124,10 +152,6 @@ impl<const N: usize> Service<N> {
     ) {
         match event {
             GattEvent::Write(write) if write.handle() == self.characteristic.handle => {
-                let link = LinkSecurity {
-                    encrypted: connection.raw().security_level().is_ok_and(|at| at.encrypted()),
-                    bonded: connection.raw().is_bonded_peer(),
-                };
                 let mut fragment = [0; DefaultPacketPool::MTU];
                 let len = write.with_data(|_, data| {
                     fragment.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
@@ -138,6 +162,7 @@ impl<const N: usize> Service<N> {
                     reply.send().await;
                 }
                 let fragment = fragment.get(..len).unwrap_or_default();
+                let link = self.link(connection).await;
                 let now = Duration::from_micros(Instant::now().as_micros());
                 let packet = match self.reassembler.receive(fragment, now) {
                     Ok(Some(packet)) => packet,

@@ -42,7 +42,7 @@ impl Need for Tools {
     }
 
     fn purpose(&self) -> &'static str {
-        "foreign signing tool and SMP client"
+        "foreign signing tool, SMP client and Bluetooth stack"
     }
 
     fn is_met(&self) -> bool {

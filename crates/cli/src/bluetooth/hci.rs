@@ -20,6 +20,7 @@ use std::time::Duration;
 use bt_hci_transport::{
     PacketKind, PacketToController, PacketToHost, ReadHciError, Transport, WithIndicator,
 };
+use embassy_futures::yield_now;
 use embedded_io::ErrorType;
 
 /// Packets that wait before no more are read.
@@ -109,6 +110,9 @@ impl ErrorType for &Hci {
 
 impl Transport for &Hci {
     async fn read<'a, P: PacketToHost<'a>>(&self, rx: &'a mut [u8]) -> Result<P, HciError> {
+        // Whoever waits for what the packet before brought has its turn first: a peer may pair in the
+        // same breath as it connects.
+        yield_now().await;
         let packet = self.incoming.take().await?;
         let mut rest = packet.as_slice();
         let kind = PacketKind::read(&mut rest).map_err(|_| HciError::Malformed)?;

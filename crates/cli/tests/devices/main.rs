@@ -2,6 +2,7 @@
 //! device run`, `updraft smp`, foreign clients and servers. What became of a device is read from
 //! its flash file, not from what a client said.
 
+mod bluetooth;
 mod console;
 mod first_generation;
 mod garbage;

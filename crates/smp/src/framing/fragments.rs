@@ -65,7 +65,7 @@ pub struct Reassembler<const N: usize> {
     len: usize,
     /// Bytes of the message that is coming in; 0 if there is none.
     expected: usize,
-    /// Bytes of its longest fragment yet.
+    /// Bytes of its longest fragment yet, or of the first one of a message that is passed over.
     full: usize,
     /// Bytes to come of a message that is too long.
     skipped: usize,
@@ -115,16 +115,18 @@ impl<const N: usize> Reassembler<N> {
         self.last = now;
         if self.skipped > 0 {
             let belongs = fragment.len() <= self.skipped;
-            self.skipped = self.skipped.saturating_sub(fragment.len());
+            // Only the last one is shorter, should others have been lost.
+            let more = fragment.len() >= self.full;
+            self.skipped = if more { self.skipped.saturating_sub(fragment.len()) } else { 0 };
             if belongs {
                 return Ok(None);
             }
-            self.skipped = 0;
+            self.clear();
         }
         if self.expected == 0 {
             return self.begin(fragment);
         }
-        if self.is_again(fragment) {
+        if self.is_another(fragment) {
             self.clear();
             return self.begin(fragment);
         }
@@ -162,6 +164,7 @@ impl<const N: usize> Reassembler<N> {
         }
         if len > N {
             self.skipped = payload - rest.len();
+            self.full = fragment.len();
             return Err(Broken::TooLong { len, head: fragment });
         }
         self.expected = len;
@@ -169,11 +172,16 @@ impl<const N: usize> Reassembler<N> {
         Ok(None)
     }
 
-    /// Whether a fragment begins the message that is coming in once more: its sender did not wait
-    /// for the answer any longer.
-    fn is_again(&self, fragment: &[u8]) -> bool {
-        let header = self.buffer.get(..Header::SIZE);
-        header.is_some_and(|header| fragment.starts_with(header))
+    /// Whether a fragment begins a message while another one is coming in: the same one, whose
+    /// sender did not wait for the answer any longer, or the next request of its kind. That
+    /// anything else within a message looks like this is left to chance.
+    fn is_another(&self, fragment: &[u8]) -> bool {
+        let header = |bytes| Header::parse(bytes).ok().map(|(header, _)| header);
+        let (Some(this), Some(other)) = (header(&self.buffer), header(fragment)) else {
+            return false;
+        };
+        let next = Header { length: other.length, sequence: this.sequence.wrapping_add(1), ..this };
+        other == this || other == next
     }
 
     fn put(&mut self, fragment: &[u8]) {

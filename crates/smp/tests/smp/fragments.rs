@@ -70,6 +70,14 @@ fn a_message_that_is_too_long_is_told_at_once_and_passed_over() {
     assert_eq!(told, Err(Broken::TooLong { len: 208, head: first }));
     assert_eq!(received(&mut reassembler, pieces), []);
     assert_eq!(received(&mut reassembler, fragments(&message(92), 63)), [Ok(message(92))]);
+    // So it is when fragments of it are lost.
+    let pieces =
+        fragments(&long, 63).enumerate().filter(|(at, _)| *at != 1).map(|(_, piece)| piece);
+    assert_eq!(
+        received(&mut reassembler, pieces),
+        [broken(Broken::TooLong { len: 208, head: first })]
+    );
+    assert_eq!(received(&mut reassembler, fragments(&message(92), 63)), [Ok(message(92))]);
     assert_eq!(
         reassembler.receive(&[10, 0, 0xff, 0xff, 0, 1, 0, 1], NOW).unwrap_err().to_string(),
         "a message of 65543 bytes is too long"
@@ -144,6 +152,24 @@ fn a_message_that_is_sent_again_begins_anew() {
         let mut pieces: Vec<_> = fragments(&message, 63).take(arrived).collect();
         pieces.extend(fragments(&message, 63));
         assert_eq!(received(&mut reassembler, pieces), [Ok(message.clone())], "{arrived} came");
+    }
+}
+
+#[test]
+fn the_next_request_is_not_taken_for_the_rest_of_one_that_was_cut_off() {
+    let numbered = |sequence: u8| {
+        let mut bytes = message(200);
+        bytes[6] = sequence;
+        bytes
+    };
+    for (first, next) in [(7, 8), (255, 0)] {
+        let mut reassembler = Reassembler::<256>::default();
+        for arrived in 1..4 {
+            let (lost, whole) = (numbered(first), numbered(next));
+            let mut pieces: Vec<_> = fragments(&lost, 63).take(arrived).collect();
+            pieces.extend(fragments(&whole, 63));
+            assert_eq!(received(&mut reassembler, pieces), [Ok(whole.clone())], "{arrived} came");
+        }
     }
 }
 

@@ -15,7 +15,8 @@ use updraft_ble::trouble_host::prelude::{
     Uuid,
 };
 use updraft_ble::trouble_host::{
-    self, Address, BleHostError, Error, IoCapabilities, Stack, config::GATT_CLIENT_NOTIFICATION_MTU,
+    self, Address, BleHostError, BondInformation, Error, IoCapabilities, Stack,
+    config::GATT_CLIENT_NOTIFICATION_MTU,
 };
 use updraft_ble::{Bonds, CHARACTERISTIC, SERVICE};
 use updraft_smp::framing::{Reassembler, fragments};
@@ -24,6 +25,10 @@ use super::scan::{Host, Seen, is_address, listen, ticks};
 use super::{Event, Orders, Peer};
 use crate::bluetooth::{BondFile, Hci, block_on};
 use crate::report::Hint;
+
+/// Written with a response, it shows whether the device demands security where writes without one
+/// would be dropped in silence. No message begins with it.
+const PROBE: &[u8] = &[];
 
 type Pool = DefaultPacketPool;
 type Client<'c, 'h> = GattClient<'c, Host<'h>, Pool, SERVICES>;
@@ -84,6 +89,14 @@ pub(super) fn run(
         Either::First(result) => result.map_err(stack_error),
         Either::Second(outcome) => outcome,
     }
+}
+
+/// How pairing ended.
+enum Paired {
+    /// With this bond, if the device makes any.
+    With(Option<BondInformation>),
+    /// The device is gone.
+    Away,
 }
 
 struct Talk<'t, 's, 'h> {
@@ -247,32 +260,48 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
         connection: &Connection<'t, Pool>,
         characteristic: &Characteristic<[u8]>,
     ) -> anyhow::Result<Option<NotificationListener<'c, GATT_CLIENT_NOTIFICATION_MTU>>> {
-        let first = client.subscribe(characteristic, false).await;
-        let listener = match first {
-            Err(BleHostError::BleHost(Error::Att(code))) if asks_for_security(code) => {
-                if !self.pair(connection).await? {
-                    return Ok(None);
-                }
-                client.subscribe(characteristic, false).await
-            }
-            other => other,
+        let mut listener = client.subscribe(characteristic, false).await;
+        let demand = match &listener {
+            Ok(_) => client.write_characteristic(characteristic, PROBE).await.err(),
+            Err(_) => None,
         };
+        let wanting = |error: &BleHostError<_>| match error {
+            BleHostError::BleHost(Error::Att(code)) => asks_for_security(*code),
+            _ => false,
+        };
+        if demand.as_ref().or(listener.as_ref().err()).is_some_and(wanting) {
+            drop(listener);
+            let bond = match self.pair(connection).await? {
+                Paired::With(bond) => bond,
+                Paired::Away => return Ok(None),
+            };
+            listener = client.subscribe(characteristic, false).await;
+            if let (Ok(_), Some(bond)) = (&listener, bond) {
+                self.bonds.keep(&bond);
+            }
+        }
         match listener {
             Ok(listener) => Ok(Some(listener)),
             Err(BleHostError::BleHost(Error::Disconnected)) => Ok(None),
-            Err(BleHostError::BleHost(Error::Att(code))) if asks_for_security(code) => {
-                Err(anyhow!("{} does not trust this computer", self.peer.device))
-                    .hint("give the digits that it shows or that came with it: --passkey 123456")
-            }
+            Err(error) if wanting(&error) => Err(self.distrusted()),
             Err(error) => Err(stack_error(error)),
         }
     }
 
-    /// Pairs. `false`: the device is gone.
-    async fn pair(&mut self, connection: &Connection<'t, Pool>) -> anyhow::Result<bool> {
+    fn distrusted(&self) -> anyhow::Error {
+        let device = &self.peer.device;
+        let error: anyhow::Result<()> = Err(anyhow!("{device} does not trust this computer"))
+            .hint("give the digits that it shows or that came with it: --passkey 123456");
+        error.expect_err("just made")
+    }
+
+    async fn pair(&self, connection: &Connection<'t, Pool>) -> anyhow::Result<Paired> {
         let device = &self.peer.device;
         if connection.is_bonded_peer() {
-            return Err(anyhow!("{device} has forgotten this computer")).hint(self.forget());
+            return Err(anyhow!(
+                "{device} does not know this computer any more, or not well enough"
+            ))
+            .hint(self.forget());
         }
         connection.request_security().map_err(host_error)?;
         let until = Instant::now() + ticks(PAIRING);
@@ -282,10 +311,7 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
                 return Err(anyhow!("{device} does not finish pairing"));
             };
             match event {
-                ConnectionEvent::PairingComplete { bond, .. } => {
-                    bond.iter().for_each(|bond| self.bonds.keep(bond));
-                    return Ok(true);
-                }
+                ConnectionEvent::PairingComplete { bond, .. } => return Ok(Paired::With(bond)),
                 ConnectionEvent::PassKeyInput => match self.peer.passkey {
                     Some(passkey) => connection.pass_key_input(passkey).map_err(host_error)?,
                     None => connection.pass_key_cancel().map_err(host_error)?,
@@ -294,7 +320,7 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
                     connection.pass_key_confirm().map_err(host_error)?;
                 }
                 ConnectionEvent::BondLost => {
-                    return Err(anyhow!("{device} has forgotten this computer"))
+                    return Err(anyhow!("{device} does not know this computer any more"))
                         .hint(self.forget());
                 }
                 ConnectionEvent::PairingFailed(error) => {
@@ -302,7 +328,7 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
                         "does it take new peers now, and are these its digits? --passkey 123456",
                     );
                 }
-                ConnectionEvent::Disconnected { .. } => return Ok(false),
+                ConnectionEvent::Disconnected { .. } => return Ok(Paired::Away),
                 _ => {}
             }
         }
@@ -310,7 +336,10 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
 
     fn forget(&self) -> String {
         let file = self.bonds.path().map(|path| path.display().to_string());
-        format!("delete {} to pair anew", file.as_deref().unwrap_or("the bonds"))
+        format!(
+            "delete {} to pair anew, with --passkey if the device has digits",
+            file.as_deref().unwrap_or("the bonds")
+        )
     }
 
     async fn send(
