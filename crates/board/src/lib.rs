@@ -80,7 +80,7 @@ use updraft_image::{BoardIds, TrailerKeys, TrailerLayout, UpgradeMode};
 
 pub use capacity::{Capacity, UpgradeCost};
 pub use error::{LoadError, Problem};
-pub use export::{ExportError, Program};
+pub use export::{ExportError, Foreign, ImportError, Program};
 pub use ids::{IdError, class_id, vendor_id};
 pub use names::built_in;
 pub use schema::{

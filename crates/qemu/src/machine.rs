@@ -147,6 +147,15 @@ impl Machine {
         self.stub().resume()
     }
 
+    /// Lets it run until it is about to write to one of these places (address, bytes), and stops it
+    /// there; says whether it came so far within `patience`. Called again, it goes on from there.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn run_to_store(&self, places: &[(u32, u32)], patience: Duration) -> Result<bool, Error> {
+        self.stub().run_to_store(places, patience)
+    }
+
     /// Resets it; memory keeps its content.
     ///
     /// # Errors

@@ -43,13 +43,55 @@ impl Stub {
     pub fn pause(&mut self) -> Result<(), Error> {
         if self.running {
             self.stream.write_all(&[3])?;
-            let answer = self.answer()?;
-            if !answer.starts_with(['T', 'S']) {
-                return Err(refused("stop", answer));
-            }
+            self.stopped()?;
             self.running = false;
         }
         Ok(())
+    }
+
+    /// Lets the machine run until it is about to write to one of these places (address, bytes), at
+    /// most for `patience`; says whether it is. Where it stood before such a write, it makes that.
+    pub fn run_to_store(
+        &mut self,
+        places: &[(u32, u32)],
+        patience: Duration,
+    ) -> Result<bool, Error> {
+        self.pause()?;
+        self.send("s")?;
+        self.stopped()?;
+        for (address, len) in places {
+            self.expect_ok(&format!("Z2,{address:x},{len:x}"))?;
+        }
+        self.resume()?;
+        self.stream.set_read_timeout(Some(patience))?;
+        let stopped = self.stopped();
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        let there = match stopped {
+            Ok(()) => {
+                self.running = false;
+                true
+            }
+            Err(Error::System(error))
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+            {
+                self.pause()?;
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        for (address, len) in places {
+            self.expect_ok(&format!("z2,{address:x},{len:x}"))?;
+        }
+        Ok(there)
+    }
+
+    /// Waits for the word that the machine has stopped.
+    fn stopped(&mut self) -> Result<(), Error> {
+        let answer = self.answer()?;
+        match answer.starts_with(['T', 'S']) {
+            true => Ok(()),
+            false => Err(refused("stop", answer)),
+        }
     }
 
     /// Does something while the machine stands still.

@@ -1,10 +1,13 @@
-//! What others read instead of a board file: linker scripts and sources made from it.
+//! What others read instead of a board file: linker scripts, sources, partition tables made from it;
+//! and flash maps taken from theirs.
 
+mod devicetree;
+mod make;
 mod memory;
 mod rust;
 
-use crate::Board;
-use crate::schema::Role;
+use crate::schema::{AreaRow, Role};
+use crate::{Board, LoadError};
 
 /// Which of a board's programs a linker script is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +32,25 @@ pub enum ExportError {
     NoRam,
 }
 
+/// Why a flash map cannot be taken from somebody else's file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct ImportError {
+    /// The line, the first is 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub what: String,
+}
+
+/// Whose flash maps are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// Zephyr's devicetree: fixed partitions, on nodes that are called like the board's devices.
+    Devicetree,
+    /// Make variables of Infineon's bootloader examples, on devices that are mapped into memory.
+    Make,
+}
+
 fn of(image: u8) -> String {
     if image == 0 { String::new() } else { format!(" for image {image}") }
 }
@@ -44,5 +66,32 @@ impl Board {
     /// `updraft-flash` and `updraft-image`.
     pub fn rust(&self) -> Result<String, ExportError> {
         rust::source(self)
+    }
+
+    /// Its partitions as an overlay of Zephyr's devicetree. The nodes of the devices are called like
+    /// the devices in the board file.
+    pub fn devicetree(&self) -> Result<String, ExportError> {
+        devicetree::overlay(self)
+    }
+
+    /// Its slots as the make variables that Infineon's bootloader examples take.
+    pub fn make_variables(&self) -> Result<String, ExportError> {
+        make::variables(self)
+    }
+
+    /// The areas of somebody else's flash map, to be put onto a board with these devices by
+    /// [`Board::with_areas`].
+    pub fn import(&self, from: Foreign, text: &str) -> Result<Vec<AreaRow>, ImportError> {
+        match from {
+            Foreign::Devicetree => devicetree::areas(text),
+            Foreign::Make => make::areas(self, text),
+        }
+    }
+
+    /// The same board with other areas, if they suit it.
+    pub fn with_areas(&self, areas: Vec<AreaRow>) -> Result<Self, LoadError> {
+        let mut file = self.file().clone();
+        file.area = areas;
+        Self::parse(&toml::to_string(&file).unwrap_or_default(), self.name())
     }
 }

@@ -1,9 +1,15 @@
 //! `updraft boards`: lists the boards, or shows one.
 
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::{Value, json};
 use updraft_board::schema::BoardFile;
-use updraft_board::{Active, Board, Capacity, LoadError, Role, UpgradeCost, built_in};
+use updraft_board::{
+    Active, Board, Capacity, Foreign, LoadError, Program, Role, UpgradeCost, built_in,
+};
 
 use crate::flash_map::FlashMapView;
 use crate::output::{DIM, HEADING, Output, size, styled};
@@ -15,18 +21,120 @@ use crate::report::Hint;
   updraft boards                      every board that comes with the program
   updraft boards virtual-nor-4k       its flash map, drawn, and the largest image
   updraft boards my/board.toml        the same for a board file of your own: checks it
-  updraft boards virtual-nor-4k --json")]
+  updraft boards virtual-nor-4k --json
+  updraft boards export rak4631 --format dts
+  updraft boards import flash.overlay --board rak4631 --format dts")]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// A board's name, or the path of a board file.
     name: Option<String>,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make others' files from a board: linker script, source, partition table
+    Export(Export),
+    /// Take the flash map of a board from others' files, and print its board file
+    Import(Import),
+}
+
+#[derive(clap::Args)]
+struct Export {
+    /// A board's name, or the path of a board file.
+    board: String,
+    /// What to make.
+    #[arg(short, long)]
+    format: Format,
+    /// Which program a linker script is for.
+    #[arg(long, default_value = "application")]
+    program: Linked,
+    /// The file to write; standard output without.
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A linker script for `cortex-m-rt` and its like
+    #[value(name = "memory.x")]
+    MemoryX,
+    /// Rust constants over `updraft-flash` and `updraft-image`
+    Rs,
+    /// An overlay of Zephyr's devicetree
+    Dts,
+    /// Make variables of Infineon's examples
+    Mk,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Linked {
+    Bootloader,
+    Application,
+}
+
+#[derive(clap::Args)]
+struct Import {
+    /// The file.
+    file: PathBuf,
+    /// The board whose devices it is about: a name or a board file.
+    #[arg(short, long)]
+    board: String,
+    /// What it is.
+    #[arg(short, long)]
+    format: Importable,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Importable {
+    /// A devicetree of Zephyr's
+    Dts,
+    /// Make variables of Infineon's examples
+    Mk,
 }
 
 /// Runs it.
 pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
-    match args.name {
-        Some(name) => show(&load(&name)?, out),
-        None => list(out),
+    match (args.command, args.name) {
+        (Some(Command::Export(args)), _) => export(&args),
+        (Some(Command::Import(args)), _) => import(&args),
+        (None, Some(name)) => show(&load(&name)?, out),
+        (None, None) => list(out),
     }
+}
+
+fn export(args: &Export) -> anyhow::Result<()> {
+    let board = load(&args.board)?;
+    let text = match args.format {
+        Format::MemoryX => board.memory_x(match args.program {
+            Linked::Bootloader => Program::Bootloader,
+            Linked::Application => Program::Application(0),
+        }),
+        Format::Rs => board.rust(),
+        Format::Dts => board.devicetree(),
+        Format::Mk => board.make_variables(),
+    }?;
+    match &args.output {
+        Some(path) => std::fs::write(path, text)
+            .with_context(|| format!("{} cannot be written", path.display())),
+        None => Ok(anstream::stdout().write_all(text.as_bytes())?),
+    }
+}
+
+fn import(args: &Import) -> anyhow::Result<()> {
+    let board = load(&args.board)?;
+    let name = args.file.display();
+    let text =
+        std::fs::read_to_string(&args.file).with_context(|| format!("{name} cannot be read"))?;
+    let from = match args.format {
+        Importable::Dts => Foreign::Devicetree,
+        Importable::Mk => Foreign::Make,
+    };
+    let areas = board.import(from, &text).with_context(|| format!("{name} is not understood"))?;
+    let board = board.with_areas(areas).context("its flash map does not suit the board")?;
+    Ok(anstream::stdout().write_all(board.to_toml().as_bytes())?)
 }
 
 /// Loads a board for any command that takes one.

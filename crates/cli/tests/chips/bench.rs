@@ -121,14 +121,26 @@ impl Bench {
         self.signed_with("firmware/keys/sample-ed25519.pem", version, app)
     }
 
+    /// The same with so many bytes behind the program that no other version has: sectors that two
+    /// images have in common are not moved.
+    pub fn image_with_tail(&self, version: &str, app: &str, tail: usize) -> Image {
+        self.sign("firmware/keys/sample-ed25519.pem", version, app, tail)
+    }
+
     /// The same, signed with another key of the project's.
     pub fn signed_with(&self, key: &str, version: &str, app: &str) -> Image {
+        self.sign(key, version, app, 0)
+    }
+
+    fn sign(&self, key: &str, version: &str, app: &str, tail: usize) -> Image {
         let mut program = std::fs::read(self.program("application.bin")).unwrap();
         let first = b"updraft-app 1\n";
         let at = program.windows(first.len()).position(|window| window == first).unwrap();
         let mut text = format!("updraft-app 1\nname = blinky\n{app}").into_bytes();
         text.resize(DESCRIPTION, 0);
         program[at..at + DESCRIPTION].copy_from_slice(&text);
+        let mut chance = Chance(version.bytes().fold(1, |sum, byte| sum * 31 + u64::from(byte)));
+        program.extend((0..tail).map(|_| chance.below(256) as u8));
         let build = self.folder.join(format!("{version}.bin"));
         std::fs::write(&build, program).unwrap();
         let path = self.folder.join(format!("{version}.signed.bin"));
@@ -214,6 +226,18 @@ impl Bench {
 
     /// The chip with power.
     pub fn start(&self) -> Powered<'_> {
+        self.start_with(Setup::start)
+    }
+
+    /// The same, stopped before its first instruction.
+    pub fn start_paused(&self) -> Powered<'_> {
+        self.start_with(Setup::start_paused)
+    }
+
+    fn start_with(
+        &self,
+        start: impl FnOnce(Setup) -> Result<Machine, updraft_qemu::Error>,
+    ) -> Powered<'_> {
         let setup = match self.chip.in_file {
             true => {
                 let object = format!(
@@ -236,7 +260,7 @@ impl Bench {
                 Setup::new(self.chip.machine).program(0, flash.clone())
             }
         };
-        let machine = setup.start().unwrap_or_else(|error| panic!("{error}"));
+        let machine = start(setup).unwrap_or_else(|error| panic!("{error}"));
         Powered { bench: self, machine: Some(machine) }
     }
 }

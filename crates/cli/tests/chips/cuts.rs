@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chance, MPS2};
+use crate::bench::{Bench, Chance, Chip, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2};
 use crate::story::{HOST, running};
+
+/// Bytes that are each version's own.
+const TAIL: usize = 24 * 1024;
 
 #[test]
 fn a_chip_killed_during_a_swap_always_comes_back() {
     let Some(bench) = Bench::new(MPS2, "killed-in-swap") else { return };
     let mut chance = Chance::new();
-    let (old, new) = (bench.image("1.0.0", HOST), bench.image("2.0.0", HOST));
+    let [old, new] = ["1.0.0", "2.0.0"].map(|version| bench.image_with_tail(version, HOST, TAIL));
     let (mut lives, mut swaps, mut resumed) = (0, 0, 0);
     while swaps < 8 {
         bench.provision(&old);
@@ -59,4 +62,58 @@ fn a_chip_killed_during_an_upload_goes_on() {
     chip.smp(&["os", "reset"]).ok();
     chip.wait("boot: starting 2.0.0");
     chip.wait("app: self-test passed");
+}
+
+/// The registers and the flash that a swap writes to on `microbit`.
+const ERASE: (u32, u32) = (0x4001_e508, 4);
+const SLOTS: (u32, u32) = (0xc000, 0x34000);
+/// How long the chip may take from one write to the next.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Cuts the power before any one erase or store of a swap, wherever chance has it.
+fn a_cut_before_any_write_ends_well(chip: Chip) {
+    let Some(bench) = Bench::new(chip, "before-any-write") else { return };
+    let mut chance = Chance::new();
+    let [old, new] = ["1.0.0", "2.0.0"].map(|version| bench.image_with_tail(version, HOST, TAIL));
+    let mut told = Vec::new();
+    for _ in 0..CUTS {
+        bench.provision(&old);
+        bench.request(&new.bytes, true);
+        let chip = bench.start_paused();
+        let run = |places: &[(u32, u32)]| chip.machine().run_to_store(places, PATIENCE).unwrap();
+        let erases = chance.below(60);
+        let begun = (0..=erases).all(|_| run(&[ERASE]));
+        // A sector is written by 256 stores.
+        let stores = if begun { chance.below(300) } else { 0 };
+        for _ in 0..stores {
+            run(&[ERASE, SLOTS]);
+        }
+        chip.cut();
+        told.push(format!("{erases}+{stores}"));
+
+        let chip = bench.start();
+        chip.wait("boot: starting 2.0.0");
+        chip.wait("app: self-test passed");
+        chip.cut();
+        assert!(bench.holds(Role::Primary, &new) && bench.holds(Role::Secondary, &old), "{told:?}");
+    }
+    println!("{CUTS} cuts, before erase + store: {}", told.join(" "));
+}
+
+/// Cuts in each mode.
+const CUTS: usize = 8;
+
+#[test]
+fn a_swap_by_moving_survives_a_cut_before_any_write() {
+    a_cut_before_any_write_ends_well(MICROBIT);
+}
+
+#[test]
+fn a_swap_by_offset_survives_a_cut_before_any_write() {
+    a_cut_before_any_write_ends_well(MICROBIT_OFFSET);
+}
+
+#[test]
+fn a_swap_through_scratch_survives_a_cut_before_any_write() {
+    a_cut_before_any_write_ends_well(MICROBIT_SCRATCH);
 }
