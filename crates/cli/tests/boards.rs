@@ -82,3 +82,34 @@ fn a_board_file_that_cannot_work_is_refused_by_line_and_key() {
     );
     assert!(text.contains("narrow.toml:"), "{text}");
 }
+
+#[test]
+fn a_flash_map_goes_to_zephyr_and_comes_back() {
+    let folder = std::env::temp_dir().join(format!("updraft-boards-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let overlay = folder.join("rak4631.overlay");
+    let overlay = overlay.to_str().unwrap();
+    stdout(&["boards", "export", "rak4631", "--format", "dts", "-o", overlay]);
+    let file = stdout(&["boards", "import", overlay, "--board", "rak4631", "--format", "dts"]);
+    let [again, board] = [file, updraft_board::Board::load("rak4631").unwrap().to_toml()];
+    let [again, board] =
+        [again, board].map(|text| updraft_board::Board::parse(&text, "x").unwrap());
+    assert_eq!(again.area_table(), board.area_table());
+
+    std::fs::write(overlay, "&internal {\n\tslot0_partition: partition@0 {\n\t\treg = <0>;\n")
+        .unwrap();
+    let output = updraft(&["boards", "import", overlay, "--board", "rak4631", "--format", "dts"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("line 3: `reg` is to hold an offset and a size"), "{said}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_linker_script_is_made_for_either_program() {
+    let script = |program| {
+        stdout(&["boards", "export", "rak11720", "--format", "memory.x", "--program", program])
+    };
+    assert!(script("bootloader").contains("ORIGIN = 0x0000c000"), "behind the secure loader");
+    assert!(script("application").contains("ORIGIN = 0x00018200"));
+}
