@@ -15,6 +15,10 @@ use crate::Error;
 /// How often the line looks whether it is to end.
 const NAP: Duration = Duration::from_millis(100);
 
+/// Told what a machine prints before any client sees it; says whether the machine hears from now
+/// on what is sent to it, or nothing new.
+pub(crate) type Ears = Box<dyn FnMut(&[u8]) -> Option<bool> + Send>;
+
 /// One of a machine's UARTs.
 #[derive(Debug)]
 pub struct Line {
@@ -46,16 +50,21 @@ impl Printed {
 
 impl Line {
     /// The line behind QEMU's socket.
-    pub(crate) fn new(uart: UnixStream) -> Result<Self, Error> {
+    pub(crate) fn new(uart: UnixStream, mut ears: Option<Ears>) -> Result<Self, Error> {
         let pty = Arc::new(Pty::open()?);
         let printed = Arc::new(Printed::default());
         let over = Arc::new(AtomicBool::new(false));
+        let hears = Arc::new(AtomicBool::new(true));
         let from_machine = {
             let (pty, printed, mut uart) = (pty.clone(), printed.clone(), uart.try_clone()?);
+            let hears = hears.clone();
             std::thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 while let Ok(len @ 1..) = uart.read(&mut buffer) {
                     let bytes = buffer.get(..len).unwrap_or_default();
+                    if let Some(now) = ears.as_mut().and_then(|ears| ears(bytes)) {
+                        hears.store(now, Ordering::SeqCst);
+                    }
                     printed.text().bytes.extend_from_slice(bytes);
                     printed.more.notify_all();
                     pty.send(bytes);
@@ -69,7 +78,9 @@ impl Line {
                 while !over.load(Ordering::Relaxed) {
                     let Ok(ready) = pty.wait(NAP) else { return };
                     let Ok(bytes) = pty.receive(&mut buffer) else { return };
-                    if ready && uart.write_all(bytes).is_err() {
+                    // What is sent to nobody is lost, as on a wire.
+                    let heard = ready && hears.load(Ordering::SeqCst);
+                    if heard && uart.write_all(bytes).is_err() {
                         return;
                     }
                 }
@@ -143,7 +154,7 @@ mod tests {
     #[test]
     fn both_a_client_and_the_test_hear_what_is_printed() {
         let (mut uart, ours) = UnixStream::pair().unwrap();
-        let line = Line::new(ours).unwrap();
+        let line = Line::new(ours, None).unwrap();
         let mut client = File::options().read(true).write(true).open(line.path()).unwrap();
         uart.write_all(b"boot\r\nready\r\n").unwrap();
         line.wait("ready", Duration::from_secs(5)).unwrap();
@@ -160,5 +171,23 @@ mod tests {
         line.send(b"!").unwrap();
         uart.read_exact(&mut typed[..1]).unwrap();
         assert_eq!(typed[0], b'!');
+    }
+
+    #[test]
+    fn what_is_sent_to_a_deaf_machine_is_lost() {
+        let (mut uart, ours) = UnixStream::pair().unwrap();
+        let ears: Ears = Box::new(|printed| Some(printed != b"reset"));
+        let line = Line::new(ours, Some(ears)).unwrap();
+        let mut client = File::options().read(true).write(true).open(line.path()).unwrap();
+        let mut heard = [0; 5];
+        uart.write_all(b"reset").unwrap();
+        client.read_exact(&mut heard).unwrap();
+        client.write_all(b"lost").unwrap();
+        std::thread::sleep(2 * NAP);
+        uart.write_all(b"ready").unwrap();
+        client.read_exact(&mut heard).unwrap();
+        client.write_all(b"heard").unwrap();
+        uart.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"heard");
     }
 }

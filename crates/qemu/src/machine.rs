@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::line::Ears;
 use crate::stub::Stub;
 use crate::{Error, Line};
 
@@ -18,19 +19,19 @@ const PROGRAM: &str = "qemu-system-arm";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a machine is started.
-#[derive(Debug)]
 pub struct Setup {
     machine: String,
     serials: usize,
     program: Vec<(u32, Vec<u8>)>,
     args: Vec<OsString>,
+    ears: Option<Ears>,
 }
 
 impl Setup {
     /// A machine by the name that QEMU has for it, with one serial line, and nothing in its flash.
     pub fn new(machine: &str) -> Self {
         let machine = machine.to_owned();
-        Self { machine, serials: 1, program: Vec::new(), args: Vec::new() }
+        Self { machine, serials: 1, program: Vec::new(), args: Vec::new(), ears: None }
     }
 
     /// Writes `bytes` at `address`, once, before the first instruction.
@@ -44,6 +45,19 @@ impl Setup {
     #[must_use]
     pub fn serials(mut self, serials: usize) -> Self {
         self.serials = serials;
+        self
+    }
+
+    /// Lets the machine be deaf on its first line for a time: what is sent to it then is lost, as
+    /// on a wire at whose end no UART is turned on. `ears` is told what the machine prints, before
+    /// any client sees it, and says whether it hears from then on; `None` changes nothing.
+    ///
+    /// The nRF51 of QEMU needs this while a bootloader runs that has turned its UART on and does
+    /// not read it: the six bytes that it keeps are one event, which the application's driver
+    /// clears, and then there is no room for a byte that would bring another.
+    #[must_use]
+    pub fn ears(mut self, ears: impl FnMut(&[u8]) -> Option<bool> + Send + 'static) -> Self {
+        self.ears = Some(Box::new(ears));
         self
     }
 
@@ -94,7 +108,9 @@ impl Setup {
             streams.push(process.accept(listener)?);
         }
         let debugger = streams.pop().expect("the debugger's is the last one");
-        let lines = streams.into_iter().map(Line::new).collect::<Result<Vec<_>, _>>()?;
+        let mut ears = self.ears;
+        let lines = streams.into_iter().map(|stream| Line::new(stream, ears.take()));
+        let lines = lines.collect::<Result<Vec<_>, _>>()?;
         let mut stub = Stub::new(debugger)?;
         for (address, bytes) in &self.program {
             stub.write(*address, bytes)?;

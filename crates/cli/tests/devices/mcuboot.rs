@@ -9,14 +9,41 @@ use std::time::Duration;
 
 use updraft_qemu::{Machine, Setup};
 use updraft_sign::hex;
+use updraft_smp::framing::{Console, Framing, Received};
+use updraft_smp::{Header, group, os};
 
 use crate::support::{Bench, Image, Said, zephyr};
 
 const PRIMARY: u32 = 0x8000;
 const SECONDARY: u32 = 0x22000;
 const PAGE: u32 = 0x400;
+/// What the application prints first.
+const STARTED: &str = "smp_sample: build time";
 /// A swap and what the machine does around it, on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// MCUboot has the UART turned on and does not read it: from the answer to a reset until the next
+/// start of the application, nobody listens.
+fn ears() -> impl FnMut(&[u8]) -> Option<bool> + Send + 'static {
+    let mut console = Box::new(Console::<1024>::default());
+    let mut text = Vec::new();
+    move |printed| {
+        let mut hears = None;
+        for byte in printed {
+            if let Some(Received::Message(message)) = console.receive(*byte, Duration::ZERO)
+                && let Ok((header, _)) = Header::parse(message)
+                && (header.group, header.id) == (group::OS, os::RESET)
+            {
+                hears = Some(false);
+            }
+            text.push(*byte);
+            if text.ends_with(STARTED.as_bytes()) {
+                hears = Some(true);
+            }
+        }
+        hears
+    }
+}
 
 struct Peer {
     bench: Bench,
@@ -28,7 +55,7 @@ impl Peer {
     fn new(name: &str) -> Option<Self> {
         let old = std::fs::read(zephyr("qemu_cortex_m0_serial.signed.bin")?).unwrap();
         let all = std::fs::read_to_string(zephyr("qemu_cortex_m0_serial.merged.hex")?).unwrap();
-        let mut setup = Setup::new("microbit").serials(1);
+        let mut setup = Setup::new("microbit").ears(ears());
         for segment in hex::segments(&all).unwrap() {
             setup = setup.program(segment.address, segment.bytes);
         }
@@ -40,7 +67,7 @@ impl Peer {
 
     /// Waits for the application.
     fn starts(&self) {
-        self.machine.line(0).wait("smp_sample: build time", PATIENCE).unwrap();
+        self.machine.line(0).wait(STARTED, PATIENCE).unwrap();
     }
 
     fn smp(&self, line: &str) -> Said {
