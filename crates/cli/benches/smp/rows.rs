@@ -47,6 +47,13 @@ pub fn run() {
     if wanted("serial") {
         serial(&image, &mut bars);
     }
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
+        let load = load.split(' ').next().unwrap_or_default();
+        println!(
+            "Load average at the end: {load}. Clients that wait for each answer lose time on a \
+             busy machine; those with several requests under way do not.\n"
+        );
+    }
     println!("## Bars\n\n| | at least | found | |\n|---|---:|---:|---|");
     for Bar { what, least, found } in bars {
         let verdict = if found >= least { "met" } else { "missed" };
