@@ -5,8 +5,10 @@ mod enumeration;
 mod files;
 mod log;
 mod maintenance;
+mod monitor;
 mod os;
 mod profile;
+mod scan;
 mod settings;
 mod several;
 mod shell;
@@ -87,9 +89,13 @@ enum Group {
     Run(maintenance::Run),
     /// Any command of any group, with JSON as its payload.
     Custom(enumeration::Custom),
+    /// What the device prints on its console, and logs, as it comes.
+    Monitor(monitor::Command),
     /// Devices by name.
     #[command(subcommand)]
     Profile(profile::Command),
+    /// Which devices there are: on serial ports, and on the network.
+    Scan(scan::Command),
 }
 
 #[derive(Subcommand)]
@@ -148,9 +154,11 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
     if let Some(pattern) = args.connection.pattern() {
         return several::run(pattern, out);
     }
-    if let Group::Profile(command) = args.group {
-        return profile::run(&args.connection, command, out);
-    }
+    let args = match args.group {
+        Group::Profile(command) => return profile::run(&args.connection, command, out),
+        Group::Scan(command) => return scan::run(&args.connection, command, out),
+        group => Args { group, ..args },
+    };
     let session = &mut args.connection.open()?;
     let (outcome, lacking) = match args.group {
         Group::Os(command) => (os::run(session, command, out), LACKS_OS),
@@ -169,8 +177,9 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
         Group::Crash(command) => (maintenance::crash(session, command, out), LACKS_OTHER),
         Group::Run(command) => (maintenance::run(session, command, out), LACKS_OTHER),
         Group::Custom(command) => (enumeration::custom(session, command, out), LACKS_OTHER),
-        // Asks no device.
-        Group::Profile(_) => (Ok(()), LACKS_OTHER),
+        Group::Monitor(command) => (monitor::run(session, command, out), LACKS_OTHER),
+        // They ask no device, or none in particular.
+        Group::Profile(_) | Group::Scan(_) => (Ok(()), LACKS_OTHER),
     };
     let advice = outcome.as_ref().err().and_then(refusal).and_then(|refusal| match refusal.code {
         _ if refusal.is_unsupported() => Some(lacking),

@@ -369,9 +369,19 @@ impl<L: Link> Session<L> {
     pub fn log_entries(
         &mut self,
         name: Option<&str>,
-        mut from: u32,
+        from: u32,
         last: bool,
     ) -> anyhow::Result<Vec<LogEntry>> {
+        Ok(self.read_log(name, from, last)?.0)
+    }
+
+    /// The same, and the number that the next entry will have.
+    pub fn read_log(
+        &mut self,
+        name: Option<&str>,
+        mut from: u32,
+        last: bool,
+    ) -> anyhow::Result<(Vec<LogEntry>, u32)> {
         let names = match name {
             Some(name) => vec![name.to_owned()],
             None => self.logs()?,
@@ -414,7 +424,7 @@ impl<L: Link> Session<L> {
                 }
             }
         }
-        Ok(all)
+        Ok((all, end.unwrap_or(0)))
     }
 
     /// The names of the tests that the device can run.

@@ -159,6 +159,14 @@ impl<L: Link> Session<L> {
         }
     }
 
+    /// What the device prints beside its answers, as far as it comes within `timeout`; `None` on
+    /// links that carry nothing else.
+    pub fn text(&mut self, timeout: Duration) -> anyhow::Result<Option<Vec<u8>>> {
+        // Late answers are nobody's any more.
+        self.link.receive(timeout)?;
+        Ok(self.link.take_text())
+    }
+
     /// Takes the link up anew. A device that is away still will be missed at the next request.
     pub fn reopen(&mut self) {
         let _ = self.link.reopen();
@@ -426,7 +434,7 @@ fn is_busy(error: &anyhow::Error) -> bool {
 }
 
 /// Whether the device did not answer, or its link is gone.
-pub(super) fn is_away(error: &anyhow::Error) -> bool {
+pub fn is_away(error: &anyhow::Error) -> bool {
     find::<Silence>(error).is_some() || find::<std::io::Error>(error).is_some()
 }
 

@@ -16,11 +16,13 @@ mod mcuboot;
 #[cfg(unix)]
 mod mcuboot_recovery;
 mod mcumgrctl;
+mod monitor;
 mod power;
 mod profiles;
 #[cfg(unix)]
 mod recovery;
 mod refusals;
+mod scan;
 mod self_tests;
 #[cfg(unix)]
 mod serial;

@@ -547,6 +547,51 @@ fn strays_are_left_to_others_in_every_state() {
     }
 }
 
+/// Answers of every sequence number that is not under way, again and again: another client's, or
+/// those of a server that has lost its mind.
+#[test]
+fn a_flood_of_answers_to_nothing_is_left_to_others() {
+    let data = data();
+    let (mut desk, sent) = Desk::streaming(&data, 4);
+    let before = desk.upload.progress();
+    let own: Vec<u8> = sent.iter().map(|sent| sent.sequence).collect();
+    for round in 0..400_u64 {
+        for sequence in (0..=255).filter(|sequence| !own.contains(sequence)) {
+            let off = map(&[("off", Cbor::Uint(round * 7 % 1200))]);
+            assert!(!desk.payload(sequence, 20, &off));
+        }
+    }
+    assert_eq!(desk.upload.progress(), before);
+    assert_eq!(desk.sent(20), []);
+    for sent in &sent {
+        for _ in 0..1000 {
+            desk.answer(sent, 21, sent.end);
+        }
+    }
+    assert_eq!(desk.upload.progress().acked, sent[3].end, "each counts once");
+    assert_eq!(desk.spans(21).len(), 4);
+}
+
+#[test]
+fn progress_tells_the_rate_and_the_time_left() {
+    let data = vec![7; 100_000];
+    let options = UploadOptions::new(Limits { frame: 1026, window: 1 });
+    let mut desk = Desk::new(&data, options);
+    let (mut now, mut sent) = (0, desk.sent(0));
+    assert_eq!(desk.upload.progress().left(), None);
+    // A thousand bytes every tenth of a second.
+    while sent[0].end <= 50_000 {
+        now += 100;
+        desk.answer(&sent[0].clone(), now, sent[0].end);
+        sent = desk.sent(now);
+    }
+    let progress = desk.upload.progress();
+    let rate = progress.rate.expect("a rate");
+    assert!((9_900..10_100).contains(&rate), "{rate}");
+    let left = progress.left().expect("it goes on").as_secs_f64();
+    assert!((4.8..5.2).contains(&left), "{left}");
+}
+
 // The end.
 
 /// Answers everything as a server does that takes all; returns the last chunk, unanswered.

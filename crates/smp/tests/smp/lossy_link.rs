@@ -23,6 +23,8 @@ struct Link {
     buffers: usize,
     /// Time that the server takes for a request.
     work: Duration,
+    /// Packets after which nothing goes wrong any more.
+    bad: usize,
 }
 
 impl Link {
@@ -34,6 +36,7 @@ impl Link {
         jitter: Duration::ZERO,
         buffers: usize::MAX,
         work: Duration::ZERO,
+        bad: usize::MAX,
     };
 
     fn random(&mut self) -> u64 {
@@ -45,6 +48,10 @@ impl Link {
 
     /// When the copies of a packet sent at `now` arrive.
     fn arrivals(&mut self, now: Duration) -> Vec<Duration> {
+        if self.bad == 0 {
+            return vec![now + self.delay];
+        }
+        self.bad -= 1;
         let copies = if self.random() % 100 < self.duplicates { 2 } else { 1 };
         let mut arrivals = Vec::new();
         for _ in 0..copies {
@@ -69,6 +76,8 @@ struct Run {
     status: Status,
     time: Duration,
     requests: usize,
+    /// Requests that might have been under way in the end.
+    window: usize,
 }
 
 fn run(device: &mut Device, data: &[u8], options: UploadOptions, mut link: Link) -> Run {
@@ -131,7 +140,7 @@ fn run(device: &mut Device, data: &[u8], options: UploadOptions, mut link: Link)
             device.answers(&packet);
         }
     }
-    Run { status: upload.status(), time: now, requests }
+    Run { status: upload.status(), time: now, requests, window: upload.progress().window }
 }
 
 fn options(frame: usize, window: usize) -> UploadOptions {
@@ -198,6 +207,43 @@ proptest! {
         let run = run(&mut device, &data, patient(options(frame, window)), link);
         prop_assert!(matches!(run.status, Status::Done(_)), "{run:?}");
         prop_assert!(device.memory().slot(1)[..data.len()] == data);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// The first chunk goes alone; then a window's worth for every round trip.
+    #[test]
+    fn without_losses_the_window_is_full(
+        chunks in 1..150_usize,
+        frame in 200..1400_usize,
+        window in 1..=16_usize,
+        delay in 1..60_u64,
+    ) {
+        let delay = Duration::from_millis(delay);
+        let data = file(Version::new(1, 0, 0, 0), chunks * (frame - 26));
+        let link = Link { delay, ..Link::CLEAN };
+        let run = run(&mut device(), &data, options(frame, window), link);
+        prop_assert!(matches!(run.status, Status::Done(_)), "{run:?}");
+        let rounds = 1 + (run.requests - 1).div_ceil(window);
+        prop_assert_eq!(run.time, delay * 2 * rounds as u32);
+        prop_assert_eq!(run.window, window);
+    }
+
+    #[test]
+    fn a_window_that_losses_made_small_is_full_again_in_the_end(
+        seed in 1..u64::MAX,
+        window in 1..=16_usize,
+        loss in 10..60_u64,
+        bad in 20..100_usize,
+    ) {
+        let data = file(Version::new(1, 0, 0, 0), 240_000);
+        let link = Link { seed, loss, bad, jitter: Duration::from_millis(3), ..Link::CLEAN };
+        let options = patient(options(400, window)).with_sha256(sha256(&data));
+        let run = run(&mut device(), &data, patient(options), link);
+        prop_assert!(matches!(run.status, Status::Done(outcome) if outcome.verified), "{run:?}");
+        prop_assert_eq!(run.window, window);
     }
 }
 

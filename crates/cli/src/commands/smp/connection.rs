@@ -1,6 +1,7 @@
 //! How to reach a device: options, or what its profile says.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use updraft_smp::client::Patience;
@@ -8,7 +9,10 @@ use updraft_smp::client::Patience;
 use super::Talk;
 use crate::bluetooth::{BondFile, Controller};
 use crate::report::Hint;
-use crate::smp::{Ble, Framed, Link, Peer, Profile, Profiles, Serial, Session, Udp};
+use crate::smp::{Ble, Framed, Link, Look, Peer, Profile, Profiles, Serial, Session, Udp};
+
+/// Bits per second on a serial line, unless others are named.
+const BAUD: u32 = 115_200;
 
 /// Options that say where the device is, and how to talk to it.
 #[derive(clap::Args)]
@@ -117,6 +121,12 @@ impl Connection {
         Ok(named.or(port).or(profile.udp).unwrap_or_default())
     }
 
+    /// Where to look for devices, with what is known of their serial lines.
+    pub fn look(&self, places: Vec<String>, wait: Duration) -> Look {
+        let baud = self.baud.unwrap_or(BAUD);
+        Look { places, wait, baud, framing: self.framing }
+    }
+
     /// A session with the device.
     pub fn open(&self) -> anyhow::Result<Talk> {
         let profile = self.profile()?;
@@ -130,7 +140,7 @@ impl Connection {
             }
             (None, Some(port), _) => {
                 let framing = profile.framing.unwrap_or(Framed::Console);
-                Box::new(Serial::open(port, profile.baud.unwrap_or(115_200), framing)?)
+                Box::new(Serial::open(port, profile.baud.unwrap_or(BAUD), framing)?)
             }
             (None, None, host) => Box::new(Udp::connect(host.as_deref().unwrap_or_default())?),
         };

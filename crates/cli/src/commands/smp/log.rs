@@ -74,7 +74,8 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
     }
 }
 
-fn line(entry: &LogEntry) -> String {
+/// An entry, for people.
+pub(super) fn line(entry: &LogEntry) -> String {
     let LogEntry { log, index, timestamp, module, level, message } = entry;
     let message = match message {
         Value::String(text) => text.clone(),

@@ -11,6 +11,7 @@ use updraft_smp::client;
 pub use ble::{Ble, Peer};
 pub use serial::{Framed, Serial};
 pub use udp::Udp;
+pub(super) use udp::{UDP_PORT, resolve};
 
 /// Carries whole messages.
 pub trait Link {
@@ -26,6 +27,11 @@ pub trait Link {
     /// Takes the link up anew, where a device that was reset is found again only so.
     fn reopen(&mut self) -> anyhow::Result<()> {
         Ok(())
+    }
+
+    /// What has come beside messages since the last call; `None` on links that carry nothing else.
+    fn take_text(&mut self) -> Option<Vec<u8>> {
+        None
     }
 }
 
@@ -44,5 +50,9 @@ impl Link for Box<dyn Link> {
 
     fn reopen(&mut self) -> anyhow::Result<()> {
         (**self).reopen()
+    }
+
+    fn take_text(&mut self) -> Option<Vec<u8>> {
+        (**self).take_text()
     }
 }

@@ -16,6 +16,8 @@ use crate::report::Hint;
 
 /// Bytes of the largest message that is taken.
 const SIZE: usize = 16 * 1024;
+/// Bytes of text that are kept until somebody asks for them; older ones go first.
+const TEXT: usize = 64 * 1024;
 
 /// How messages are told from each other on the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Serial {
     /// Bytes that came behind the last message.
     waiting: VecDeque<u8>,
     message: Vec<u8>,
+    /// What else is printed on the line.
+    text: VecDeque<u8>,
     clock: Instant,
     /// What was sent last.
     sent: Vec<u8>,
@@ -65,6 +69,7 @@ impl Serial {
             receiver,
             waiting: VecDeque::new(),
             message: Vec::new(),
+            text: VecDeque::new(),
             clock: Instant::now(),
             sent: Vec::new(),
             paced: false,
@@ -83,7 +88,7 @@ impl Serial {
         Ok(())
     }
 
-    /// Looks for a message in what has come. What else is printed on the line is left out.
+    /// Looks for a message in what has come, and puts aside what else is printed on the line.
     fn complete(&mut self) -> bool {
         while let Some(byte) = self.waiting.pop_front() {
             let now = self.clock.elapsed();
@@ -91,10 +96,18 @@ impl Serial {
                 Receiver::Console(console) => console.receive(byte, now),
                 Receiver::Raw(raw) => raw.receive(byte, now),
             };
-            if let Some(Received::Message(message)) = received {
-                self.message.clear();
-                self.message.extend_from_slice(message);
-                return true;
+            match received {
+                Some(Received::Message(message)) => {
+                    self.message.clear();
+                    self.message.extend_from_slice(message);
+                    return true;
+                }
+                Some(Received::Text(text)) => {
+                    self.text.extend(text);
+                    let excess = self.text.len().saturating_sub(TEXT);
+                    self.text.drain(..excess);
+                }
+                None => {}
             }
         }
         false
@@ -146,6 +159,13 @@ impl Link for Serial {
             }
         }
         Ok(Some(&self.message))
+    }
+
+    fn take_text(&mut self) -> Option<Vec<u8>> {
+        match self.receiver {
+            Receiver::Console(_) => Some(self.text.drain(..).collect()),
+            Receiver::Raw(_) => None,
+        }
     }
 
     /// Over USB, the port goes when the device resets, and comes back with it.

@@ -35,7 +35,8 @@ impl Udp {
     }
 }
 
-fn resolve(target: &str) -> anyhow::Result<SocketAddr> {
+/// The address of a host, with SMP's port unless it names another one.
+pub fn resolve(target: &str) -> anyhow::Result<SocketAddr> {
     let with_port = target.to_socket_addrs().ok().and_then(|mut found| found.next());
     let bare = || {
         let host = target.trim_start_matches('[').trim_end_matches(']');
