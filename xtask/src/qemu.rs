@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::firmware::{self, Programs};
+use crate::firmware::{self, Board, Programs};
 use crate::process::{cargo, program, run as run_command, succeeds};
 use crate::runner::Runner;
 use crate::workspace;
@@ -36,11 +36,13 @@ pub fn run(args: &[String]) -> Result<()> {
     if !is_there() {
         bail!("qemu-system-arm is not there; Debian has it in the package of that name");
     }
-    let programs = firmware::build(&firmware::board(name)?, false)?;
-    let first = sign(name, &programs.application, "1.0.0", "app-1.0.0.bin")?;
+    let board = firmware::board(name)?;
+    let programs = firmware::build(&board, false)?;
+    let key = workspace::root().join(format!("firmware/keys/sample-{}.pem", board.signature));
+    let first = sign(name, &programs.application, &key)?;
     let flash = firmware::folder(name).join("flash.bin");
     match start {
-        Start::FlashInFile => in_file(name, machine, &programs, (&first, &flash)),
+        Start::FlashInFile => in_file(&board, machine, &programs, (&first, &flash)),
     }
 }
 
@@ -64,24 +66,24 @@ pub fn with_programs(command: &mut std::process::Command) -> &mut std::process::
     command.env("UPDRAFT_FIRMWARE", workspace::target().join("firmware"))
 }
 
-/// Signs an application with the sample key.
-fn sign(board: &str, application: &Path, version: &str, name: &str) -> Result<PathBuf> {
-    let image = firmware::folder(board).join(name);
-    let key = workspace::root().join("firmware/keys/sample-ed25519.pem");
+/// Signs an application as the first version.
+fn sign(board: &str, application: &Path, key: &Path) -> Result<PathBuf> {
+    let image = firmware::folder(board).join("app-1.0.0.bin");
     let mut command = cargo(["run", "--quiet", "--package", "updraft-cli", "--"]);
     command.args(["image", "sign", "--quiet", "--board"]);
     command.arg(workspace::root().join("boards").join(format!("{board}.toml")));
-    command.arg("--key").arg(key).args(["--version", version]).arg(application).arg(&image);
+    command.arg("--key").arg(key).args(["--version", "1.0.0"]).arg(application).arg(&image);
     run_command(&mut command)?;
     Ok(image)
 }
 
 fn in_file(
-    name: &str,
+    board: &Board,
     machine: &str,
     programs: &Programs,
     (image, flash): (&Path, &Path),
 ) -> Result<()> {
+    let name = &board.name;
     let mut bytes = fs::read(image)?;
     bytes.resize(FILE_SIZE, 0xff);
     if flash.exists() {
@@ -92,8 +94,9 @@ fn in_file(
     println!(
         "QEMU names the console below; on that line\n  updraft smp --serial LINE image list\n  updraft smp \
          --serial LINE upgrade NEW_IMAGE\nan image to upload: updraft image sign --board {name} --key \
-         firmware/keys/sample-ed25519.pem --version 2.0.0 {}\nCtrl-C takes the power away; started \
+         firmware/keys/sample-{}.pem --version 2.0.0 {}\nCtrl-C takes the power away; started \
          again, it goes on from {}\n",
+        board.signature,
         programs.application.display(),
         flash.display()
     );

@@ -23,7 +23,8 @@ pub struct Board {
     /// The package with its drivers: several board files may share one.
     package: String,
     target: String,
-    signature: String,
+    /// How images for it are signed.
+    pub signature: String,
 }
 
 /// The programs of a board.

@@ -32,6 +32,9 @@ pub struct Chip {
 pub const MPS2: Chip =
     Chip { board: "mps2-an386", machine: "mps2-an386", device: 1, in_file: true };
 
+/// The same with updates on a second device, and P-256.
+pub const MPS2_EXTERNAL: Chip = Chip { board: "mps2-an386-external", ..MPS2 };
+
 /// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes.
 pub const MICROBIT: Chip =
     Chip { board: "microbit", machine: "microbit", device: 0, in_file: false };
@@ -116,15 +119,24 @@ impl Bench {
         Said::new(&command, &output)
     }
 
+    fn sample_key(&self) -> String {
+        format!("firmware/keys/sample-{}.pem", self.scheme())
+    }
+
+    /// How its images are signed.
+    pub fn scheme(&self) -> &'static str {
+        Board::load(self.chip.board).unwrap().boot().signature.name()
+    }
+
     /// The application, which behaves as the lines of `app` say, signed with the sample key.
     pub fn image(&self, version: &str, app: &str) -> Image {
-        self.signed_with("firmware/keys/sample-ed25519.pem", version, app)
+        self.signed_with(&self.sample_key(), version, app)
     }
 
     /// The same with so many bytes behind the program that no other version has: sectors that two
     /// images have in common are not moved.
     pub fn image_with_tail(&self, version: &str, app: &str, tail: usize) -> Image {
-        self.sign("firmware/keys/sample-ed25519.pem", version, app, tail)
+        self.sign(&self.sample_key(), version, app, tail)
     }
 
     /// The same, signed with another key of the project's.
@@ -156,8 +168,10 @@ impl Bench {
     fn place(&self, role: Role) -> (usize, usize) {
         let board = Board::load(self.chip.board).unwrap();
         let area = board.area(role).unwrap();
-        assert_eq!(area.device, self.chip.device);
-        (area.offset as usize, area.size as usize)
+        // The devices of a file lie one behind the other.
+        let before = &board.flash()[self.chip.device..area.device];
+        let start: u32 = before.iter().map(|device| device.size()).sum();
+        ((start + area.offset) as usize, area.size as usize)
     }
 
     /// The flash as it is without power.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use updraft_board::Role;
 
 use crate::bench::{
-    Bench, Chip, Image, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2, Powered,
+    Bench, Chip, Image, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2, MPS2_EXTERNAL, Powered,
 };
 
 /// Waits for the host to confirm it.
@@ -104,7 +104,8 @@ fn a_tampered_image_is_refused(chip: Chip) {
     chip.cut();
 
     // … and the bootloader believes nobody.
-    let other = bench.signed_with("vectors/mcuboot/keys/ed25519-other.pem", "3.0.0", HOST);
+    let other = format!("vectors/mcuboot/keys/{}-other.pem", bench.scheme());
+    let other = bench.signed_with(&other, "3.0.0", HOST);
     for (image, why) in [(&bad, "hash"), (&other.bytes, "key")] {
         bench.request(image, true);
         let chip = bench.start();
@@ -221,6 +222,7 @@ macro_rules! on {
 }
 
 on!(mps2_an386, MPS2, (0x4002_f004, 1));
+on!(mps2_an386_external, MPS2_EXTERNAL, (0x4002_f004, 1));
 on!(microbit, MICROBIT, (0x5000_0504, 1 << 13));
 on!(microbit_offset, MICROBIT_OFFSET, (0x5000_0504, 1 << 13));
 on!(microbit_scratch, MICROBIT_SCRATCH, (0x5000_0504, 1 << 13));
