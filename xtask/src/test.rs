@@ -88,7 +88,7 @@ fn tests(
     seed::plant(&mut command, seed);
     if core {
         command.env("UPDRAFT_CORE", "1");
-    } else {
+    } else if firmware::can_build() {
         qemu::with_programs(&mut command);
     }
     reports::forget("default")?;

@@ -89,6 +89,12 @@ fn lint(board: &Board) -> Result<()> {
     }
 }
 
+/// Whether the programs of every board can be built here.
+pub fn can_build() -> bool {
+    let can = |board: &Board| Toolchain::choose(&board.target).is_ok();
+    boards().is_ok_and(|boards| boards.iter().all(can))
+}
+
 /// Every board that has programs.
 fn boards() -> Result<Vec<Board>> {
     let mut names = Vec::new();
