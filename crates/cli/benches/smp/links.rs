@@ -98,8 +98,10 @@ pub fn serial(stub: Stub, baud: u32) -> (Running, PathBuf) {
         let mut arriving: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
         let mut leaving: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
         let clock = Instant::now();
+        let mut late = Duration::ZERO;
         while !over.load(Ordering::Relaxed) {
             while let Some((at, line)) = due(&mut leaving, |next| next.0) {
+                late = at.elapsed();
                 pty.send(&line);
                 stub.answered(at);
             }
@@ -122,8 +124,9 @@ pub fn serial(stub: Stub, baud: u32) -> (Running, PathBuf) {
                 wait_for(&pty, sleep.min(NAP));
             }
             let bytes = pty.receive(&mut buffer).unwrap_or_default();
-            // What is sent while the wire is busy waits for it, as in a UART's queue.
-            up = up.max(Instant::now());
+            // What is sent while the wire is busy waits for it, as in a UART's queue. That an answer
+            // came later than it should have is not the client's fault.
+            up = up.max(Instant::now() - late);
             for one in bytes {
                 up += byte;
                 if let Some(Received::Message(message)) = console.receive(*one, clock.elapsed()) {
