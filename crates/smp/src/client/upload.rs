@@ -375,17 +375,20 @@ impl<'i> Upload<'i> {
 
     /// A server that is busy or out of buffers took nothing, like one that did not answer: the
     /// chunk goes out again when its time is up. Every other refusal is final, unless it may be that
-    /// of a message that was damaged on its way.
+    /// of a message that was damaged on its way: the same one twice is believed.
     fn refused(&mut self, error: AnswerError, now: Duration) {
         match error {
             AnswerError::Malformed(malformed) => {
                 self.makes_no_sense(UploadError::Malformed(malformed), now);
             }
             AnswerError::Refused(refusal) => {
-                let busy = matches!(refusal.code, Code::Generic(Rc::BUSY | Rc::NO_MEMORY));
-                match busy || self.may_be_damage() {
-                    true => self.complaint = Some(UploadError::Refused(refusal)),
-                    false => self.over(Err(UploadError::Refused(refusal))),
+                let error = UploadError::Refused(refusal);
+                if matches!(refusal.code, Code::Generic(Rc::BUSY | Rc::NO_MEMORY)) {
+                    self.complaint = Some(error);
+                } else if self.complaint != Some(error) && self.may_be_damage() {
+                    self.makes_no_sense(error, now);
+                } else {
+                    self.over(Err(error));
                 }
             }
         }

@@ -547,6 +547,20 @@ fn strays_are_left_to_others_in_every_state() {
     }
 }
 
+#[test]
+fn a_refusal_that_comes_twice_is_believed_on_any_link() {
+    let data = data();
+    let refusal = b"\xa1\x63err\xa2\x65group\x01\x62rc\x09";
+    let mut desk = Desk::new(&data, UploadOptions { damage: 8, ..options(1) });
+    let first = desk.sent(0);
+    desk.payload(first[0].sequence, 10, refusal);
+    let (due, again) = desk.due();
+    assert_eq!((&again, due), (&first, 1010), "soon");
+    desk.payload(again[0].sequence, due, refusal);
+    let UploadError::Refused(refusal) = desk.failure() else { panic!("{:?}", desk.failure()) };
+    assert_eq!(refusal.image_error(), Some(ImageError::NoFreeSlot));
+}
+
 /// Answers of every sequence number that is not under way, again and again: another client's, or
 /// those of a server that has lost its mind.
 #[test]
