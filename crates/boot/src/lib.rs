@@ -57,7 +57,7 @@
 //! | primary slot that cannot be read while its image is checked | counts as damaged: replaced, or no downgrade any more | the boot fails, and is tried again |
 //! | recorded swap whose image cannot be read, or that is not carried out | stands, and installs what is uploaded next | ended |
 //! | bootstrap over the status of an old swap | a torn erase may leave a swap "under way" | the image is asked for first |
-//! | bootstrap of an encrypted image | a torn end may leave it running and its key damaged: no swap any more | the image is asked for first |
+//! | bootstrap of an encrypted image | a torn end may leave it running and its key damaged: no swap any more | its beginning is copied last |
 //! | no room to swap, and the primary image cannot run | refused at every boot | installed without keeping it |
 //! | image under test, another one uploaded over the one to revert to | reverts to that | the same: the application must not let it happen |
 //! | swap-scratch: scratch area with its record being erased, torn | copied to the primary slot once more, whatever is left | retired before it is erased |

@@ -6,9 +6,10 @@
 //! request. Source: MCUboot `docs/design.md`, "Overwrite only".
 
 use updraft_flash::FlashMap;
-use updraft_image::{MaxSize, SwapType, UpgradeMode, align_down, align_up};
+use updraft_image::{Header, MaxSize, SwapType, UpgradeMode, align_down, align_up};
 
-use crate::copy::copy;
+use crate::copy::{PIECE, copy};
+use crate::secrets;
 use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The overwrite-only mode.
@@ -28,7 +29,7 @@ impl Overwrite {
     /// |---|---|---|
     /// | 1 | erase the primary slot upwards | erase the sectors of the new image upwards |
     /// | 2 | | erase the sectors of the primary trailer upwards |
-    /// | 3 | copy the slot | copy the image, rounded up to the write size |
+    /// | 3 | copy the slot | copy the image, rounded up to the write size; strictly its beginning last if it may be encrypted |
     /// | 4 | | write the primary magic |
     pub(crate) fn copy_image<M: FlashMap>(
         self,
@@ -51,8 +52,21 @@ impl Overwrite {
             // The original copies one write more where the size is a multiple already.
             image_size.saturating_add(primary.write_size - image_size % primary.write_size)
         };
-        let from = (secondary.area, secondary.start);
-        copy(map, from, (primary.area, 0), len, secrets.incoming(0))?;
+        let mut part = |at: u32, len: u32| {
+            let from = (secondary.area, secondary.start.saturating_add(at));
+            copy(map, from, (primary.area, at), len, secrets.incoming(at))
+        };
+        if secrets::KNOWN && slots.strict() {
+            // The wrapped content key of an encrypted image is at its end and under no hash: a copy
+            // that a cut has torn there would look whole. So its header is written last.
+            let head = if len > PIECE as u32 { Some(PIECE as u32) } else { None };
+            let head = head.or(align_up(Header::SIZE as u32, primary.write_size));
+            let head = head.unwrap_or(len).min(len);
+            part(head, len - head)?;
+            part(0, head)?;
+        } else {
+            part(0, len)?;
+        }
         primary.trailer.write_magic(map)
     }
 

@@ -1,16 +1,14 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
 use updraft_flash::FlashMap;
-use updraft_image::{
-    Flag, Flags, Header, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version,
-};
+use updraft_image::{Flag, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version};
 
 use crate::course::Course;
 use crate::outcome::Step;
 use crate::slots::{Slot, Slots, may_pass};
 use crate::{
     BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Platform, Progress, Secrets,
-    SecurityCounters, Strategy, secrets,
+    SecurityCounters, Strategy,
 };
 
 /// What this boot is going to do with the slots of an image.
@@ -140,15 +138,7 @@ where
             Plan::Resumed(swap) => Ok(swap),
             Plan::GiveUp => self.give_up(),
             Plan::Bootstrap if swaps => self.copy_first(SwapType::Revert),
-            Plan::Bootstrap => {
-                let trailer = self.slots.secondary.trailer;
-                let blank = trailer.is_erased(&mut self.platform.flash);
-                // The image may share the trailer's sectors, so they cannot be cleared for this.
-                if blank.map_err(BootError::Flash)? && self.needs_a_request()? {
-                    self.vouch_for_secondary(0).map_err(BootError::Flash)?;
-                }
-                self.install(SwapType::Revert, Progress::None, true)
-            }
+            Plan::Bootstrap => self.install(SwapType::Revert, Progress::None, true),
             Plan::Upgrade { swap, progress } => {
                 if swaps && swap != SwapType::Revert && self.is_downgrade()? {
                     let recorded = matches!(progress, Progress::Recorded(_));
@@ -333,7 +323,7 @@ where
         let size = secondary.image_size(&mut self.platform.flash).map_err(BootError::Refused)?;
         let flash = &mut self.platform.flash;
         let blank = primary.trailer.is_erased(flash).map_err(BootError::Flash)?;
-        if strict && !blank || self.needs_a_request()? {
+        if strict && !blank {
             self.vouch_for_secondary(size).map_err(BootError::Flash)?;
         }
         let Platform { flash, verifier, .. } = &mut *self.platform;
@@ -365,18 +355,6 @@ where
         finish().map_err(BootError::Flash)?;
         self.tell(Event::Bootstrapped);
         Ok(swap)
-    }
-
-    /// Whether a copy that a cut has torn may look whole: the wrapped content key of an encrypted
-    /// image is under no hash. Without it, what runs could never be encrypted again, and no other
-    /// image swapped in.
-    fn needs_a_request(&mut self) -> Step<bool, M> {
-        if !secrets::KNOWN {
-            return Ok(false);
-        }
-        let head = self.slots.secondary.head(&mut self.platform.flash).map_err(BootError::Flash)?;
-        let encrypted = |header: Header| header.flags.intersects(Flags::ENCRYPTED);
-        Ok(self.slots.strict() && head.header().is_ok_and(encrypted))
     }
 
     /// Asks for the image in the secondary slot, if nobody has. The primary trailer may hold the

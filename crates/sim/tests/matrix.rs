@@ -94,6 +94,40 @@ fn a_torn_bootstrap_leaves_no_image_that_cannot_be_encrypted_again() {
     }
 }
 
+/// Nor do two cuts, where the image reaches into the sector of the trailer: a request that the first
+/// one has torn could not be made again.
+#[test]
+fn a_bootstrap_that_is_torn_twice_leaves_no_such_image_either() {
+    let (mode, fill, secrecy) = (UpgradeMode::SwapScratch, Fill::Full, Secrecy::KeysKeptWrapped);
+    let mut walks = 0;
+    for cell in small_cells().into_iter().filter(|cell| {
+        (cell.mode, cell.fill, cell.secrecy) == (mode, fill, secrecy)
+            && [FlashKind::SelfErasingRows, FlashKind::Nor].contains(&cell.kind)
+    }) {
+        let Ok(board) = cell.board() else { continue };
+        let stories = cell.stories(&board).unwrap();
+        let Some(story) = stories.iter().find(|story| story.name() == "bootstrap") else {
+            continue;
+        };
+        let explorer = Explorer::new(story, Options::pairs()).unwrap();
+        let first = Cut { operation: 0, torn: Torn::AllButOneBit(1) };
+        let mut operations = Vec::new();
+        let uncut = explorer.walk(&[first], |visit| {
+            if let (1, OpKind::Write(_)) = (visit.boot, &visit.op.kind) {
+                operations.push(visit.number);
+            }
+        });
+        assert_eq!(uncut.map(drop), Ok(()), "{cell}");
+        for operation in operations {
+            let second = Cut { operation, torn: Torn::AllButOneBit(operation) };
+            let walked = explorer.walk(&[first, second], |_| ());
+            assert_eq!(walked.map(drop), Ok(()), "{cell}: {operation}");
+            walks += 1;
+        }
+    }
+    assert!(walks > 100, "{walks}");
+}
+
 /// So may the record in the scratch area, while it is erased.
 #[test]
 fn a_scratch_record_that_a_cut_has_made_unreadable_is_done_with() {
