@@ -148,6 +148,7 @@ driven! {
     smp_shell
     smp_enumeration
     smp_basic
+    mqtt_client
     recovery
     board_toml
     key_file

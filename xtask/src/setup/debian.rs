@@ -37,6 +37,21 @@ pub fn needs() -> Vec<Box<dyn Need>> {
             brings: || succeeds(&mut program("qemu-system-arm", ["--version"])),
         }),
         Box::new(Package {
+            name: "mosquitto",
+            purpose: "the MQTT client talks to a broker",
+            brings: || {
+                succeeds(&mut program(
+                    "sh",
+                    ["-c", "PATH=$PATH:/usr/sbin mosquitto -h | grep -q MQTT"],
+                ))
+            },
+        }),
+        Box::new(Package {
+            name: "mosquitto-clients",
+            purpose: "the MQTT client talks to other clients",
+            brings: || succeeds(&mut program("sh", ["-c", "command -v mosquitto_pub"])),
+        }),
+        Box::new(Package {
             name: "softhsm2",
             purpose: "images are signed with the keys of a token",
             brings: || succeeds(&mut program("softhsm2-util", ["--version"])),
