@@ -15,6 +15,8 @@ mod watch;
 
 pub use cbor::unhex;
 pub use groups::{LogEntry, Numbers};
+#[cfg(feature = "btleplug")]
+pub use link::System;
 pub use link::{Ble, Framed, Link, Peer, Serial, Udp};
 pub use preflight::{Finding, Preflight};
 pub use profiles::{Profile, Profiles};

@@ -124,7 +124,13 @@ impl Connection {
     /// Where to look for devices, with what is known of their serial lines.
     pub fn look(&self, places: Vec<String>, wait: Duration) -> Look {
         let baud = self.baud.unwrap_or(BAUD);
-        Look { places, wait, baud, framing: self.framing }
+        let controller = self.controller.clone();
+        Look { places, wait, baud, framing: self.framing, controller }
+    }
+
+    /// Whether there is a Bluetooth controller to listen with.
+    pub fn has_controller(&self) -> bool {
+        self.controller.is_some()
     }
 
     /// A session with the device.
@@ -148,12 +154,27 @@ impl Connection {
     }
 
     fn radio(&self, controller: Option<&Controller>, peer: Peer) -> anyhow::Result<Box<dyn Link>> {
-        let controller = controller.ok_or_else(|| anyhow!("no Bluetooth controller is named"))
-            .usage(
-                "--controller hci-tcp:HOST:PORT or --controller hci-uart:/dev/ttyACM0, or the same in \
-                 UPDRAFT_CONTROLLER",
-            )?;
+        let Some(controller) = controller else { return system(&peer) };
         let bonds = BondFile::load(&Profiles::bonds()?)?;
         Ok(Box::new(Ble::connect(controller, peer, bonds)?))
     }
+}
+
+/// A link over the system's own Bluetooth.
+#[cfg(feature = "btleplug")]
+fn system(peer: &Peer) -> anyhow::Result<Box<dyn Link>> {
+    if peer.passkey.is_some() {
+        return Err(anyhow!("the system's Bluetooth asks for digits itself"))
+            .usage("leave --passkey out, or name a --controller");
+    }
+    Ok(Box::new(crate::smp::System::connect(&peer.device)?))
+}
+
+/// This build has none.
+#[cfg(not(feature = "btleplug"))]
+fn system(_: &Peer) -> anyhow::Result<Box<dyn Link>> {
+    Err(anyhow!("no Bluetooth controller is named")).usage(
+        "--controller hci-tcp:HOST:PORT or --controller hci-uart:/dev/ttyACM0, or the same in \
+         UPDRAFT_CONTROLLER; for the system's own, build with --features btleplug",
+    )
 }

@@ -16,11 +16,13 @@ use crate::smp::{Found, Way};
 #[command(after_help = "Examples:
   updraft smp scan
   updraft smp scan --via udp
+  updraft smp --controller hci-uart:/dev/ttyACM1 scan --via ble
   updraft smp scan 192.0.2.0/24 '[fe80::1%2]:1337'
   updraft smp scan /dev/ttyACM0 --baud 1000000
 
 Without places, every serial port is asked, and on the network this computer and all that hear a
-broadcast on SMP's port. Asking sends a few bytes: to serial ports whose devices must not be sent
+broadcast on SMP's port; with a --controller, those are listed too that advertise over Bluetooth.
+Asking sends a few bytes: to serial ports whose devices must not be sent
 any, name the others instead.")]
 pub struct Command {
     /// Serial ports, hosts, addresses, and networks such as 192.0.2.0/24.
@@ -40,7 +42,11 @@ pub fn run(connection: &Connection, command: Command, out: &Output) -> anyhow::R
         .ok_or_else(|| anyhow!("{} seconds is no time to wait", command.wait))
         .usage("--wait takes seconds above 0 and up to a minute, such as 2.5")?;
     let ways: Vec<Way> = match (command.via.as_slice(), command.places.as_slice()) {
-        ([], []) => Way::ALL.to_vec(),
+        // Without a controller there is nothing to listen with.
+        ([], []) => Way::ALL
+            .into_iter()
+            .filter(|way| *way != Way::Ble || connection.has_controller())
+            .collect(),
         ([], places) => {
             let needed = |way: &Way| places.iter().any(|place| Way::to(place) == *way);
             Way::ALL.into_iter().filter(needed).collect()

@@ -2,14 +2,18 @@
 
 mod ble;
 mod serial;
+#[cfg(feature = "btleplug")]
+mod system;
 mod udp;
 
 use std::time::Duration;
 
 use updraft_smp::client;
 
-pub use ble::{Ble, Peer};
+pub use ble::{Ble, Peer, heard};
 pub use serial::{Framed, Serial};
+#[cfg(feature = "btleplug")]
+pub use system::System;
 pub use udp::Udp;
 pub(super) use udp::{UDP_PORT, resolve};
 

@@ -1,5 +1,6 @@
 //! Looking for devices. Each way to reach one has a file that knows where to look.
 
+mod ble;
 mod serial;
 mod udp;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 use updraft_smp::client::Patience;
 
 use super::{Framed, Link, Session};
+use crate::bluetooth::Controller;
 
 /// A way to reach devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -18,6 +20,8 @@ pub enum Way {
     Serial,
     /// UDP, over IPv4 and IPv6.
     Udp,
+    /// Bluetooth LE.
+    Ble,
 }
 
 /// Where to look, and for how long.
@@ -31,6 +35,8 @@ pub struct Look {
     pub baud: u32,
     /// How messages are told from each other on serial lines, if only that is to be tried.
     pub framing: Option<Framed>,
+    /// The Bluetooth controller to listen with.
+    pub controller: Option<Controller>,
 }
 
 /// What was found at a place.
@@ -59,7 +65,7 @@ pub struct Facts {
 
 impl Way {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Serial, Self::Udp];
+    pub const ALL: [Self; 3] = [Self::Serial, Self::Udp, Self::Ble];
 
     /// The way that a place is reached.
     pub fn to(place: &str) -> Self {
@@ -74,6 +80,7 @@ impl Way {
         match self {
             Self::Serial => serial::scan(look, tell),
             Self::Udp => udp::scan(look, tell),
+            Self::Ble => ble::scan(look, tell),
         }
     }
 }

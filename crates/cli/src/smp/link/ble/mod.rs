@@ -22,6 +22,8 @@ use updraft_smp::client;
 use super::Link;
 use crate::bluetooth::{BondFile, Controller};
 
+pub use scan::heard;
+
 /// Messages that wait for the radio.
 const WAITING: usize = 16;
 /// How long a message waits for room among them.

@@ -3,16 +3,18 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use anyhow::Context;
+use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
 use serde::Serialize;
 use updraft_ble::SERVICE;
-use updraft_ble::trouble_host::Address;
 use updraft_ble::trouble_host::prelude::{
     AdStructure, BdAddr, Central, DefaultPacketPool, EventHandler, ExternalController,
-    LeAdvReportsIter, LeExtAdvReportsIter, ScanConfig, Scanner,
+    HostResources, LeAdvReportsIter, LeExtAdvReportsIter, ScanConfig, Scanner,
 };
+use updraft_ble::trouble_host::{self, Address};
 
-use crate::bluetooth::Hci;
+use crate::bluetooth::{Controller, Hci, block_on};
 
 pub(super) type Host<'h> = ExternalController<&'h Hci, 10>;
 
@@ -128,6 +130,21 @@ pub(super) async fn listen<T>(
 
 pub(super) fn ticks(duration: Duration) -> embassy_time::Duration {
     duration.try_into().unwrap_or(embassy_time::Duration::MAX)
+}
+
+/// The devices that advertise within `patience`.
+pub fn heard(controller: &Controller, patience: Duration) -> anyhow::Result<Vec<Heard>> {
+    let hci = controller.open()?;
+    let seen = Seen::default();
+    let mut resources: HostResources<DefaultPacketPool, 1, 2> = HostResources::new();
+    let stack = trouble_host::new(Host::new(&hci), &mut resources).build();
+    let (mut runner, mut central) = (stack.runner(), stack.central());
+    let listening = listen(&mut central, &seen, Some(patience), |_| None::<()>);
+    match block_on(select(runner.run_with_handler(&seen), listening)) {
+        Either::First(result) => result.map_err(super::central::stack_error)?,
+        Either::Second(result) => drop(result.context("the controller does not listen")?),
+    }
+    Ok(seen.all())
 }
 
 /// Whether a text is an address of six bytes.
