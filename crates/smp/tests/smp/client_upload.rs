@@ -547,6 +547,31 @@ fn strays_are_left_to_others_in_every_state() {
     }
 }
 
+/// A device that is reset again and again, and keeps a little more each time.
+#[test]
+fn sessions_that_are_lost_do_not_count_while_the_upload_gets_further() {
+    let data = vec![7; 20_000];
+    let (mut desk, mut sent) = Desk::streaming(&data, 1);
+    let mut kept = sent[0].off;
+    for _ in 0..30 {
+        let off = kept;
+        desk.answer(&sent[0].clone(), 20, 0);
+        assert_eq!(desk.upload.status(), Status::Running, "lost at {off}");
+        let (mut due, mut first) = desk.due();
+        while first.is_empty() {
+            (due, first) = desk.due();
+        }
+        assert_eq!(first[0].off, 0);
+        kept += 50;
+        desk.answer(&first[0], due, kept);
+        sent = desk.sent(due);
+        while sent.is_empty() {
+            sent = desk.due().1;
+        }
+        assert_eq!(sent[0].off, kept);
+    }
+}
+
 #[test]
 fn a_refusal_that_comes_twice_is_believed_on_any_link() {
     let data = data();
