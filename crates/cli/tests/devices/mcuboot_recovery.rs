@@ -98,9 +98,14 @@ fn takes_an_image(variant: &str, framing: &'static str) {
     }
     // This bootloader lists images that it finds valid, and looks for them in RAM, where the old
     // one is still: it does not list the new one until it has loaded it.
-    let upload = peer.smp(&format!("image upload {}", new.file));
-    upload.complains(&["the device took every byte, but does not list the image"]);
-    assert!(peer.holds(&new));
+    // A line without a console carries no checksum, and the emulated one loses a byte at times on a
+    // busy machine, which shows only afterwards.
+    let took = (0..5).any(|_| {
+        let upload = peer.smp(&format!("image upload {}", new.file));
+        upload.complains(&["the device took every byte, but does not list the image"]);
+        peer.holds(&new)
+    });
+    assert!(took);
     peer.smp("os reset").ok();
     peer.machine.line(1).wait("Image version: v1.2.3", PATIENCE).unwrap();
     peer.machine.line(0).wait("a small program runs", PATIENCE).unwrap();
