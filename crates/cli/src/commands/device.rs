@@ -87,7 +87,7 @@ struct Run {
     #[arg(long, value_name = "PTY|auto")]
     serial: Option<PathBuf>,
     /// Give the device a Bluetooth LE radio: the controller it uses, hci-tcp:HOST:PORT or
-    /// hci-uart:PORT[@BAUD].
+    /// hci-uart:PORT, perhaps with @BAUD behind it.
     #[arg(long, value_name = "CONTROLLER")]
     ble: Option<Controller>,
     /// What it is called over Bluetooth. Up to 8 bytes are heard without being asked for.

@@ -26,7 +26,7 @@ pub struct Connection {
     #[arg(long, value_enum)]
     framing: Option<Framed>,
     /// The Bluetooth controller that this computer uses for --ble: hci-tcp:HOST:PORT, or a dongle,
-    /// hci-uart:PORT[@BAUD].
+    /// hci-uart:PORT, perhaps with @BAUD behind it.
     #[arg(long, env = "UPDRAFT_CONTROLLER")]
     controller: Option<Controller>,
     /// The six digits that a device shows, or that came with it, to pair with it.
