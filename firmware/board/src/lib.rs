@@ -8,6 +8,7 @@
 
 mod console;
 mod facts;
+mod violation;
 
 use core::time::Duration;
 
@@ -16,6 +17,7 @@ use updraft_image::Describe;
 
 pub use console::say;
 pub use facts::{Facts, Watchdog, Ways};
+pub use violation::Violation;
 
 /// A board: its facts, and what its hardware can be asked to do.
 pub trait Board {

@@ -1,10 +1,8 @@
 //! Flash behind its controller. It begins at address 0.
 
-use core::fmt;
-
+use firmware_board::Violation;
 use firmware_cortex_m::Register;
-use updraft_flash::{Device, Fault, FlashError, Geometry};
-use updraft_image::{Describe, Text};
+use updraft_flash::{Device, Geometry};
 
 use crate::facts::DEVICES;
 
@@ -46,43 +44,6 @@ impl Nvmc {
         match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
             true => Ok(end),
             false => Err(Violation::Misaligned),
-        }
-    }
-}
-
-/// What the driver was asked and flash cannot do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// The access leaves the device.
-    Outside,
-    /// Offset or length are no multiple of what is written or erased at once.
-    Misaligned,
-    /// What was written is not there: a bit would have had to go back to one.
-    NotErased,
-}
-
-impl Describe for Violation {
-    fn describe(&self, to: &mut Text<'_>) {
-        to.say(match self {
-            Self::Outside => "the access leaves the device",
-            Self::Misaligned => "the access is not aligned",
-            Self::NotErased => "what is to be written is not erased",
-        });
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        updraft_image::text::display(self, f)
-    }
-}
-
-impl FlashError for Violation {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Outside => Fault::OutOfBounds,
-            Self::Misaligned => Fault::Misaligned,
-            Self::NotErased => Fault::Device,
         }
     }
 }

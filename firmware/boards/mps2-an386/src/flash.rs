@@ -1,10 +1,8 @@
 //! What stands for flash: windows of the memory that the emulator keeps in a file. It takes every
 //! store; the rules of NOR flash are this driver's.
 
-use core::fmt;
-
-use updraft_flash::{Device, Fault, FlashError, Geometry};
-use updraft_image::{Describe, Text};
+use firmware_board::Violation;
+use updraft_flash::{Device, Geometry};
 
 use crate::facts::DEVICES;
 
@@ -62,43 +60,6 @@ impl Cell for u8 {
 impl Cell for u32 {
     fn takes(self, new: Self) -> bool {
         new & !self == 0
-    }
-}
-
-/// What the driver was asked and flash cannot do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// The access leaves the device.
-    Outside,
-    /// Offset or length are no multiple of what is written or erased at once.
-    Misaligned,
-    /// A bit would go back to one.
-    NotErased,
-}
-
-impl Describe for Violation {
-    fn describe(&self, to: &mut Text<'_>) {
-        to.say(match self {
-            Self::Outside => "the access leaves the device",
-            Self::Misaligned => "the access is not aligned",
-            Self::NotErased => "what is to be written is not erased",
-        });
-    }
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        updraft_image::text::display(self, f)
-    }
-}
-
-impl FlashError for Violation {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Outside => Fault::OutOfBounds,
-            Self::Misaligned => Fault::Misaligned,
-            Self::NotErased => Fault::Device,
-        }
     }
 }
 

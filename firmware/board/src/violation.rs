@@ -1,0 +1,43 @@
+//! What flash drivers of every board refuse.
+
+use core::fmt;
+
+use updraft_flash::{Fault, FlashError};
+use updraft_image::{Describe, Text};
+
+/// What the driver was asked and flash cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Violation {
+    /// The access leaves the device.
+    Outside,
+    /// Offset or length are no multiple of what is written or erased at once.
+    Misaligned,
+    /// A bit would have to go back to one.
+    NotErased,
+}
+
+impl Describe for Violation {
+    fn describe(&self, to: &mut Text<'_>) {
+        to.say(match self {
+            Self::Outside => "the access leaves the device",
+            Self::Misaligned => "the access is not aligned",
+            Self::NotErased => "what is to be written is not erased",
+        });
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        updraft_image::text::display(self, f)
+    }
+}
+
+impl FlashError for Violation {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Outside => Fault::OutOfBounds,
+            Self::Misaligned => Fault::Misaligned,
+            Self::NotErased => Fault::Device,
+        }
+    }
+}
