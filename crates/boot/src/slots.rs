@@ -5,8 +5,8 @@ use updraft_flash::{
     readable,
 };
 use updraft_image::{
-    Decrypted, Flags, Header, HeaderError, Refusal, Rules, Strictness, SwapType, TlvArea, TlvType,
-    TornFlags, TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
+    Decrypted, Flag, Flags, Header, HeaderError, Refusal, Rules, Strictness, SwapType, TlvArea,
+    TlvType, TornFlags, TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
 };
 
 use crate::outcome::Step;
@@ -296,6 +296,23 @@ impl Slots {
     pub(crate) fn primary_state<M: FlashMap>(&self, map: &mut M) -> Result<TrailerState, M::Error> {
         let state = self.primary.trailer.read(map)?;
         Ok(if self.strict() { state.decide_torn_flags(TornFlags::CountAsSet) } else { state })
+    }
+
+    /// Confirms what the primary slot holds: `image_ok`, unless something stands there. What a cut
+    /// has left of it counts as set, and what nobody ever wrote could not be set any more.
+    pub(crate) fn confirm_primary<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        match self.primary_state(map)?.image_ok {
+            Flag::Unset => self.primary.trailer.write_image_ok(map),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends what the primary trailer has a record of: `copy_done`, unless something stands there.
+    pub(crate) fn end_record<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        match self.primary_state(map)?.copy_done {
+            Flag::Unset => self.primary.trailer.write_copy_done(map),
+            _ => Ok(()),
+        }
     }
 
     /// The secondary slot's trailer as it is to be understood; one that cannot be read counts as

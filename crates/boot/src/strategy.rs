@@ -155,7 +155,7 @@ pub trait Strategy {
 
     /// Marks a swap as over that was recorded and cannot be begun.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
-        slots.primary.trailer.write_copy_done(map).map_err(BootError::Flash)
+        slots.end_record(map).map_err(BootError::Flash)
     }
 }
 

@@ -21,6 +21,7 @@ use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TrailerState, Upgr
 use crate::copy::replace;
 use crate::secrets::Through;
 use crate::status::Records;
+use crate::swap_record::confirm;
 use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The swap-move mode.
@@ -196,16 +197,6 @@ impl SwapMove {
         slots.secondary.trailer.erase(map)
     }
 
-    /// Writes `image_ok` after a swap that is not to be reverted. It comes before `copy_done`:
-    /// the other way round a cut in between would ask for a revert.
-    fn confirm<M: FlashMap>(map: &mut M, slots: &Slots, swap: SwapType) -> Result<(), M::Error> {
-        let keeps = matches!(swap, SwapType::Permanent | SwapType::Revert);
-        if keeps && slots.primary_state(map)?.image_ok == Flag::Unset {
-            slots.primary.trailer.write_image_ok(map)?;
-        }
-        Ok(())
-    }
-
     /// Bytes of a sector, the same for all of both slots.
     fn sector<M: FlashMap>(map: &M, slots: &Slots) -> Result<u32, BootError<M::Error>> {
         let size = slots.primary.sectors(map).1.filter(|size| *size > 0);
@@ -338,7 +329,7 @@ impl Strategy for SwapMove {
         }
         if last > available {
             if !slots.strict() {
-                Self::confirm(map, slots, job.swap).map_err(BootError::Flash)?;
+                confirm(map, slots, job.swap).map_err(BootError::Flash)?;
             }
             return Ok(Installed::NoSpace { needed: last, available });
         }
@@ -358,7 +349,7 @@ impl Strategy for SwapMove {
             Self::prepare(map, slots, job, swap_size, secrets).map_err(BootError::Flash)?;
         }
         Self::exchange(map, slots, (last, sector), position, secrets).map_err(BootError::Flash)?;
-        Self::confirm(map, slots, job.swap).map_err(BootError::Flash)?;
+        confirm(map, slots, job.swap).map_err(BootError::Flash)?;
         Ok(Installed::Done)
     }
 }

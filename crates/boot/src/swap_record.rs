@@ -1,7 +1,7 @@
 //! The record of a swap: what a trailer says of one that is under way.
 
 use updraft_flash::{FlashMap, TrailerAccess};
-use updraft_image::{Flag, SwapInfo, SwapType};
+use updraft_image::{SwapInfo, SwapType};
 
 use crate::{Secrets, Slots};
 
@@ -54,8 +54,5 @@ pub(crate) fn confirm<M: FlashMap>(
     swap: SwapType,
 ) -> Result<(), M::Error> {
     let keeps = matches!(swap, SwapType::Permanent | SwapType::Revert);
-    if keeps && slots.primary_state(map)?.image_ok == Flag::Unset {
-        slots.primary.trailer.write_image_ok(map)?;
-    }
-    Ok(())
+    if keeps { slots.confirm_primary(map) } else { Ok(()) }
 }

@@ -1,7 +1,7 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Flag, Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version};
+use updraft_image::{Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version};
 
 use crate::course::Course;
 use crate::outcome::Step;
@@ -384,9 +384,7 @@ where
     fn give_up(&mut self) -> Step<SwapType, M> {
         let loader = self.loader;
         let map = &mut self.platform.flash;
-        if self.slots.primary_state(map).map_err(BootError::Flash)?.image_ok == Flag::Unset {
-            self.slots.primary.trailer.write_image_ok(map).map_err(BootError::Flash)?;
-        }
+        self.slots.confirm_primary(map).map_err(BootError::Flash)?;
         // Otherwise the original finds the record, and clears the secondary trailer, at every
         // boot.
         if self.slots.strict() {
@@ -470,11 +468,7 @@ where
     /// One write does it; erasing the primary trailer, torn, might leave a record of a swap that
     /// is over.
     fn stay(&mut self) -> Step<(), M> {
-        self.slots
-            .primary
-            .trailer
-            .write_image_ok(&mut self.platform.flash)
-            .map_err(BootError::Flash)
+        self.slots.confirm_primary(&mut self.platform.flash).map_err(BootError::Flash)
     }
 
     /// Whether the secondary slot's image is older than the running one and that matters. If so

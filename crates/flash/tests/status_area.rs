@@ -121,6 +121,21 @@ fn a_row_is_written_to_its_two_copies_in_turn() {
     assert!(flash.bytes(SECONDARY).iter().all(|byte| *byte == 0), "nothing in the slot");
 }
 
+/// No row is written that often, but whoever can write to the status area can say that it was.
+#[test]
+fn a_row_whose_counter_stands_at_its_end_can_still_be_changed() {
+    let mut flash = rows();
+    flash.load(STATUS, at(1, 1, 1), &row(&fields(0, 0, 0), u32::MAX)).unwrap();
+    let [_, secondary] = shown(&open(&mut flash));
+    secondary.write_image_ok(&mut open(&mut flash)).unwrap();
+    assert!(flash.holds(STATUS, at(1, 0, 1), &row(&fields(1, 0, 0), 0)));
+    assert_eq!(secondary.read(&mut open(&mut flash)).unwrap().image_ok, Flag::Set);
+    let info = SwapInfo { swap_type: SwapType::Permanent, image: 0 };
+    secondary.write_swap_info(&mut open(&mut flash), info).unwrap();
+    assert!(flash.holds(STATUS, at(1, 1, 1), &row(&fields(1, 0, 3), 1)));
+    assert_eq!(secondary.read(&mut open(&mut flash)).unwrap().swap_info, info);
+}
+
 #[test]
 fn tables_follow_each_other_in_the_order_of_the_areas() {
     let mut flash = rows();

@@ -424,7 +424,7 @@ impl Strategy for SwapScratch {
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         let scratch = self.scratch(map, slots)?;
         let mut forget = || {
-            slots.primary.trailer.write_copy_done(map)?;
+            slots.end_record(map)?;
             if scratch.trailer.is_erased(map)? { Ok(()) } else { scratch.trailer.erase(map) }
         };
         forget().map_err(BootError::Flash)

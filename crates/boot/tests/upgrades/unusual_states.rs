@@ -6,7 +6,8 @@ use updraft_boot::{
 };
 use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector, TrailerFormat};
 use updraft_image::{
-    Flag, HashOnly, Magic, Refusal, SwapInfo, SwapType, TlvType, UpgradeMode, Version,
+    Flag, HashOnly, Magic, Refusal, SwapInfo, SwapType, TlvType, TrailerLayout, UpgradeMode,
+    Version,
 };
 use updraft_sim::flash::Torn;
 
@@ -233,6 +234,26 @@ fn a_recorded_revert_whose_image_is_damaged_is_given_up_once() {
     let before = operations(&board);
     assert_eq!(version(&mut board), 2);
     assert_eq!(operations(&board), before, "nothing is left to do");
+}
+
+/// The same where the primary trailer has flags in it that no cut has left, and that could not be
+/// set any more.
+#[test]
+fn a_recorded_revert_is_given_up_beside_flags_that_cannot_be_written() {
+    for flag in [TrailerLayout::copy_done, TrailerLayout::image_ok] {
+        let mut board = asked(Board::new(SCRATCHED), SwapType::Test);
+        assert_eq!(version(&mut board), 2);
+        // Cut after the primary trailer was erased.
+        board.flash.supply().cut_at(5, Torn::Skip);
+        assert!(board.boot().is_err());
+        board.flash.supply().power_on();
+        let offset = flag(board.trailers()[0].layout());
+        board.flash.load(PRIMARY, offset, &[0x12]).unwrap();
+        board.flash.load(SECONDARY, 1000, &[0; 8]).unwrap();
+        assert_eq!(version(&mut board), 2);
+        assert!(!board.has_scratch_record());
+        assert_comes_to_rest(&mut board);
+    }
 }
 
 /// What a cut may leave in the scratch area.

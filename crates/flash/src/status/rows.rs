@@ -6,7 +6,7 @@
 //! area    a table for the primary and the secondary slot of image 0, for the scratch area, for
 //!         the slots of image 1 …
 //! ```
-//! The valid copy with the higher counter counts. A row is changed by writing the other copy of it
+//! The valid copy with the later counter counts. A row is changed by writing the other copy of it
 //! with a counter one higher: until that is whole, the old one counts. A copy that is neither
 //! blank nor valid is what a cut has left.
 
@@ -163,7 +163,9 @@ impl Rows {
         let mut best = None;
         for copy in 0..COPIES {
             let counter = self.counter(map, self.at(row, copy))?;
-            if let Some(counter) = counter.filter(|it| best.is_none_or(|(_, most)| *it >= most)) {
+            if let Some(counter) =
+                counter.filter(|it| best.is_none_or(|(_, most)| follows(*it, most)))
+            {
                 best = Some((copy, counter));
             }
         }
@@ -309,4 +311,11 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Whether a copy whose counter is `counter` is no older than one whose counter is `other`. Two
+/// copies are one write apart, also where the counter begins anew: a row whose counter stands at
+/// its end, whoever wrote that, could never be changed otherwise.
+fn follows(counter: u32, other: u32) -> bool {
+    counter.wrapping_sub(other) <= u32::MAX / 2
 }

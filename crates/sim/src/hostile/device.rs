@@ -4,9 +4,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use updraft_board::Board;
-use updraft_boot::Boot;
 use updraft_boot::factory::Course;
-use updraft_flash::SlotSource;
+use updraft_boot::{Boot, BootError};
+use updraft_flash::{Fault, FlashError, FlashMap, SlotSource};
 use updraft_image::{HashOnly, Header, Source, UpgradeMode, validate};
 
 use super::alteration::{Random, alter};
@@ -138,9 +138,15 @@ impl Device {
             flash.supply().power_on();
             counts.boots += 1;
             counts.most_operations = counts.most_operations.max(operations);
-            if let Some(booted) = &booted {
-                counts.started += 1;
-                self.judge(&mut flash, booted).map_err(|why| format!("boot {boot}: {why}"))?;
+            match &booted {
+                Ok(booted) => {
+                    counts.started += 1;
+                    self.judge(&mut flash, booted).map_err(|why| format!("boot {boot}: {why}"))?;
+                }
+                Err(BootError::Flash(error)) if error.fault() != Fault::Unreadable => {
+                    return Err(format!("boot {boot} asks for what flash cannot do: {error}"));
+                }
+                Err(_) => {}
             }
             if operations == 0 && boot > 0 {
                 return Ok(());
@@ -149,15 +155,19 @@ impl Device {
         Err(format!("boot {SETTLED_AFTER} still writes"))
     }
 
-    fn boot(&self, flash: &mut SimFlash, pressed: bool) -> Option<Boot> {
+    fn boot(
+        &self,
+        flash: &mut SimFlash,
+        pressed: bool,
+    ) -> Result<Boot, BootError<<SimFlash as FlashMap>::Error>> {
         match self.loader.start(
             flash,
             Keys::unsigned(),
             |_: u8, _: updraft_boot::Event<_>| (),
             pressed,
         ) {
-            Course::Start(boot) | Course::StartFactory(boot) => Some(boot),
-            Course::Prompt(_) => None,
+            Course::Start(boot) | Course::StartFactory(boot) => Ok(boot),
+            Course::Prompt(error) => Err(error),
         }
     }
 
