@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 8] = [
     &["boot", "dfu", "ble"],
     &["recovery"],
     &["board", "pty", "sign"],
-    &["imgtool", "qemu", "sim"],
+    &["fleet", "imgtool", "qemu", "sim"],
     &["cli"],
 ];
 

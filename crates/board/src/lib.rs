@@ -70,6 +70,7 @@ pub mod schema;
 mod signing;
 mod slots;
 mod status;
+pub mod suits;
 mod text;
 
 use std::fs;

@@ -14,7 +14,6 @@ mod programming;
 mod report;
 mod signing;
 mod smp;
-mod suits;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -25,7 +25,7 @@ const fn known(
     KnownKey { name, origin, hashes }
 }
 
-const KNOWN: [KnownKey; 32] = [
+const KNOWN: [KnownKey; 34] = [
     known(
         "root-ec-p256",
         "MCUboot, default of Zephyr and the nRF Connect SDK",
@@ -294,6 +294,24 @@ const KNOWN: [KnownKey; 32] = [
             "e32a93d4ef8c5f4d503642e2cc7c5eec",
             "562aa576d0aa9acc4a93ff50b20bf305",
             "e3fdb0bed184d6c2fdbb5c2c618cde53",
+        ],
+    ),
+    known(
+        "sample-ecdsa-p256",
+        "Updraft, default of its firmware",
+        &[
+            "523428a1bf931c8d8219f93d4eabc0b0",
+            "5921ecfbbbd9f5228b16ea6d2b5891a1",
+            "9c202ddd2d7873ae4e80bd7076d72c53",
+        ],
+    ),
+    known(
+        "sample-ed25519",
+        "Updraft, default of its firmware",
+        &[
+            "c851c215aa4ec38720a1cd5972927e94",
+            "108b60f73bd3e663911c7ed4550a74d9",
+            "bda5f650a2dedd4fc64e09a233f5e31e",
         ],
     ),
     known("enc-aes128kw", "MCUboot", &["fda93db569616604538b64817c9ca14f"]),

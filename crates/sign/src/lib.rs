@@ -30,6 +30,7 @@ pub mod manifest;
 mod options;
 mod signer;
 pub mod signing;
+mod verifying;
 
 pub use compression::{Compression, DecompressError, decompress};
 pub use encryption::{
@@ -49,3 +50,4 @@ pub use signer::{
     SignError, SignedImage, Signer, StreamError, ToBeSigned, Written, make, pad, segments, sign,
     sign_stream, sign_to_segments, to_be_signed,
 };
+pub use verifying::{missing, payloads, rules_of};

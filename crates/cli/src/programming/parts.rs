@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
-use updraft_board::{Area, Board, Role};
+use updraft_board::{Area, Board, Role, suits};
 use updraft_flash::AreaId;
 use updraft_image::{
     Flags, HashKind, HashOnly, Header, PublicKey as Embedded, Software, TlvArea, TlvType,
@@ -18,7 +18,6 @@ use crate::input::Input;
 use crate::output::Output;
 use crate::report::Hint;
 use crate::signing::for_board;
-use crate::suits;
 
 /// What is to be in the flash.
 #[derive(clap::Args)]

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
-use updraft_board::{Board, Role, Signing, class_id, vendor_id};
+use updraft_board::{Board, Role, Signing, class_id, suits, vendor_id};
 use updraft_image::{
     Flags, HashKind, HashOnly, Header, HeaderError, PublicKey, Refusal, Software, TlvArea, TlvType,
     UpgradeMode, Version, validate,
@@ -26,7 +26,6 @@ use crate::input::{is_hex, read};
 use crate::output::{GOOD, Output, WARN, styled};
 use crate::report::Hint;
 use crate::signing::for_board;
-use crate::suits;
 
 /// Options of `updraft image sign`.
 #[derive(clap::Args)]

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Value, json};
-use updraft_board::{Area, Board, Role};
+use updraft_board::{Area, Board, suits};
 use updraft_image::{
-    Decoder, Describe, Flags, HashKind, HashOnly, Header, Refusal, Rules, Signed, Software,
-    TlvArea, TlvType, Validated, image_hash, validate, validate_compressed,
+    Decoder, Describe, Flags, HashOnly, Header, Refusal, Rules, Signed, Software, TlvType,
+    Validated, image_hash, validate, validate_compressed,
 };
-use updraft_sign::{PublicKey, hex, known_key};
+use updraft_sign::{PublicKey, hex, known_key, missing, payloads, rules_of};
 use zeroize::Zeroizing;
 
 use super::{encryption, release};
@@ -17,7 +17,6 @@ use crate::commands::{boards, key};
 use crate::input::is_hex;
 use crate::output::{GOOD, Output, styled};
 use crate::report::Hint;
-use crate::suits;
 
 /// Options of `updraft image verify`.
 #[derive(clap::Args)]
@@ -223,7 +222,9 @@ fn judge<'a>(
 ) -> anyhow::Result<Verified<'a>> {
     let board = slot.map(|(board, _)| board);
     let slot = match slot {
-        Some((board, area)) => in_slot(file, area, board.device(area).erased)?,
+        Some((board, area)) => suits::in_slot(board, area, file)
+            .ok_or_else(|| anyhow!("{} bytes do not fit in a slot of {}", file.len(), area.size))
+            .hint("is this an image for another board?")?,
         None => file.to_vec(),
     };
     let rules = match board {
@@ -281,16 +282,6 @@ fn judge<'a>(
     Ok(Verified { valid, rules, key, uncompressed })
 }
 
-/// How much of the image is not in the file, as far as that can be told.
-fn missing(file: &[u8], header: &Header) -> Option<u64> {
-    let mut source = file;
-    let end = match TlvArea::open(&mut source, header) {
-        Ok(area) => u64::from(area.end()),
-        Err(_) => header.hashed_len().ok()?.into(),
-    };
-    end.checked_sub(file.len() as u64).filter(|missing| *missing > 0)
-}
-
 /// The refusal, with hashes and ids whole that chips have room to show the beginning of.
 fn reason<E: Describe>(
     refusal: &Refusal<E>,
@@ -346,42 +337,9 @@ fn uncompressed(
 
 /// Where the board's bootloader meets an image: in a slot of its own.
 fn slot(board: &Board, image: u8) -> anyhow::Result<&Area> {
-    board
-        .slot(image, Role::Secondary)
-        .or_else(|| board.slot(image, Role::Primary))
+    suits::slot(board, image)
         .ok_or_else(|| anyhow!("{} has no image {image}", board.name()))
         .usage("images are counted from 0")
-}
-
-/// What the slot holds with the image in it.
-fn in_slot(file: &[u8], area: &Area, erased: u8) -> anyhow::Result<Vec<u8>> {
-    let mut slot = file.to_vec();
-    if slot.len() > area.size as usize {
-        return Err(anyhow!("{} bytes do not fit in a slot of {}", slot.len(), area.size))
-            .hint("is this an image for another board?");
-    }
-    slot.resize(area.size as usize, erased);
-    Ok(slot)
-}
-
-/// Rules that fit the image: its own hash algorithm and kind of signature.
-fn rules_of(file: &[u8], header: &Header) -> Rules {
-    let mut source = file;
-    let supported = Flags::COMPRESSED_LZMA2 | Flags::COMPRESSED_ARM_THUMB | Flags::ENCRYPTED;
-    let mut rules = Rules { supported, ..Rules::default() };
-    let Ok(area) = TlvArea::open(&mut source, header) else {
-        return rules;
-    };
-    let mut tlvs = area.iter_bounded();
-    let mut hash = None;
-    while let Ok(Some(entry)) = tlvs.next(&mut source) {
-        hash = hash.or(HashKind::from_tlv(entry.kind));
-        if entry.kind == TlvType::SIG_PURE {
-            rules.signed = Signed::Image;
-        }
-    }
-    rules.hash = hash.unwrap_or_default();
-    rules
 }
 
 fn advice<E>(refusal: &Refusal<E>, file: &[u8], header: &Header) -> Option<String> {
@@ -407,18 +365,7 @@ fn advice<E>(refusal: &Refusal<E>, file: &[u8], header: &Header) -> Option<Strin
 
 /// What the TLVs of a type say, in hexadecimal.
 fn tlvs(image: &[u8], header: &Header, kind: TlvType) -> Vec<String> {
-    let mut source = image;
-    let Ok(area) = TlvArea::open(&mut source, header) else { return Vec::new() };
-    let mut entries = area.iter_bounded();
-    let (mut found, mut buf) = (Vec::new(), [0; 64]);
-    while let Ok(Some(entry)) = entries.next(&mut source) {
-        if entry.kind == kind
-            && let Ok(Some(payload)) = entry.payload(&mut source, &mut buf)
-        {
-            found.push(shown(payload));
-        }
-    }
-    found
+    payloads(image, header, kind).into_iter().map(shown).collect()
 }
 
 fn shown(bytes: &[u8]) -> String {

@@ -1,11 +1,25 @@
 //! What a board's bootloader asks of an image beyond its content: that it may be booted, where it
 //! runs, and what stands in the trailer behind it.
 
-use updraft_board::{Board, Role};
 use updraft_image::{Flags, Header, Magic, TrailerLayout, UpgradeMode, magic_bytes};
+
+use crate::{Area, Board, Role};
 
 /// Why a board does not boot an image that is valid, and what to do.
 pub type Unsuited = (String, String);
+
+/// Where the bootloader meets image number `image`: in the slot that updates are written to.
+pub fn slot(board: &Board, image: u8) -> Option<&Area> {
+    board.slot(image, Role::Secondary).or_else(|| board.slot(image, Role::Primary))
+}
+
+/// What `slot` holds with the image `file` in it; `None` if there is no room for it.
+pub fn in_slot(board: &Board, slot: &Area, file: &[u8]) -> Option<Vec<u8>> {
+    let size = usize::try_from(slot.size).ok().filter(|size| file.len() <= *size)?;
+    let mut bytes = file.to_vec();
+    bytes.resize(size, board.device(slot).erased);
+    Some(bytes)
+}
 
 /// Looks at image number `image` of `board`, whose header is `header`, in `file`: the image alone,
 /// or padded to the slot.

@@ -1,0 +1,4 @@
+//! Releases, from the file that somebody submits to the bytes that a device downloads.
+
+mod admission;
+mod support;
