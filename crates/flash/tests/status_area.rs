@@ -398,6 +398,29 @@ fn the_end_of_a_swap_is_copied_to_the_slot_and_confirmed_there() {
     assert_eq!(primary.read(&mut map).unwrap().image_ok, Flag::Set);
 }
 
+/// Where cells erase to 0x00, a size of nothing would pass for blank, and take no second write.
+#[test]
+fn the_end_of_a_swap_without_a_size_is_copied_as_often_as_it_is_cut() {
+    let spec = DeviceSpec { kind: Kind::EccWords, ..DeviceSpec::nor(96, ROW, 8) };
+    let start = flash_of(DeviceSpec { erased: 0x00, ..spec });
+    let [primary, _] = shown(&open(&mut start.clone()));
+    let end = |flash: &mut SimFlash| {
+        let map = &mut StatusMap::open(flash, format())?;
+        primary.write_magic(map)?;
+        primary.write_copy_done(map)
+    };
+    let mut uncut = start.clone();
+    end(&mut uncut).unwrap();
+    for cut in 0..uncut.supply().operations() {
+        let mut flash = start.clone();
+        flash.supply().cut_at(cut, Torn::Skip);
+        assert!(end(&mut flash).is_err());
+        flash.supply().power_on();
+        end(&mut flash).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
+        assert_eq!(own(PRIMARY).read(&mut flash).unwrap().copy_done, Flag::Set);
+    }
+}
+
 #[test]
 fn a_status_area_without_room_for_the_tables_shows_no_slots() {
     let mut flash = rows();

@@ -164,18 +164,19 @@ pub struct TlvEntry {
 
 impl TlvEntry {
     /// Reads the payload into `buf` and returns the part that was filled; `None` if `buf` is
-    /// shorter than the payload.
+    /// shorter than the payload, or the payload passes the source's end.
     pub fn payload<'b, E>(
         &self,
         source: &mut dyn Source<Error = E>,
         buf: &'b mut [u8],
     ) -> Result<Option<&'b [u8]>, E> {
+        let fits = self.offset.checked_add(self.len.into()).is_some_and(|it| it <= source.size());
         match buf.get_mut(..self.len.into()) {
-            Some(buf) => {
+            Some(buf) if fits => {
                 source.read(self.offset, buf)?;
                 Ok(Some(buf))
             }
-            None => Ok(None),
+            _ => Ok(None),
         }
     }
 }
@@ -363,6 +364,11 @@ impl TlvIter {
 
 fn read_pair<E>(source: &mut dyn Source<Error = E>, at: u32) -> Result<(u16, u16), TlvError<E>> {
     let mut bytes = [0; 4];
+    let (end, slot) = (at.saturating_add(bytes.len() as u32), source.size());
+    if end > slot {
+        // The source would refuse that, too, and look as if it had failed.
+        return Err(TlvError::Header(HeaderError::TooLarge { size: end, slot }));
+    }
     source.read(at, &mut bytes).map_err(TlvError::Read)?;
     let [a, b, c, d] = bytes;
     Ok((u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])))

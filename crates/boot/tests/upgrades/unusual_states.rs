@@ -6,8 +6,8 @@ use updraft_boot::{
 };
 use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector, TrailerFormat};
 use updraft_image::{
-    Flag, HashOnly, Magic, Refusal, SwapInfo, SwapType, TlvType, TrailerLayout, UpgradeMode,
-    Version,
+    Flag, HashOnly, Header, Magic, Refusal, SwapInfo, SwapType, TlvType, TrailerLayout,
+    UpgradeMode, Version,
 };
 use updraft_sim::flash::Torn;
 
@@ -470,6 +470,23 @@ fn bootstrap_installs_the_first_image_and_survives_every_cut() {
                     assert_eq!(version(&mut board), 2, "{shape:?}, cut {n} {torn:?}");
                 }
             }
+        }
+    }
+}
+
+/// The flash refuses what lies past the slot. That is no reason to wait for better weather.
+#[test]
+fn a_header_that_points_past_the_slot_does_not_keep_the_first_image_out() {
+    for shape in [SWAP, OFFSET, SCRATCHED, OVERWRITE] {
+        for behind in 0..=4 {
+            let mut board = Board::configured(shape, |config| config.bootstrap = true);
+            board.program(&image(1, 2500));
+            let header = Header::parse(&image(1, 2500)).unwrap();
+            let size = shape.slot_size() - behind - u32::from(header.hdr_size);
+            board.flash.load(PRIMARY, 12, &size.to_le_bytes()).unwrap();
+            board.upload(&image(2, 3000)).unwrap();
+            assert_eq!(version(&mut board), 2, "{shape:?}, {behind}");
+            assert_comes_to_rest(&mut board);
         }
     }
 }

@@ -178,7 +178,12 @@ fn copy_to_slot<M: FlashMap>(
     if !is_blank(map, &own)? {
         own.erase(map)?;
     }
-    own.write_swap_size(map, u32::from_le_bytes([s0, s1, s2, s3]))?;
+    // A size that was never recorded, as after a bootstrap, is none to be written: what reads as
+    // erased would pass for blank, and could not be written any more.
+    let size = [s0, s1, s2, s3];
+    if size != [rows.erased; 4] {
+        own.write_swap_size(map, u32::from_le_bytes(size))?;
+    }
     own.write_swap_info(map, SwapInfo::decode(info, rows.erased))?;
     own.write_copy_done(map)?;
     if Flag::decode(image_ok, rows.erased) == Flag::Set {

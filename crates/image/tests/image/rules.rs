@@ -193,6 +193,25 @@ fn accepts_the_largest_image_of_the_mode_and_none_that_is_larger() {
     assert_eq!(refused, Err(Refusal::TooLarge { size, max: size - 1 }));
 }
 
+/// The image is to blame, and not the flash that has nothing there.
+#[test]
+fn an_image_whose_tlvs_would_begin_at_the_end_of_the_slot_is_too_large() {
+    let slot = 0x8000;
+    for behind in 1..=3 {
+        let mut image = file("img/unsigned.bin");
+        let header = Header::parse(&image).unwrap();
+        let img_size = slot - behind - u32::from(header.hdr_size);
+        image[12..16].copy_from_slice(&img_size.to_le_bytes());
+        for strictness in [Strictness::Strict, Strictness::Imitate] {
+            let rules = Rules { strictness, ..Rules::default() };
+            let refused = ask(&image, "ecdsa-p256", &rules);
+            let size = slot - behind + 4;
+            let too_large = HeaderError::TooLarge { size, slot };
+            assert_eq!(refused, Err(Refusal::Header(too_large)), "{behind}");
+        }
+    }
+}
+
 #[test]
 fn checks_images_hashed_with_sha_384_and_sha_512() {
     let hashed = |hash| Rules { hash, ..Rules::default() };
