@@ -16,6 +16,8 @@ pub mod image_validate;
 pub mod imgtool_files;
 pub mod key_file;
 pub mod mqtt_client;
+pub mod ota_http;
+pub mod ota_infineon;
 pub mod packets;
 pub mod recovery;
 pub mod release_files;
@@ -48,7 +50,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 26] = [
+pub const TARGETS: [Target; 28] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -60,6 +62,8 @@ pub const TARGETS: [Target; 26] = [
         seeds: smp_client_answer::seeds,
     },
     Target { name: "mqtt_client", run: mqtt_client::run, seeds: mqtt_client::seeds },
+    Target { name: "ota_infineon", run: ota_infineon::run, seeds: ota_infineon::seeds },
+    Target { name: "ota_http", run: ota_http::run, seeds: ota_http::seeds },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_fragments", run: smp_fragments::run, seeds: smp_fragments::seeds },
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },

@@ -149,6 +149,8 @@ driven! {
     smp_enumeration
     smp_basic
     mqtt_client
+    ota_infineon
+    ota_http
     recovery
     board_toml
     key_file

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 8] = [
     &["flash"],
     &["smp"],
     &["boot", "dfu", "ble"],
-    &["recovery"],
+    &["ota", "recovery"],
     &["board", "pty", "sign"],
     &["fleet", "imgtool", "qemu", "sim"],
     &["cli"],

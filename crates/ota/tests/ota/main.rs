@@ -1,0 +1,10 @@
+//! The agent and its protocols, with servers and flash that are played by the tests.
+
+mod common;
+
+mod documents;
+mod hostile;
+mod infineon;
+mod power;
+mod rules;
+mod transcripts;
