@@ -2,7 +2,7 @@
 //! Markdown; what it is at goes to standard error. `cargo xtask long explorer` runs it.
 //!
 //! ```text
-//! matrix [--record FILE] [MODE...] [KIND...]
+//! matrix [--record FILE] [--story NAME] [MODE...] [KIND...]
 //! ```
 //! What is in the record is not explored again, and what is explored goes there at once, with the
 //! tables so far beside it: a run that was interrupted goes on where it was.
@@ -97,11 +97,13 @@ fn told(cell: &Cell, failure: &Failure) -> String {
 
 fn main() -> ExitCode {
     let mut modes: Vec<_> = std::env::args().skip(1).collect();
-    let file = modes.iter().position(|arg| arg == "--record").map(|at| {
+    let mut option = |name: &str| {
+        let at = modes.iter().position(|arg| arg == name)?;
         modes.remove(at);
-        PathBuf::from(if at < modes.len() { modes.remove(at) } else { String::new() })
-    });
-    let record = match file.map(Record::open).transpose() {
+        Some(if at < modes.len() { modes.remove(at) } else { String::new() })
+    };
+    let (file, stories) = (option("--record"), Vec::from_iter(option("--story")));
+    let record = match file.map(PathBuf::from).map(Record::open).transpose() {
         Ok(record) => record,
         Err(error) => {
             eprintln!("error: the record cannot be opened: {error}");
@@ -119,7 +121,7 @@ fn main() -> ExitCode {
         Part::new("Every single cut", Depth::Single, asked(cells())),
         Part::new(PAIRS, Depth::Pairs, asked(small_cells())).heaviest_first(),
     ];
-    explore(&parts, record.as_ref());
+    explore(&parts, &stories, record.as_ref());
     parts.iter().for_each(|part| println!("{}", part.page()));
     if let Some(earlier) = record.map(|record| record.len()).filter(|cells| *cells > 0) {
         println!("Of this, {earlier} cells were explored before the run went on.");
@@ -128,7 +130,7 @@ fn main() -> ExitCode {
 }
 
 /// One cell on each thread: what is small has no time to wait for others.
-fn explore(parts: &[Part], record: Option<&Record>) {
+fn explore(parts: &[Part], stories: &[String], record: Option<&Record>) {
     let queue = parts.iter().flat_map(|part| (0..part.cells.len()).map(move |at| (part, at)));
     let queue: Vec<_> = queue.collect();
     let bar = ProgressBar::new(queue.len() as u64);
@@ -140,7 +142,7 @@ fn explore(parts: &[Part], record: Option<&Record>) {
             let cell = &part.cells[*at];
             let known = record.and_then(|record| record.known(part.depth, cell));
             let is_known = known.is_some();
-            let outcome = known.map_or_else(|| cell.sweep_on(1, part.depth), Ok);
+            let outcome = known.map_or_else(|| cell.sweep_on(1, part.depth, stories), Ok);
             if let Ok(sweep) = &outcome
                 && !is_known
             {

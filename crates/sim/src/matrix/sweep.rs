@@ -7,7 +7,7 @@ use updraft_image::UpgradeMode;
 use super::{Cell, Unplayed, keys};
 use crate::Loader;
 use crate::device::{flash_in_memory, program};
-use crate::explore::{Explorer, Failure, Options, Survivors};
+use crate::explore::{Explorer, Failure, Options, Story, Survivors};
 use crate::flash::{Format, Torn};
 
 /// How far to go in a cell.
@@ -72,11 +72,17 @@ impl Cell {
     ///
     /// What has to be survived and what is counted is [`Promise`]'s to say.
     pub fn sweep(&self, depth: Depth) -> Result<Sweep, Unplayed> {
-        self.sweep_on(0, depth)
+        self.sweep_on(0, depth, &[])
     }
 
-    /// The same on so many threads; 0 is as many as there are processors.
-    pub fn sweep_on(&self, threads: usize, depth: Depth) -> Result<Sweep, Unplayed> {
+    /// The same on so many threads, 0 is as many as there are processors, and with those stories
+    /// alone, if any are named.
+    pub fn sweep_on(
+        &self,
+        threads: usize,
+        depth: Depth,
+        names: &[String],
+    ) -> Result<Sweep, Unplayed> {
         let board = self.board()?;
         let kind = board.flash().first().map_or_else(Default::default, |device| device.kind());
         let mut sweep = Sweep::default();
@@ -100,7 +106,8 @@ impl Cell {
         }
         let counted = |torn: &Torn| !pairs && promised(Promise::Reported)(torn);
         let counted = [once.filter(counted).collect::<Vec<_>>(), more.filter(counted).collect()];
-        for story in stories {
+        let asked = |story: &Story| names.is_empty() || names.iter().any(|it| it == story.name());
+        for story in stories.into_iter().filter(asked) {
             let explorer = Explorer::new(&story, options.clone()).map_err(Unplayed::Unplayable)?;
             let report = explorer.run(&|_, _| ());
             sweep.cuts += report.cuts;
