@@ -190,6 +190,14 @@ impl<'b> Value<'_, 'b> {
         self.first(into, Decoder::bytes)
     }
 
+    /// Reads a byte string, unless there was one before. Null is none, as clients written in Go say.
+    pub fn bytes_or_null(self, into: &mut Option<&'b [u8]>) -> Result<(), Malformed> {
+        match at(self.decoder, |d| d.datatype())? {
+            Type::Null => at(self.decoder, Decoder::null),
+            _ => self.bytes(into),
+        }
+    }
+
     /// Reads a byte string, or the bytes of a text, unless there was one before.
     pub fn bytes_or_str(self, into: &mut Option<&'b [u8]>) -> Result<(), Malformed> {
         match at(self.decoder, |d| d.datatype())? {

@@ -28,7 +28,7 @@ use updraft_smp::{OsError, Rc};
 use self::connection::Connection;
 use crate::output::{DIM, GOOD, HEADING, Output, WARN, size, styled};
 use crate::report::{Hint, find};
-use crate::smp::{Finding, ImageState, Link, Preflight, Session, Uploading, unhex};
+use crate::smp::{Finding, ImageState, Link, Listing, Preflight, Session, Uploading, unhex};
 
 /// Options of `updraft smp`.
 #[derive(clap::Args)]
@@ -279,6 +279,8 @@ struct Uploaded {
     sent: bool,
     resumed_at: u32,
     verified: bool,
+    /// Whether the device lists it.
+    listed: bool,
     seconds: f64,
 }
 
@@ -305,6 +307,7 @@ fn upload(
         sent: false,
         resumed_at: 0,
         verified: false,
+        listed: finding != Finding::Clear,
         seconds: 0.0,
     };
     // What is only listed is offered all the same: the list tells what the image says of itself,
@@ -321,14 +324,13 @@ fn upload(
     });
     bar.finish();
     let outcome = outcome?;
-    let listed = |session: &mut Talk| {
-        let hash = &result.hash;
+    let mut listing = Listing::Listed;
+    if !outcome.verified {
         let images = session.images()?;
-        anyhow::Ok(images.iter().any(|image| image.hash.as_ref() == Some(hash)))
-    };
-    if !outcome.verified && !listed(session)? {
-        return Err(anyhow!("the device took every byte, but does not list the image"))
-            .hint("upload again, and make sure that no other client uploads at the same time");
+        listing = preflight.listed(&images);
+        if listing == Listing::Missing {
+            return Preflight::missing(&images);
+        }
     }
     let seconds = started.elapsed().as_secs_f64();
     let resumed_at = outcome.resumed_at;
@@ -336,6 +338,7 @@ fn upload(
         sent: !outcome.already_there,
         resumed_at,
         verified: outcome.verified,
+        listed: listing == Listing::Listed,
         seconds,
         ..result
     };
@@ -352,7 +355,15 @@ fn upload(
         let verified = if outcome.verified { ", hash verified by the device" } else { "" };
         let bytes = size(file.len() as u64);
         writeln!(w, "{bytes} in {seconds:.2} s ({rate}/s){resumed}{verified}")?;
-        writeln!(w, "hash {}", preflight.hash)
+        writeln!(w, "hash {}", preflight.hash)?;
+        if listing == Listing::Later {
+            writeln!(
+                w,
+                "the bootloader looks at it when it loads it: os reset, and image list tells \
+                 whether it runs"
+            )?;
+        }
+        Ok(())
     })
 }
 

@@ -11,6 +11,7 @@ mod scan;
 mod session;
 mod transfer;
 mod upgrade;
+mod upload;
 mod watch;
 
 pub use cbor::unhex;
@@ -18,9 +19,10 @@ pub use groups::{LogEntry, Numbers};
 #[cfg(feature = "btleplug")]
 pub use link::System;
 pub use link::{Ble, Framed, Link, Peer, Serial, Udp};
-pub use preflight::{Finding, Preflight};
+pub use preflight::{Finding, Listing, Preflight};
 pub use profiles::{Profile, Profiles};
 pub use scan::{Found, Look, Way};
-pub use session::{ImageState, Session, Uploading, is_away};
+pub use session::{ImageState, Session, is_away, is_busy};
 pub use upgrade::{Ending, Part, Plan, Step, Wishes, upgrade};
+pub use upload::{Sending, Uploading};
 pub use watch::{Snapshot, Watch};

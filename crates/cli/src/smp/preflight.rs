@@ -23,6 +23,36 @@ pub struct Preflight {
     /// Bytes of the file.
     pub len: usize,
     class: Option<[u8; 16]>,
+    /// The bootloader copies it to RAM and runs it there.
+    runs_in_ram: bool,
+}
+
+/// Whether a device lists an image that was uploaded to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// It does.
+    Listed,
+    /// It cannot yet: MCUboot's recovery lists images that it finds valid, and looks for those that
+    /// run in RAM where they run, not in the flash that was just written.
+    Later,
+    /// It does not.
+    Missing,
+}
+
+/// Whether a bootloader answers: then nothing runs.
+pub fn is_bootloader(images: &[ImageState]) -> bool {
+    !images.iter().any(|image| image.active)
+}
+
+/// The version that a device lists; build numbers come behind a plus or, as servers spell them, a
+/// dot.
+pub fn version(text: &str) -> Option<Version> {
+    let dots = text.match_indices('.').nth(2).map(|(at, _)| at);
+    let plus = dots.map(|at| {
+        let (numbers, build) = text.split_at(at);
+        format!("{numbers}+{}", build.trim_start_matches('.'))
+    });
+    plus.as_deref().unwrap_or(text).parse().ok()
 }
 
 /// What an upload would meet.
@@ -74,7 +104,49 @@ impl Preflight {
             ))
             .hint(damaged);
         }
-        Ok(Self { version: header.version, hash, size, len: file.len(), class })
+        let runs_in_ram = header.flags.intersects(Flags::RAM_LOAD);
+        Ok(Self { version: header.version, hash, size, len: file.len(), class, runs_in_ram })
+    }
+
+    /// Its entries in a list. Bootloaders tell hashes only where they were built to; without them the
+    /// version has to do.
+    fn entries<'i>(&self, images: &'i [ImageState]) -> impl Iterator<Item = &'i ImageState> {
+        let (hash, own) = (hex(self.hash.as_bytes()), self.version);
+        let bootloader = is_bootloader(images);
+        images.iter().filter(move |image| match &image.hash {
+            Some(found) => *found == hash,
+            None => bootloader && version(&image.version) == Some(own),
+        })
+    }
+
+    /// Whether the device lists it, now that it was uploaded.
+    pub fn listed(&self, images: &[ImageState]) -> Listing {
+        match self.entries(images).next() {
+            Some(_) => Listing::Listed,
+            None if is_bootloader(images) && self.runs_in_ram => Listing::Later,
+            None => Listing::Missing,
+        }
+    }
+
+    /// Whether it was uploaded to where it is started from, as a bootloader takes images: then there
+    /// is nothing to ask for.
+    pub fn is_in_place(&self, images: &[ImageState]) -> bool {
+        let aside = |image: &ImageState| image.slot > 0 && !image.active;
+        let bootloader = is_bootloader(images) && !self.entries(images).any(aside);
+        bootloader || self.entries(images).any(|image| image.active)
+    }
+
+    /// What to say of an image that is missing in a list.
+    pub fn missing<T>(images: &[ImageState]) -> anyhow::Result<T> {
+        match is_bootloader(images) {
+            true => Err(anyhow!("the device took every byte, but finds no valid image in them"))
+                .hint(
+                    "is it signed with the key that the bootloader trusts? if so, send it again: a \
+                 serial line without checksums may have damaged it",
+                ),
+            false => Err(anyhow!("the device took every byte, but does not list the image"))
+                .hint("send it again, and make sure that no other client uploads at the same time"),
+        }
     }
 
     /// Compares the file, for image number `image`, with what the device said of itself.
@@ -142,5 +214,52 @@ impl Preflight {
         }
         Err(anyhow!("too large: {len} bytes, and the device takes {limit}"))
             .hint("make the firmware smaller, or sign for a board with larger slots")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_devices_spell_them() {
+        let read = |text| version(text).map(|version| version.to_string());
+        assert_eq!(read("1.2.3"), read("1.2.3.0"));
+        assert_eq!(read("1.2.3.4"), read("1.2.3+4"));
+        assert!(version("1.2.3.4") > version("1.2.3"));
+        assert_eq!(read("today's"), None);
+    }
+
+    #[test]
+    fn bootloaders_list_without_hashes_and_what_runs_in_ram_later() {
+        let hash = Digest::of(HashKind::Sha256, b"an image");
+        let version = Version { major: 1, minor: 2, revision: 3, build: 0 };
+        let mut image =
+            Preflight { version, hash, size: 8, len: 8, class: None, runs_in_ram: false };
+        let state = |version: &str, hash: Option<String>, active| ImageState {
+            image: 0,
+            slot: 0,
+            version: version.into(),
+            hash,
+            bootable: true,
+            pending: false,
+            confirmed: false,
+            active,
+            permanent: false,
+        };
+        let its = Some(hex(hash.as_bytes()));
+        assert_eq!(image.listed(&[state("1.2.3", its, true)]), Listing::Listed);
+        assert_eq!(image.listed(&[state("1.2.3.0", None, false)]), Listing::Listed);
+        assert_eq!(image.listed(&[state("1.2.3.0", None, true)]), Listing::Missing);
+        assert_eq!(image.listed(&[state("1.2.3", Some("00".into()), false)]), Listing::Missing);
+        assert_eq!(image.listed(&[]), Listing::Missing);
+        assert!(image.is_in_place(&[state("1.2.3", Some(hex(hash.as_bytes())), true)]));
+        assert!(image.is_in_place(&[state("1.2.3", None, false)]));
+        let aside = ImageState { slot: 1, ..state("1.2.3", Some(hex(hash.as_bytes())), false) };
+        assert!(!image.is_in_place(std::slice::from_ref(&aside)));
+        assert!(!image.is_in_place(&[state("1.0.0", Some("00".into()), true), aside]));
+        image.runs_in_ram = true;
+        assert_eq!(image.listed(&[]), Listing::Later);
+        assert_eq!(image.listed(&[state("1.0.0", None, true)]), Listing::Missing);
     }
 }

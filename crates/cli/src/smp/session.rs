@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
-use updraft_image::{Digest, HashKind};
 use updraft_smp::client::{
-    self, Answer, AnswerError, BufferTooSmall, Exchange, Limits, Outcome, Params, Patience, Poll,
-    Progress, Requests, Status, Upload, UploadOptions,
+    Answer, AnswerError, BufferTooSmall, Exchange, Limits, Params, Patience, Poll, Requests,
 };
 
 use super::Link;
@@ -17,9 +15,6 @@ use crate::report::{Hint, find};
 /// Least and longest wait for commands that write or erase flash before they answer. They may be
 /// repeated safely.
 const WRITING: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
-
-/// How often what a device says over a serial line is doubted in an upload.
-const DAMAGE: u32 = 8;
 
 /// A slot of the image list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,17 +63,6 @@ pub struct Bootloader {
     pub mode: Option<i32>,
     /// Whether it refuses older versions.
     pub no_downgrade: bool,
-}
-
-/// How to upload a file.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Uploading {
-    /// Number of the image, for devices with several.
-    pub image: Option<u32>,
-    /// Have the device refuse it unless it is newer than what runs.
-    pub upgrade: bool,
-    /// Most requests under way; by default as many as the device has buffers for.
-    pub window: Option<usize>,
 }
 
 /// A session over a link.
@@ -136,7 +120,8 @@ impl<L: Link> Session<L> {
         let mut buffer = [0; Limits::UDP_FRAME];
         let len = build(&mut self.requests, &mut buffer)?;
         let message = buffer.get(..len).unwrap_or_default();
-        let mut exchange = Exchange::new(message, patience).context("the request is no message")?;
+        let new = || Exchange::new(message, patience).context("the request is no message");
+        let (mut exchange, mut refusals) = (new()?, 0);
         loop {
             match exchange.poll(self.now()) {
                 Poll::Send(message) => self.link.send(message)?,
@@ -146,6 +131,13 @@ impl<L: Link> Session<L> {
                         && let Some(answer) = exchange.handle(packet)
                     {
                         self.answered = true;
+                        let busy = answer.check().is_err_and(|error| error.is_busy());
+                        if busy && refusals < patience.retries {
+                            refusals += 1;
+                            std::thread::sleep(patience.wait(refusals));
+                            exchange = new()?;
+                            continue;
+                        }
                         return Ok(read(&answer)?);
                     }
                 }
@@ -288,9 +280,6 @@ impl<L: Link> Session<L> {
                 |requests, buffer| requests.reset_insisting(buffer, boot_mode).map(<[u8]>::len),
                 |answer| answer.check(),
             ),
-            Err(error) if is_busy(&error) => {
-                Err(error).hint("try again later, or insist with --force")
-            }
             other => other,
         }
     }
@@ -358,57 +347,6 @@ impl<L: Link> Session<L> {
             },
         )
     }
-
-    /// Uploads a file; `progress` is told after every packet how far it is.
-    pub fn upload(
-        &mut self,
-        file: &[u8],
-        request: Uploading,
-        mut progress: impl FnMut(Progress),
-    ) -> anyhow::Result<Outcome> {
-        let params = self.params()?;
-        let mut limits = Limits::of(self.link.kind(), params);
-        if let Some(window) = request.window {
-            limits.window = window.max(1);
-        }
-        let mut options = UploadOptions::new(limits);
-        let digest = Digest::of(HashKind::Sha256, file);
-        if let Ok(sha256) = digest.as_bytes().try_into() {
-            options = options.with_sha256(sha256);
-        }
-        // Who asked for more patience than usual has a reason.
-        for patience in [&mut options.first, &mut options.chunk] {
-            patience.timeout = patience.timeout.max(self.patience.timeout);
-            patience.longest = patience.longest.max(patience.timeout);
-            patience.retries = patience.retries.max(self.patience.retries);
-        }
-        // A line's checksum misses one damaged message in 65536, and bare messages have none.
-        if matches!(self.link.kind(), client::Link::Console | client::Link::RawSerial) {
-            options.damage = DAMAGE;
-        }
-        options.sequence = self.requests.sequence;
-        options.image = request.image;
-        options.upgrade = request.upgrade;
-        let mut upload = Upload::new(file, options)?;
-        let mut buffer = vec![0; limits.frame];
-        let status = loop {
-            while let Some(len) = upload.poll_transmit(self.now(), &mut buffer) {
-                self.link.send(buffer.get(..len).unwrap_or_default())?;
-            }
-            let Some(deadline) = upload.deadline() else { break upload.status() };
-            let timeout = deadline.saturating_sub(self.now());
-            if let Some(packet) = self.link.receive(timeout)? {
-                upload.handle(packet, self.clock.elapsed());
-                progress(upload.progress());
-            }
-        };
-        self.requests.sequence = upload.sequence();
-        match status {
-            Status::Done(outcome) => Ok(outcome),
-            Status::Failed(error) => Err(error.into()),
-            Status::Running => Err(anyhow!("the upload stopped without a result")),
-        }
-    }
 }
 
 fn read_images(answer: &Answer<'_>) -> Result<Vec<ImageState>, AnswerError> {
@@ -429,8 +367,9 @@ fn read_images(answer: &Answer<'_>) -> Result<Vec<ImageState>, AnswerError> {
     Ok(images)
 }
 
-fn is_busy(error: &anyhow::Error) -> bool {
-    matches!(find(error), Some(AnswerError::Refused(refusal)) if refusal.is_busy())
+/// Whether the device only asks for another try later.
+pub fn is_busy(error: &anyhow::Error) -> bool {
+    find::<AnswerError>(error).is_some_and(AnswerError::is_busy)
 }
 
 /// Whether the device did not answer, or its link is gone.

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use serde::Serialize;
-use updraft_image::Version;
 use updraft_smp::client::{AnswerError, Patience, Progress};
 
 use super::Link;
-use super::preflight::{Finding, Preflight};
-use super::session::{ImageState, Session, Silence, Uploading, hex, is_away};
+use super::preflight::{Finding, Listing, Preflight, is_bootloader, version};
+use super::session::{ImageState, Session, Silence, hex, is_away, is_busy};
+use super::upload::Uploading;
 use crate::report::{Hint, find};
 
 /// A file for one of the device's images.
@@ -89,6 +89,8 @@ pub enum Step<'s> {
     },
     /// It was asked for.
     Requested { part: &'s Part, permanent: bool },
+    /// The device is busy, and will be reset when it is not.
+    Busy,
     /// The device was reset.
     Reset,
     /// It has come back.
@@ -107,17 +109,6 @@ pub enum Ending {
     Confirmed,
     /// They run on trial: the next reset goes back.
     OnTrial,
-}
-
-/// The version that a device lists; build numbers come behind a plus or, as servers spell them, a
-/// dot.
-fn version(text: &str) -> Option<Version> {
-    let dots = text.match_indices('.').nth(2).map(|(at, _)| at);
-    let plus = dots.map(|at| {
-        let (numbers, build) = text.split_at(at);
-        format!("{numbers}+{}", build.trim_start_matches('.'))
-    });
-    plus.as_deref().unwrap_or(text).parse().ok()
 }
 
 /// Compares a file with what the device says of its slots.
@@ -204,7 +195,7 @@ pub fn upgrade<L: Link>(
     install.sort_by_key(|part| std::cmp::Reverse(part.image));
     for (at, part) in install.iter().enumerate() {
         let asked = request(session, part, wishes);
-        match install.get(..at).unwrap_or_default() {
+        let asked = match install.get(..at).unwrap_or_default() {
             [] => asked?,
             before => {
                 let names: Vec<&str> = before.iter().map(|part| part.name.as_str()).collect();
@@ -212,22 +203,20 @@ pub fn upgrade<L: Link>(
                     "the next reset installs {} alone: take it away first (updraft smp … image \
                      erase --slot N)",
                     names.join(" and ")
-                ))?;
+                ))?
             }
+        };
+        if asked {
+            tell(Step::Requested { part, permanent: wishes.permanent });
         }
-        tell(Step::Requested { part, permanent: wishes.permanent });
     }
     if resets {
         let asked = session.images()?;
-        match session.reset(false, None) {
-            Ok(()) => {}
-            // It may be swapping, its answer lost.
-            Err(error) if is_away(&error) => {}
-            Err(error) => return Err(error),
-        }
+        let in_place = install.iter().any(|part| part.preflight.is_in_place(&asked));
+        reset(session, wishes.wait, &mut tell)?;
         tell(Step::Reset);
         let started = Instant::now();
-        let now = wait(session, &asked, wishes.wait)?;
+        let now = wait(session, (!in_place).then_some(asked.as_slice()), wishes.wait)?;
         tell(Step::Back { took: started.elapsed() });
         parts.iter().try_for_each(|part| runs(part, &now))?;
     }
@@ -299,47 +288,94 @@ fn upload<L: Link>(
     let outcome = session
         .upload(&part.file, uploading, |progress| tell(Step::Uploading(part, progress)))
         .map_err(|error| error.context(format!("{} was not uploaded", part.name)))?;
-    let hash = part.hash();
-    let listed = session.images()?.iter().any(|image| image.hash.as_ref() == Some(&hash));
-    if !listed {
-        return Err(anyhow!("the device took every byte, but does not list the image"))
-            .hint("upgrade again, and make sure that no other client uploads at the same time");
+    let images = session.images()?;
+    if !outcome.verified && part.preflight.listed(&images) == Listing::Missing {
+        return Preflight::missing(&images);
     }
     let already_there = outcome.already_there;
     tell(Step::Uploaded { part, already_there, took: started.elapsed() });
     Ok(())
 }
 
-/// Asks for the image. Where the highest version runs there is nothing to ask, and devices say so.
-fn request<L: Link>(session: &mut Session<L>, part: &Part, wishes: &Wishes) -> anyhow::Result<()> {
+/// Asks for the image; whether that was needed. Where the highest version runs there is nothing to
+/// ask, and devices say so; a bootloader starts what was written to where it starts images.
+fn request<L: Link>(
+    session: &mut Session<L>,
+    part: &Part,
+    wishes: &Wishes,
+) -> anyhow::Result<bool> {
+    if part.preflight.is_in_place(&session.images()?) {
+        return Ok(false);
+    }
+    let listed = part.hash();
     let hash = part.preflight.hash.as_bytes();
     let asked = if wishes.permanent { session.confirm(Some(hash)) } else { session.test(hash) };
-    let Err(error) = asked else { return Ok(()) };
+    let Err(error) = asked else { return Ok(true) };
     let unsupported =
         matches!(find(&error), Some(AnswerError::Refused(refusal)) if refusal.is_unsupported());
-    let hash = part.hash();
-    let next = |image: &ImageState| image.hash.as_ref() == Some(&hash) && image.pending;
+    let next = |image: &ImageState| image.hash.as_ref() == Some(&listed) && image.pending;
     if unsupported && session.images()?.iter().any(next) {
-        return Ok(());
+        return Ok(true);
     }
     Err(error.context(format!("the device was not made to boot {}", part.name)))
 }
 
-/// Waits until the device answers, and otherwise than before its reset.
+/// Resets the device. One that is busy is asked again, for as long as it may take.
+fn reset<L: Link>(
+    session: &mut Session<L>,
+    longest: Duration,
+    tell: &mut impl FnMut(Step<'_>),
+) -> anyhow::Result<()> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match session.reset(false, None) {
+            Ok(()) => return Ok(()),
+            // It may be swapping, its answer lost.
+            Err(error) if is_away(&error) => return Ok(()),
+            Err(error) if is_busy(&error) && began.elapsed() < longest => {
+                if !std::mem::replace(&mut told, true) {
+                    tell(Step::Busy);
+                }
+                std::thread::sleep(PAUSE);
+            }
+            Err(error) if is_busy(&error) => {
+                return Err(error.context("the device does not let itself be reset")).hint(
+                    "insist (updraft smp … os reset --force): the new image starts then; upgrade \
+                     once more to see whether it runs, and to keep it",
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Waits until the device answers, and otherwise than before its reset. A bootloader and what it
+/// starts may list the same: without `asked`, what lists an image that runs is taken for that, once
+/// the time has passed that devices take until they reset.
 fn wait<L: Link>(
     session: &mut Session<L>,
-    asked: &[ImageState],
+    asked: Option<&[ImageState]>,
     longest: Duration,
 ) -> anyhow::Result<Vec<ImageState>> {
     const PAUSE: Duration = Duration::from_millis(200);
+    const FAREWELL: Duration = Duration::from_secs(1);
     let until = Instant::now() + longest;
+    if asked.is_none() {
+        std::thread::sleep(FAREWELL);
+    }
+    let is_back = |now: &[ImageState]| match asked {
+        Some(asked) => now != asked,
+        None => !is_bootloader(now),
+    };
     let timeout = session.patience.timeout.max(Duration::from_millis(500));
     let once = Patience { timeout, longest: timeout, retries: 0 };
     let mut last = None;
     while Instant::now() < until {
         std::thread::sleep(PAUSE);
         match session.images_within(once) {
-            Ok(now) if now != asked => return Ok(now),
+            Ok(now) if is_back(&now) => return Ok(now),
             Ok(now) => last = Some(now),
             Err(error) if find::<Silence>(&error).is_some() => {}
             // The port of a device that resets may vanish and come back.
@@ -348,6 +384,12 @@ fn wait<L: Link>(
     }
     let waited = longest.as_secs();
     match last {
+        Some(images) if is_bootloader(&images) => {
+            Err(anyhow!("the device is in its bootloader still, after {waited} s")).hint(
+                "is the image signed with the key that the bootloader trusts, and made for this \
+                 board? its console tells why it starts nothing",
+            )
+        }
         Some(_) => Err(anyhow!("the device answers, but has not been reset in {waited} s")).hint(
             "reset it by hand: the new image boots then, unless it needs another image that is \
                  not there (updraft image inspect shows that): give both to one upgrade",
@@ -378,19 +420,5 @@ fn runs(part: &Part, now: &[ImageState]) -> anyhow::Result<()> {
         ),
         None => Err(anyhow!("the device does not tell what it runs"))
             .hint("ask with `image list`; the bootloader's console tells more"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::version;
-
-    #[test]
-    fn versions_are_read_as_devices_spell_them() {
-        let read = |text| version(text).map(|version| version.to_string());
-        assert_eq!(read("1.2.3"), read("1.2.3.0"));
-        assert_eq!(read("1.2.3.4"), read("1.2.3+4"));
-        assert!(version("1.2.3.4") > version("1.2.3"));
-        assert_eq!(read("today's"), None);
     }
 }

@@ -1,9 +1,10 @@
 //! Looking at a device again and again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use updraft_smp::client::AnswerError;
+use updraft_smp::Rc;
+use updraft_smp::client::{AnswerError, Code};
 
 use super::session::Bootloader;
 use super::{ImageState, Link, LogEntry, Numbers, Session};
@@ -43,6 +44,8 @@ pub struct Watch {
     introduced: Option<(Option<String>, Option<Bootloader>)>,
     lacks: Vec<Feature>,
     next_entry: u32,
+    /// How long the last look took.
+    took: Duration,
 }
 
 impl Watch {
@@ -68,12 +71,23 @@ impl Watch {
             self.ask(Feature::Statistics, || statistics(session))?.unwrap_or_default();
         snapshot.uptime_ms = self.ask(Feature::Uptime, || uptime(session))?.flatten();
         let from = self.next_entry;
-        let log = self.ask(Feature::Log, || session.log_entries(None, from, false))?;
-        snapshot.log = log.unwrap_or_default();
-        if let Some(last) = snapshot.log.iter().map(|entry| entry.index).max() {
-            self.next_entry = last.saturating_add(1);
+        let log = self.ask(Feature::Log, || {
+            let (log, next) = session.read_log(None, from, false)?;
+            // Logs that began anew, with a device that was reset meanwhile, have lower numbers.
+            if next < from { session.read_log(None, 0, false) } else { Ok((log, next)) }
+        })?;
+        if let Some((log, next)) = log {
+            let last = log.iter().map(|entry| entry.index.saturating_add(1)).max();
+            self.next_entry = last.unwrap_or(next.min(from));
+            snapshot.log = log;
         }
+        self.took = began.elapsed();
         Ok(snapshot)
+    }
+
+    /// How long to wait before the next look: looks take no more than a fifth of a slow line.
+    pub fn pause(&self, every: Duration) -> Duration {
+        every.max(self.took * 4)
     }
 
     /// The device was away: it may be another one by now, or run something else.
@@ -93,12 +107,27 @@ impl Watch {
         }
         match ask() {
             Ok(told) => Ok(Some(told)),
-            Err(error) if find::<AnswerError>(&error).is_some() => {
-                self.lacks.push(feature);
-                Ok(None)
-            }
-            Err(error) => Err(error),
+            Err(error) => match find::<AnswerError>(&error) {
+                Some(answer) if is_for_good(answer) => {
+                    self.lacks.push(feature);
+                    Ok(None)
+                }
+                // Another time, perhaps.
+                Some(_) => Ok(None),
+                None => Err(error),
+            },
         }
+    }
+}
+
+/// Whether a device that answers so will never answer otherwise.
+fn is_for_good(answer: &AnswerError) -> bool {
+    match answer {
+        AnswerError::Refused(refusal) => {
+            !matches!(refusal.code, Code::Generic(Rc::BUSY | Rc::NO_MEMORY))
+        }
+        // It was damaged on its way.
+        AnswerError::Malformed(_) => false,
     }
 }
 

@@ -94,6 +94,60 @@ fn a_line_may_be_gone_for_a_while() {
     }
 }
 
+/// The port of a device on USB goes when the cable is pulled, or with the device's reset, and its name
+/// is given to whatever comes next.
+#[test]
+fn a_port_may_go_and_come_back() {
+    for framing in FRAMINGS {
+        let (bench, device, new) = device("port", framing);
+        let (tell, told) = channel();
+        let mut requests = 0;
+        let (line, port) = (device.serial_line(), bench.path("port"));
+        let wire = Wire::linked(&port, &line, move |way, _| {
+            requests += usize::from(way == Way::ToDevice);
+            if requests == 20 {
+                let _ = tell.send(());
+            }
+        });
+        let place = format!("--serial port --framing {framing}");
+        let said = std::thread::scope(|scope| {
+            let client = scope.spawn(|| upload(&bench, &place, &new));
+            told.recv_timeout(Duration::from_secs(60)).expect("the upload has come that far");
+            drop(wire);
+            std::thread::sleep(Duration::from_millis(1200));
+            assert!(!port.exists() && !client.is_finished());
+            let _wire = Wire::linked(&port, &line, |_, _| {});
+            client.join().unwrap()
+        });
+        whole(&bench, said, &new);
+    }
+}
+
+/// One that does not come back is told as what it is.
+#[test]
+fn a_port_that_stays_away_is_told() {
+    let bench = Bench::new("port-away");
+    let image = bench.image("1.0.0", SELF);
+    let device = bench.device().serial().with(&["--files", "files"]).load("primary", &image);
+    let device = device.start();
+    bench.file("large", &[7; 200_000]);
+    let (tell, told) = channel();
+    let port = bench.path("port");
+    let wire = Wire::linked(&port, &device.serial_line(), move |way, _| {
+        if way == Way::ToDevice {
+            let _ = tell.send(());
+        }
+    });
+    let line = "smp --serial port --retries 0 fs put large /files/large";
+    let said = std::thread::scope(|scope| {
+        let client = scope.spawn(|| bench.updraft(line));
+        (0..20).for_each(|_| told.recv_timeout(Duration::from_secs(60)).unwrap());
+        drop(wire);
+        client.join().unwrap()
+    });
+    said.complains(&["port cannot be opened", "does another program have it"]);
+}
+
 /// The client goes on where the device had come to, without being told anything.
 #[test]
 fn a_device_may_be_reset_under_way() {

@@ -2,7 +2,10 @@
 //! sockets of real use. (What can happen at every single request is swept in virtual time, in the
 //! tests of the protocol's own crate.)
 
-use crate::support::{Bench, Chance, Fate, HOST, Relay, SELF, Weather};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{Bench, Chance, Fate, HOST, Relay, SELF, Space, Weather};
 
 /// Uploads over a relay in front of a device at `address`, with more and more losses.
 fn through_weather(bench: &Bench, address: &str) {
@@ -35,6 +38,40 @@ fn an_upload_over_ipv4_gets_through_any_weather() {
 #[test]
 fn an_upload_over_ipv6_gets_through_any_weather() {
     through_weather(&Bench::new("weather-6"), "[::1]:0");
+}
+
+/// As with a device that is its own network over USB, or whose address nobody answers for while it is
+/// reset.
+#[test]
+fn a_network_may_go_and_come_back() {
+    let bench = Bench::new("network-gone");
+    let image = bench.image("1.0.0", SELF);
+    let space = Space::own();
+    std::fs::create_dir(bench.path("files")).unwrap();
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|at| (at % 251) as u8).collect();
+    bench.file("files/large", &bytes);
+    let device = bench.device().within(Arc::clone(&space)).with(&["--files", "files"]);
+    let device = device.load("primary", &image).start();
+    device.starts("1.0.0");
+    let turn = |how| {
+        let done = space.command("ip").args(["link", "set", "lo", how]).status().unwrap();
+        assert!(done.success(), "{how}");
+    };
+    let part = bench.path("large.part");
+    let said = std::thread::scope(|scope| {
+        let client = scope.spawn(|| device.smp("--timeout 0.3 --retries 9 fs get /files/large"));
+        while !part.exists() {
+            assert!(!client.is_finished());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        turn("down");
+        std::thread::sleep(Duration::from_millis(800));
+        assert!(!client.is_finished());
+        turn("up");
+        client.join().unwrap()
+    });
+    said.ok();
+    assert!(std::fs::read(bench.path("large")).unwrap() == bytes);
 }
 
 #[test]

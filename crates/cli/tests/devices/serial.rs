@@ -36,6 +36,19 @@ fn an_empty_device_is_filled_in_serial_recovery() {
 }
 
 #[test]
+fn one_command_fills_an_empty_device_and_sees_it_run() {
+    let bench = Bench::new("serial-upgrade");
+    let image = bench.image("1.0.0", SELF);
+    let device = bench.device().serial().start();
+    let port = device.serial_line();
+    device.wait("boot: serial recovery: there is no image to start");
+    let said = smp(&device, &port, &format!("upgrade {}", image.file)).ok();
+    assert!(said.contains("waits in its bootloader, is to run 1.0.0"), "{said}");
+    assert!(said.contains("done: the device runs 1.0.0 for good"), "{said}");
+    assert!(bench.slots().run(&image), "{:?}", bench.slots());
+}
+
+#[test]
 fn messages_behind_each_other_are_carried_without_a_console() {
     let transport = "transport = \"raw\"";
     let bench = Bench::with_line("serial-raw", "transport = \"console\"", transport);

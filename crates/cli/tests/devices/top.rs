@@ -2,16 +2,17 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use serde_json::Value;
 use updraft_pty::Pty;
 
-use crate::support::{Bench, Device, SELF};
+use crate::support::{Bench, Device, Fate, Relay, SELF, Way};
 
 /// A dashboard on a terminal.
-struct Screen {
+pub struct Screen {
     pty: Pty,
     keyboard: File,
     child: Child,
@@ -20,14 +21,22 @@ struct Screen {
 
 impl Screen {
     fn of(device: &Device, options: &str) -> Self {
+        Self::at(device, &device.address, options)
+    }
+
+    /// Of the device behind another address.
+    fn at(device: &Device, address: &str, options: &str) -> Self {
+        let line = format!("smp --udp {address} top {options}");
+        let args: Vec<_> = line.trim().split(' ').collect();
+        Self::new(device.client_command(env!("CARGO_BIN_EXE_updraft"), &args))
+    }
+
+    pub fn new(mut command: Command) -> Self {
         let pty = Pty::open().unwrap();
         let keyboard = File::options().read(true).write(true).open(pty.path()).unwrap();
         let size = Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&keyboard, size).unwrap();
-        let line = format!("smp --udp {} top {options}", device.address);
-        let args: Vec<_> = line.trim().split(' ').collect();
-        let child = device
-            .client_command(env!("CARGO_BIN_EXE_updraft"), &args)
+        let child = command
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
             .stdin(keyboard.try_clone().unwrap())
@@ -40,7 +49,7 @@ impl Screen {
 
     /// Waits until all of `texts` have been drawn. What is blank already is not drawn, so that most
     /// of them are words.
-    fn shows(&mut self, texts: &[&str]) {
+    pub fn shows(&mut self, texts: &[&str]) {
         let until = Instant::now() + Duration::from_secs(30);
         let mut buffer = [0; 4096];
         while !texts.iter().all(|text| self.written.contains(text)) {
@@ -52,12 +61,12 @@ impl Screen {
         }
     }
 
-    fn press(&mut self, key: &str) {
+    pub fn press(&mut self, key: &str) {
         self.pty.send(key.as_bytes());
     }
 
     /// Waits for its end: it succeeded, and the terminal is as it was.
-    fn ends(mut self) {
+    pub fn ends(mut self) {
         let until = Instant::now() + Duration::from_secs(30);
         let mut buffer = [0; 4096];
         let ended = loop {
@@ -122,14 +131,56 @@ fn a_device_that_restarts_is_waited_for() {
     screen.ends();
 }
 
+/// A link that takes its time.
+fn slow(device: &Device) -> Relay {
+    Relay::to(&device.address, |way, _| {
+        if way == Way::ToDevice {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Fate::Passes
+    })
+}
+
 #[test]
-fn an_upload_is_shown_while_it_runs() {
+fn an_upload_is_shown_while_it_runs_and_everything_else_goes_on() {
     let bench = Bench::new("top-upload");
     let device = running(&bench);
-    let new = bench.image("1.1.0", SELF);
-    let mut screen = Screen::of(&device, &format!("--every 0.1 --upload {} --count 5", new.file));
-    screen.shows(&["Upload", "left", "1.1.0"]);
+    let (new, link) = (bench.image_of(200_000, "1.1.0", SELF), slow(&device));
+    let options = format!("--every 0.1 --upload {} --count 3", new.file);
+    let mut screen = Screen::at(&device, &link.address, &options);
+    screen.shows(&["Upload", "left"]);
+    // The device's own count of it, asked for meanwhile.
+    screen.shows(&["offset", "/s"]);
+    screen.shows(&["1.1.0"]);
     screen.ends();
+    assert!(bench.slots().hold(&new));
+}
+
+#[test]
+fn an_upload_can_be_left_and_taken_up_again() {
+    let bench = Bench::new("top-left");
+    let device = running(&bench);
+    let (new, link) = (bench.image_of(200_000, "1.1.0", SELF), slow(&device));
+    let mut screen = Screen::at(&device, &link.address, &format!("--upload {}", new.file));
+    screen.shows(&["Upload", "left"]);
+    screen.press("q");
+    screen.ends();
+    assert!(!bench.slots().hold(&new));
+    let said = device.smp(&format!("--json image upload {}", new.file)).json();
+    assert!(said["resumed_at"].as_u64() > Some(0), "{said}");
+}
+
+#[test]
+fn programs_see_an_upload_too() {
+    let bench = Bench::new("top-json-upload");
+    let device = running(&bench);
+    let (new, link) = (bench.image_of(200_000, "1.1.0", SELF), slow(&device));
+    let line = format!("--json smp --udp {} top --every 0.2 --count 2 --upload", link.address);
+    let said = bench.updraft(&format!("{line} {}", new.file)).ok();
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done: Vec<u64> = lines.iter().filter_map(|line| line["upload"]["done"].as_u64()).collect();
+    assert!(done.len() > 1 && done.is_sorted(), "{done:?}");
+    assert!(lines.iter().any(|line| line["uploaded"]["verified"] == true));
     assert!(bench.slots().hold(&new));
 }
 
@@ -138,8 +189,7 @@ fn programs_get_a_line_for_every_look() {
     let bench = Bench::new("top-json");
     let device = running(&bench);
     let lines = device.smp("--json top --every 0.05 --count 3").ok();
-    let looks: Vec<serde_json::Value> =
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let looks: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(looks.len(), 3);
     assert_eq!(looks[0]["images"][0]["version"], "1.0.0");
     assert!(looks[2]["uptime_ms"].as_u64() > looks[0]["uptime_ms"].as_u64());

@@ -83,6 +83,11 @@ impl Refusal {
         self.code == Code::Generic(Rc::BUSY)
     }
 
+    /// Whether the server found the message shorter than its header says.
+    pub fn is_cut_short(&self) -> bool {
+        self.code == Code::Generic(Rc::CORRUPT)
+    }
+
     /// Whether the server lacks the command.
     pub fn is_unsupported(&self) -> bool {
         self.code == Code::Generic(Rc::NOT_SUPPORTED)
@@ -115,6 +120,13 @@ impl fmt::Display for Refusal {
 }
 
 impl core::error::Error for Refusal {}
+
+impl AnswerError {
+    /// Whether the server only asks for another try later.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.is_busy())
+    }
+}
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

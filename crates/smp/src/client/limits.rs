@@ -1,5 +1,7 @@
 //! How large a message may be and how many may be outstanding.
 
+use crate::Header;
+
 /// The buffers that a server reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Params {
@@ -43,6 +45,10 @@ impl Limits {
     pub const UDP_FRAME: usize = 1472;
     /// The same under IPv6.
     pub const UDP6_FRAME: usize = 1452;
+    /// What the header's length can say, whatever a server claims to buffer.
+    const LONGEST: usize = Header::SIZE + u16::MAX as usize;
+    /// What the length of a packet in console lines can say: it counts the CRC and no more.
+    const LONGEST_IN_LINES: usize = u16::MAX as usize - 2;
 
     /// The limits of a link to a server that reported `params`, or that knows no such command.
     ///
@@ -50,21 +56,26 @@ impl Limits {
     /// with requests.
     pub fn of(link: Link, params: Option<Params>) -> Self {
         let Some(params) = params else {
-            let frame = match link {
-                Link::Udp | Link::Udp6 => 1024,
-                Link::Console | Link::RawSerial => 182,
-                Link::Ble { mtu } => usize::from(mtu).saturating_sub(3),
-            };
-            return Self { frame, window: 1 };
+            return Self { frame: Self::safe_frame(link), window: 1 };
         };
-        let size = usize::try_from(params.buf_size).unwrap_or(usize::MAX);
+        let size = usize::try_from(params.buf_size).unwrap_or(usize::MAX).min(Self::LONGEST);
         let frame = match link {
             Link::Udp => size.min(Self::UDP_FRAME),
             Link::Udp6 => size.min(Self::UDP6_FRAME),
-            Link::Console => size.saturating_sub(4),
+            Link::Console => size.saturating_sub(4).min(Self::LONGEST_IN_LINES),
             Link::RawSerial | Link::Ble { .. } => size,
         };
         let window = usize::try_from(params.buf_count).unwrap_or(usize::MAX);
         Self { frame, window: window.saturating_sub(1).max(1) }
+    }
+
+    /// Bytes of the largest message that every server on such a link takes: over UDP no network's
+    /// limit is near, and over Bluetooth no fragments have to be put together.
+    pub fn safe_frame(link: Link) -> usize {
+        match link {
+            Link::Udp | Link::Udp6 => 1024,
+            Link::Console | Link::RawSerial => 182,
+            Link::Ble { mtu } => usize::from(mtu).saturating_sub(3),
+        }
     }
 }

@@ -30,6 +30,10 @@ pub struct UploadOptions {
     /// was sent is sent again. 0 where a message arrives as it was sent or not at all; on a serial
     /// line a byte may become another one.
     pub damage: u32,
+    /// Bytes of the messages to go down to if the server does not take the first one as large as
+    /// [`limits`](Self::limits) allow: what it says that it buffers is not always what its link puts
+    /// together.
+    pub safe_frame: Option<usize>,
 }
 
 impl UploadOptions {
@@ -54,6 +58,7 @@ impl UploadOptions {
                 retries: 14,
             },
             damage: 0,
+            safe_frame: None,
         }
     }
 

@@ -25,6 +25,11 @@
 //! session from each other at once would both get nowhere. A server at another's offset twice
 //! belongs to that client.
 //!
+//! A first chunk that the server finds cut short, or that it does not answer for long, may be larger
+//! than what its link puts together: it is sent again as a message that any server takes
+//! ([`UploadOptions::safe_frame`]), and so are those that follow. If it turns out that the large one
+//! has arrived after all, nothing stays small.
+//!
 //! An answer that makes no sense counts as none: what it was the answer to is sent again, and only
 //! if nothing better ever comes it is what the upload is said to have failed of. Where the link lets
 //! damaged bytes through ([`UploadOptions::damage`]), refusals and hashes that do not match are
@@ -34,8 +39,8 @@ use core::time::Duration;
 
 use super::pace::Pace;
 use super::{
-    Answer, AnswerError, Code, Outcome, Patience, Progress, Status, UploadError, UploadOptions,
-    UploadReply, chunk,
+    Answer, AnswerError, Code, Limits, Outcome, Patience, Progress, Status, UploadError,
+    UploadOptions, UploadReply, chunk,
 };
 use crate::{Op, Rc, group, image};
 
@@ -129,6 +134,8 @@ pub struct Upload<'i> {
     steps_back: u32,
     /// The last answer that was no help: what to say if no better one comes.
     complaint: Option<UploadError>,
+    /// Whether messages are no larger than any server takes.
+    small: bool,
     /// How many refusals, and hashes, were taken for damage on the link.
     doubted: u32,
     pace: Pace,
@@ -151,6 +158,8 @@ impl<'i> Upload<'i> {
     const SECOND_TRY: Duration = Duration::from_secs(1);
     /// Coarsest rounding of chunk ends.
     const ALIGN_MAX: u32 = 64;
+    /// After how many first chunks without an answer they are made smaller.
+    const LARGE_FIRSTS: u32 = 3;
 
     /// An upload of a whole file.
     pub fn new(data: &'i [u8], options: UploadOptions) -> Result<Self, UploadError> {
@@ -186,6 +195,7 @@ impl<'i> Upload<'i> {
             furthest: 0,
             steps_back: 0,
             complaint: None,
+            small: false,
             doubted: 0,
             pace: Pace::default(),
         })
@@ -244,6 +254,9 @@ impl<'i> Upload<'i> {
                 }
                 if sends > self.options.first.retries {
                     return self.give_up(UploadError::NoAnswer { off: 0, sends });
+                }
+                if sends >= Self::LARGE_FIRSTS {
+                    self.make_small();
                 }
                 let due = now.saturating_add(self.options.first.wait(sends + 1));
                 self.phase = Phase::First { sequence, sends: sends + 1, due };
@@ -339,6 +352,29 @@ impl<'i> Upload<'i> {
             self.phase = Phase::Streaming;
         }
         // An answer of 0 took nothing. The next copy goes out when it is due.
+        let large = chunk::capacity(&self.options, 0, self.len).min(self.data.len());
+        if self.small && usize::try_from(off) == Ok(large) {
+            self.small = false;
+        }
+    }
+
+    /// Goes down to messages that any server takes. Whether these are smaller, and large enough for
+    /// an image's header.
+    fn make_small(&mut self) -> bool {
+        let Some(frame) = self.options.safe_frame.filter(|_| !self.small) else { return false };
+        let limits = Limits { frame, ..self.options.limits };
+        let room = chunk::capacity(&UploadOptions { limits, ..self.options }, 0, self.len);
+        let least = self.data.len().min(updraft_image::Header::SIZE);
+        self.small = frame < self.options.limits.frame && room >= least;
+        self.small
+    }
+
+    /// Bytes of the file that a chunk at `off` has room for.
+    fn room(&self, off: u32) -> usize {
+        let small = self.options.safe_frame.filter(|_| self.small);
+        let frame = small.unwrap_or(self.options.limits.frame);
+        let limits = Limits { frame, ..self.options.limits };
+        chunk::capacity(&UploadOptions { limits, ..self.options }, off, self.len)
     }
 
     fn answered(&mut self, sent: Sent, reply: UploadReply, now: Duration) {
@@ -383,7 +419,12 @@ impl<'i> Upload<'i> {
             }
             AnswerError::Refused(refusal) => {
                 let error = UploadError::Refused(refusal);
-                if matches!(refusal.code, Code::Generic(Rc::BUSY | Rc::NO_MEMORY)) {
+                if refusal.is_cut_short() && self.make_small() {
+                    match self.phase {
+                        Phase::First { .. } => self.begin_again(0, now),
+                        _ => self.go_back(),
+                    }
+                } else if matches!(refusal.code, Code::Generic(Rc::BUSY | Rc::NO_MEMORY)) {
                     self.complaint = Some(error);
                 } else if self.complaint != Some(error) && self.may_be_damage() {
                     self.makes_no_sense(error, now);
@@ -616,7 +657,7 @@ impl<'i> Upload<'i> {
 
     /// Builds the chunk at `off`; returns its message's length and the offset behind it.
     fn write(&mut self, sequence: u8, off: u32, buffer: &mut [u8]) -> Option<(usize, u32)> {
-        let room = u32::try_from(chunk::capacity(&self.options, off, self.len)).ok()?;
+        let room = u32::try_from(self.room(off)).ok()?;
         let mut end = off.saturating_add(room).min(self.len);
         let excess = end % self.align;
         if end < self.len && end - excess > off {

@@ -56,7 +56,8 @@ impl<'p> Arguments<'p> {
         let mut this = Self::default();
         request.fields(|key, value| match key {
             "name" => value.str(&mut this.name),
-            "val" => value.bytes(&mut this.value),
+            // The first generation has texts.
+            "val" => value.bytes_or_str(&mut this.value),
             "max_size" => value.u32(&mut this.max_size),
             _ => Ok(()),
         })?;

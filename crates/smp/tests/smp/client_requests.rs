@@ -212,6 +212,12 @@ fn limits_follow_the_link_and_the_buffers() {
     assert_eq!(limits(Link::RawSerial, 1024, 1), (1024, 1));
     assert_eq!(limits(Link::Ble { mtu: 247 }, 2475, 0), (2475, 1));
 
+    // What a server says is not believed beyond what a header can say.
+    let huge = u32::MAX;
+    assert_eq!(limits(Link::Ble { mtu: 247 }, huge, huge).0, 8 + 65535);
+    assert_eq!(limits(Link::RawSerial, huge, huge).0, 8 + 65535);
+    assert_eq!(limits(Link::Console, huge, huge).0, 65535 - 2);
+
     let unknown = |link| {
         let Limits { frame, window } = Limits::of(link, None);
         (frame, window)

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use updraft_smp::client::{Limits, Outcome, Progress, Status, Upload, UploadError, UploadOptions};
+use updraft_smp::client::{
+    Limits, Outcome, Patience, Progress, Status, Upload, UploadError, UploadOptions,
+};
 use updraft_smp::{Header, ImageError, Op, Rc, group, image};
 
 use crate::device::{Cbor, Device, Memory, map, sha256};
@@ -186,6 +188,74 @@ fn first_unanswered_is_repeated_with_the_same_bytes_and_given_up() {
     assert_eq!(desk.sent(150_000), []);
     assert_eq!(desk.failure(), UploadError::NoAnswer { off: 0, sends: 3 });
     assert_eq!(desk.upload.deadline(), None);
+}
+
+/// A server whose link puts together no more than 90 bytes, whatever buffers it tells of.
+fn with_safe_frame() -> UploadOptions {
+    UploadOptions { safe_frame: Some(90), ..options(3) }
+}
+
+#[test]
+fn first_cut_short_goes_again_as_any_server_takes_it() {
+    let data = data();
+    let mut desk = Desk::new(&data, with_safe_frame());
+    let large = desk.sent(0).remove(0);
+    desk.payload(large.sequence, 10, &refusal(Rc::CORRUPT.0.into()));
+    let (due, small) = desk.due();
+    assert!(small[0].end < large.end && small[0].keys == large.keys);
+    // Wherever it has to go on, nothing is large again.
+    desk.answer(&small[0], due + 10, 700);
+    let sent = desk.sent(due + 10);
+    assert_eq!(sent.len(), 3);
+    assert!(sent.iter().all(|sent| sent.off >= 700 && sent.end - sent.off < large.end));
+    // Refused once more, it is refused.
+    desk.payload(sent[0].sequence, due + 20, &refusal(Rc::CORRUPT.0.into()));
+    assert!(matches!(desk.failure(), UploadError::Refused(_)));
+}
+
+#[test]
+fn first_cut_short_is_refused_where_nothing_smaller_would_do() {
+    let data = data();
+    for safe_frame in [None, Some(FRAME), Some(40)] {
+        let mut desk = Desk::new(&data, UploadOptions { safe_frame, ..options(3) });
+        let first = desk.sent(0);
+        desk.payload(first[0].sequence, 10, &refusal(Rc::CORRUPT.0.into()));
+        assert!(matches!(desk.failure(), UploadError::Refused(_)), "{safe_frame:?}");
+    }
+}
+
+#[test]
+fn first_unanswered_becomes_smaller_until_a_large_one_turns_out_to_have_arrived() {
+    let data = data();
+    for arrived in [false, true] {
+        let first = Patience { retries: 10, ..options(7).first };
+        let patient = UploadOptions { first, safe_frame: Some(90), ..options(7) };
+        let mut desk = Desk::new(&data, patient);
+        let large = desk.sent(0).remove(0);
+        let (_, again) = desk.due();
+        assert_eq!(again, [large.clone()]);
+        desk.due();
+        let (due, small) = desk.due();
+        assert!(small[0].end < large.end);
+        let off = if arrived { large.end } else { small[0].end };
+        desk.answer(&small[0], due + 10, off);
+        let next = desk.sent(due + 10).remove(0);
+        assert_eq!(next.off, off);
+        assert_eq!(next.end - next.off > large.end, arrived, "later ones have fewer fields");
+    }
+}
+
+#[test]
+fn streaming_cut_short_goes_on_as_any_server_takes_it() {
+    let data = data();
+    let mut desk = Desk::new(&data, with_safe_frame());
+    let first = desk.sent(0);
+    desk.answer(&first[0], 10, first[0].end);
+    let sent = desk.sent(10);
+    desk.payload(sent[0].sequence, 20, &refusal(Rc::CORRUPT.0.into()));
+    let (_, smaller) = desk.due();
+    assert_eq!(smaller[0].off, sent[0].off);
+    assert!(smaller[0].end < sent[0].end);
 }
 
 #[test]

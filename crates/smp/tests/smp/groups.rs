@@ -9,9 +9,9 @@ use updraft_smp::server::{
     LogEntry, LogGroup, LogKind, LogMessage, Logs, OsGroup, Pool, Request, Reset, RunGroup, Server,
     Settings, SettingsGroup, Shell, ShellGroup, ShellReply, Statistics, StatisticsGroup, Tests,
 };
-use updraft_smp::{GroupError, Op, Rc, SettingsError, Version, group, os};
+use updraft_smp::{GroupError, Op, Rc, SettingsError, Version, group, os, settings};
 
-use crate::device::{Platform, Rtc, request};
+use crate::device::{Cbor, Platform, Rtc, map, request, versioned};
 
 /// What a group answers to a request of the client.
 fn ask<'b>(
@@ -89,6 +89,14 @@ fn settings_are_written_read_and_deleted() {
     assert_eq!(answer.setting().unwrap().value, b"abc");
     let answer = ask(&mut groups, &mut buffer, with!(read_setting, "net/name", Some(100)));
     assert_eq!(answer.setting().unwrap().max_size, Some(10), "the device tells no more");
+
+    // The first generation writes texts.
+    let text = map(&[("name", Cbor::Text("net/name")), ("val", Cbor::Text("text"))]);
+    let command = (group::SETTINGS, settings::VALUE);
+    let answer = ask(&mut groups, &mut buffer, with!(raw, Op::Write, command, &text));
+    answer.check().unwrap();
+    let answer = ask(&mut groups, &mut buffer, with!(read_setting, "net/name", None));
+    assert_eq!(answer.setting().unwrap().value, b"text");
 
     ask(&mut groups, &mut buffer, with!(delete_setting, "net/name")).check().unwrap();
     let answer = ask(&mut groups, &mut buffer, with!(read_setting, "net/name", None));
@@ -563,6 +571,11 @@ fn pools_are_read_from_either_form() {
         .pools(|pool| found.push((pool.name.to_owned(), pool.free)))
         .unwrap();
     assert_eq!(found, [("msys".into(), Some(9)), ("msys".into(), Some(9))]);
+    // Clients of the first generation look for them one level down.
+    let request = versioned(Version::V1, Op::Read, group::OS, os::POOLS, b"\xa0");
+    let step = Server::default().packet(&request).answer_next(&mut groups, &mut buffer);
+    let told = &buffer[..step.expect("a request").len];
+    assert!(told[8..].starts_with(b"\xbf\x66mpools\xbf\x64msys\xbf\x66blksiz"), "{told:02x?}");
 }
 
 #[test]

@@ -251,6 +251,17 @@ fn hashes_of_wrong_length_are_invalid_and_unknown_ones_not_found() {
     assert_eq!(state(&[("hash", Cbor::Bytes(&[0; 32]))]), Some(ImageError::HashNotFound));
 }
 
+/// Clients written in Go send the hash that they were not given all the same.
+#[test]
+fn a_hash_that_is_empty_or_null_is_none() {
+    for none in [&b"\xa2\x64hash\x40\x67confirm\xf5"[..], b"\xa2\x64hash\xf6\x67confirm\xf5"] {
+        let mut device = device(UpgradeMode::SwapMove, Some(&b()));
+        device.memory().trial[0] = true;
+        assert_eq!(error(&device.answer(&image_write(image::STATE, none))), None);
+        assert!(!device.memory().trial[0], "what runs is confirmed");
+    }
+}
+
 #[test]
 fn direct_xip_lists_the_newer_image_as_next_and_takes_no_state() {
     for mode in [UpgradeMode::DirectXip, UpgradeMode::RamLoad] {

@@ -118,7 +118,7 @@ impl Connection {
         let profile = self.profile()?;
         let named = self.device.profile.clone();
         let port = profile.serial.map(|port| port.display().to_string());
-        Ok(named.or(port).or(profile.udp).unwrap_or_default())
+        Ok(named.or(port).or(profile.udp).or(profile.ble).unwrap_or_default())
     }
 
     /// Where to look for devices, with what is known of their serial lines.

@@ -12,6 +12,7 @@ use updraft_smp::DateTime;
 use super::Talk;
 use crate::output::{HEADING, Output, styled};
 use crate::report::Hint;
+use crate::smp::is_busy;
 
 #[derive(Subcommand)]
 #[command(after_help = "Examples:
@@ -72,7 +73,12 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
             out.result(&json!({ "echo": answer }), |w| writeln!(w, "{answer}"))
         }
         Command::Reset { force, boot_mode } => {
-            session.reset(force, boot_mode)?;
+            match session.reset(force, boot_mode) {
+                Err(error) if is_busy(&error) && !force => {
+                    Err(error).hint("try again later, or insist with --force")
+                }
+                other => other,
+            }?;
             out.result(&json!({ "reset": true }), |w| writeln!(w, "the device resets"))
         }
         Command::Params => {
@@ -155,7 +161,11 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
                 let mode = updraft_image::UpgradeMode::ALL
                     .into_iter()
                     .find(|mode| Some(*mode as i32) == found.mode)
-                    .map_or_else(|| format!("mode {:?}", found.mode), |mode| mode.to_string());
+                    .map(|mode| mode.to_string());
+                let mode = mode.unwrap_or_else(|| match found.mode {
+                    Some(mode) if mode >= 0 => format!("mode {mode}"),
+                    _ => "mode unknown".into(),
+                });
                 let downgrade = if found.no_downgrade { ", refuses older versions" } else { "" };
                 writeln!(w, "{name}, {mode}{downgrade}")
             })

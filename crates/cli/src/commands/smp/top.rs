@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use serde_json::json;
 
 use self::dashboard::{Dashboard, Transfer};
 use super::Talk;
 use crate::output::Output;
 use crate::report::Hint;
-use crate::smp::{Preflight, Uploading, Watch};
+use crate::smp::{Preflight, Sending, Snapshot, Uploading, Watch};
 
 /// Options of `updraft smp top`.
 #[derive(clap::Args)]
@@ -38,7 +39,8 @@ pub struct Command {
     /// Stop after so many looks.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// Upload this image meanwhile. It is not asked for: `image test` and `upgrade` do that.
+    /// Upload this image meanwhile. It is not asked for: `image test` and `upgrade` do that. There are
+    /// fewer looks then, as each takes the line for a moment.
     #[arg(long, value_name = "FILE")]
     upload: Option<PathBuf>,
 }
@@ -67,7 +69,7 @@ pub fn run(session: &mut Talk, command: Command, device: &str, out: &Output) -> 
     let clock = Instant::now();
     board.saw(first, clock.elapsed());
     let terminal = ratatui::try_init().context("the terminal takes no dashboard")?;
-    let mut screen = Screen { terminal, board, device, clock };
+    let mut screen = Screen { terminal, board, device, clock, drawn: None };
     let ended = screen.live(session, &command, watch, image.as_deref());
     ratatui::restore();
     ended
@@ -79,30 +81,82 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(file)
 }
 
-/// One line of JSON for each look.
+/// One line of JSON for each look, with how far an upload is.
 fn lines(
     session: &mut Talk,
     command: &Command,
-    (mut watch, first): (Watch, crate::smp::Snapshot),
+    (mut watch, first): (Watch, Snapshot),
     image: Option<Vec<u8>>,
     out: &Output,
 ) -> anyhow::Result<()> {
     out.event(&first, "")?;
-    if let Some(image) = image {
-        session.upload(&image, Uploading::default(), |_| ())?;
-    }
-    for _ in 1..command.count.unwrap_or(u64::MAX) {
-        std::thread::sleep(command.every);
+    let mut own = Own::begin(session, image.as_deref())?;
+    let mut looks = 1;
+    while own.is_some() || command.count.is_none_or(|count| looks < count) {
+        let pause = watch.pause(command.every);
+        match &mut own {
+            Some(upload) => {
+                let until = Instant::now() + pause;
+                let mut ended = None;
+                while ended.is_none() && (Instant::now() < until || !upload.has_begun()) {
+                    ended = session.go_on(&mut upload.sending, FRAME)?;
+                }
+                if let Some(outcome) = ended {
+                    let verified = outcome.verified;
+                    out.event(&json!({ "uploaded": { "verified": verified } }), "")?;
+                    own = None;
+                    continue;
+                }
+                session.let_settle(&mut upload.sending, SETTLED)?;
+            }
+            None => std::thread::sleep(pause),
+        }
+        looks += 1;
         match watch.look(session) {
-            Ok(snapshot) => out.event(&snapshot, "")?,
+            Ok(snapshot) => {
+                let mut event = serde_json::to_value(&snapshot)?;
+                if let Some(upload) = &own {
+                    let Transfer { done, total, rate } = upload.transfer();
+                    event["upload"] = json!({ "done": done, "total": total, "rate": rate });
+                }
+                out.event(&event, "")?;
+            }
             Err(error) => {
-                out.event(&serde_json::json!({ "away": format!("{error:#}") }), "")?;
+                out.event(&json!({ "away": format!("{error:#}") }), "")?;
                 watch.forget();
                 session.reopen();
             }
         }
     }
     Ok(())
+}
+
+/// How often something is drawn at least while an upload goes on, and how soon a key is felt.
+const FRAME: Duration = Duration::from_millis(50);
+/// How long what is under way of an upload may take before the device is looked at all the same.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// This dashboard's own upload.
+struct Own<'i> {
+    sending: Sending<'i>,
+}
+
+impl<'i> Own<'i> {
+    fn begin(session: &mut Talk, image: Option<&'i [u8]>) -> anyhow::Result<Option<Self>> {
+        let sending = image.map(|image| session.begin_upload(image, Uploading::default()));
+        Ok(sending.transpose()?.map(|sending| Self { sending }))
+    }
+
+    /// Whether the device has taken something. Before that it may be erasing, and answers nothing.
+    fn has_begun(&self) -> bool {
+        self.sending.progress().acked > 0
+    }
+
+    fn transfer(&self) -> Transfer {
+        let progress = self.sending.progress();
+        let rate = f64::from(progress.rate.unwrap_or(0));
+        Transfer { done: progress.acked.into(), total: Some(progress.total.into()), rate }
+    }
 }
 
 /// What somebody at the keyboard wants.
@@ -117,6 +171,7 @@ struct Screen<'d> {
     board: Dashboard,
     device: &'d str,
     clock: Instant,
+    drawn: Option<Instant>,
 }
 
 impl Screen<'_> {
@@ -128,16 +183,34 @@ impl Screen<'_> {
         image: Option<&[u8]>,
     ) -> anyhow::Result<()> {
         self.draw()?;
-        if let Some(image) = image {
-            self.upload(session, image)?;
-        }
+        let mut own = Own::begin(session, image)?;
         let mut looks = 1;
-        while command.count.is_none_or(|count| looks < count) {
-            if self.keys(command.every)? == Wish::Quit {
+        let mut next = Instant::now() + command.every;
+        while own.is_some() || command.count.is_none_or(|count| looks < count) {
+            let left = next.saturating_duration_since(Instant::now());
+            if self.keys(if own.is_some() { Duration::ZERO } else { left })? == Wish::Quit {
                 return Ok(());
             }
-            if self.board.paused {
+            if let Some(upload) = &mut own {
+                match session.go_on(&mut upload.sending, FRAME) {
+                    Ok(None) => self.board.uploading(Some(upload.transfer())),
+                    ended => {
+                        own = None;
+                        self.board.uploading(None);
+                        self.board.notice = Some(match ended {
+                            Ok(_) => "uploaded: `image test` or `upgrade` asks for it".into(),
+                            Err(error) => format!("upload: {error:#}"),
+                        });
+                    }
+                }
+                self.draw_sometimes()?;
+            }
+            let erasing = own.as_ref().is_some_and(|upload| !upload.has_begun());
+            if self.board.paused || erasing || Instant::now() < next {
                 continue;
+            }
+            if let Some(upload) = &mut own {
+                session.let_settle(&mut upload.sending, SETTLED)?;
             }
             let looked = watch.look(session);
             let now = self.clock.elapsed();
@@ -149,14 +222,27 @@ impl Screen<'_> {
                     session.reopen();
                 }
             }
+            if let Some(upload) = &own {
+                self.board.uploading(Some(upload.transfer()));
+            }
             looks += 1;
+            next = Instant::now() + watch.pause(command.every);
             self.draw()?;
         }
         Ok(())
     }
 
+    /// Draws, unless that was done a moment ago.
+    fn draw_sometimes(&mut self) -> anyhow::Result<()> {
+        match self.drawn.is_some_and(|at| at.elapsed() < FRAME) {
+            true => Ok(()),
+            false => self.draw(),
+        }
+    }
+
     fn draw(&mut self) -> anyhow::Result<()> {
-        let Self { terminal, board, device, clock } = self;
+        let Self { terminal, board, device, clock, drawn } = self;
+        *drawn = Some(Instant::now());
         terminal.draw(|frame| view::draw(frame, board, device, clock.elapsed()))?;
         Ok(())
     }
@@ -188,30 +274,5 @@ impl Screen<'_> {
             }
             self.draw()?;
         }
-    }
-
-    /// Uploads `image`, with the dashboard showing how far it is. What goes wrong is shown, and no
-    /// reason to stop looking.
-    fn upload(&mut self, session: &mut Talk, image: &[u8]) -> anyhow::Result<()> {
-        const FRAME: Duration = Duration::from_millis(100);
-        let began = Instant::now();
-        let mut drawn: Option<Instant> = None;
-        let mut broken = Ok(());
-        let outcome = session.upload(image, Uploading::default(), |progress| {
-            if drawn.is_some_and(|at| at.elapsed() < FRAME) || broken.is_err() {
-                return;
-            }
-            drawn = Some(Instant::now());
-            let done = u64::from(progress.acked);
-            let rate = done as f64 / began.elapsed().as_secs_f64().max(1e-3);
-            self.board.uploading(Some(Transfer { done, total: Some(image.len() as u64), rate }));
-            broken = self.draw();
-        });
-        broken?;
-        self.board.uploading(None);
-        if let Err(error) = outcome {
-            self.board.missed(format!("upload: {error:#}"), self.clock.elapsed());
-        }
-        self.draw()
     }
 }

@@ -144,13 +144,16 @@ fn line(step: &Step<'_>) -> String {
     match step {
         Step::Planned(part, plan, running) => {
             let new = part.version();
-            let running = running.map_or("an unknown version", |running| running.version.as_str());
+            let running = match running {
+                Some(image) => format!("runs {}", image.version),
+                None => "waits in its bootloader".into(),
+            };
             let of = if part.image > 0 { format!("image {}: ", part.image) } else { String::new() };
             match plan {
                 Plan::Keep => format!("{} {of}{new} runs already", name("device")),
                 Plan::Confirm => format!("{} {of}{new} runs on trial", name("device")),
                 Plan::Boot => format!("{} {of}{new} boots next", name("device")),
-                Plan::Install => format!("{} {of}runs {running}, is to run {new}", name("device")),
+                Plan::Install => format!("{} {of}{running}, is to run {new}", name("device")),
             }
         }
         Step::Uploading(..) => String::new(),
@@ -167,6 +170,7 @@ fn line(step: &Step<'_>) -> String {
             let how = if *permanent { "for good" } else { "on trial" };
             format!("{} {} boots next, {how}", name("request"), part.version())
         }
+        Step::Busy => format!("{} the device is busy; waiting until it is not", name("reset")),
         Step::Reset => format!("{} the device swaps and starts", name("reset")),
         Step::Back { took } => format!("{} after {:.1} s", name("back"), took.as_secs_f64()),
         Step::Confirmed(part) => format!("{} {}", name("confirmed"), part.version()),

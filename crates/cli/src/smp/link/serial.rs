@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serial2::SerialPort;
 use updraft_smp::client;
@@ -35,12 +35,24 @@ enum Receiver {
     Raw(Box<Raw<SIZE>>),
 }
 
+impl Receiver {
+    fn new(framed: Framed) -> Self {
+        match framed {
+            Framed::Console => Self::Console(Box::default()),
+            Framed::Raw => Self::Raw(Box::default()),
+        }
+    }
+}
+
 /// A serial port, or a pseudo-terminal.
 #[derive(Debug)]
 pub struct Serial {
     path: PathBuf,
     baud: u32,
-    port: SerialPort,
+    /// `None` once it has failed. Nothing stays open of it: over USB, a device that comes back
+    /// would get another name.
+    port: Option<SerialPort>,
+    framed: Framed,
     receiver: Receiver,
     /// Bytes that came behind the last message.
     waiting: VecDeque<u8>,
@@ -58,15 +70,12 @@ impl Serial {
     /// The port `path` at `baud` bits per second.
     pub fn open(path: &Path, baud: u32, framed: Framed) -> anyhow::Result<Self> {
         let port = open(path, baud)?;
-        let receiver = match framed {
-            Framed::Console => Receiver::Console(Box::default()),
-            Framed::Raw => Receiver::Raw(Box::default()),
-        };
         Ok(Self {
             path: path.to_owned(),
             baud,
-            port,
-            receiver,
+            port: Some(port),
+            framed,
+            receiver: Receiver::new(framed),
             waiting: VecDeque::new(),
             message: Vec::new(),
             text: VecDeque::new(),
@@ -77,12 +86,12 @@ impl Serial {
     }
 
     /// Sends line by line, and waits after each for as long as a wire would carry it.
-    fn send_paced(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    fn send_paced(&self, port: &SerialPort, bytes: &[u8]) -> std::io::Result<()> {
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let bits = u64::try_from(line.len()).unwrap_or(u64::MAX).saturating_mul(10);
             let nanos = bits.saturating_mul(1_000_000_000) / u64::from(self.baud.max(1));
             let until = Instant::now() + Duration::from_nanos(nanos);
-            self.port.write_all(line)?;
+            port.write_all(line)?;
             std::thread::sleep(until.saturating_duration_since(Instant::now()));
         }
         Ok(())
@@ -116,25 +125,29 @@ impl Serial {
 
 impl Link for Serial {
     fn kind(&self) -> client::Link {
-        match self.receiver {
-            Receiver::Console(_) => client::Link::Console,
-            Receiver::Raw(_) => client::Link::RawSerial,
+        match self.framed {
+            Framed::Console => client::Link::Console,
+            Framed::Raw => client::Link::RawSerial,
         }
     }
 
     fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         let write = |piece: &[u8]| bytes.extend_from_slice(piece);
-        match self.receiver {
-            Receiver::Console(_) => Console::<SIZE>::send(message, write)?,
-            Receiver::Raw(_) => Raw::<SIZE>::send(message, write)?,
+        match self.framed {
+            Framed::Console => Console::<SIZE>::send(message, write)?,
+            Framed::Raw => Raw::<SIZE>::send(message, write)?,
         }
         // Devices take few lines ahead; a UART is slow enough for them, USB and pseudo-terminals
         // are not. On a UART the wait changes nothing, so it need not be known which one it is.
-        self.paced |= matches!(self.receiver, Receiver::Console(_)) && self.sent == message;
+        self.paced |= self.framed == Framed::Console && self.sent == message;
         self.sent.clear();
         self.sent.extend_from_slice(message);
-        let sent = if self.paced { self.send_paced(&bytes) } else { self.port.write_all(&bytes) };
+        let Some(port) = &self.port else { return Err(gone()) };
+        let sent = if self.paced { self.send_paced(port, &bytes) } else { port.write_all(&bytes) };
+        if sent.is_err() {
+            self.port = None;
+        }
         sent.context("the message could not be sent")
     }
 
@@ -146,31 +159,40 @@ impl Link for Serial {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.port.set_read_timeout(left.max(Duration::from_millis(1)))?;
-            match self.port.read(&mut buffer) {
-                Ok(0) => return Err(gone()),
+            let Some(port) = &mut self.port else { return Err(gone()) };
+            port.set_read_timeout(left.max(Duration::from_millis(1)))?;
+            match port.read(&mut buffer) {
+                Ok(0) => {
+                    self.port = None;
+                    return Err(gone());
+                }
                 Ok(len) => self.waiting.extend(buffer.get(..len).unwrap_or_default()),
                 Err(error)
                     if matches!(
                         error.kind(),
                         ErrorKind::TimedOut | ErrorKind::WouldBlock | ErrorKind::Interrupted
                     ) => {}
-                Err(error) => return Err(error).context("the serial port failed"),
+                Err(error) => {
+                    self.port = None;
+                    return Err(error).context("the serial port failed");
+                }
             }
         }
         Ok(Some(&self.message))
     }
 
     fn take_text(&mut self) -> Option<Vec<u8>> {
-        match self.receiver {
-            Receiver::Console(_) => Some(self.text.drain(..).collect()),
-            Receiver::Raw(_) => None,
+        match self.framed {
+            Framed::Console => Some(self.text.drain(..).collect()),
+            Framed::Raw => None,
         }
     }
 
     /// Over USB, the port goes when the device resets, and comes back with it.
     fn reopen(&mut self) -> anyhow::Result<()> {
-        self.port = open(&self.path, self.baud)?;
+        self.port = None;
+        self.port = Some(open(&self.path, self.baud)?);
+        self.receiver = Receiver::new(self.framed);
         self.waiting.clear();
         Ok(())
     }
@@ -186,7 +208,8 @@ fn open(path: &Path, baud: u32) -> anyhow::Result<SerialPort> {
 }
 
 fn gone() -> anyhow::Error {
-    let gone: anyhow::Result<()> =
-        Err(anyhow!("the serial port is gone")).hint("plug the device in again");
+    let gone: anyhow::Result<()> = Err(std::io::Error::from(ErrorKind::NotConnected))
+        .context("the serial port is gone")
+        .hint("plug the device in again");
     gone.expect_err("just made")
 }

@@ -119,12 +119,15 @@ impl Link for System {
     }
 
     fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
+        // A device that is away is no error: nothing will come back.
+        if self.reopen().is_err() {
+            return Ok(());
+        }
         let Self { runtime, peripheral, connection, .. } = self;
         runtime.block_on(async {
             let Connection { characteristic, mtu, .. } = connection;
             for fragment in fragments(message, *mtu) {
                 let write = peripheral.write(characteristic, fragment, WriteType::WithoutResponse);
-                // A device that is away is no error: nothing will come back.
                 if write.await.is_err() {
                     break;
                 }
@@ -156,10 +159,12 @@ impl Link for System {
         }
     }
 
+    /// Connects again if the device was away.
     fn reopen(&mut self) -> anyhow::Result<()> {
         let Self { runtime, peripheral, connection, reassembler, .. } = self;
         if !runtime.block_on(peripheral.is_connected())? {
-            *connection = runtime.block_on(connect(peripheral))?;
+            let again = async { tokio::time::timeout(PATIENCE, connect(peripheral)).await };
+            *connection = runtime.block_on(again).context("the device is away")??;
             reassembler.clear();
         }
         Ok(())

@@ -19,6 +19,8 @@ pub struct Udp {
     socket: UdpSocket,
     peer: SocketAddr,
     buffer: Vec<u8>,
+    /// Whether the device was ever there.
+    heard: bool,
 }
 
 impl Udp {
@@ -31,7 +33,19 @@ impl Udp {
         };
         let socket = UdpSocket::bind(any).context("no UDP socket could be opened")?;
         socket.connect(peer).with_context(|| format!("{peer} cannot be reached"))?;
-        Ok(Self { socket, peer, buffer: vec![0; 65536] })
+        Ok(Self { socket, peer, buffer: vec![0; 65536], heard: false })
+    }
+}
+
+/// Whether an error says that the device is away: nobody listens (yet), or, once it was `heard`, that
+/// its address answers no more, or that its network went with it.
+fn is_away(error: &std::io::Error, heard: bool) -> bool {
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => true,
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown => {
+            heard
+        }
+        _ => false,
     }
 }
 
@@ -63,8 +77,8 @@ impl Link for Udp {
     fn send(&mut self, message: &[u8]) -> anyhow::Result<()> {
         match self.socket.send(message) {
             Ok(_) => Ok(()),
-            // What the last datagram met: nobody listens (yet). The device may be starting.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(()),
+            // What the last datagram met.
+            Err(error) if is_away(&error, self.heard) => Ok(()),
             Err(error) => Err(error).context("the message could not be sent"),
         }
     }
@@ -73,16 +87,38 @@ impl Link for Udp {
         // A time-out of zero would mean to wait for ever.
         self.socket.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
         match self.socket.recv(&mut self.buffer) {
-            Ok(len) => Ok(self.buffer.get(..len)),
+            Ok(len) => {
+                self.heard = true;
+                Ok(self.buffer.get(..len))
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 Ok(None)
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                // The refusal came at once; wait, or the caller would spin.
+            Err(error) if is_away(&error, self.heard) => {
+                // It came at once; wait, or the caller would spin.
                 std::thread::sleep(timeout.min(Duration::from_millis(50)));
                 Ok(None)
             }
             Err(error) => Err(error).context("the link failed"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_device_that_was_there_may_take_its_network_along() {
+        for kind in
+            [ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable, ErrorKind::NetworkDown]
+        {
+            assert!(is_away(&Error::from(kind), true), "{kind}");
+            assert!(!is_away(&Error::from(kind), false), "{kind}: that is worth telling at once");
+        }
+        assert!(is_away(&Error::from(ErrorKind::ConnectionRefused), false));
+        assert!(!is_away(&Error::from(ErrorKind::PermissionDenied), true));
     }
 }

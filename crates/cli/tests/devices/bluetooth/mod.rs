@@ -99,11 +99,17 @@ impl Air {
     /// Our client, running on.
     fn start(&self, line: &str) -> Running {
         let line = self.line(line);
+        let mut command = self.command(&line);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { child: command.spawn().unwrap(), line }
+    }
+
+    /// A command that is to be run here.
+    fn command(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
         command.args(line.split(' ')).current_dir(self.bench.path("."));
         command.env("UPDRAFT_DEVICES", self.bench.path("devices.toml"));
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running { child: command.spawn().unwrap(), line }
+        command
     }
 
     /// A foreign program on the second radio, against the virtual device.

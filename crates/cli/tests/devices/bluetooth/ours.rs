@@ -2,6 +2,8 @@
 
 use super::Air;
 use crate::support::HOST;
+#[cfg(unix)]
+use crate::top::Screen;
 
 #[test]
 fn an_update_goes_over_bluetooth_from_the_first_byte_to_the_confirmation() {
@@ -132,4 +134,24 @@ fn a_device_that_is_not_there_is_told_with_those_that_are() {
     let line = "smp --ble updraft --controller hci-tcp:127.0.0.1:1 os echo hello";
     let said = air.bench.updraft(line).fails(1);
     assert!(said.contains("cannot be reached"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_dashboard_goes_over_bluetooth() {
+    let Some(air) = Air::new("ble-top") else { return };
+    let (device, _) = air.running(&[]);
+    let new = air.bench.image("1.1.0", HOST);
+    let mut screen = Screen::new(air.command(&air.line("top --every 0.1")));
+    screen.shows(&["updraft", "Slots", "1.0.0", "requests", "self-test"]);
+    device.smp(&format!("image upload {}", new.file)).ok();
+    screen.shows(&["1.1.0"]);
+    // The radio is away while the device starts.
+    device.smp("os reset").ok();
+    device.starts("1.0.0");
+    screen.shows(&["restarted"]);
+    screen.press("q");
+    screen.ends();
+    let looks = air.updraft("--json top --every 0.05 --count 3").ok();
+    assert_eq!(looks.lines().filter(|line| line.contains("\"1.1.0\"")).count(), 3);
 }

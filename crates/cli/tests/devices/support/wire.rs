@@ -1,8 +1,9 @@
 //! Serial lines that do to bytes what lines do: between a client and a device.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serial2::SerialPort;
@@ -15,12 +16,30 @@ pub struct Wire {
     pub path: PathBuf,
     damaged: Arc<AtomicUsize>,
     over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Wire {
     /// A line to the device's at `path`, on which `fate` may change what comes by.
     pub fn to(path: &str, fate: impl FnMut(Way, &mut Vec<u8>) + Send + 'static) -> Self {
-        let near = Arc::new(Pty::open().unwrap());
+        Self::between(Pty::open().unwrap(), path, fate)
+    }
+
+    /// The same for clients that open `link`. When it is dropped their port is gone, and the link.
+    pub fn linked(
+        link: &Path,
+        path: &str,
+        fate: impl FnMut(Way, &mut Vec<u8>) + Send + 'static,
+    ) -> Self {
+        Self::between(Pty::open().unwrap().linked(link).unwrap(), path, fate)
+    }
+
+    fn between(
+        near: Pty,
+        path: &str,
+        fate: impl FnMut(Way, &mut Vec<u8>) + Send + 'static,
+    ) -> Self {
+        let near = Arc::new(near);
         let mut far = SerialPort::open(path, 115_200).unwrap();
         far.set_read_timeout(Duration::from_millis(20)).unwrap();
         let far = Arc::new(far);
@@ -28,7 +47,7 @@ impl Wire {
         let over = Arc::new(AtomicBool::new(false));
         let fate = Arc::new(Mutex::new(fate));
         let ends = (Arc::clone(&near), Arc::clone(&far), Arc::clone(&over), Arc::clone(&fate));
-        std::thread::spawn(move || {
+        let there = std::thread::spawn(move || {
             let (near, far, over, fate) = ends;
             let mut buffer = [0; 4096];
             while !over.load(Ordering::Relaxed) {
@@ -41,7 +60,7 @@ impl Wire {
             }
         });
         let ends = (near, far, Arc::clone(&over));
-        std::thread::spawn(move || {
+        let back = std::thread::spawn(move || {
             let (near, far, over) = ends;
             let mut buffer = [0; 4096];
             while !over.load(Ordering::Relaxed) {
@@ -51,7 +70,7 @@ impl Wire {
                 near.send(&bytes);
             }
         });
-        Self { path, damaged: Arc::default(), over }
+        Self { path, damaged: Arc::default(), over, threads: vec![there, back] }
     }
 
     /// A line on which so many bytes of 100 000 become others, vanish, or are one too many.
@@ -88,5 +107,6 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
     }
 }

@@ -88,12 +88,12 @@ impl<S: Slots> ImageGroup<S> {
         }
         let (mut hash, mut confirm) = (None, None);
         request.fields(|key, value| match key {
-            "hash" => value.bytes(&mut hash),
+            "hash" => value.bytes_or_null(&mut hash),
             "confirm" => value.bool(&mut confirm),
             _ => Ok(()),
         })?;
         let confirm = confirm.unwrap_or(false);
-        let slot = match hash {
+        let slot = match hash.filter(|hash| !hash.is_empty()) {
             None if confirm => self
                 .slots
                 .active_slot(self.slots.running_image())

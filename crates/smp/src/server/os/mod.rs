@@ -10,7 +10,7 @@ use core::fmt::{self, Write as _};
 pub use tasks::{Clock, Pool, Task};
 
 use super::{Answer, Failure, Group, Request, Reset};
-use crate::{DateTime, Op, OsError, Rc, os};
+use crate::{DateTime, Op, OsError, Rc, Version, os};
 
 /// The server's message buffers, as clients are told them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl<O: Os> Group for OsGroup<O> {
                 self.0.tasks(|task| task.write(answer))?;
                 answer.end()?;
             }
-            (os::POOLS, Op::Read) => self.0.pools(|pool| pool.write(answer))?,
+            (os::POOLS, Op::Read) => self.pools(request, answer)?,
             (os::DATE_TIME, Op::Read) => self.date_time(answer)?,
             (os::DATE_TIME, Op::Write) => self.set_date_time(request)?,
             (os::RESET, Op::Write) => return self.reset(request).map(Some),
@@ -190,6 +190,16 @@ fn echo(request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
 }
 
 impl<O: Os> OsGroup<O> {
+    /// Clients of the first generation look for the pools in a map of their own.
+    fn pools(&mut self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+        let apart = request.header.version() == Some(Version::V1);
+        if apart {
+            answer.begin_map("mpools")?;
+        }
+        self.0.pools(|pool| pool.write(answer))?;
+        if apart { answer.end() } else { Ok(()) }
+    }
+
     fn reset(&mut self, request: &Request<'_>) -> Result<Reset, Failure> {
         let reset = Reset::requested(request);
         match self.0.may_reset(reset.force) {

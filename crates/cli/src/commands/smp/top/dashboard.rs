@@ -69,6 +69,8 @@ pub struct Dashboard {
     pub scroll: usize,
     /// Nothing is asked.
     pub paused: bool,
+    /// How this one's own upload ended.
+    pub notice: Option<String>,
     seen: Option<Duration>,
 }
 

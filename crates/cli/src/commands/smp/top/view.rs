@@ -61,7 +61,8 @@ pub fn draw(frame: &mut Frame<'_>, board: &Dashboard, device: &str, now: Duratio
             "space".bold(),
             if board.paused { " go on  ".into() } else { " pause  ".into() },
             "↑ ↓".bold(),
-            " scroll statistics".into(),
+            " scroll statistics  ".into(),
+            board.notice.as_deref().unwrap_or_default().into(),
         ]),
         foot,
     );
