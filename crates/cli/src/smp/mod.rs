@@ -16,9 +16,7 @@ mod watch;
 
 pub use cbor::unhex;
 pub use groups::{LogEntry, Numbers};
-#[cfg(feature = "btleplug")]
-pub use link::System;
-pub use link::{Ble, Framed, Link, Peer, Serial, Udp};
+pub use link::{Bluetooth, Framed, Link, Peer, Serial, Udp};
 pub use preflight::{Finding, Listing, Preflight};
 pub use profiles::{Profile, Profiles};
 pub use scan::{Found, Look, Way};

@@ -7,9 +7,9 @@ use anyhow::anyhow;
 use updraft_smp::client::Patience;
 
 use super::Talk;
-use crate::bluetooth::{BondFile, Controller};
+use crate::bluetooth::Controller;
 use crate::report::Hint;
-use crate::smp::{Ble, Framed, Link, Look, Peer, Profile, Profiles, Serial, Session, Udp};
+use crate::smp::{Bluetooth, Framed, Link, Look, Peer, Profile, Profiles, Serial, Session, Udp};
 
 /// Bits per second on a serial line, unless others are named.
 const BAUD: u32 = 115_200;
@@ -142,7 +142,7 @@ impl Connection {
         let link: Box<dyn Link> = match (&profile.ble, &profile.serial, &profile.udp) {
             (Some(device), ..) => {
                 let peer = Peer { device: device.clone(), passkey: self.passkey };
-                self.radio(profile.controller.as_ref(), peer)?
+                Bluetooth::of(profile.controller.as_ref())?.connect(peer)?
             }
             (None, Some(port), _) => {
                 let framing = profile.framing.unwrap_or(Framed::Console);
@@ -152,29 +152,4 @@ impl Connection {
         };
         Ok(Session::new(link, patience))
     }
-
-    fn radio(&self, controller: Option<&Controller>, peer: Peer) -> anyhow::Result<Box<dyn Link>> {
-        let Some(controller) = controller else { return system(&peer) };
-        let bonds = BondFile::load(&Profiles::bonds()?)?;
-        Ok(Box::new(Ble::connect(controller, peer, bonds)?))
-    }
-}
-
-/// A link over the system's own Bluetooth.
-#[cfg(feature = "btleplug")]
-fn system(peer: &Peer) -> anyhow::Result<Box<dyn Link>> {
-    if peer.passkey.is_some() {
-        return Err(anyhow!("the system's Bluetooth asks for digits itself"))
-            .usage("leave --passkey out, or name a --controller");
-    }
-    Ok(Box::new(crate::smp::System::connect(&peer.device)?))
-}
-
-/// This build has none.
-#[cfg(not(feature = "btleplug"))]
-fn system(_: &Peer) -> anyhow::Result<Box<dyn Link>> {
-    Err(anyhow!("no Bluetooth controller is named")).usage(
-        "--controller hci-tcp:HOST:PORT or --controller hci-uart:/dev/ttyACM0, or the same in \
-         UPDRAFT_CONTROLLER; for the system's own, build with --features btleplug",
-    )
 }

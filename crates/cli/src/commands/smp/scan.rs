@@ -22,8 +22,8 @@ use crate::smp::{Found, Way};
 
 Without places, every serial port is asked, and on the network this computer and all that hear a
 broadcast on SMP's port; with a --controller, those are listed too that advertise over Bluetooth.
-Asking sends a few bytes: to serial ports whose devices must not be sent
-any, name the others instead.")]
+Asking sends a few bytes: where a device on a serial port must not be sent any, name the other ports
+instead.")]
 pub struct Command {
     /// Serial ports, hosts, addresses, and networks such as 192.0.2.0/24.
     places: Vec<String>,
@@ -59,7 +59,7 @@ pub fn run(connection: &Connection, command: Command, out: &Output) -> anyhow::R
         let _ = out.line(line(&found));
         all.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(found);
     };
-    thread::scope(|scope| {
+    let outcome = thread::scope(|scope| {
         let scans: Vec<_> = ways
             .iter()
             .map(|way| {
@@ -73,9 +73,11 @@ pub fn run(connection: &Connection, command: Command, out: &Output) -> anyhow::R
             Ok(outcome) => outcome,
             Err(_) => Err(anyhow!("the search was broken off")),
         })
-    })?;
+    });
     let mut all = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     all.sort_by(|one, other| one.options.cmp(&other.options));
+    // What was found on one way is not lost for programs because another one cannot be looked.
+    outcome.fact("places", json!(all))?;
     let devices = all.iter().filter(|found| found.device.is_some()).count();
     out.result(&json!({ "places": all }), |w| match devices {
         0 => writeln!(w, "no devices found"),

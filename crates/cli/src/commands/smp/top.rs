@@ -186,7 +186,9 @@ impl Screen<'_> {
         let mut own = Own::begin(session, image)?;
         let mut looks = 1;
         let mut next = Instant::now() + command.every;
-        while own.is_some() || command.count.is_none_or(|count| looks < count) {
+        // What an upload has changed is looked at in any case.
+        let mut changed = false;
+        while own.is_some() || changed || command.count.is_none_or(|count| looks < count) {
             let left = next.saturating_duration_since(Instant::now());
             if self.keys(if own.is_some() { Duration::ZERO } else { left })? == Wish::Quit {
                 return Ok(());
@@ -195,7 +197,7 @@ impl Screen<'_> {
                 match session.go_on(&mut upload.sending, FRAME) {
                     Ok(None) => self.board.uploading(Some(upload.transfer())),
                     ended => {
-                        own = None;
+                        (own, changed, next) = (None, true, Instant::now());
                         self.board.uploading(None);
                         self.board.notice = Some(match ended {
                             Ok(_) => "uploaded: `image test` or `upgrade` asks for it".into(),
@@ -225,7 +227,7 @@ impl Screen<'_> {
             if let Some(upload) = &own {
                 self.board.uploading(Some(upload.transfer()));
             }
-            looks += 1;
+            (looks, changed) = (looks + 1, false);
             next = Instant::now() + watch.pause(command.every);
             self.draw()?;
         }

@@ -1,6 +1,7 @@
 //! Links: what carries messages to a device.
 
 mod ble;
+mod bluetooth;
 mod serial;
 #[cfg(feature = "btleplug")]
 mod system;
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use updraft_smp::client;
 
-pub use ble::{Ble, Peer, heard};
+pub use ble::{Ble, Peer};
+pub use bluetooth::{Bluetooth, Heard};
 pub use serial::{Framed, Serial};
 #[cfg(feature = "btleplug")]
-pub use system::System;
+use system::System;
 pub use udp::Udp;
 pub(super) use udp::{UDP_PORT, resolve};
 

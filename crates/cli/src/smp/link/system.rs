@@ -19,7 +19,7 @@ use updraft_smp::client;
 use updraft_smp::framing::{Reassembler, fragments};
 use uuid::Uuid;
 
-use super::Link;
+use super::{Heard, Link, Peer};
 use crate::report::Hint;
 
 /// Bytes of the largest message that is taken.
@@ -49,15 +49,44 @@ pub struct System {
 
 impl System {
     /// Finds the device with this name or address, and connects to it.
-    pub fn connect(device: &str) -> anyhow::Result<Self> {
+    pub fn connect(peer: &Peer) -> anyhow::Result<Self> {
+        if peer.passkey.is_some() {
+            return Err(anyhow!("the system's Bluetooth asks for digits itself"))
+                .usage("leave --passkey out, or name a --controller");
+        }
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (peripheral, connection) = runtime.block_on(async {
-            let peripheral = find(&adapter().await?, device).await?;
+            let peripheral = find(&adapter().await?, &peer.device).await?;
             let connection = connect(&peripheral).await?;
             anyhow::Ok((peripheral, connection))
         })?;
         let (reassembler, packet) = (Box::default(), Vec::new());
         Ok(Self { runtime, peripheral, connection, reassembler, clock: Instant::now(), packet })
+    }
+
+    /// The devices that advertise within `patience`.
+    pub fn heard(patience: Duration) -> anyhow::Result<Vec<Heard>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let adapter = adapter().await?;
+            let scan = adapter.start_scan(ScanFilter::default()).await;
+            scan.context("the system does not scan")?;
+            tokio::time::sleep(patience).await;
+            let mut all = Vec::new();
+            for peripheral in adapter.peripherals().await? {
+                let Some(known) = peripheral.properties().await? else { continue };
+                // The system also knows devices that were there some other day.
+                let Some(rssi) = known.rssi else { continue };
+                all.push(Heard {
+                    address: peripheral.address().to_string(),
+                    name: known.local_name,
+                    smp: known.services.contains(&Uuid::from_u128(SERVICE)),
+                    rssi: i8::try_from(rssi).unwrap_or(i8::MIN),
+                });
+            }
+            adapter.stop_scan().await?;
+            Ok(all)
+        })
     }
 }
 

@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
-
 use super::{Facts, Found, Look, Way};
-use crate::report::Hint;
-use crate::smp::link::heard;
+use crate::smp::Bluetooth;
 
 /// Devices that save power are heard every second or two.
 const LEAST: Duration = Duration::from_secs(3);
 
 /// Tells of every device that says that it serves SMP.
 pub(super) fn scan(look: &Look, tell: &(dyn Fn(Found) + Sync)) -> anyhow::Result<()> {
-    let controller = look.controller.as_ref();
-    let controller = controller
-        .ok_or_else(|| anyhow!("no Bluetooth controller is named"))
-        .usage("--controller hci-tcp:HOST:PORT or --controller hci-uart:/dev/ttyACM0")?;
-    for heard in heard(controller, look.wait.max(LEAST))? {
+    let bluetooth = Bluetooth::of(look.controller.as_ref())?;
+    for heard in bluetooth.heard(look.wait.max(LEAST))? {
         if heard.smp {
             let device = heard.name.as_deref().unwrap_or(&heard.address);
             let device = match device.contains(' ') {
@@ -26,7 +20,7 @@ pub(super) fn scan(look: &Look, tell: &(dyn Fn(Found) + Sync)) -> anyhow::Result
             };
             tell(Found {
                 way: Way::Ble,
-                options: format!("--ble {device} --controller {controller}"),
+                options: format!("--ble {device}{}", bluetooth.options()),
                 device: Some(Facts { name: heard.name.clone(), ..Facts::default() }),
                 remark: Some(format!("{} at {} dBm", heard.address, heard.rssi)),
             });

@@ -35,7 +35,7 @@ pub struct Look {
     pub baud: u32,
     /// How messages are told from each other on serial lines, if only that is to be tried.
     pub framing: Option<Framed>,
-    /// The Bluetooth controller to listen with.
+    /// The Bluetooth controller to listen with, if not the system's.
     pub controller: Option<Controller>,
 }
 

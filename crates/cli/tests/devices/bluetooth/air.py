@@ -13,8 +13,16 @@ import asyncio
 import socket
 import sys
 
+from bumble import ll
 from bumble.controller import Controller
-from bumble.hci import HCI_ErrorCode, LeFeatureMask
+from bumble.hci import (
+    HCI_COMMAND_STATUS_PENDING,
+    HCI_Encryption_Change_Event,
+    HCI_ErrorCode,
+    HCI_LE_Long_Term_Key_Request_Event,
+    HCI_StatusAndConnectionHandleReturnParameters,
+    LeFeatureMask,
+)
 from bumble.link import LocalLink
 from bumble.transport.tcp_server import open_tcp_server_transport_with_socket
 
@@ -66,11 +74,79 @@ class Air(LocalLink):
 
 
 class Radio(Controller):
-    """A controller that forgets everything when it is reset, as real ones do."""
+    """A controller that does as real ones do where bumble's is content with less: it forgets everything
+    when it is reset, asks the peripheral's host for the key of a link that is to be encrypted, and gives
+    the link up if it is not that of the central's."""
 
     # What it does not carry out is not promised; a packet over the air holds more than 27 bytes.
     le_features = Controller.le_features & ~(LeFeatureMask.LE_2M_PHY | LeFeatureMask.LE_CODED_PHY)
     le_acl_data_packet_length = 251
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.keys = {}
+
+    def ends(self, connection):
+        """Both ends of a connection, with their controllers."""
+        names = {connection.self_address, connection.peer_address}
+        for radio in self.link.controllers:
+            for end in list(radio.le_connections.values()):
+                if {end.self_address, end.peer_address} == names:
+                    yield radio, end
+
+    def on_hci_le_enable_encryption_command(self, command):
+        connection = self.find_connection_by_handle(command.connection_handle)
+        self._send_hci_command_status(HCI_COMMAND_STATUS_PENDING, command.op_code)
+        request = ll.EncReq(
+            rand=command.random_number,
+            ediv=command.encrypted_diversifier,
+            ltk=command.long_term_key,
+        )
+        connection.send_ll_control_pdu(request)
+
+    def on_ll_control_pdu(self, sender_address, packet):
+        connection = self.le_connections.get(sender_address)
+        if connection is None or not isinstance(packet, ll.EncReq):
+            return super().on_ll_control_pdu(sender_address, packet)
+        self.keys[connection.handle] = packet.ltk
+        question = HCI_LE_Long_Term_Key_Request_Event(
+            connection_handle=connection.handle,
+            random_number=packet.rand,
+            encryption_diversifier=packet.ediv,
+        )
+        self.send_hci_packet(question)
+
+    def on_hci_le_long_term_key_request_reply_command(self, command):
+        return self.encrypt(command, command.long_term_key)
+
+    def on_hci_le_long_term_key_request_negative_reply_command(self, command):
+        return self.encrypt(command, None)
+
+    def encrypt(self, command, key):
+        handle = command.connection_handle
+        connection = self.find_connection_by_handle(handle)
+        wanted = self.keys.pop(handle, None)
+        # After the answer to the command.
+        asyncio.get_running_loop().call_soon(self.encrypted, connection, key, wanted)
+        return HCI_StatusAndConnectionHandleReturnParameters(
+            status=HCI_ErrorCode.SUCCESS, connection_handle=handle
+        )
+
+    def encrypted(self, connection, key, wanted):
+        for radio, end in self.ends(connection):
+            if key is None:
+                if radio is not self:
+                    missing = HCI_Encryption_Change_Event(
+                        status=HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR,
+                        connection_handle=end.handle,
+                        encryption_enabled=0,
+                    )
+                    radio.send_hci_packet(missing)
+            elif key == wanted:
+                radio.on_le_encrypted(end)
+            else:
+                reason = HCI_ErrorCode.CONNECTION_TERMINATED_DUE_TO_MIC_FAILURE_ERROR
+                radio.on_le_disconnected(end, reason)
 
     def lose_connections(self, reason):
         for connection in list(self.le_connections.values()):

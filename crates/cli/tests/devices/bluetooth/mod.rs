@@ -1,8 +1,8 @@
 //! Bluetooth LE, on virtual controllers that share the air in one process (bumble, from PyPI): our
 //! central and our peripheral against each other, and each against stacks that are not ours.
 //!
-//! These controllers encrypt in name only: they ask for no key and take any. What is shown is the
-//! procedure; that a wrong key is refused is the business of real ones.
+//! These controllers encrypt in name only. They ask both hosts for the key, though, and give the link up
+//! unless it is the same, which is how a real one ends for whoever has another.
 
 mod faults;
 mod foreign;

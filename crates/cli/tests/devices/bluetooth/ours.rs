@@ -81,6 +81,30 @@ fn a_device_that_has_lost_its_bond_is_not_paired_with_unasked() {
     air.updraft("os echo hello").ok();
 }
 
+/// Both know each other, but one of them has another key: the link is not even there long enough to
+/// ask for anything.
+#[test]
+fn a_wrong_key_is_refused_and_nothing_pairs_anew_behind_ones_back() {
+    let Some(air) = Air::new("ble-wrong-key") else { return };
+    let (device, _) = air.running(&[]);
+    air.updraft("os echo hello").ok();
+    let file = air.bench.path("bonds");
+    let right = std::fs::read_to_string(&file).unwrap();
+    // The long-term key is at byte 8 of the bond, in the second line.
+    let at = 13 + 2 * 8;
+    let digit = if &right[at..=at] == "0" { "1" } else { "0" };
+    let wrong = [&right[..at], digit, &right[at + 1..]].concat();
+    std::fs::write(&file, &wrong).unwrap();
+    let requests = || device.smp("--json stat show smp").json()["smp"]["requests"].as_u64();
+    let before = requests().unwrap();
+    let said = air.updraft("os echo hello").fails(1);
+    assert!(said.contains("hangs up on the key") && said.contains("bonds"), "{said}");
+    assert_eq!(requests().unwrap(), before + 1, "only the question itself was answered");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), wrong);
+    std::fs::write(&file, &right).unwrap();
+    air.updraft("os echo hello").ok();
+}
+
 #[test]
 fn who_does_not_know_the_digits_does_not_get_in() {
     let Some(air) = Air::new("ble-passkey") else { return };

@@ -77,7 +77,7 @@ pub struct Dashboard {
 impl Dashboard {
     /// Takes in a look at time `now`.
     pub fn saw(&mut self, mut snapshot: Snapshot, now: Duration) {
-        let restarted = self.has_restarted(&snapshot);
+        let restarted = self.has_restarted(&snapshot, now);
         self.restarts += u32::from(restarted);
         let since = self.seen.filter(|_| !restarted).map(|seen| now.saturating_sub(seen));
         self.counters = counters(&snapshot.statistics, &self.latest.statistics, since);
@@ -109,10 +109,15 @@ impl Dashboard {
         self.scroll = self.scroll.saturating_add_signed(by).min(last);
     }
 
-    /// Its clock has gone back, or its counters have.
-    fn has_restarted(&self, snapshot: &Snapshot) -> bool {
+    /// Its clock has gone back, or by far less forward than time has; or its counters have gone back.
+    fn has_restarted(&self, snapshot: &Snapshot, now: Duration) -> bool {
         match (self.latest.uptime_ms, snapshot.uptime_ms) {
-            (Some(before), Some(now)) => now < before,
+            (Some(before), Some(uptime)) => {
+                let since = self.seen.map_or(Duration::ZERO, |seen| now.saturating_sub(seen));
+                let slack = Duration::from_secs(1) + since / 5;
+                let expected = Duration::from_millis(before) + since;
+                uptime < before || Duration::from_millis(uptime) + slack < expected
+            }
             _ => {
                 let before = &self.latest.statistics;
                 let mut names = snapshot.statistics.iter().flat_map(|(group, numbers)| {
@@ -198,6 +203,18 @@ mod tests {
         board.saw(look(9000, &[("bytes", 100)]), SECOND);
         board.saw(look(20, &[("bytes", 200)]), 2 * SECOND);
         assert_eq!((board.restarts, board.counters[0].rate), (1, None));
+    }
+
+    #[test]
+    fn a_restart_shows_after_a_long_absence_too() {
+        let mut board = Dashboard::default();
+        board.saw(look(3000, &[]), SECOND);
+        board.missed("no answer".into(), 3 * SECOND);
+        board.saw(look(4500, &[]), 7 * SECOND);
+        assert_eq!(board.restarts, 1);
+        // It was only not asked, or its clock is a bad one.
+        board.saw(look(62_000, &[]), 67 * SECOND);
+        assert_eq!(board.restarts, 1);
     }
 
     #[test]

@@ -72,8 +72,16 @@ pub(super) fn run(
     let seen = Seen::default();
     let mut runner = stack.runner();
     let work = async {
-        let mut talk =
-            Talk { stack: &stack, seen: &seen, peer, bonds, orders, events, was_ready: false };
+        let mut talk = Talk {
+            stack: &stack,
+            seen: &seen,
+            peer,
+            bonds,
+            orders,
+            events,
+            was_ready: false,
+            bonded: false,
+        };
         let outcome = match select(talk.run(), orders.close.wait()).await {
             Either::First(outcome) => outcome,
             Either::Second(()) => Ok(()),
@@ -108,6 +116,8 @@ struct Talk<'t, 's, 'h> {
     events: &'t Sender<Event>,
     /// Whether messages have been carried.
     was_ready: bool,
+    /// Whether this computer has a key that is shared with the device.
+    bonded: bool,
 }
 
 impl<'t, 'h> Talk<'t, '_, 'h> {
@@ -125,6 +135,13 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
                 Err(error) => return Err(error),
             }
             tries += 1;
+            if !self.was_ready && tries == TRIES && self.bonded {
+                return Err(anyhow!(
+                    "{} does not know this computer any more: it hangs up on the key that both had",
+                    self.peer.device
+                ))
+                .hint(self.forget());
+            }
             if !self.was_ready && tries == TRIES {
                 return Err(anyhow!("{} hangs up at once", self.peer.device))
                     .hint("does it take peers that it is not bonded with?");
@@ -187,6 +204,7 @@ impl<'t, 'h> Talk<'t, '_, 'h> {
     }
 
     async fn converse(&mut self, connection: &Connection<'t, Pool>) -> anyhow::Result<()> {
+        self.bonded |= connection.is_bonded_peer();
         // Controllers that know neither are slower, but do.
         let features = self.stack.command(LeReadLocalSupportedFeatures::new()).await;
         if features.is_ok_and(|features| features.supports_le_2m_phy()) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::Context;
 use embassy_futures::select::{Either, select};
 use embassy_time::{Instant, Timer};
-use serde::Serialize;
 use updraft_ble::SERVICE;
 use updraft_ble::trouble_host::prelude::{
     AdStructure, BdAddr, Central, DefaultPacketPool, EventHandler, ExternalController,
@@ -15,37 +14,16 @@ use updraft_ble::trouble_host::prelude::{
 use updraft_ble::trouble_host::{self, Address};
 
 use crate::bluetooth::{Controller, Hci, block_on};
+use crate::smp::link::Heard;
 
 pub(super) type Host<'h> = ExternalController<&'h Hci, 10>;
 
 /// How often it is looked at what was heard.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// A device that was heard.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Heard {
-    /// Its address.
-    pub address: String,
-    /// Its name, if it tells.
-    pub name: Option<String>,
-    /// Whether it says that it serves SMP.
-    pub smp: bool,
-    /// How strong it was heard last, in dBm.
-    pub rssi: i8,
-    #[serde(skip)]
-    pub(super) at: Address,
-}
-
-impl Heard {
-    /// Whether it is called so, or is at this address.
-    pub fn is(&self, device: &str) -> bool {
-        self.name.as_deref() == Some(device) || self.address.eq_ignore_ascii_case(device)
-    }
-}
-
 /// Everything that was heard.
 #[derive(Debug, Default)]
-pub(super) struct Seen(RefCell<Vec<Heard>>);
+pub(super) struct Seen(RefCell<Vec<(Address, Heard)>>);
 
 impl Seen {
     pub fn clear(&self) {
@@ -53,21 +31,21 @@ impl Seen {
     }
 
     pub fn all(&self) -> Vec<Heard> {
-        self.0.borrow().clone()
+        self.0.borrow().iter().map(|(_, heard)| heard.clone()).collect()
     }
 
     pub fn find(&self, device: &str) -> Option<Address> {
-        self.0.borrow().iter().find(|heard| heard.is(device)).map(|heard| heard.at)
+        self.0.borrow().iter().find(|(_, heard)| heard.is(device)).map(|(at, _)| *at)
     }
 
     fn note(&self, at: Address, rssi: i8, data: &[u8]) {
         let mut all = self.0.borrow_mut();
-        let index = all.iter().position(|heard| heard.at == at).unwrap_or_else(|| {
+        let index = all.iter().position(|(known, _)| *known == at).unwrap_or_else(|| {
             let address = at.to_string();
-            all.push(Heard { address, name: None, smp: false, rssi, at });
+            all.push((at, Heard { address, name: None, smp: false, rssi }));
             all.len() - 1
         });
-        let Some(heard) = all.get_mut(index) else { return };
+        let Some((_, heard)) = all.get_mut(index) else { return };
         heard.rssi = rssi;
         for structure in AdStructure::decode(data).flatten() {
             match structure {
