@@ -9,14 +9,16 @@ use crate::course::Course;
 use crate::outcome::Step;
 use crate::upgrade::Plan;
 use crate::{
-    Boot, BootError, Config, Event, Hooks, MAX_IMAGES, Platform, Progress, SecurityCounters, Slots,
-    Status, Strategy, dependencies,
+    Boot, BootError, Config, Configured, Event, Hooks, MAX_IMAGES, Platform, Progress,
+    SecurityCounters, Slots, Status, Strategy, dependencies,
 };
 
 /// A bootloader that keeps a slot to run from and a slot for updates per image.
+///
+/// Its generics: the upgrade mode, and where the configuration is.
 #[derive(Clone, Copy, Debug)]
-pub struct Bootloader<S> {
-    config: Config,
+pub struct Bootloader<S, F = Config> {
+    config: F,
     strategy: S,
 }
 
@@ -25,10 +27,18 @@ impl<S: Strategy> Bootloader<S> {
     pub const fn new(config: Config, strategy: S) -> Self {
         Self { config, strategy }
     }
+}
+
+impl<S: Strategy, F: Configured> Bootloader<S, F> {
+    /// The same for a board that is known while compiling: what it does not do is not linked.
+    pub const fn fixed(config: F, strategy: S) -> Self {
+        Self { config, strategy }
+    }
 
     /// What the board fixes.
+    #[inline(always)]
     pub fn config(&self) -> &Config {
-        &self.config
+        self.config.config()
     }
 
     /// The upgrade mode.
@@ -42,9 +52,9 @@ impl<S: Strategy> Bootloader<S> {
 
     /// The slots of image number `image`.
     fn slots<M: FlashMap>(&self, map: &M, image: u8) -> Result<Slots, BootError<M::Error>> {
-        let pair = self.config.images.slots().iter().find(|pair| pair.image == image);
+        let pair = self.config().images.slots().iter().find(|pair| pair.image == image);
         let pair = pair.ok_or(BootError::NoSuchImage { image })?;
-        Slots::new(map, &self.config, pair, self.strategy.mode())
+        Slots::new(map, self.config(), pair, self.strategy.mode())
     }
 
     /// The largest image number `image` with its TLVs that this bootloader boots, in bytes.
@@ -86,7 +96,7 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        match self.config.images.slots() {
+        match self.config().images.slots() {
             [only] => self.boot_image(platform, only.image),
             _ => {
                 platform.hooks.status(Status::Startup);
@@ -143,8 +153,8 @@ impl<S: Strategy> Bootloader<S> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        let pairs = self.config.images.slots();
-        let strict = self.config.strict();
+        let pairs = self.config().images.slots();
+        let strict = self.config().strict();
         let mut plans = [Plan::Nothing; MAX_IMAGES];
         for (at, pair) in pairs.iter().enumerate() {
             let plan = self.course(platform, pair.image)?.prepare()?;
@@ -202,7 +212,7 @@ impl<S: Strategy> Bootloader<S> {
         &'p self,
         platform: &'p mut Platform<M, V, C, H>,
         image: u8,
-    ) -> Step<Course<'p, S, M, V, C, H>, M>
+    ) -> Step<Course<'p, S, F, M, V, C, H>, M>
     where
         M: FlashMap,
         C: SecurityCounters,
@@ -214,12 +224,12 @@ impl<S: Strategy> Bootloader<S> {
     }
 
     fn rules<M: FlashMap>(&self, map: &M, slots: &Slots, security_counter: Option<u32>) -> Rules {
-        let mut rules = Rules { security_counter, ..self.config.rules };
+        let mut rules = Rules { security_counter, ..self.config().rules };
         if rules.max_size == 0 {
             rules.max_size = self.strategy.max_image_size(map, slots);
         }
         // A swap whose keys are not kept could not be resumed.
-        if self.config.keys.is_none() && self.strategy.mode().swaps() {
+        if self.config().keys.is_none() && self.strategy.mode().swaps() {
             rules.supported = rules.supported.without(Flags::ENCRYPTED);
         }
         rules

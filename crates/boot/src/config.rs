@@ -94,3 +94,17 @@ impl Config {
         self.rules.strictness.is_strict()
     }
 }
+
+/// Where a bootloader has its configuration from: it is one, or a type stands for a constant one.
+/// Of a constant the compiler knows what it says wherever it is asked.
+pub trait Configured {
+    /// The configuration.
+    fn config(&self) -> &Config;
+}
+
+impl Configured for Config {
+    #[inline(always)]
+    fn config(&self) -> &Config {
+        self
+    }
+}

@@ -8,22 +8,24 @@ use updraft_image::{Flag, Header, Magic, Refusal, Rules, SwapType, Validated, Ve
 use crate::outcome::Step;
 use crate::slots::Slot;
 use crate::{
-    Boot, BootError, Bootloader, Event, Hooks, Platform, SecurityCounters, Slots, Strategy,
+    Boot, BootError, Bootloader, Configured, Event, Hooks, Platform, SecurityCounters, Slots,
+    Strategy,
 };
 
 /// The boot of one image.
 ///
 /// Its generics are those of the bootloader and of its platform.
-pub(crate) struct Course<'p, S, M, V, C, H> {
-    pub(crate) loader: &'p Bootloader<S>,
+pub(crate) struct Course<'p, S, F, M, V, C, H> {
+    pub(crate) loader: &'p Bootloader<S, F>,
     pub(crate) platform: &'p mut Platform<M, V, C, H>,
     pub(crate) slots: Slots,
     pub(crate) rules: Rules,
 }
 
-impl<S, M, V, C, H> Course<'_, S, M, V, C, H>
+impl<S, F, M, V, C, H> Course<'_, S, F, M, V, C, H>
 where
     S: Strategy,
+    F: Configured,
     M: FlashMap,
     V: Verifier,
     C: SecurityCounters,

@@ -7,8 +7,8 @@ use crate::course::Course;
 use crate::outcome::Step;
 use crate::slots::{Slot, Slots, may_pass};
 use crate::{
-    BootError, Downgrade, Event, Hooks, Installed, Job, Overwrite, Platform, Progress, Secrets,
-    SecurityCounters, Strategy,
+    BootError, Configured, Downgrade, Event, Hooks, Installed, Job, Overwrite, Platform, Progress,
+    Secrets, SecurityCounters, Strategy,
 };
 
 /// What this boot is going to do with the slots of an image.
@@ -74,9 +74,10 @@ enum Check {
     Unreadable,
 }
 
-impl<S, M, V, C, H> Course<'_, S, M, V, C, H>
+impl<S, F, M, V, C, H> Course<'_, S, F, M, V, C, H>
 where
     S: Strategy,
+    F: Configured,
     M: FlashMap,
     V: Verifier,
     C: SecurityCounters,

@@ -84,9 +84,13 @@ impl fmt::Debug for Flags {
     }
 }
 
-/// The names of the set bits joined by ` | `, or `0`.
+/// The names of the set bits joined by ` | `, or `0`. A chip, which has no room for the names, says
+/// the number.
 impl Describe for Flags {
     fn describe(&self, to: &mut Text<'_>) {
+        if cfg!(target_os = "none") {
+            return Hex(self.0, 1).describe(to);
+        }
         let mut left = self.0;
         let mut separator = "";
         for (flag, name) in Self::NAMES {

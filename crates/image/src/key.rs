@@ -154,13 +154,15 @@ impl core::error::Error for KeyError {}
 impl<'a> PublicKey<'a> {
     /// Recognises the DER by its fixed beginning and, of RSA, its end. The point or the modulus
     /// itself is checked when a signature is.
-    pub fn from_der(der: &'a [u8]) -> Result<Self, KeyError> {
+    ///
+    /// A board does it while it is compiled, so that this is not linked, nor any other scheme.
+    pub const fn from_der(der: &'a [u8]) -> Result<Self, KeyError> {
         let scheme = match der.len() {
-            270 if der.starts_with(&RSA2048_PREFIX) && der.ends_with(&RSA_65537) => Scheme::Rsa2048,
-            398 if der.starts_with(&RSA3072_PREFIX) && der.ends_with(&RSA_65537) => Scheme::Rsa3072,
-            91 if der.starts_with(&P256_PREFIX) => Scheme::EcdsaP256,
-            120 if der.starts_with(&P384_PREFIX) => Scheme::EcdsaP384,
-            44 if der.starts_with(&ED25519_PREFIX) => Scheme::Ed25519,
+            270 if starts_with(der, &RSA2048_PREFIX) && has_exponent(der) => Scheme::Rsa2048,
+            398 if starts_with(der, &RSA3072_PREFIX) && has_exponent(der) => Scheme::Rsa3072,
+            91 if starts_with(der, &P256_PREFIX) => Scheme::EcdsaP256,
+            120 if starts_with(der, &P384_PREFIX) => Scheme::EcdsaP384,
+            44 if starts_with(der, &ED25519_PREFIX) => Scheme::Ed25519,
             len => return Err(KeyError { len }),
         };
         Ok(Self { scheme, der })
@@ -192,6 +194,24 @@ impl<'a> PublicKey<'a> {
     /// The KEYHASH payload for images hashed with `kind`.
     pub fn hash(&self, kind: HashKind) -> Digest {
         Digest::of(kind, self.der)
+    }
+}
+
+/// [`slice::starts_with`] while compiling.
+const fn starts_with(mut bytes: &[u8], mut beginning: &[u8]) -> bool {
+    while let Some((expected, more)) = beginning.split_first() {
+        match bytes.split_first() {
+            Some((found, rest)) if *found == *expected => (bytes, beginning) = (rest, more),
+            _ => return false,
+        }
+    }
+    true
+}
+
+const fn has_exponent(der: &[u8]) -> bool {
+    match der.last_chunk::<{ RSA_65537.len() }>() {
+        Some(end) => starts_with(end, &RSA_65537),
+        None => false,
     }
 }
 

@@ -40,7 +40,7 @@ impl TlvKind {
 pub struct TlvType(pub u16);
 
 macro_rules! tlv_types {
-    ($($(#[$doc:meta])* $name:ident = $value:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident = $value:literal, $read:expr;)*) => {
         impl TlvType {
             $($(#[$doc])* pub const $name: Self = Self($value);)*
 
@@ -51,61 +51,78 @@ macro_rules! tlv_types {
                     _ => None,
                 }
             }
+
+            /// The same of the types that this build reads, which are few on a chip.
+            fn name_if_read(self) -> Option<&'static str> {
+                match self.0 {
+                    $($value if $read || DESK => Some(stringify!($name)),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
 
+/// Whether there is room for every name.
+const DESK: bool = cfg!(not(target_os = "none"));
+const RSA: bool = cfg!(feature = "sig-rsa");
+const ECDSA: bool = cfg!(any(feature = "sig-ecdsa-p256", feature = "sig-ecdsa-p384"));
+const EDDSA: bool = cfg!(feature = "sig-ed25519");
+const LONG: bool = cfg!(feature = "sha512");
+const SEALED: bool = cfg!(feature = "enc");
+const PACKED: bool = cfg!(feature = "compression");
+
 tlv_types! {
     /// Hash of the public key that signed: 32, 48 or 64 bytes.
-    KEYHASH = 0x01;
+    KEYHASH = 0x01, RSA || ECDSA || EDDSA;
     /// The whole public key.
-    PUBKEY = 0x02;
+    PUBKEY = 0x02, false;
     /// Image hash, 32 bytes.
-    SHA256 = 0x10;
+    SHA256 = 0x10, true;
     /// Image hash, 48 bytes.
-    SHA384 = 0x11;
+    SHA384 = 0x11, LONG;
     /// Image hash, 64 bytes.
-    SHA512 = 0x12;
+    SHA512 = 0x12, LONG;
     /// RSA-2048 PSS signature.
-    RSA2048 = 0x20;
+    RSA2048 = 0x20, RSA;
     /// Obsolete.
-    ECDSA224 = 0x21;
+    ECDSA224 = 0x21, false;
     /// ECDSA signature in DER, P-256 or P-384.
-    ECDSA_SIG = 0x22;
+    ECDSA_SIG = 0x22, ECDSA;
     /// RSA-3072 PSS signature.
-    RSA3072 = 0x23;
+    RSA3072 = 0x23, RSA;
     /// Ed25519 signature, 64 bytes.
-    ED25519 = 0x24;
+    ED25519 = 0x24, EDDSA;
     /// One byte, 1: the signature covers the image itself and not its hash.
-    SIG_PURE = 0x25;
+    SIG_PURE = 0x25, EDDSA;
     /// Image key encrypted with RSA-OAEP.
-    ENCRSA2048 = 0x30;
+    ENCRSA2048 = 0x30, SEALED;
     /// Image key wrapped with AES.
-    ENCKW = 0x31;
+    ENCKW = 0x31, SEALED;
     /// Image key encrypted with ECIES-P256.
-    ENCEC256 = 0x32;
+    ENCEC256 = 0x32, SEALED;
     /// Image key encrypted with ECIES-X25519.
-    ENCX25519 = 0x33;
+    ENCX25519 = 0x33, SEALED;
     /// Image key encrypted with ECIES-X25519 and SHA-512.
-    ENCX25519_SHA512 = 0x34;
+    ENCX25519_SHA512 = 0x34, SEALED;
     /// Another image that must be there: 12 bytes, see [`crate::Dependency`].
-    DEPENDENCY = 0x40;
+    DEPENDENCY = 0x40, false;
     /// Security counter, u32.
-    SEC_CNT = 0x50;
+    SEC_CNT = 0x50, true;
     /// Measured-boot record, CBOR.
-    BOOT_RECORD = 0x60;
+    BOOT_RECORD = 0x60, false;
     /// Size of the decompressed body, u32.
-    DECOMP_SIZE = 0x70;
+    DECOMP_SIZE = 0x70, PACKED;
     /// Hash of the image before compression.
-    DECOMP_SHA = 0x71;
+    DECOMP_SHA = 0x71, PACKED;
     /// Signature of the image before compression.
-    DECOMP_SIGNATURE = 0x72;
+    DECOMP_SIGNATURE = 0x72, PACKED;
     /// Compressed size before encryption padding.
-    COMP_DEC_SIZE = 0x73;
+    COMP_DEC_SIZE = 0x73, PACKED;
     /// Vendor id, a UUID.
-    UUID_VID = 0x74;
+    UUID_VID = 0x74, true;
     /// Class id, a UUID: the kind of board.
-    UUID_CID = 0x75;
+    UUID_CID = 0x75, true;
 }
 
 impl TlvType {
@@ -133,10 +150,10 @@ impl fmt::Debug for TlvType {
     }
 }
 
-/// The name, or the number in hexadecimal.
+/// The name, or the number in hexadecimal. A chip names what it reads, and no other type.
 impl Describe for TlvType {
     fn describe(&self, to: &mut Text<'_>) {
-        match self.name() {
+        match self.name_if_read() {
             Some(name) => to.say(name),
             None => Hex(self.0.into(), 4).describe(to),
         }

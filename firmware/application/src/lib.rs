@@ -62,11 +62,10 @@ type Slots<'k, B> = DfuSlots<Flash<B>, Software<'k>, Dfu, (), BLOCK>;
 pub fn run<B: Board, const N: usize>(
     mut board: B,
     description: &[u8],
-    key: &[u8],
+    keys: &[PublicKey<'_>],
     memory: &'static mut Memory<N>,
 ) -> ! {
     let description = Description::of(description);
-    let key = PublicKey::from_der(key).ok();
     let facts = &B::FACTS;
     let mut flash = flash(&mut board);
     let config = Config { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
@@ -75,7 +74,7 @@ pub fn run<B: Board, const N: usize>(
     let version = version.unwrap_or_default();
     say(&mut board, WHO, &Started { description, version });
 
-    let slots = DfuSlots::new(flash, Software::new(key.as_slice()), SlotTable::new(dfu));
+    let slots = DfuSlots::new(flash, Software::new(keys), SlotTable::new(dfu));
     let mut groups =
         (OsGroup(Platform::new(facts, N as u32)), ImageGroup::<Slots<'_, B>>::new(slots));
     let test_at = board.now().saturating_add(description.self_test);

@@ -4,20 +4,19 @@ use updraft_image::{Describe, Text};
 
 use crate::Board;
 
-/// Says a line: who speaks, and what. Nothing is said of what has no words.
+/// Says a line: who speaks, and what.
+// In line, so that only what can happen at a place has words there; the compiler still knows what
+// that is, as nothing is called before it is looked at.
 #[inline(always)]
 pub fn say<B: Board>(board: &mut B, who: &str, what: &impl Describe) {
-    let mut begun = false;
+    let mut who = Some(who);
     what.describe(&mut Text::new(&mut |text| {
-        if !begun {
-            begun = true;
+        if let Some(who) = who.take() {
             send(board, who);
         }
         send(board, text);
     }));
-    if begun {
-        send(board, "\r\n");
-    }
+    send(board, "\r\n");
 }
 
 #[inline(never)]

@@ -25,26 +25,25 @@ const WHO: &str = "boot: ";
 /// How long a board that has nothing to start waits before it looks again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The key that images are signed with.
+/// The keys that images are signed with.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// In the encoding that TLVs have.
-    pub public: &'static [u8],
-    /// Whether everybody has its private half.
+pub struct Trusted {
+    /// Their public halves.
+    pub keys: &'static [PublicKey<'static>],
+    /// Whether everybody has the private ones.
     pub sample: bool,
 }
 
 /// Runs the bootloader of a board: ends by starting an image, or by a reset. `line` is the memory
 /// of serial recovery.
-pub fn run<B: Board>(mut board: B, key: Key, line: &'static mut Line) -> ! {
+pub fn run<B: Board>(mut board: B, trusted: Trusted, line: &'static mut Line) -> ! {
     let boot_mode = board.take_boot_mode();
     let reset = AtReset { pressed: board.pressed(), by_pin: false, boot_mode };
     let mut entry = Entry::at_reset(recovery::ways::<B>(), reset);
-    say(&mut board, WHO, &Greeting { board: B::FACTS.name, sample: key.sample });
+    let Trusted { keys, sample } = trusted;
+    say(&mut board, WHO, &Greeting { board: B::FACTS.name, sample });
 
     let mut flash = flash(&mut board);
-    let keys = PublicKey::from_der(key.public).ok();
-    let keys = keys.as_slice();
     if B::FACTS.recovery.any() && wanted_by_hand(&mut board, &mut entry) {
         recovery::run(&mut board, &mut flash, keys, line);
     }

@@ -1,9 +1,11 @@
 //! The boot itself, in the mode of the board.
 
+use core::marker::PhantomData;
+
 use firmware_board::{Board, Facts, Flash, say};
 use updraft_boot::{
-    Boot, BootError, Bootloader, Config, Downgrade, EqualSlots, Event, Hooks, InPlace, Overwrite,
-    Platform, SingleSlot, Strategy, SwapMove, SwapOffset, SwapScratch, Validate,
+    Boot, BootError, Bootloader, Config, Configured, Downgrade, EqualSlots, Event, Hooks, InPlace,
+    Overwrite, Platform, SingleSlot, Strategy, SwapMove, SwapOffset, SwapScratch, Validate,
 };
 use updraft_flash::Fault;
 use updraft_image::{PublicKey, Software, UpgradeMode};
@@ -61,7 +63,6 @@ pub fn boot<B: Board>(board: &mut B, flash: &mut Flash<B>, keys: &[PublicKey<'_>
         );
     }
     let mut parts = Platform::new(flash, Software::new(keys)).with_hooks(Console(board));
-    let config = config(&B::FACTS);
     // The mode is a constant: only one of these is there in the end.
     match B::FACTS.trailers.mode {
         UpgradeMode::SwapOffset => upgrade(SwapOffset, &mut parts),
@@ -72,15 +73,26 @@ pub fn boot<B: Board>(board: &mut B, flash: &mut Flash<B>, keys: &[PublicKey<'_>
         UpgradeMode::OverwriteOnly => upgrade(Overwrite::Image, &mut parts),
         mode @ (UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert) => {
             let revert = matches!(mode, UpgradeMode::DirectXipRevert);
-            EqualSlots::new(config, InPlace { revert }).boot(&mut parts)
+            EqualSlots::new(config(&B::FACTS), InPlace { revert }).boot(&mut parts)
         }
-        UpgradeMode::SingleSlot => SingleSlot::new(config, Validate::Always).boot(&mut parts),
+        UpgradeMode::SingleSlot => {
+            SingleSlot::new(config(&B::FACTS), Validate::Always).boot(&mut parts)
+        }
         _ => upgrade(SwapMove, &mut parts),
     }
 }
 
 #[inline(always)]
 fn upgrade<B: Board>(strategy: impl Strategy, parts: &mut Parts<'_, B>) -> Outcome {
-    let config = config(&B::FACTS);
-    Bootloader::new(config, strategy).boot_image(parts, B::FACTS.slots.image)
+    Bootloader::fixed(OfBoard::<B>(PhantomData), strategy).boot_image(parts, B::FACTS.slots.image)
+}
+
+/// The configuration, as a constant.
+struct OfBoard<B>(PhantomData<B>);
+
+impl<B: Board> Configured for OfBoard<B> {
+    #[inline(always)]
+    fn config(&self) -> &Config {
+        const { &config(&B::FACTS) }
+    }
 }

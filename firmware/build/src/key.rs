@@ -8,7 +8,8 @@ use updraft_image::{PublicKey, Scheme};
 
 use crate::variable;
 
-/// The key as constants: `KEY`, and whether it is a sample that everybody has the private half of.
+/// The key as constants: `KEYS`, which holds it unless images are not signed, and whether it is a
+/// sample that everybody has the private half of.
 pub fn source(board: &Board) -> String {
     let Some(scheme) = board.boot().signature.scheme() else {
         return constants(&[], false);
@@ -29,7 +30,7 @@ pub fn source(board: &Board) -> String {
             board.name()
         );
     }
-    constants(&bytes, sample)
+    constants(&[&bytes], sample)
 }
 
 /// The sample key, for builds that are not given to anybody.
@@ -61,10 +62,18 @@ fn read(path: &Path) -> Vec<u8> {
     der
 }
 
-fn constants(bytes: &[u8], sample: bool) -> String {
-    let len = bytes.len();
+fn constants(keys: &[&[u8]], sample: bool) -> String {
+    // Understood while compiling: a key of another kind is an error there, and not on the chip.
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|der| {
+            format!("match PublicKey::from_der(&{der:?}) {{ Ok(key) => key, Err(_) => panic!() }}")
+        })
+        .collect();
     format!(
-        "/// The public key that images are signed with.\npub static KEY: [u8; {len}] = {bytes:?};\n\
-         /// Whether everybody has its private half.\npub const SAMPLE: bool = {sample};\n"
+        "/// The public key that images are signed with.\npub static KEYS: [PublicKey<'static>; {}] = \
+         [{}];\n/// Whether everybody has its private half.\npub const SAMPLE: bool = {sample};\n",
+        keys.len(),
+        keys.join(", ")
     )
 }

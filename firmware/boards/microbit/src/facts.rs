@@ -1,6 +1,7 @@
 //! What the board file says, and the key.
 
 use firmware_board::Facts;
+use updraft_image::PublicKey;
 
 /// The constants of the board file.
 pub mod board {

@@ -14,7 +14,7 @@ use core::time::Duration;
 
 use firmware_board::{Board, Facts};
 
-pub use facts::{KEY, SAMPLE, board};
+pub use facts::{KEYS, SAMPLE, board};
 use flash::Nvmc;
 use peripherals::{Clock, Led, Uart, Watchdog};
 

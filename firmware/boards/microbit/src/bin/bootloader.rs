@@ -2,15 +2,15 @@
 #![no_std]
 #![no_main]
 
-use firmware_bootloader::{Key, Line};
+use firmware_bootloader::{Line, Trusted};
 use firmware_cortex_m::Single;
-use microbit::{KEY, Microbit, SAMPLE};
+use microbit::{KEYS, Microbit, SAMPLE};
 
 static LINE: Single<Line> = Single::new(firmware_bootloader::line());
 
 fn boot() -> ! {
-    let key = Key { public: &KEY, sample: SAMPLE };
-    firmware_bootloader::run(Microbit::new(), key, LINE.take())
+    let trusted = Trusted { keys: &KEYS, sample: SAMPLE };
+    firmware_bootloader::run(Microbit::new(), trusted, LINE.take())
 }
 
 firmware_cortex_m::program!(boot);

@@ -6,7 +6,7 @@ use core::hint::black_box;
 
 use firmware_application::Memory;
 use firmware_cortex_m::Single;
-use mps2_an386::{KEY, Mps2};
+use mps2_an386::{KEYS, Mps2};
 
 static MEMORY: Single<Memory<1024>> = Single::new(Memory::new());
 
@@ -18,7 +18,7 @@ firmware_cortex_m::description!(
 fn blink() -> ! {
     // The text may be another one than when this was compiled.
     let description = black_box(&DESCRIPTION);
-    firmware_application::run(Mps2::new(), description, &KEY, MEMORY.take())
+    firmware_application::run(Mps2::new(), description, &KEYS, MEMORY.take())
 }
 
 firmware_cortex_m::program!(blink);

@@ -2,15 +2,15 @@
 #![no_std]
 #![no_main]
 
-use firmware_bootloader::{Key, Line};
+use firmware_bootloader::{Line, Trusted};
 use firmware_cortex_m::Single;
-use mps2_an386::{KEY, Mps2, SAMPLE};
+use mps2_an386::{KEYS, Mps2, SAMPLE};
 
 static LINE: Single<Line> = Single::new(firmware_bootloader::line());
 
 fn boot() -> ! {
-    let key = Key { public: &KEY, sample: SAMPLE };
-    firmware_bootloader::run(Mps2::new(), key, LINE.take())
+    let trusted = Trusted { keys: &KEYS, sample: SAMPLE };
+    firmware_bootloader::run(Mps2::new(), trusted, LINE.take())
 }
 
 firmware_cortex_m::program!(boot);
