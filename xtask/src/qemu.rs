@@ -39,7 +39,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let board = firmware::board(name)?;
     let programs = firmware::build(&board, false)?;
     let key = workspace::root().join(format!("firmware/keys/sample-{}.pem", board.signature));
-    let first = sign(name, &programs.application, &key)?;
+    let first = sign(name, &programs.application.path, &key)?;
     let flash = firmware::folder(name).join("flash.bin");
     match start {
         Start::FlashInFile => in_file(&board, machine, &programs, (&first, &flash)),
@@ -57,8 +57,12 @@ fn test() -> Result<()> {
         bail!("qemu-system-arm is not there; Debian has it in the package of that name");
     }
     firmware::build_all()?;
-    let mut command = Runner::choose().command(&["--package", "updraft-cli", "--test", "chips"]);
-    run_command(with_programs(&mut command))
+    for tests in [&["--test", "chips"][..], &["--test", "devices", "mcuboot::"]] {
+        let mut command =
+            Runner::choose().command(&[&["--package", "updraft-cli"], tests].concat());
+        run_command(with_programs(&mut command))?;
+    }
+    Ok(())
 }
 
 /// Tells tests where the programs of boards are.
@@ -97,7 +101,7 @@ fn in_file(
          firmware/keys/sample-{}.pem --version 2.0.0 {}\nCtrl-C takes the power away; started \
          again, it goes on from {}\n",
         board.signature,
-        programs.application.display(),
+        programs.application.path.display(),
         flash.display()
     );
     let mut command = program("qemu-system-arm", ["-nodefaults", "-display", "none"]);
@@ -106,7 +110,7 @@ fn in_file(
     command.arg("-object").arg(format!(
         "memory-backend-file,id=flash,size={FILE_SIZE},share=on,prealloc=on,mem-path={file}"
     ));
-    command.arg("-kernel").arg(&programs.bootloader);
+    command.arg("-kernel").arg(&programs.bootloader.path);
     let log = firmware::folder(name).join("uart.log");
     command.args(["-chardev", &format!("pty,id=uart,logfile={}", log.display())]);
     command.args(["-serial", "chardev:uart"]);

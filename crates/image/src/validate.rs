@@ -586,7 +586,8 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Refusal<E>> {
         let good = match self.rules.signed {
             Signed::Hash => verifier.verify(key, self.hash, signature),
-            Signed::Image if scheme != Scheme::Ed25519 => false,
+            // That goes with SHA-512 alone (`Scheme::allows`).
+            Signed::Image if scheme != Scheme::Ed25519 || !cfg!(feature = "sha512") => false,
             Signed::Image => {
                 let check = signature.try_into().ok().and_then(|s| verifier.verify_pure(key, s));
                 match check {

@@ -4,7 +4,8 @@
 //! ```text
 //!              ┌── UART 0, 1, … ── Line ── pseudo-terminal ── any SMP client
 //! qemu-system  │                    └───── what was printed, to wait for
-//!              └── debugger's stub ─ read, write, pause, reset
+//!              ├── debugger's stub ─ read, write, pause, reset
+//!              └── pins ─ buttons
 //! ```
 //!
 //! Flash is programmed through the debugger's stub, once, before the first instruction. What QEMU
@@ -28,6 +29,7 @@
 
 mod line;
 mod machine;
+mod pins;
 mod stub;
 
 pub use line::Line;

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::line::Ears;
+use crate::pins::Pins;
 use crate::stub::Stub;
 use crate::{Error, Line};
 
@@ -25,13 +26,15 @@ pub struct Setup {
     program: Vec<(u32, Vec<u8>)>,
     args: Vec<OsString>,
     ears: Option<Ears>,
+    pins: bool,
 }
 
 impl Setup {
     /// A machine by the name that QEMU has for it, with one serial line, and nothing in its flash.
     pub fn new(machine: &str) -> Self {
         let machine = machine.to_owned();
-        Self { machine, serials: 1, program: Vec::new(), args: Vec::new(), ears: None }
+        let (program, args) = (Vec::new(), Vec::new());
+        Self { machine, serials: 1, program, args, ears: None, pins: false }
     }
 
     /// Writes `bytes` at `address`, once, before the first instruction.
@@ -58,6 +61,13 @@ impl Setup {
     #[must_use]
     pub fn ears(mut self, ears: impl FnMut(&[u8]) -> Option<bool> + Send + 'static) -> Self {
         self.ears = Some(Box::new(ears));
+        self
+    }
+
+    /// With pins that [`Machine::set_pin`] drives.
+    #[must_use]
+    pub fn pins(mut self) -> Self {
+        self.pins = true;
         self
     }
 
@@ -98,6 +108,11 @@ impl Setup {
                 _ => command.args(["-serial", &format!("chardev:{name}")]),
             };
         }
+        if self.pins {
+            let path = folder.0.join("pins");
+            listeners.push(UnixListener::bind(&path)?);
+            command.args(["-qtest-log", "none", "-qtest"]).arg(format!("unix:{}", path.display()));
+        }
         let stderr = File::create(folder.0.join("stderr"))?;
         command.args(self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().map_err(Error::Missing)?;
@@ -107,6 +122,7 @@ impl Setup {
         for listener in &listeners {
             streams.push(process.accept(listener)?);
         }
+        let pins = self.pins.then(|| streams.pop()).flatten().map(Pins::new).map(Mutex::new);
         let debugger = streams.pop().expect("the debugger's is the last one");
         let mut ears = self.ears;
         let lines = streams.into_iter().map(|stream| Line::new(stream, ears.take()));
@@ -119,7 +135,7 @@ impl Setup {
         stub.reset()?;
         // QEMU itself has read them before there were any.
         let own_errors = process.errors().len();
-        Ok(Machine { process, lines, stub: Mutex::new(stub), own_errors })
+        Ok(Machine { process, lines, stub: Mutex::new(stub), pins, own_errors })
     }
 }
 
@@ -130,6 +146,7 @@ pub struct Machine {
     process: Process,
     lines: Vec<Line>,
     stub: Mutex<Stub>,
+    pins: Option<Mutex<Pins>>,
     /// Bytes of complaints that are not the program's.
     own_errors: usize,
 }
@@ -170,6 +187,18 @@ impl Machine {
     /// If QEMU has ended.
     pub fn run_to_store(&self, places: &[(u32, u32)], patience: Duration) -> Result<bool, Error> {
         self.stub().run_to_store(places, patience)
+    }
+
+    /// Drives an input of the device that QEMU has at `path`, `/machine/nrf51` for example.
+    ///
+    /// # Errors
+    /// If QEMU knows no such device, or has ended.
+    ///
+    /// # Panics
+    /// If it was set up without [`Setup::pins`].
+    pub fn set_pin(&self, path: &str, pin: u32, high: bool) -> Result<(), Error> {
+        let pins = self.pins.as_ref().expect("a machine whose pins are driven is set up so");
+        pins.lock().expect("no panic holds it").set(path, pin, high)
     }
 
     /// Resets it; memory keeps its content.

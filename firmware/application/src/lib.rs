@@ -17,10 +17,10 @@ mod os;
 
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, flash, milliseconds, say};
+use firmware_board::{Board, Flash, Keys, flash, milliseconds, say};
 use updraft_dfu::{Config, Dfu, DfuError, DfuSlots, SlotTable};
 use updraft_flash::{Fault, Which};
-use updraft_image::{Describe, PublicKey, Software, Text, Version};
+use updraft_image::{Describe, PublicKey, Text, Version};
 use updraft_smp::framing::{Console, Framing, Received};
 use updraft_smp::server::{ImageGroup, OsGroup, Server};
 
@@ -56,7 +56,7 @@ impl<const N: usize> Default for Memory<N> {
     }
 }
 
-type Slots<'k, B> = DfuSlots<Flash<B>, Software<'k>, Dfu, (), BLOCK>;
+type Slots<'k, B> = DfuSlots<Flash<B>, Keys<'k, B>, Dfu, (), BLOCK>;
 
 /// Runs the application; ends by a reset.
 pub fn run<B: Board, const N: usize>(
@@ -74,7 +74,7 @@ pub fn run<B: Board, const N: usize>(
     let version = version.unwrap_or_default();
     say(&mut board, WHO, &Started { description, version });
 
-    let slots = DfuSlots::new(flash, Software::new(keys), SlotTable::new(dfu));
+    let slots = DfuSlots::new(flash, Keys::new(keys), SlotTable::new(dfu));
     let mut groups =
         (OsGroup(Platform::new(facts, N as u32)), ImageGroup::<Slots<'_, B>>::new(slots));
     let test_at = board.now().saturating_add(description.self_test);

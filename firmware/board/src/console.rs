@@ -9,6 +9,9 @@ use crate::Board;
 // that is, as nothing is called before it is looked at.
 #[inline(always)]
 pub fn say<B: Board>(board: &mut B, who: &str, what: &impl Describe) {
+    if !B::SPEAKS {
+        return;
+    }
     let mut who = Some(who);
     what.describe(&mut Text::new(&mut |text| {
         if let Some(who) = who.take() {

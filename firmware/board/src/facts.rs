@@ -49,6 +49,8 @@ pub struct Facts {
     pub slots: SlotPair,
     /// The area that swaps exchange through.
     pub scratch: Option<AreaId>,
+    /// The area with the factory image, if there is one.
+    pub factory: Option<AreaId>,
     /// How trailers are laid out, and the upgrade mode with it.
     pub trailers: TrailerFormat,
     /// What is asked of images.
@@ -88,6 +90,7 @@ macro_rules! facts {
             bases: &$board::BASES,
             slots: $board::SLOTS[0],
             scratch: $board::SCRATCH,
+            factory: $board::FACTORY,
             trailers: $board::TRAILERS,
             rules: $board::RULES,
             signature: $board::SIGNATURE,

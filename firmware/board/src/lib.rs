@@ -8,6 +8,8 @@
 
 mod console;
 mod facts;
+mod keys;
+mod spi_nor;
 mod violation;
 
 use core::time::Duration;
@@ -17,12 +19,17 @@ use updraft_image::Describe;
 
 pub use console::say;
 pub use facts::{Facts, Watchdog, Ways};
+pub use keys::Keys;
+pub use spi_nor::{Spi, SpiNor};
 pub use violation::Violation;
 
 /// A board: its facts, and what its hardware can be asked to do.
 pub trait Board {
     /// What its file says.
     const FACTS: Facts;
+
+    /// Whether there is room for words on the console. SMP is spoken either way.
+    const SPEAKS: bool = true;
 
     /// Driver of its flash devices.
     type Device: Device<Error: Describe>;
@@ -53,6 +60,11 @@ pub trait Board {
     /// Whether its first button is pressed.
     fn pressed(&mut self) -> bool {
         false
+    }
+
+    /// What whoever looks at the console should know of this very board, if anything.
+    fn remark(&mut self) -> Option<&'static str> {
+        None
     }
 
     /// Starts the watchdog, which resets the chip if it is not fed for so long. A board that has

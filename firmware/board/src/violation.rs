@@ -14,6 +14,10 @@ pub enum Violation {
     Misaligned,
     /// A bit would have to go back to one.
     NotErased,
+    /// The device does not answer.
+    Silent,
+    /// The cells hold nothing that can be read.
+    Unreadable,
 }
 
 impl Describe for Violation {
@@ -22,6 +26,8 @@ impl Describe for Violation {
             Self::Outside => "the access leaves the device",
             Self::Misaligned => "the access is not aligned",
             Self::NotErased => "what is to be written is not erased",
+            Self::Silent => "the device does not answer",
+            Self::Unreadable => "the cells cannot be read",
         });
     }
 }
@@ -37,7 +43,8 @@ impl FlashError for Violation {
         match self {
             Self::Outside => Fault::OutOfBounds,
             Self::Misaligned => Fault::Misaligned,
-            Self::NotErased => Fault::Device,
+            Self::NotErased | Self::Silent => Fault::Device,
+            Self::Unreadable => Fault::Unreadable,
         }
     }
 }

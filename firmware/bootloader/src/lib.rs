@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! reset ─▶ recovery wanted? ─▶ boot: finish, upgrade, verify ─▶ recovery wanted? ─▶ start
-//!                │                                                   │
-//!                └──────────────▶ serial recovery ◀──────────────────┘
+//!                │                     │ button held                 │                 ▲
+//!                └──▶ serial recovery ◀┼─────────────────────────────┘                 │
+//!                                      └──▶ rollback to the factory image, if any ─────┘
 //! ```
 #![no_std]
 
 mod load;
 mod recovery;
+mod rollback;
 
 use core::time::Duration;
 
@@ -39,15 +41,23 @@ pub struct Trusted {
 pub fn run<B: Board>(mut board: B, trusted: Trusted, line: &'static mut Line) -> ! {
     let boot_mode = board.take_boot_mode();
     let reset = AtReset { pressed: board.pressed(), by_pin: false, boot_mode };
+    let button = rollback::button(&mut board);
     let mut entry = Entry::at_reset(recovery::ways::<B>(), reset);
     let Trusted { keys, sample } = trusted;
-    say(&mut board, WHO, &Greeting { board: B::FACTS.name, sample });
+    let signed = B::FACTS.signature.is_some();
+    say(&mut board, WHO, &Greeting { board: B::FACTS.name, sample, signed });
 
+    if let Some(remark) = board.remark() {
+        say(&mut board, WHO, &remark);
+    }
     let mut flash = flash(&mut board);
     if B::FACTS.recovery.any() && wanted_by_hand(&mut board, &mut entry) {
         recovery::run(&mut board, &mut flash, keys, line);
     }
-    let booted = load::boot(&mut board, &mut flash, keys);
+    let mut booted = match B::FACTS.factory {
+        Some(factory) => rollback::boot(&mut board, &mut flash, keys, factory, button),
+        None => load::boot(&mut board, &mut flash, keys),
+    };
     if let Err(error) = &booted {
         say(&mut board, WHO, &Failed(error));
     }
@@ -59,6 +69,9 @@ pub fn run<B: Board>(mut board: B, trusted: Trusted, line: &'static mut Line) ->
             }
             AfterBoot::Start | AfterBoot::Stop => {}
         }
+    }
+    if let (Some(factory), Err(_)) = (B::FACTS.factory, &booted) {
+        booted = Ok(rollback::prompt(&mut board, &mut flash, keys, factory, button));
     }
     if let Ok(boot) = booted {
         start(&mut board, &boot);
@@ -103,6 +116,7 @@ fn start<B: Board>(board: &mut B, boot: &Boot) {
 struct Greeting {
     board: &'static str,
     sample: bool,
+    signed: bool,
 }
 
 impl Describe for Greeting {
@@ -110,6 +124,9 @@ impl Describe for Greeting {
         to.fill(concat!("Updraft ", env!("CARGO_PKG_VERSION"), " on {}"), &[&self.board]);
         if self.sample {
             to.say(", trusts the sample key: not for sale");
+        }
+        if !self.signed {
+            to.say(", takes images that nobody has signed");
         }
     }
 }

@@ -2,29 +2,37 @@
 
 use core::marker::PhantomData;
 
-use firmware_board::{Board, Facts, Flash, say};
+use firmware_board::{Board, Facts, Flash, Keys, say};
+use updraft_boot::factory::Line;
 use updraft_boot::{
     Boot, BootError, Bootloader, Config, Configured, Downgrade, EqualSlots, Event, Hooks, InPlace,
     Overwrite, Platform, SingleSlot, Strategy, SwapMove, SwapOffset, SwapScratch, Validate,
 };
 use updraft_flash::Fault;
-use updraft_image::{PublicKey, Software, UpgradeMode};
+use updraft_image::{PublicKey, UpgradeMode};
 
 use crate::WHO;
 
 /// Tells on the console what happens.
-struct Console<'b, B>(&'b mut B);
+pub struct Console<'b, B>(pub &'b mut B);
 
 impl<B: Board> Hooks<Fault> for Console<'_, B> {
     #[inline(always)]
     fn event(&mut self, _: u8, event: Event<Fault>) {
         say(self.0, WHO, &event);
     }
+
+    // In line, as only a board with a factory image gets here.
+    #[inline(always)]
+    fn line(&mut self, line: Line) {
+        say(self.0, WHO, &line);
+    }
 }
 
-type Parts<'p, B> =
-    Platform<&'p mut Flash<B>, Software<'p>, updraft_boot::NoCounters, Console<'p, B>>;
-type Outcome = Result<Boot, BootError<Fault>>;
+/// What a boot works with.
+pub type Parts<'p, B> =
+    Platform<&'p mut Flash<B>, Keys<'p, B>, updraft_boot::NoCounters, Console<'p, B>>;
+pub type Outcome = Result<Boot, BootError<Fault>>;
 
 /// What the board's bootloader is configured to.
 pub const fn config(facts: &Facts) -> Config {
@@ -44,9 +52,25 @@ pub const fn config(facts: &Facts) -> Config {
     }
 }
 
+/// What a boot works with.
+#[inline(always)]
+pub fn parts<'p, B: Board>(
+    board: &'p mut B,
+    flash: &'p mut Flash<B>,
+    keys: &'p [PublicKey<'p>],
+) -> Parts<'p, B> {
+    Platform::new(flash, Keys::new(keys)).with_hooks(Console(board))
+}
+
 /// Finishes what was begun, upgrades, and verifies what is to be started.
 #[inline(never)]
 pub fn boot<B: Board>(board: &mut B, flash: &mut Flash<B>, keys: &[PublicKey<'_>]) -> Outcome {
+    by_mode(&mut parts(board, flash, keys))
+}
+
+/// The same with what it works with at hand.
+#[inline(always)]
+pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
     const {
         assert!(
             matches!(
@@ -62,23 +86,20 @@ pub fn boot<B: Board>(board: &mut B, flash: &mut Flash<B>, keys: &[PublicKey<'_>
             "this bootloader does not know the board's mode"
         );
     }
-    let mut parts = Platform::new(flash, Software::new(keys)).with_hooks(Console(board));
     // The mode is a constant: only one of these is there in the end.
     match B::FACTS.trailers.mode {
-        UpgradeMode::SwapOffset => upgrade(SwapOffset, &mut parts),
+        UpgradeMode::SwapOffset => upgrade(SwapOffset, parts),
         UpgradeMode::SwapScratch => match B::FACTS.scratch {
-            Some(scratch) => upgrade(SwapScratch { scratch }, &mut parts),
+            Some(scratch) => upgrade(SwapScratch { scratch }, parts),
             None => Err(BootError::NoSlot { area: B::FACTS.slots.secondary }),
         },
-        UpgradeMode::OverwriteOnly => upgrade(Overwrite::Image, &mut parts),
+        UpgradeMode::OverwriteOnly => upgrade(Overwrite::Image, parts),
         mode @ (UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert) => {
             let revert = matches!(mode, UpgradeMode::DirectXipRevert);
-            EqualSlots::new(config(&B::FACTS), InPlace { revert }).boot(&mut parts)
+            EqualSlots::new(config(&B::FACTS), InPlace { revert }).boot(parts)
         }
-        UpgradeMode::SingleSlot => {
-            SingleSlot::new(config(&B::FACTS), Validate::Always).boot(&mut parts)
-        }
-        _ => upgrade(SwapMove, &mut parts),
+        UpgradeMode::SingleSlot => SingleSlot::new(config(&B::FACTS), Validate::Always).boot(parts),
+        _ => upgrade(SwapMove, parts),
     }
 }
 

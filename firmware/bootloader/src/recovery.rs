@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, say};
+use firmware_board::{Board, Flash, Keys, say};
 use updraft_boot::factory::Hold;
-use updraft_image::{PublicKey, Software, UpgradeMode};
+use updraft_image::{PublicKey, UpgradeMode};
 use updraft_recovery::{Config, ImageSlots, Images, NoHooks, Port, Recovery, Ways};
 use updraft_smp::framing::Console;
 
@@ -90,7 +90,7 @@ fn serve<B: Board>(
         rules: facts.rules,
         buffer: BUFFER as u32,
     };
-    let mut recovery = Recovery::<_, _, _, HEAD>::new(config, flash, Software::new(keys), NoHooks);
+    let mut recovery = Recovery::<_, _, _, HEAD>::new(config, flash, Keys::<B>::new(keys), NoHooks);
     let mut reset_at = None;
     loop {
         let now = board.now();

@@ -6,12 +6,14 @@
 
 mod register;
 mod retained;
+mod rtt;
 mod single;
 mod sleep;
 mod startup;
 
 pub use register::Register;
 pub use retained::{reset, take_boot_mode};
+pub use rtt::Rtt;
 pub use single::Single;
 pub use sleep::{Wake, sleep, tick_every};
 pub use startup::jump;

@@ -7,14 +7,14 @@ use crate::{Register, sleep};
 // The table that the processor reads after a reset; `main` comes from the program. Sixteen entries
 // do, as interrupts are masked from the first instruction on: they only wake a processor that
 // sleeps. The first warning of a watchdog may come as an NMI: nothing
-// feeds it from then on. Every fault resets the chip, so that an image under test that crashes is
+// feeds it from then on, unless the board has an `_nmi` of its own. Every fault resets the chip, so that an image under test that crashes is
 // reverted.
 global_asm!(
     ".syntax unified",
     ".section .vectors, \"a\", %progbits",
     ".word _stack_top",
     ".word _reset",
-    ".word _hang",
+    ".word _nmi",
     ".rept 13",
     ".word _fault",
     ".endr",
@@ -40,6 +40,7 @@ global_asm!(
     "stm r0!, {{r3}}",
     "b 3b",
     "4: bl main",
+    ".global _hang",
     ".type _hang, %function",
     ".thumb_func",
     "_hang: b _hang",

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::elf;
 use crate::process::run as run_command;
 use crate::steps::Outcome;
-use crate::workspace;
+use crate::{size, workspace};
 
 pub use toolchain::{NoToolchain, Toolchain};
 
@@ -31,11 +31,20 @@ pub struct Board {
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// Linked, for emulators and debuggers.
-    pub bootloader: PathBuf,
+    pub bootloader: Program,
     /// What is to be signed: the bytes behind the header.
-    pub application: PathBuf,
-    /// Bytes of flash and RAM that each takes.
-    pub sizes: [elf::Footprint; 2],
+    pub application: Program,
+}
+
+/// A program, and what it takes on the chip.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes of flash, and of RAM besides the stack.
+    pub footprint: elf::Footprint,
+    /// Bytes of stack, by its assembly.
+    pub stack: u32,
 }
 
 /// `cargo xtask firmware [--release] [NAME...]`.
@@ -48,10 +57,10 @@ pub fn run(args: &[String]) -> Result<()> {
     };
     for board in boards {
         let programs = build(&board, release)?;
-        let [boot, app] = programs.sizes;
         println!("{}", board.name);
-        for (path, size) in [(programs.bootloader, boot), (programs.application, app)] {
-            println!("  {}: flash {}, RAM {}", path.display(), size.flash, size.ram);
+        for Program { path, footprint, stack } in [programs.bootloader, programs.application] {
+            let elf::Footprint { flash, ram } = footprint;
+            println!("  {}: flash {flash}, RAM {ram}, stack {stack}", path.display());
         }
     }
     Ok(())
@@ -68,8 +77,8 @@ pub fn build_all() -> Result<Outcome> {
             }
             built => built?,
         };
-        let [boot, app] = programs.sizes;
-        sizes.push(format!("{} {} + {}", board.name, boot.flash, app.flash));
+        let [boot, app] = [programs.bootloader, programs.application].map(|it| it.footprint.flash);
+        sizes.push(format!("{} {boot} + {app}", board.name));
         // Variants differ in what their board file says, and not in code.
         if board.name == board.package {
             lint(board)?;
@@ -96,7 +105,7 @@ pub fn can_build() -> bool {
 }
 
 /// Every board that has programs.
-fn boards() -> Result<Vec<Board>> {
+pub fn boards() -> Result<Vec<Board>> {
     let mut names = Vec::new();
     for file in fs::read_dir(workspace::root().join("boards"))? {
         let name = file?.file_name().to_string_lossy().into_owned();
@@ -172,27 +181,28 @@ fn compile(board: &Board, toolchain: &Toolchain, subcommand: &str) -> Command {
 pub fn build(board: &Board, release: bool) -> Result<Programs> {
     let toolchain = Toolchain::choose(&board.target)?;
     let built = target_dir(&toolchain);
-    let mut command = compile(board, &toolchain, "build");
-    if release {
-        command.arg("--release");
-    }
-    run_command(&mut command).with_context(|| format!("the programs of {}", board.name))?;
-
     let built = built.join(&board.target).join(if release { "release" } else { "debug" });
     let folder = folder(&board.name);
     fs::create_dir_all(&folder)?;
-    let program = |name: &str| -> Result<(PathBuf, PathBuf, elf::Footprint)> {
+    // Linked, and as bytes.
+    let program = |name: &str| -> Result<[Program; 2]> {
+        let mut command = compile(board, &toolchain, "rustc");
+        command.args(release.then_some("--release"));
+        command.args(["--bin", name, "--", "--emit=asm,link"]);
+        run_command(&mut command).with_context(|| format!("{name} of {}", board.name))?;
         let file = fs::read(built.join(name)).with_context(|| format!("no {name} was built"))?;
-        let size = elf::footprint(&file).context("a linker makes ELF files")?;
+        let footprint = elf::footprint(&file).context("a linker makes ELF files")?;
         let (_, bytes) = elf::image(&file).context("a program has something to load")?;
+        let assembly = size::assembly(&built.join("deps"), &file)?;
+        let stack = size::stack::depth(&assembly, "main").context("a program has a `main`")?;
         let (elf, bin) = (folder.join(format!("{name}.elf")), folder.join(format!("{name}.bin")));
         replace(&elf, &file)?;
         replace(&bin, &bytes)?;
-        Ok((elf, bin, size))
+        Ok([elf, bin].map(|path| Program { path, footprint, stack }))
     };
-    let (bootloader, _, boot) = program("bootloader")?;
-    let (_, application, app) = program("application")?;
-    Ok(Programs { bootloader, application, sizes: [boot, app] })
+    let [bootloader, _] = program("bootloader")?;
+    let [_, application] = program("application")?;
+    Ok(Programs { bootloader, application })
 }
 
 /// Writes a file unless it is the same already: whoever uses it sees by its time that it is new.

@@ -1,7 +1,8 @@
 //! What a bootloader takes on a chip: flash, variables and stack of a probe without a board
 //! (`xtask/size-probe`), in many configurations, against budgets.
 
-mod stack;
+mod boards;
+pub mod stack;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -74,7 +75,11 @@ pub fn run(args: &[String]) -> Result<()> {
     }
     match args {
         [all] if all == "--all" => write_page(),
-        [] => within_budgets(weigh_all(has_budget)?.exceeded),
+        [] => {
+            let mut exceeded = weigh_all(has_budget)?.exceeded;
+            exceeded.extend(boards::weigh()?.exceeded);
+            within_budgets(exceeded)
+        }
         named => {
             let named = |of: &Configuration| named.iter().any(|name| name == of.features);
             within_budgets(weigh_all(named)?.exceeded)
@@ -87,9 +92,16 @@ pub fn check() -> Result<Outcome> {
     if let Some(missing) = TARGETS.into_iter().find(|target| !has_core(target)) {
         return Ok(Outcome::LeftOut(format!("no core library for {missing}")));
     }
-    within_budgets(weigh_all(has_budget)?.exceeded)?;
+    let mut exceeded = weigh_all(has_budget)?.exceeded;
+    let of_boards = boards::weigh()?;
+    exceeded.extend(of_boards.exceeded);
+    within_budgets(exceeded)?;
     let count = CONFIGURATIONS.iter().filter(|of| has_budget(of)).count();
-    Ok(Outcome::Passed(format!("{count} bootloaders × {} within their budgets", TARGETS.len())))
+    let boards = of_boards.rows.lines().count();
+    Ok(Outcome::Passed(format!(
+        "{count} bootloaders × {}, and those of {boards} boards, within their budgets",
+        TARGETS.len()
+    )))
 }
 
 fn has_budget(configuration: &Configuration) -> bool {
@@ -98,8 +110,15 @@ fn has_budget(configuration: &Configuration) -> bool {
 
 /// Weighs everything, and writes docs/size.md.
 fn write_page() -> Result<()> {
-    let Table { rows, exceeded } = weigh_all(|_| true)?;
-    let page = format!("{INTRODUCTION}{rows}{}", verdict(&exceeded));
+    let of_boards = boards::weigh()?;
+    let Table { rows, mut exceeded } = weigh_all(|_| true)?;
+    exceeded.extend(of_boards.exceeded);
+    let page = format!(
+        "{INTRODUCTION}{rows}\n{}{}{}",
+        boards::INTRODUCTION,
+        of_boards.rows,
+        verdict(&exceeded)
+    );
     let path = workspace::root().join("docs/size.md");
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
     within_budgets(exceeded)
@@ -167,16 +186,18 @@ fn weigh(features: &str, target: &str) -> Result<Weighed> {
 }
 
 /// The assembly of `program`, among those of other configurations.
-fn assembly(folder: &Path, program: &[u8]) -> Result<String> {
+pub fn assembly(folder: &Path, program: &[u8]) -> Result<String> {
     let files =
         fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     for file in files.flatten().map(|entry| entry.path()) {
         if file.extension().is_none() && fs::read(&file).is_ok_and(|bytes| bytes == program) {
-            let path = file.with_extension("s");
-            return fs::read_to_string(&path).with_context(|| format!("no {}", path.display()));
+            // The same program may have been built without, too.
+            if let Ok(assembly) = fs::read_to_string(file.with_extension("s")) {
+                return Ok(assembly);
+            }
         }
     }
-    bail!("the probe is not among what was built in {}", folder.display())
+    bail!("there is no assembly of the program in {}", folder.display())
 }
 
 const INTRODUCTION: &str = "\
@@ -199,6 +220,8 @@ there unless asked for;
 - `updraft_flash::Brief` around its flash map: errors are one byte on the way, and whole in the end;
 - a console by `updraft_image::Describe`, without `core::fmt`, and in line, so that only what can \
 happen has words (`xtask/size-probe/src/console.rs`);
+- a configuration that is a constant (`Bootloader::fixed`), and a key that is understood while \
+compiling: what the board does not do, such as filling an empty slot unasked, is not linked;
 - the compiler's routines for copying, filling and dividing as a small C library has them \
 (`firmware/routines`), instead of the toolchain's, which take 2 KB more;
 - the buffers of serial recovery in RAM, and the boot's frames off the stack before it starts.

@@ -35,10 +35,12 @@ pub const MPS2: Chip =
 /// The same with updates on a second device, and P-256.
 pub const MPS2_EXTERNAL: Chip = Chip { board: "mps2-an386-external", ..MPS2 };
 
-/// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes.
+/// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes, and with a factory
+/// image.
 pub const MICROBIT: Chip =
     Chip { board: "microbit", machine: "microbit", device: 0, in_file: false };
 pub const MICROBIT_OFFSET: Chip = Chip { board: "microbit-offset", ..MICROBIT };
+pub const MICROBIT_FACTORY: Chip = Chip { board: "microbit-factory", ..MICROBIT };
 pub const MICROBIT_SCRATCH: Chip = Chip { board: "microbit-scratch", ..MICROBIT };
 
 /// A folder with everything that a test needs, gone when the test has passed.
@@ -271,7 +273,7 @@ impl Bench {
                 let bootloader = std::fs::read(self.program("bootloader.bin")).unwrap();
                 let mut flash = self.flash.borrow_mut();
                 flash[..bootloader.len()].copy_from_slice(&bootloader);
-                Setup::new(self.chip.machine).program(0, flash.clone())
+                Setup::new(self.chip.machine).program(0, flash.clone()).pins()
             }
         };
         let machine = start(setup).unwrap_or_else(|error| panic!("{error}"));
@@ -297,6 +299,11 @@ impl Powered<'_> {
     /// The machine.
     pub fn machine(&self) -> &Machine {
         self.machine.as_ref().unwrap()
+    }
+
+    /// Presses or releases button A of a `microbit`, which pulls its pin down.
+    pub fn press(&self, pressed: bool) {
+        self.machine().set_pin("/machine/nrf51", 17, !pressed).unwrap();
     }
 
     /// Waits for a text on the console.

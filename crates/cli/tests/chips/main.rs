@@ -6,5 +6,6 @@
 
 mod bench;
 mod cuts;
+mod factory;
 mod recovery;
 mod story;

@@ -2,35 +2,42 @@
 //!
 //! Its processor has no register that moves the vector table. That is no matter here, where
 //! interrupts are never taken; an application that takes them needs a bootloader that forwards them.
-//!
-//! Source: Nordic Semiconductor, "nRF51 Series Reference Manual" (UART, TIMER, WDT, NVMC, GPIO).
 #![no_std]
 
 mod facts;
-mod flash;
-mod peripherals;
 
 use core::time::Duration;
 
 use firmware_board::{Board, Facts};
+use firmware_nrf5::{Clock, Nvmc, Pin, Pull, Uart, Watchdog};
 
+use facts::DEVICES;
 pub use facts::{KEYS, SAMPLE, board};
-use flash::Nvmc;
-use peripherals::{Clock, Led, Uart, Watchdog};
 
 /// The board.
 #[derive(Debug)]
 pub struct Microbit {
     clock: Clock,
-    led: Led,
     uart: Uart,
     watchdog: Watchdog,
+    /// The row of the upper left light of the matrix.
+    led: Pin,
+    /// A, which pulls its pin down.
+    button: Pin,
 }
 
 impl Microbit {
     /// The board after a reset.
     pub fn new() -> Self {
-        Self { clock: Clock::start(), led: Led::open(), uart: Uart::open(), watchdog: Watchdog }
+        // The light's row is switched, its column stays low.
+        Pin::new(0, 4).output();
+        Self {
+            clock: Clock::start(),
+            uart: Uart::open(24, 25),
+            watchdog: Watchdog,
+            led: Pin::new(0, 13).output(),
+            button: Pin::new(0, 17).input(Pull::Up),
+        }
     }
 }
 
@@ -47,7 +54,7 @@ impl Board for Microbit {
     type Devices = [Nvmc; 1];
 
     fn flash(&mut self) -> [Nvmc; 1] {
-        [Nvmc]
+        [Nvmc(&DEVICES[0])]
     }
 
     fn receive(&mut self) -> Option<u8> {
@@ -68,6 +75,10 @@ impl Board for Microbit {
 
     fn led(&mut self, on: bool) {
         self.led.set(on);
+    }
+
+    fn pressed(&mut self) -> bool {
+        !self.button.is_high()
     }
 
     fn start_watchdog(&mut self, timeout: Duration) {

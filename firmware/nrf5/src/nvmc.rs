@@ -1,14 +1,14 @@
-//! Flash behind its controller. It begins at address 0.
+//! Flash behind its controller (NVMC). It begins at address 0.
 
 use firmware_board::Violation;
 use firmware_cortex_m::Register;
 use updraft_flash::{Device, Geometry};
 
-use crate::facts::DEVICES;
+use crate::at;
 
 /// The flash controller.
 #[derive(Debug)]
-pub struct Nvmc;
+pub struct Nvmc(pub &'static Geometry<'static>);
 
 /// What is allowed.
 const READ: u32 = 0;
@@ -16,13 +16,9 @@ const WRITE: u32 = 1;
 const ERASE: u32 = 2;
 
 impl Nvmc {
-    // SAFETY: these are registers.
-    const READY: Register = unsafe { Register::at(0x4001_e400) };
-    // SAFETY: as above.
-    const CONFIG: Register = unsafe { Register::at(0x4001_e504) };
-    // SAFETY: as above; it changes flash, which no Rust value lies in that changes.
-    const ERASE_PAGE: Register = unsafe { Register::at(0x4001_e508) };
-    const SIZE: u32 = 256 * 1024;
+    const READY: Register = at(0x4001_e400);
+    const CONFIG: Register = at(0x4001_e504);
+    const ERASE_PAGE: Register = at(0x4001_e508);
 
     fn wait() {
         while Self::READY.read() == 0 {}
@@ -37,9 +33,10 @@ impl Nvmc {
         Self::wait();
     }
 
-    fn check(address: u32, len: usize, unit: u32) -> Result<u32, Violation> {
+    fn check(&self, address: u32, len: usize, unit: u32) -> Result<u32, Violation> {
         let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let end = address.checked_add(len).filter(|end| *end <= Self::SIZE);
+        let size = self.0.size().unwrap_or(0);
+        let end = address.checked_add(len).filter(|end| *end <= size);
         let end = end.ok_or(Violation::Outside)?;
         match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
             true => Ok(end),
@@ -52,11 +49,11 @@ impl Device for Nvmc {
     type Error = Violation;
 
     fn geometry(&self) -> Geometry<'_> {
-        DEVICES[0]
+        *self.0
     }
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
-        Self::check(address, buf.len(), 1)?;
+        self.check(address, buf.len(), 1)?;
         // SAFETY: inside of flash, which is no part of `buf`. The bootloader has no reason to read
         // itself, so that this is never address 0, which would be a null pointer.
         unsafe {
@@ -66,13 +63,13 @@ impl Device for Nvmc {
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
-        Self::check(address, data.len(), 4)?;
+        self.check(address, data.len(), 4)?;
         let (words, _) = data.as_chunks::<4>();
         let mut whole = true;
         Self::allowing(WRITE, || {
             for (place, word) in (address..).step_by(4).zip(words) {
-                // SAFETY: a word of flash, where the controller turns a store into programming.
-                let cell = unsafe { Register::at(place) };
+                // A word of flash, where the controller turns a store into programming.
+                let cell = at(place);
                 let word = u32::from_le_bytes(*word);
                 cell.write(word);
                 Self::wait();
@@ -83,8 +80,8 @@ impl Device for Nvmc {
     }
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
-        let page = DEVICES[0].sectors[0].size;
-        let end = Self::check(address, len as usize, page)?;
+        let page = self.0.sectors.first().map_or(u32::MAX, |run| run.size);
+        let end = self.check(address, len as usize, page)?;
         Self::allowing(ERASE, || {
             for at in (address..end).step_by(page as usize) {
                 Self::ERASE_PAGE.write(at);

@@ -1,0 +1,139 @@
+//! The way back to the factory image, by the button, with the lines that users of the original know.
+
+use std::time::Duration;
+
+use updraft_board::Role;
+
+use crate::bench::{Bench, Chance, Image, MICROBIT_FACTORY, Powered};
+use crate::story::HOST;
+
+/// From the reset on, before anything is verified.
+const STARTED: &str = "MCUboot Bootloader Started";
+const VALIDATED: &str = "Application validated successfully !";
+const PROMPT: &str = "Press and release user button to initiate Rollback";
+/// A rollback, from the button to the factory image.
+const ROLLBACK: [&str; 7] = [
+    "Valid image magic found",
+    "Erasing primary slot. Please wait for a while...",
+    "Transferring 'factory app' to 'primary slot'",
+    "factory app copied to primary slot successfully",
+    "factory app validated successfully",
+    "boot: starting 0.9.0",
+    "app: self-test passed",
+];
+
+/// A chip without an application, with a factory image.
+fn manufactured(test: &str) -> Option<(Bench, Image)> {
+    let bench = Bench::new(MICROBIT_FACTORY, test)?;
+    let factory = bench.image("0.9.0", HOST);
+    bench.put(Role::Factory, 0, &factory.bytes);
+    Some((bench, factory))
+}
+
+/// The same with an application, the button held from the reset on.
+fn held<'b>(bench: &'b Bench) -> (Powered<'b>, Image) {
+    let old = bench.image("1.0.0", HOST);
+    bench.provision(&old);
+    let chip = bench.start_paused();
+    chip.press(true);
+    (chip, old)
+}
+
+fn says(chip: &Powered<'_>, lines: &[&str]) {
+    lines.iter().for_each(|line| chip.wait(line));
+}
+
+#[test]
+fn the_button_held_from_the_reset_on_brings_the_factory_image_back() {
+    let Some((bench, factory)) = manufactured("held") else { return };
+    let (chip, _) = held(&bench);
+    chip.machine().resume().unwrap();
+    says(
+        &chip,
+        &[STARTED, VALIDATED, "Detected user button event", "Rollback initiated at startup"],
+    );
+    says(&chip, &ROLLBACK);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &factory) && bench.holds(Role::Factory, &factory));
+    // And it is an application like any other.
+    let chip = bench.start();
+    says(
+        &chip,
+        &[VALIDATED, "Starting Application on CM4. Please wait...", "boot: starting 0.9.0"],
+    );
+}
+
+#[test]
+fn a_button_that_is_let_go_too_early_changes_nothing() {
+    let Some((bench, _)) = manufactured("let-go") else { return };
+    let (chip, old) = held(&bench);
+    chip.machine().resume().unwrap();
+    chip.wait(STARTED);
+    chip.press(false);
+    says(
+        &chip,
+        &[VALIDATED, "Starting Application on CM4. Please wait...", "boot: starting 1.0.0"],
+    );
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &old));
+}
+
+#[test]
+fn an_empty_chip_waits_for_the_button() {
+    let Some((bench, factory)) = manufactured("empty") else { return };
+    let chip = bench.start();
+    says(&chip, &["No Upgrade available !", "No valid image found in primary slot !", PROMPT]);
+    chip.press(true);
+    std::thread::sleep(Duration::from_millis(300));
+    chip.press(false);
+    says(&chip, &["Detected user button event", "Initiating the Rollback..."]);
+    says(&chip, &ROLLBACK);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &factory));
+}
+
+#[test]
+fn a_damaged_factory_image_costs_nobody_the_application() {
+    let Some((bench, factory)) = manufactured("damaged") else { return };
+    bench.put(Role::Factory, 0x1000, &[factory.bytes[0x1000] & 0x0f, 0]);
+    let (chip, old) = held(&bench);
+    chip.machine().resume().unwrap();
+    says(&chip, &["Rollback initiated at startup", "Can't Rollback", "the factory image: "]);
+    says(&chip, &["boot: starting 1.0.0", "app: self-test passed"]);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &old));
+}
+
+#[test]
+fn a_rollback_survives_a_cut_before_any_write() {
+    let Some((bench, factory)) = manufactured("cut") else { return };
+    let mut chance = Chance::new();
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let (chip, old) = held(&bench);
+        // An erase, and a store to the slots.
+        let (erase, slots) = ((0x4001_e508, 4), (0xc000, 0x20000));
+        let run = |places: &[(u32, u32)]| {
+            chip.machine().run_to_store(places, Duration::from_secs(20)).unwrap()
+        };
+        let erases = chance.below(60);
+        let begun = (0..=erases).all(|_| run(&[erase]));
+        let stores = if begun { chance.below(300) } else { 0 };
+        for _ in 0..stores {
+            run(&[erase, slots]);
+        }
+        chip.cut();
+        told.push(format!("{erases}+{stores}"));
+
+        // Nobody presses anything any more.
+        let chip = bench.start();
+        chip.wait("app: self-test passed");
+        let printed = chip.printed();
+        chip.cut();
+        let begun = printed.contains("starting 0.9.0");
+        let runs = if begun { &factory } else { &old };
+        assert!(bench.holds(Role::Primary, runs), "{told:?}\n{printed}");
+        assert!(bench.holds(Role::Factory, &factory), "{told:?}");
+    }
+    println!("4 cuts, before erase + store: {}", told.join(" "));
+}

@@ -1,0 +1,150 @@
+//! PineTime (`boards/pinetime.toml` and its variants).
+//!
+//! The sealed watch has no serial line: the console is in RAM, for a debug probe. In InfiniTime's
+//! layout applications begin at 0x8020, where a vector table cannot be used: as its own bootloader
+//! does, ours keeps a copy of it at 0x7f00.
+//!
+//! Compiled; nobody has run it.
+#![no_std]
+
+mod facts;
+mod flash;
+
+use core::time::Duration;
+
+use firmware_board::{Board, Facts};
+use firmware_cortex_m::{Rtt, Wake, sleep, tick_every};
+use firmware_nrf5::{Clock, Nvmc, Pin, Pull, Watchdog};
+use updraft_flash::Device;
+
+use facts::DEVICES;
+pub use facts::{KEYS, SAMPLE, board};
+use flash::Flash;
+
+/// Clocks in 10 ms.
+const TICK: u32 = 640_000;
+/// What the vector table of this processor is aligned to, and its bytes.
+const VECTOR_ALIGN: u32 = 0x100;
+const VECTORS: usize = 4 * (16 + 39);
+/// Where one that is not aligned is copied to, and the page that this is in.
+const COPY: u32 = 0x7f00;
+const COPY_PAGE: u32 = 0x7000;
+
+/// The board.
+#[derive(Debug)]
+pub struct Pinetime {
+    clock: Clock,
+    console: Rtt,
+    watchdog: Watchdog,
+    /// The backlight, at its lowest; low is on.
+    light: Pin,
+    button: Pin,
+}
+
+impl Pinetime {
+    /// The board after a reset.
+    pub fn new() -> Self {
+        // The button is fed from a pin of its own.
+        Pin::new(0, 15).output().set(true);
+        let light = Pin::new(0, 14).output();
+        light.set(true);
+        tick_every(TICK);
+        Self {
+            clock: Clock::start(),
+            console: Rtt::open(),
+            watchdog: Watchdog,
+            light,
+            button: Pin::new(0, 13).input(Pull::Down),
+        }
+    }
+}
+
+impl Default for Pinetime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Board for Pinetime {
+    const FACTS: Facts = facts::FACTS;
+    // InfiniTime's layout, whose images nobody signs, leaves 28 KiB.
+    const SPEAKS: bool = facts::FACTS.signature.is_some();
+
+    type Device = Flash;
+    type Devices = [Flash; DEVICES.len()];
+
+    fn flash(&mut self) -> [Flash; DEVICES.len()] {
+        flash::all()
+    }
+
+    fn receive(&mut self) -> Option<u8> {
+        self.console.receive()
+    }
+
+    fn send(&mut self, byte: u8) {
+        self.console.send(byte);
+    }
+
+    fn now(&mut self) -> Duration {
+        self.clock.now()
+    }
+
+    fn idle(&mut self) {
+        Wake(0).forget();
+        sleep();
+    }
+
+    fn led(&mut self, on: bool) {
+        self.light.set(!on);
+    }
+
+    fn pressed(&mut self) -> bool {
+        self.button.is_high()
+    }
+
+    fn remark(&mut self) -> Option<&'static str> {
+        flash::remark()
+    }
+
+    fn start_watchdog(&mut self, timeout: Duration) {
+        self.watchdog.start(timeout);
+    }
+
+    fn feed_watchdog(&mut self) {
+        self.watchdog.feed();
+    }
+
+    fn take_boot_mode(&mut self) -> u32 {
+        firmware_cortex_m::take_boot_mode()
+    }
+
+    fn reset(&mut self, boot_mode: u32) -> ! {
+        firmware_cortex_m::reset(boot_mode)
+    }
+
+    fn start(&mut self, vectors: u32) -> ! {
+        let usable = match vectors.is_multiple_of(VECTOR_ALIGN) {
+            true => vectors,
+            false => copied(vectors),
+        };
+        // SAFETY: the bootloader has verified what is there, or what is copied from there.
+        unsafe { firmware_cortex_m::jump(usable) }
+    }
+}
+
+/// Copies a vector table to where it can be used, unless that has been done; says where that is. A
+/// power cut in between is mended at the next start, as every start compares.
+fn copied(vectors: u32) -> u32 {
+    let mut flash = Nvmc(&DEVICES[0]);
+    let (mut table, mut copy) = ([0; VECTORS], [0; VECTORS]);
+    let read = flash.read(vectors, &mut table).and_then(|()| flash.read(COPY, &mut copy));
+    if read.is_ok() && table == copy {
+        return COPY;
+    }
+    let page = DEVICES[0].sectors[0].size;
+    match flash.erase(COPY_PAGE, page).and_then(|()| flash.write(COPY, &table)) {
+        Ok(()) => COPY,
+        // Nothing better is to be had than the table as it is.
+        Err(_) => vectors,
+    }
+}
