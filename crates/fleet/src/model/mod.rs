@@ -2,10 +2,12 @@
 
 mod admission;
 mod identity;
+mod range;
 mod refusal;
 mod release;
 
 pub use admission::{Policy, Submission, SubmittedImage, TrustError, UnknownBoard};
 pub use identity::{ArtifactId, IdError, NameError, ReleaseName};
+pub use range::{Ranged, ranged};
 pub use refusal::{Reason, Refused};
 pub use release::{Image, Release, Signature};

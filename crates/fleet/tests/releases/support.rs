@@ -95,3 +95,16 @@ pub fn admit(policy: &Policy, board: Option<&str>, image: Vec<u8>) -> Result<Rel
     let admitted = policy.admit(&submission("release", board, vec![image]), NOW);
     admitted.map_err(|refused| refused.reason)
 }
+
+/// A small image that nobody has signed; each seed makes another.
+pub fn unsigned(seed: u32) -> Vec<u8> {
+    image("1.0.0", None, &firmware(600, seed))
+}
+
+/// An empty folder of a test's own.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
