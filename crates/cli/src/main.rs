@@ -70,6 +70,12 @@ enum Command {
     Device(commands::device::Args),
     /// Talk to a device over SMP (MCUmgr).
     Smp(commands::smp::Args),
+    /// Run the fleet server: releases that are checked, and the files of their images.
+    #[cfg(feature = "fleet")]
+    Serve(Box<commands::serve::Args>),
+    /// Add and list releases on a fleet server, and say who may.
+    #[cfg(feature = "fleet")]
+    Fleet(Box<commands::fleet::Args>),
     /// Take the command lines of MCUboot's imgtool 2.5.0; also when called `imgtool`.
     #[command(
         disable_help_flag = true,
@@ -111,6 +117,10 @@ fn main() -> ExitCode {
         Command::Explore(args) => commands::explore::run(args, &out),
         Command::Device(args) => commands::device::run(args, &out),
         Command::Smp(args) => commands::smp::run(args, &out),
+        #[cfg(feature = "fleet")]
+        Command::Serve(args) => commands::serve::run(&args, &out),
+        #[cfg(feature = "fleet")]
+        Command::Fleet(args) => commands::fleet::run(*args, &out),
         Command::Imgtool { args } => {
             return updraft_imgtool::run("updraft imgtool", args.into_iter());
         }

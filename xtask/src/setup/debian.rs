@@ -72,6 +72,11 @@ pub fn needs() -> Vec<Box<dyn Need>> {
             brings: || succeeds(&mut program("openssl", ["version"])),
         }),
         Box::new(Package {
+            name: "curl",
+            purpose: "the fleet server is asked by another client",
+            brings: || succeeds(&mut program("curl", ["--version"])),
+        }),
+        Box::new(Package {
             name: "lib32gcc-s1",
             purpose: "the Zephyr server is a 32-bit program",
             brings: || {

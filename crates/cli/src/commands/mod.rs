@@ -6,6 +6,10 @@ pub mod demo;
 pub mod device;
 pub mod explore;
 pub mod flash;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod image;
 pub mod key;
+#[cfg(feature = "fleet")]
+pub mod serve;
 pub mod smp;
