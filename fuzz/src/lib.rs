@@ -10,6 +10,7 @@ pub mod board_toml;
 pub mod boot_flash;
 pub mod device;
 pub mod elf_file;
+pub mod fleet_upload;
 pub mod image_decompress;
 pub mod image_decrypt;
 pub mod image_validate;
@@ -50,7 +51,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 29] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -112,6 +113,7 @@ pub const TARGETS: [Target; 28] = [
     },
     Target { name: "key_file", run: key_file::run, seeds: key_file::seeds },
     Target { name: "release_files", run: release_files::run, seeds: release_files::seeds },
+    Target { name: "fleet_upload", run: fleet_upload::run, seeds: fleet_upload::seeds },
     Target { name: "elf_file", run: elf_file::run, seeds: elf_file::seeds },
     Target { name: "imgtool_files", run: imgtool_files::run, seeds: imgtool_files::seeds },
     Target { name: "board_toml", run: board_toml::run, seeds: board_toml::seeds },
