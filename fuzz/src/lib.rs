@@ -17,6 +17,7 @@ pub mod image_validate;
 pub mod imgtool_files;
 pub mod key_file;
 pub mod mqtt_client;
+pub mod ota_aws;
 pub mod ota_http;
 pub mod ota_infineon;
 pub mod packets;
@@ -64,6 +65,7 @@ pub const TARGETS: [Target; 29] = [
     },
     Target { name: "mqtt_client", run: mqtt_client::run, seeds: mqtt_client::seeds },
     Target { name: "ota_infineon", run: ota_infineon::run, seeds: ota_infineon::seeds },
+    Target { name: "ota_aws", run: ota_aws::run, seeds: ota_aws::seeds },
     Target { name: "ota_http", run: ota_http::run, seeds: ota_http::seeds },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_fragments", run: smp_fragments::run, seeds: smp_fragments::seeds },

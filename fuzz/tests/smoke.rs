@@ -150,6 +150,7 @@ driven! {
     smp_basic
     mqtt_client
     ota_infineon
+    ota_aws
     ota_http
     recovery
     board_toml

@@ -20,6 +20,8 @@
 #![no_std]
 
 mod agent;
+pub mod aws;
+mod base64;
 pub mod dfu;
 pub mod http;
 pub mod infineon;

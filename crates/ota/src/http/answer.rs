@@ -140,6 +140,12 @@ impl<'b> Exchange<'b> {
         self.buffer.len()
     }
 
+    /// The room for bodies, for other use while no answer is awaited.
+    pub fn memory(&mut self) -> &mut [u8] {
+        self.stage = Stage::Idle;
+        self.buffer
+    }
+
     /// The answer, once it is whole.
     pub fn answer(&self) -> Option<Answer<'_>> {
         let body = self.buffer.get(..self.len).unwrap_or_default();

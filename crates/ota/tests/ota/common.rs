@@ -215,11 +215,31 @@ impl Line {
         &mut self,
         device: &mut D,
         server: &mut impl Server,
+        end: impl FnMut(&mut D) -> bool,
+    ) -> bool {
+        self.run_until(device, server, end, false)
+    }
+
+    /// The same, but only looks when nothing is on its way.
+    pub fn settle<D: Protocol>(
+        &mut self,
+        device: &mut D,
+        server: &mut impl Server,
+        end: impl FnMut(&mut D) -> bool,
+    ) -> bool {
+        self.run_until(device, server, end, true)
+    }
+
+    fn run_until<D: Protocol>(
+        &mut self,
+        device: &mut D,
+        server: &mut impl Server,
         mut end: impl FnMut(&mut D) -> bool,
+        settled: bool,
     ) -> bool {
         let mut buffer = vec![0; 2048];
         for _ in 0..20_000 {
-            if end(device) {
+            if !settled && end(device) {
                 return true;
             }
             enum Does {
@@ -280,6 +300,9 @@ impl Line {
                             }
                         }
                         continue;
+                    }
+                    if settled && end(device) {
+                        return true;
                     }
                     let Some(deadline) = device.deadline() else { return end(device) };
                     self.now = self.now.max(deadline);

@@ -133,16 +133,24 @@ pub fn session(
     device: &mut Device<'_, Flash<'_>>,
     publisher: &mut Publisher,
 ) -> (Line, Vec<Reason>) {
+    session_with(device, publisher)
+}
+
+/// The same with any server.
+pub fn session_with(
+    device: &mut Device<'_, Flash<'_>>,
+    server: &mut impl Server,
+) -> (Line, Vec<Reason>) {
     let mut line = Line::new();
     device.start(line.now);
-    go_on(&mut line, device, publisher);
+    go_on(&mut line, device, server);
     let reasons = reasons(device.agent());
     (line, reasons)
 }
 
-pub fn go_on(line: &mut Line, device: &mut Device<'_, Flash<'_>>, publisher: &mut Publisher) {
+pub fn go_on(line: &mut Line, device: &mut Device<'_, Flash<'_>>, server: &mut impl Server) {
     // Weeks are over quickly here.
-    line.run(device, publisher, |device| {
+    line.run(device, server, |device| {
         let rests = !device.agent().is_busy() && device.deadline().is_some_and(|at| at > LONG);
         device.agent().platform().system().resets > 0 || rests
     });

@@ -1,9 +1,11 @@
 //! The agent and its protocols, with servers and flash that are played by the tests.
 
+mod aws;
 mod common;
 
 mod documents;
 mod hostile;
+mod http;
 mod infineon;
 mod power;
 mod rules;

@@ -1,0 +1,177 @@
+//! What goes out.
+
+use core::fmt::Write as _;
+
+use super::{Device, Peer, Todo, Told};
+use crate::aws::{
+    Answer, BlockRequest, Details, Format, Status, StreamTopic, Update, job_topic, stream_topic,
+    update_topic,
+};
+use crate::http::Request;
+use crate::io::{Endpoint, Output, Transport};
+use crate::json::{Text, Writer};
+use crate::label::Label;
+use crate::platform::Platform;
+
+/// Bytes of the longest bitmap that is sent: 1,024 blocks.
+const BITMAP: usize = 128;
+
+impl<P: Platform> Device<'_, P> {
+    pub(super) fn write<'o>(&'o mut self, todo: Todo, buffer: &'o mut [u8]) -> Option<Output<'o>> {
+        let thing = self.settings.thing;
+        let mut topic = Label::<255>::EMPTY;
+        match todo {
+            Todo::Open if self.peer == Peer::Broker => Some(Output::Open(self.settings.server)),
+            Todo::Open => self.file_server().map(|(server, _)| Output::Open(server)),
+            Todo::Close => Some(Output::Close),
+            Todo::Subscribe(which, answer) => {
+                job_topic(&mut topic, thing, which, answer).ok()?;
+                subscribe(&topic, buffer)
+            }
+            Todo::SubscribeStream(which) => {
+                self.stream_topic(&mut topic, which)?;
+                subscribe(&topic, buffer)
+            }
+            Todo::AskJob => {
+                self.questions = self.questions.wrapping_add(1);
+                job_topic(&mut topic, thing, super::JobTopic::NextGet, Answer::Question).ok()?;
+                let mut token = Label::<160>::EMPTY;
+                write!(token, "{}:{thing}", self.questions).ok()?;
+                publish(&topic, true, buffer, |to| {
+                    let mut to = Writer::new(to);
+                    to.begin("{").member("clientToken", Some(Text::new(token.text()))).end("}");
+                    to.finish().ok()
+                })
+            }
+            Todo::AskBlocks => self.write_question(buffer),
+            Todo::AskPart { offset, len } => {
+                let (server, path) = self.file_server()?;
+                let port = (server.port != server.transport.port()).then_some(server.port);
+                let get = Request::get(server.host, port, path);
+                let range = Some((offset, len));
+                let len = Request { range, ..get }.encode(buffer).ok()?;
+                Some(Output::Send(buffer.get(..len)?))
+            }
+            Todo::Tell(told) => self.write_report(told, buffer),
+        }
+    }
+
+    fn stream_topic(&self, to: &mut Label<255>, which: StreamTopic) -> Option<()> {
+        let stream = Label::<44>::of(self.current()?.stream?)?;
+        let Self { settings, .. } = self;
+        stream_topic(to, settings.thing, stream.text(), which, settings.format).ok()
+    }
+
+    /// Server and path of the job's address.
+    pub(super) fn file_server(&self) -> Option<(Endpoint<'_>, Text<'_>)> {
+        let url = self.current()?.file.url?.plain()?;
+        let (transport, rest) = match url.split_once("://")? {
+            ("https", rest) => (Transport::Https, rest),
+            ("http", rest) => (Transport::Http, rest),
+            _ => return None,
+        };
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at_checked(end)?;
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+            _ => (host, transport.port()),
+        };
+        Some((Endpoint { transport, host: Text::new(host), port }, Text::new(path)))
+    }
+
+    fn write_question<'o>(&self, buffer: &'o mut [u8]) -> Option<Output<'o>> {
+        let mut topic = Label::<255>::EMPTY;
+        self.stream_topic(&mut topic, StreamTopic::Get)?;
+        let block = self.agent.block_size();
+        let first = self.agent.wanted(0)?.offset / block / 8 * 8;
+        let mut bitmap = [0; BITMAP];
+        let mut len = 0;
+        let (_, blocks) = self.agent.progress();
+        for (at, number) in (first..blocks).enumerate().take(8 * BITMAP) {
+            if let Some(byte) = bitmap.get_mut(at / 8) {
+                *byte |= u8::from(self.agent.misses(number)) << (at % 8);
+                len = at / 8 + 1;
+            }
+        }
+        let request = BlockRequest {
+            token: Some("rdy"),
+            version: None,
+            file: self.current()?.file.id,
+            size: block,
+            offset: first,
+            bitmap: bitmap.get(..len),
+            count: Some(self.settings.at_once),
+        };
+        let format = self.settings.format;
+        publish(&topic, false, buffer, |to| request.encode(format, to).ok())
+    }
+
+    fn write_report<'o>(&mut self, told: Told, buffer: &'o mut [u8]) -> Option<Output<'o>> {
+        let mut topic = Label::<255>::EMPTY;
+        let id = self.job_id();
+        update_topic(&mut topic, self.settings.thing, id.text(), Answer::Question).ok()?;
+        let running = self.agent.running();
+        let (_, blocks) = self.agent.progress();
+        let (mut first, mut word) = (Label::<48>::EMPTY, Label::<20>::EMPTY);
+        write!(word, "{:#010x}", running.word()).ok()?;
+        let mut details = Details::default();
+        let status = match told {
+            Told::Receive(held) => {
+                write!(first, "{held}/{blocks}").ok()?;
+                details.receive = Some(Text::new(first.text()));
+                Status::InProgress
+            }
+            Told::Ready | Told::Active => {
+                let name = if told == Told::Ready { "ready" } else { "active" };
+                details.self_test = Some(Text::new(name));
+                details.updated_by = Some(Text::new(word.text()));
+                Status::InProgress
+            }
+            Told::Succeeded => {
+                write!(first, "accepted v{running}").ok()?;
+                word = Label::EMPTY;
+                if let Some(began) = self.began {
+                    write!(word, "v{began}").ok()?;
+                    details.updated_by = Some(Text::new(word.text()));
+                }
+                details.reason = Some(Text::new(first.text()));
+                Status::Succeeded
+            }
+            Told::Refused(code) => {
+                write!(first, "rejected: {code:#010x}").ok()?;
+                details.reason = Some(Text::new(first.text()));
+                Status::Failed
+            }
+            Told::Wrong(code) => {
+                write!(first, "{code:#010x}: 0x00000000").ok()?;
+                details.reason = Some(Text::new(first.text()));
+                Status::Failed
+            }
+        };
+        let update = Update { status, expected_version: None, details: Some(details), token: None };
+        publish(&topic, !matches!(told, Told::Receive(_)), buffer, |to| update.encode(to).ok())
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.settings.format == Format::Json
+    }
+}
+
+fn subscribe<'o>(topic: &Label<255>, buffer: &'o mut [u8]) -> Option<Output<'o>> {
+    let room = buffer.get_mut(..topic.bytes().len())?;
+    room.copy_from_slice(topic.bytes());
+    Some(Output::Subscribe(core::str::from_utf8(room).ok()?))
+}
+
+fn publish<'o>(
+    topic: &Label<255>,
+    reliably: bool,
+    buffer: &'o mut [u8],
+    write: impl FnOnce(&mut [u8]) -> Option<usize>,
+) -> Option<Output<'o>> {
+    let (name, rest) = buffer.split_at_mut_checked(topic.bytes().len())?;
+    name.copy_from_slice(topic.bytes());
+    let len = write(rest)?;
+    let topic = core::str::from_utf8(name).ok()?;
+    Some(Output::Publish { topic, payload: rest.get(..len)?, reliably })
+}

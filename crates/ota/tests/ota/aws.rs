@@ -1,0 +1,646 @@
+//! AWS IoT: recordings of its own agent, a stand-in for the service, and servers that misbehave.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use updraft_image::{Digest, HashKind, PublicKey, Software, SwapType, Verifier};
+use updraft_ota::aws::{
+    Answer, Block, BlockRequest, Details, Device, Execution, File, Format, JobTopic, NextJob,
+    OtaJob, Rejected, Settings, Status, StreamTopic, Update, job_topic, stream_topic, update_topic,
+};
+use updraft_ota::json::Text;
+use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
+
+use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
+use crate::http::{Files, Wrong};
+use crate::infineon::{V1, V2};
+use crate::transcripts::{lines, vectors};
+
+const V092: Version = Version::new(0, 9, 2);
+
+fn signed(digest: &[u8], signature: &[u8], certificate: &str) -> bool {
+    assert_eq!(certificate, "cs.crt");
+    let text = String::from_utf8(vectors("aws-codesign.crt")).unwrap();
+    let lines: String = text.lines().filter(|line| !line.contains("CERT")).collect();
+    let der = STANDARD.decode(lines).unwrap();
+    let begins = [0x30, 0x59, 0x30, 0x13, 0x06, 0x07];
+    let at = der.windows(6).position(|bytes| bytes == begins).unwrap();
+    let key = [PublicKey::from_der(&der[at..at + 91]).unwrap()];
+    let digest = Digest::from_slice(HashKind::Sha256, digest).unwrap();
+    Software::new(&key).verify(0, &digest, signature)
+}
+
+fn settings(format: Format) -> Settings<'static> {
+    let server = Endpoint { transport: Transport::Mqtt, host: Text::new("iot"), port: 8883 };
+    Settings { format, ..Settings::new("thing1", server) }
+}
+
+fn device<'b>(board: &'b mut Board, settings: Settings<'static>) -> Device<'b, Flash<'b>> {
+    let agent = board.agent(Config { report_every: 500, ..Config::new(BOARD) });
+    Device::new(agent, settings, vec![0; 2560].leak(), vec![0; 4096].leak())
+}
+
+fn run(device: &mut Device<'_, Flash<'_>>, server: &mut impl Server) -> (Line, Vec<Reason>) {
+    let mut line = Line::new();
+    device.start(line.now);
+    on(&mut line, device, server);
+    let reasons = reasons(device.agent());
+    (line, reasons)
+}
+
+fn on(line: &mut Line, device: &mut Device<'_, Flash<'_>>, server: &mut impl Server) {
+    line.settle(device, server, |device| {
+        let rests = device.deadline().is_none_or(|at| at > Duration::from_secs(12 * 3600));
+        device.agent().platform().system().resets > 0
+            || device.is_testing()
+            || (rests && !device.agent().is_busy())
+    });
+}
+
+/// Says what the service said in a recording, when the device says what the device said there.
+struct Replay {
+    rest: Vec<Value>,
+    /// What ours said as well, to the byte.
+    same: usize,
+    said: Vec<String>,
+}
+
+fn payload(line: &Value) -> Vec<u8> {
+    match line["cbor_hex"].as_str() {
+        Some(hex) => (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect(),
+        None => line["json"].as_str().unwrap().into(),
+    }
+}
+
+impl Server for Replay {
+    fn message(&mut self, topic: &str, said: &[u8]) -> Vec<(String, Vec<u8>)> {
+        if topic.ends_with("/update") {
+            self.said.push(String::from_utf8(said.to_vec()).unwrap());
+        }
+        let Some(at) = self.rest.iter().position(|line| line["topic"] == topic) else {
+            return Vec::new();
+        };
+        self.same += usize::from(payload(&self.rest[at]) == said);
+        self.rest.drain(..=at);
+        let from_server = |line: &Value| {
+            let topic = line["topic"].as_str().unwrap();
+            !["/update", "$next/get", "/get/cbor"].iter().any(|end| topic.ends_with(end))
+        };
+        let end = self.rest.iter().position(|line| !from_server(line));
+        let answers = self.rest.drain(..end.unwrap_or(self.rest.len()));
+        answers.map(|line| (line["topic"].as_str().unwrap().into(), payload(&line))).collect()
+    }
+}
+
+fn replay(name: &str) -> Replay {
+    Replay { rest: lines(name), same: 0, said: Vec::new() }
+}
+
+fn recorded_reports(name: &str) -> Vec<String> {
+    let lines = lines(name);
+    let reports = lines.iter().filter(|line| line["topic"].as_str().unwrap().ends_with("/update"));
+    reports.map(|line| line["json"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_recorded_service_updates_our_device_through_its_self_test() {
+    let name = "aws-ota-mqtt.jsonl";
+    let mut server = replay(name);
+    let mut board = Board::new(V092);
+    board.settings.signer = Some(signed);
+    let mut first = device(&mut board, settings(Format::Cbor));
+    let (_, reasons) = run(&mut first, &mut server);
+    assert_eq!(reasons, []);
+    // The question for blocks, the progress and `ready`.
+    assert_eq!(server.same, 3);
+    drop(first);
+    assert!(board.holds(&vectors("image-2.0.0.bin")));
+    assert_eq!(board.swap_type(), SwapType::Test);
+    board.boot();
+    board.settings.resets = 0;
+    let mut second = device(&mut board, settings(Format::Cbor));
+    let mut line = Line::new();
+    second.start(line.now);
+    assert_eq!(second.agent().state(), State::SelfTest);
+    on(&mut line, &mut second, &mut server);
+    assert!(second.is_testing());
+    second.agent().self_test(true, line.now);
+    on(&mut line, &mut second, &mut server);
+    assert_eq!(second.agent().state(), State::Waiting);
+    drop(second);
+    let recorded = recorded_reports(name);
+    assert_eq!(server.said.len(), recorded.len());
+    assert_eq!(server.said[..2], recorded[..2]);
+    // The recorded image was that of version 1.0.0.
+    assert_eq!(server.said[2], recorded[2].replace("0x01000000", "0x02000000"));
+    let [ours, theirs] = [&server.said[3], &recorded[3]]
+        .map(|report| Update::decode(report.as_bytes()).map(|report| report.status));
+    assert_eq!(ours, theirs);
+    assert!(server.said[3].contains("accepted v2.0.0"), "{}", server.said[3]);
+    assert_eq!(board.swap_type(), SwapType::None);
+}
+
+#[test]
+fn recorded_jobs_with_a_wrong_signature_or_the_same_version_fail_as_recorded() {
+    for (name, running, reason) in [
+        ("aws-ota-mqtt-badsig.jsonl", V092, Reason::SignatureDiffers),
+        ("aws-ota-mqtt-samever.jsonl", V2, Reason::NotNewer { offered: V2, running: V2 }),
+    ] {
+        let mut server = replay(name);
+        let mut board = Board::new(running);
+        board.settings.signer = Some(signed);
+        let mut device = device(&mut board, settings(Format::Cbor));
+        let (_, reasons) = run(&mut device, &mut server);
+        assert_eq!(reasons, [reason], "{name}");
+        let recorded = recorded_reports(name);
+        assert_eq!(server.said.first(), recorded.first(), "{name}");
+        assert_eq!(server.said.last(), recorded.last(), "{name}");
+        drop(device);
+        assert_eq!(board.swap_type(), SwapType::None, "{name}");
+    }
+}
+
+#[test]
+fn every_recorded_message_is_understood_by_the_other_role() {
+    let (mut reports, mut jobs, mut questions, mut blocks) = (0, 0, 0, 0);
+    for name in ["aws-ota-mqtt.jsonl", "aws-ota-mqtt-badsig.jsonl", "aws-ota-mqtt-samever.jsonl"] {
+        for line in lines(name) {
+            let (topic, bytes) = (line["topic"].as_str().unwrap(), payload(&line));
+            if topic.ends_with("/update") {
+                Update::decode(&bytes).unwrap();
+                reports += 1;
+            } else if topic.ends_with("notify-next") || topic.ends_with("get/accepted") {
+                let next = NextJob::decode(&bytes).unwrap();
+                if let Some(execution) = next.execution {
+                    let job = OtaJob::of(execution.document.unwrap()).unwrap();
+                    assert_eq!(job.file.size, 21_175);
+                    let mut again = [0; 1000];
+                    let len = next.encode(Some(&job), &mut again).unwrap();
+                    let next = NextJob::decode(&again[..len]).unwrap().execution.unwrap();
+                    assert_eq!(OtaJob::of(next.document.unwrap()), Ok(job));
+                }
+                jobs += 1;
+            } else if topic.contains("/get/cbor") {
+                let request = BlockRequest::decode(&bytes).unwrap();
+                let mut again = [0; 100];
+                let len = request.encode(Format::Cbor, &mut again).unwrap();
+                assert_eq!(again[..len], bytes);
+                questions += 1;
+            } else if topic.contains("/data/cbor") {
+                let block = Block::decode(&bytes, Format::Cbor, &mut []).unwrap();
+                let mut again = vec![0; bytes.len()];
+                assert_eq!(block.encode(Format::Cbor, &mut again), Ok(bytes.len()));
+                assert_eq!(again, bytes);
+                blocks += 1;
+            }
+        }
+    }
+    println!("reports {reports}, jobs {jobs}, questions {questions}, blocks {blocks}: all read");
+    assert_eq!((reports, questions, blocks), (9, 3, 18));
+}
+
+/// Topics and payloads of the modular libraries.
+#[test]
+fn the_modular_libraries_words_are_ours() {
+    let text = String::from_utf8(vectors("aws-modular-vectors.txt")).unwrap();
+    let has = |wanted: &str| assert!(text.lines().any(|line| line.ends_with(wanted)), "{wanted}");
+    let mut topic = String::new();
+    job_topic(&mut topic, "thing1", JobTopic::StartNext, Answer::Question).unwrap();
+    topic.push('\n');
+    job_topic(&mut topic, "thing1", JobTopic::NextGet, Answer::Question).unwrap();
+    topic.push('\n');
+    job_topic(&mut topic, "thing1", JobTopic::Get, Answer::Question).unwrap();
+    topic.push('\n');
+    update_topic(&mut topic, "thing1", "AFR_OTA-j", Answer::Question).unwrap();
+    for (which, format) in [
+        (StreamTopic::Data, Format::Json),
+        (StreamTopic::Get, Format::Json),
+        (StreamTopic::Data, Format::Cbor),
+        (StreamTopic::Get, Format::Cbor),
+    ] {
+        topic.push('\n');
+        stream_topic(&mut topic, "thing1", "AFR_OTA-s", which, format).unwrap();
+    }
+    topic.lines().for_each(has);
+    for status in Status::ALL {
+        let details = Details { self_test: Some(Text::new("ready")), ..Details::default() };
+        for (version, details) in [(None, None), (Some(2), None), (Some(2), Some(details))] {
+            let update = Update { status, expected_version: version, details, token: None };
+            let mut buffer = [0; 200];
+            let len = update.encode(&mut buffer).unwrap();
+            has(str::from_utf8(&buffer[..len]).unwrap());
+            assert_eq!(Update::decode(&buffer[..len]), Ok(update));
+        }
+    }
+    let hex = text.lines().last().unwrap().split(' ').next_back().unwrap();
+    let bytes = payload(&serde_json::json!({ "cbor_hex": hex }));
+    let request = BlockRequest::decode(&bytes).unwrap();
+    assert_eq!((request.offset, request.count, request.bitmap), (3, Some(1), Some(&b"MQ=="[..])));
+    let mut again = [0; 40];
+    let len = request.encode(Format::Cbor, &mut again).unwrap();
+    assert_eq!(again[..len], bytes);
+    // The example of AWS's guide: blocks 20, 21, 24 and 43.
+    let mut bitmap = [0; 3];
+    [0, 1, 4, 23].iter().for_each(|at| bitmap[at / 8] |= 1 << (at % 8));
+    let request =
+        BlockRequest { offset: 20, size: 256, bitmap: Some(&bitmap), ..BlockRequest::default() };
+    let len = request.encode(Format::Json, &mut [0; 0]);
+    assert!(len.is_err());
+    let mut again = [0; 100];
+    let len = request.encode(Format::Json, &mut again).unwrap();
+    assert!(str::from_utf8(&again[..len]).unwrap().contains("\"b\":\"0x130080\""));
+}
+
+/// What happens to the block of this number on its way.
+type Spoil = fn(usize, Vec<u8>) -> Option<Vec<u8>>;
+
+/// A stand-in for the service.
+struct Cloud {
+    image: Vec<u8>,
+    job: &'static str,
+    signature: Option<String>,
+    url: Option<&'static str>,
+    format: Format,
+    status: Status,
+    self_test: Option<(String, String)>,
+    reports: Vec<String>,
+    asked: Vec<Vec<u32>>,
+    served: Vec<u32>,
+    spoil: Spoil,
+    files: Option<Files>,
+}
+
+impl Cloud {
+    fn new(image: Vec<u8>, format: Format) -> Self {
+        Self {
+            image,
+            job: "job-1",
+            signature: None,
+            url: None,
+            format,
+            status: Status::Queued,
+            self_test: None,
+            reports: Vec::new(),
+            asked: Vec::new(),
+            served: Vec::new(),
+            spoil: |_, bytes| Some(bytes),
+            files: None,
+        }
+    }
+
+    fn next(&self) -> Vec<u8> {
+        let pending = matches!(self.status, Status::Queued | Status::InProgress);
+        let details = self.self_test.as_ref().map(|(test, by)| Details {
+            self_test: Some(Text::new(test)),
+            updated_by: Some(Text::new(by)),
+            ..Details::default()
+        });
+        let job = OtaJob {
+            mqtt: self.url.is_none(),
+            http: self.url.is_some(),
+            stream: self.url.is_none().then_some(Text::new("stream-1")),
+            file: File {
+                size: self.image.len() as u32,
+                id: 3,
+                signature: self.signature.as_deref().map(Text::new),
+                url: self.url.map(Text::new),
+                ..File::default()
+            },
+        };
+        let execution = pending.then_some(Execution {
+            job: Text::new(self.job),
+            status: self.status,
+            version: Some(1),
+            details: details.unwrap_or_default(),
+            document: None,
+        });
+        let mut bytes = vec![0; 3000];
+        let len = NextJob { token: None, execution }.encode(Some(&job), &mut bytes).unwrap();
+        bytes.truncate(len);
+        bytes
+    }
+}
+
+impl Server for Cloud {
+    fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
+        if topic.ends_with("$next/get") {
+            return vec![(format!("{topic}/accepted"), self.next())];
+        }
+        if topic.ends_with("/update") {
+            self.reports.push(String::from_utf8(payload.to_vec()).unwrap());
+            let update = Update::decode(payload).unwrap();
+            self.status = update.status;
+            if let Some(details) = update.details.filter(|it| it.self_test.is_some()) {
+                let text = |text: Option<Text<'_>>| text.unwrap_or_default().to_string();
+                self.self_test = Some((text(details.self_test), text(details.updated_by)));
+            }
+            return Vec::new();
+        }
+        let wanted: Vec<u32> = match self.format {
+            Format::Cbor => {
+                let request = BlockRequest::decode(payload).unwrap();
+                let bits = request.bitmap.unwrap();
+                let bit = |at: &u32| bits[*at as usize / 8] >> (at % 8) & 1 == 1;
+                let all = (0..8 * bits.len() as u32).filter(bit).map(|at| request.offset + at);
+                all.take(request.count.unwrap() as usize).collect()
+            }
+            Format::Json => {
+                let request: Value = serde_json::from_slice(payload).unwrap();
+                let bits = payload_of_hex(request["b"].as_str().unwrap());
+                let (offset, count) =
+                    (request["o"].as_u64().unwrap(), request["n"].as_u64().unwrap());
+                let bit = |at: &u64| bits[*at as usize / 8] >> (at % 8) & 1 == 1;
+                let all = (0..8 * bits.len() as u64).filter(bit).map(|at| (offset + at) as u32);
+                all.take(count as usize).collect()
+            }
+        };
+        self.asked.push(wanted.clone());
+        let topic = topic.replace("/get/", "/data/");
+        let mut answers = Vec::new();
+        for index in wanted {
+            let data = &self.image[index as usize * 4096..];
+            let data = &data[..data.len().min(4096)];
+            let mut bytes = vec![0; 2 * data.len() + 100];
+            let block = Block { file: 3, index, data };
+            let len = block.encode(self.format, &mut bytes).unwrap();
+            bytes.truncate(len);
+            self.served.push(index);
+            if let Some(bytes) = (self.spoil)(self.served.len(), bytes) {
+                answers.push((topic.clone(), bytes));
+            }
+        }
+        answers
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
+        self.files.as_mut().expect("there is a file server").bytes(bytes)
+    }
+}
+
+fn payload_of_hex(text: &str) -> Vec<u8> {
+    payload(&serde_json::json!({ "cbor_hex": text.strip_prefix("0x").unwrap() }))
+}
+
+#[test]
+fn an_update_goes_through_streams_of_both_formats_and_its_self_test() {
+    for format in [Format::Cbor, Format::Json] {
+        let new = image(V2, 45_000);
+        let mut cloud = Cloud::new(new.clone(), format);
+        let mut board = Board::new(V1);
+        let mut first = device(&mut board, settings(format));
+        let (_, reasons) = run(&mut first, &mut cloud);
+        assert_eq!(reasons, []);
+        drop(first);
+        // Twelve blocks, eight at once.
+        assert_eq!(cloud.asked.iter().map(Vec::len).collect::<Vec<_>>(), [8, 4]);
+        assert!(board.holds(&new));
+        board.boot();
+        board.settings.resets = 0;
+        let mut second = device(&mut board, settings(format));
+        let mut line = Line::new();
+        second.start(line.now);
+        on(&mut line, &mut second, &mut cloud);
+        second.agent().self_test(true, line.now);
+        on(&mut line, &mut second, &mut cloud);
+        assert_eq!(cloud.status, Status::Succeeded);
+        assert_eq!(cloud.reports.len(), 4, "{:?}", cloud.reports);
+    }
+}
+
+#[test]
+fn a_new_image_that_fails_its_test_is_given_back_and_told() {
+    for late in [true, false] {
+        let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+        let mut board = Board::new(V1);
+        let mut first = device(&mut board, settings(Format::Cbor));
+        run(&mut first, &mut cloud);
+        drop(first);
+        board.boot();
+        board.settings.resets = 0;
+        let mut second = device(&mut board, settings(Format::Cbor));
+        let mut line = Line::new();
+        second.start(line.now);
+        on(&mut line, &mut second, &mut cloud);
+        match late {
+            true => line.now += 61 * SECOND,
+            false => second.agent().self_test(false, line.now),
+        }
+        line.run(&mut second, &mut cloud, |device| device.agent().platform().system().resets > 0);
+        assert_eq!(cloud.status, Status::Failed);
+        drop(second);
+        assert_eq!(board.swap_type(), SwapType::Revert);
+    }
+}
+
+#[test]
+fn an_image_that_falls_back_by_itself_is_told_by_its_version() {
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    let mut board = Board::new(V1);
+    let mut first = device(&mut board, settings(Format::Cbor));
+    run(&mut first, &mut cloud);
+    drop(first);
+    board.boot();
+    board.boot();
+    board.settings.resets = 0;
+    let mut second = device(&mut board, settings(Format::Cbor));
+    run(&mut second, &mut cloud);
+    assert_eq!(cloud.status, Status::Failed);
+    assert!(cloud.reports.last().unwrap().contains("rejected: 0x00000010"), "{:?}", cloud.reports);
+}
+
+#[test]
+fn an_acceptance_that_nobody_heard_is_told_again() {
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    let mut board = Board::new(V1);
+    let mut first = device(&mut board, settings(Format::Cbor));
+    run(&mut first, &mut cloud);
+    drop(first);
+    board.boot();
+    board.settings.resets = 0;
+    let mut agent = board.agent(Config::new(BOARD));
+    agent.start(SECOND).unwrap();
+    agent.self_test(true, SECOND);
+    drop(agent);
+    let mut second = device(&mut board, settings(Format::Cbor));
+    run(&mut second, &mut cloud);
+    assert_eq!(cloud.status, Status::Succeeded);
+}
+
+#[test]
+fn blocks_that_are_lost_or_spoilt_are_asked_for_again() {
+    let spoils: [(&str, Spoil); 4] = [
+        ("every third is lost", |count, bytes| (count % 3 != 0).then_some(bytes)),
+        ("every third is cut", |count, mut bytes| {
+            if count % 3 == 0 {
+                bytes.truncate(bytes.len() - 1);
+            }
+            Some(bytes)
+        }),
+        ("every third is another file's", |count, mut bytes| {
+            if count % 3 == 0 {
+                bytes[3] = 4;
+            }
+            Some(bytes)
+        }),
+        ("every third is out of the image", |count, bytes| {
+            if count % 3 != 0 {
+                return Some(bytes);
+            }
+            let mut spoilt = vec![0; 100];
+            let block = Block { file: 3, index: u32::MAX, data: &[1; 50] };
+            let len = block.encode(Format::Cbor, &mut spoilt).unwrap();
+            spoilt.truncate(len);
+            Some(spoilt)
+        }),
+    ];
+    for (name, spoil) in spoils {
+        let new = image(V2, 45_000);
+        let mut cloud = Cloud { spoil, ..Cloud::new(new.clone(), Format::Cbor) };
+        let mut board = Board::new(V1);
+        let mut device = device(&mut board, settings(Format::Cbor));
+        run(&mut device, &mut cloud);
+        drop(device);
+        assert!(board.holds(&new), "{name}");
+        assert_eq!(board.swap_type(), SwapType::Test, "{name}");
+    }
+}
+
+#[test]
+fn a_stream_without_blocks_is_given_up() {
+    let mut cloud = Cloud { spoil: |_, _| None, ..Cloud::new(image(V2, 9000), Format::Cbor) };
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board, settings(Format::Cbor));
+    let (_, reasons) = run(&mut device, &mut cloud);
+    assert_eq!(reasons, [Reason::Silent]);
+    assert!(cloud.reports.last().unwrap().contains("rejected: 0x0000000e"));
+    assert_eq!(cloud.asked.len(), 9);
+}
+
+#[test]
+fn a_device_that_is_dropped_at_a_block_asks_for_the_others_only() {
+    let new = image(V2, 45_000);
+    for stop in 1..12 {
+        let mut cloud = Cloud::new(new.clone(), Format::Cbor);
+        let mut board = Board::new(V1);
+        let mut first = device(&mut board, settings(Format::Cbor));
+        let mut line = Line::new();
+        first.start(line.now);
+        // The others of its question never come.
+        cloud.spoil = |_, bytes| Some(bytes);
+        line.run(&mut first, &mut cloud, |device| device.agent().progress().0 >= stop);
+        let held = first.agent().progress().0;
+        drop(first);
+        cloud.asked.clear();
+        let mut second = device(&mut board, settings(Format::Cbor));
+        run(&mut second, &mut cloud);
+        let asked: Vec<u32> = cloud.asked.concat();
+        assert_eq!(asked, (held..12).collect::<Vec<_>>());
+        drop(second);
+        assert!(board.holds(&new));
+    }
+}
+
+#[test]
+fn a_job_that_is_taken_back_is_broken_off() {
+    let mut cloud = Cloud { spoil: |_, _| None, ..Cloud::new(image(V2, 9000), Format::Cbor) };
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board, settings(Format::Cbor));
+    let mut line = Line::new();
+    device.start(line.now);
+    line.run(&mut device, &mut cloud, |device| device.agent().is_fetching());
+    let topic = "$aws/things/thing1/jobs/notify-next";
+    let input = updraft_ota::Input::Message { topic, payload: br#"{"execution":{}}"# };
+    device.handle(input, line.now);
+    assert_eq!(reasons(device.agent()), [Reason::Cancelled]);
+    assert_eq!(device.agent().state(), State::Waiting);
+}
+
+#[test]
+fn jobs_that_break_the_rules_fail_by_name() {
+    let good = r#"{"execution":{"jobId":"j","status":"QUEUED","jobDocument":{"afr_ota":{"protocols":["MQTT"],"streamname":"s","files":[{"filesize":9000,"fileid":0}]}}}}"#;
+    let cases = [
+        ("\"afr_ota\"", "\"other\"", Reason::Missing("afr_ota")),
+        ("[\"MQTT\"]", "[]", Reason::BadValue("protocols")),
+        ("[\"MQTT\"]", "\"MQTT\"", Reason::WrongType("protocols")),
+        ("\"streamname\":\"s\",", "", Reason::Missing("streamname")),
+        ("\"s\"", "\"a/b\"", Reason::BadValue("streamname")),
+        ("\"s\"", "5", Reason::WrongType("streamname")),
+        ("9000", "0", Reason::BadValue("filesize")),
+        ("9000", "-1", Reason::WrongType("filesize")),
+        ("9000", "4294967296", Reason::WrongType("filesize")),
+        ("9000", "9000,\"filesize\":1", Reason::Repeated("filesize")),
+        ("\"fileid\":0", "\"fileid\":256", Reason::BadValue("fileid")),
+        ("\"fileid\":0", "\"x\":0", Reason::Missing("fileid")),
+        ("[{", "[5,{", Reason::WrongType("files")),
+        ("9000", "9000,\"sig-sha256-ecdsa\":\"?\"", Reason::BadValue("sig-sha256-ecdsa")),
+        ("[\"MQTT\"]", "[\"HTTP\"]", Reason::Missing("update_data_url")),
+        ("\"j\"", "\"../j\"", Reason::BadValue("jobId")),
+        ("9000", "60000", Reason::TooLarge { size: 60_000, max: 0 }),
+    ];
+    let count = cases.len();
+    for (from, to, reason) in cases {
+        struct Says(String, usize);
+        impl Server for Says {
+            fn message(&mut self, topic: &str, _: &[u8]) -> Vec<(String, Vec<u8>)> {
+                self.1 += usize::from(topic.ends_with("/update"));
+                vec![(format!("{topic}/accepted"), self.0.clone().into_bytes())]
+            }
+        }
+        assert!(good.contains(from), "{from}");
+        let mut board = Board::new(V1);
+        let mut device = device(&mut board, settings(Format::Cbor));
+        let mut server = Says(good.replacen(from, to, 1), 0);
+        let (_, reasons) = run(&mut device, &mut server);
+        match (reason, reasons.first()) {
+            (Reason::TooLarge { .. }, Some(Reason::TooLarge { .. })) => {}
+            (reason, found) => assert_eq!(found, Some(&reason), "{to}"),
+        }
+        // Of a job without a name nothing can be told.
+        assert_eq!(server.1, usize::from(reason != Reason::BadValue("jobId")), "{to}");
+        drop(device);
+        assert_eq!(board.flash.counts().erases, 0, "{to}");
+    }
+    println!("{count} / {count} jobs refused");
+}
+
+#[test]
+fn streams_may_refuse_for_good() {
+    let mut bytes = [0; 40];
+    for format in [Format::Cbor, Format::Json] {
+        for (code, last) in [("VersionMismatch", true), ("InternalError", false)] {
+            let len = Rejected { code }.encode(format, &mut bytes).unwrap();
+            let rejected = Rejected::decode(&bytes[..len], format).unwrap();
+            assert_eq!((rejected.code, rejected.is_final()), (code, last));
+        }
+    }
+}
+
+#[test]
+fn a_signed_address_is_fetched_in_ranges_and_asked_for_anew_when_too_old() {
+    for wrong in [Wrong::Nothing, Wrong::ClosesAfterEach, Wrong::NotFound] {
+        let new = image(V2, 20_000);
+        let mut cloud = Cloud::new(new.clone(), Format::Cbor);
+        cloud.url = Some("https://s3.example:9000/fw/new%20image.bin");
+        cloud.files = Some(Files { wrong, ..Files::new(new.clone()) });
+        let mut board = Board::new(V1);
+        let mut device = device(&mut board, settings(Format::Cbor));
+        let mut line = Line::new();
+        device.start(line.now);
+        on(&mut line, &mut device, &mut cloud);
+        assert_eq!(line.opened[..2], ["iot:8883", "s3.example:9000"]);
+        if wrong == Wrong::NotFound {
+            assert_eq!(cloud.status, Status::Failed);
+            assert!(line.opened.len() > 6, "{:?}", line.opened);
+            continue;
+        }
+        assert!(cloud.reports.last().unwrap().contains("ready"));
+        drop(device);
+        assert!(board.holds(&new));
+        assert_eq!(board.swap_type(), SwapType::Test);
+    }
+}

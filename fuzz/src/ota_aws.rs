@@ -1,0 +1,78 @@
+//! The messages of AWS IoT: what is read can be written again and is the same then.
+
+use updraft_ota::aws::{Block, BlockRequest, Format, NextJob, OtaJob, Rejected, Update};
+
+/// The first byte says what is read.
+pub fn run(data: &[u8]) {
+    let Some((kind, bytes)) = data.split_first() else { return };
+    let mut again = vec![0; 8 * bytes.len() + 256];
+    let format = if kind & 8 == 0 { Format::Cbor } else { Format::Json };
+    match kind % 5 {
+        0 => {
+            let Ok(update) = Update::decode(bytes) else { return };
+            let len = update.encode(&mut again).expect("there is room");
+            let read = Update::decode(&again[..len]).expect("it is one");
+            assert_eq!(
+                (read.status, read.expected_version),
+                (update.status, update.expected_version)
+            );
+        }
+        1 => {
+            let Ok(next) = NextJob::decode(bytes) else { return };
+            let document = next.execution.and_then(|execution| execution.document);
+            let job = document.and_then(|document| OtaJob::of(document).ok());
+            let len = next.encode(job.as_ref(), &mut again).expect("there is room");
+            let read = NextJob::decode(&again[..len]).expect("it is one");
+            assert_eq!(read.execution.is_some(), next.execution.is_some());
+            if let Some(job) = job {
+                let document = read.execution.and_then(|execution| execution.document);
+                let read = OtaJob::of(document.expect("it has one")).expect("it is one");
+                assert_eq!((read.file.size, read.file.id), (job.file.size, job.file.id));
+                let _ = job.signature(&mut [0; 64]);
+            }
+        }
+        2 => {
+            let Ok(request) = BlockRequest::decode(bytes) else { return };
+            let len = request.encode(Format::Cbor, &mut again).expect("there is room");
+            assert_eq!(BlockRequest::decode(&again[..len]), Ok(request));
+            let _ = request.encode(Format::Json, &mut again).expect("there is room");
+        }
+        3 => {
+            let mut buffer = vec![0; bytes.len()];
+            let Ok(block) = Block::decode(bytes, format, &mut buffer) else { return };
+            let len = block.encode(format, &mut again).expect("there is room");
+            let mut buffer = vec![0; bytes.len()];
+            assert_eq!(Block::decode(&again[..len], format, &mut buffer), Ok(block));
+        }
+        _ => {
+            let _ = Rejected::decode(bytes, format);
+        }
+    }
+}
+
+/// What was recorded.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let with = |kind: u8, bytes: &[u8]| [&[kind][..], bytes].concat();
+    let recorded = crate::repository_file("vectors/ota/aws-ota-mqtt.jsonl");
+    let text = String::from_utf8(recorded).expect("it is text");
+    let mut seeds: Vec<Vec<u8>> = text
+        .lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("\"json\": \"")?;
+            let json = rest.strip_suffix("\"}")?.replace("\\\"", "\"").into_bytes();
+            Some(with(u8::from(line.contains("execution")), &json))
+        })
+        .collect();
+    let mut bytes = [0; 100];
+    let request = BlockRequest { size: 256, bitmap: Some(&[7]), ..BlockRequest::default() };
+    let len = request.encode(Format::Cbor, &mut bytes).expect("there is room");
+    seeds.push(with(2, &bytes[..len]));
+    for (kind, format) in [(3, Format::Cbor), (13, Format::Json)] {
+        let block = Block { file: 1, index: 2, data: b"block" };
+        let len = block.encode(format, &mut bytes).expect("there is room");
+        seeds.push(with(kind, &bytes[..len]));
+        let len = Rejected { code: "InternalError" }.encode(format, &mut bytes).expect("room");
+        seeds.push(with(kind + 1, &bytes[..len]));
+    }
+    seeds
+}
