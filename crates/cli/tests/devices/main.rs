@@ -6,6 +6,7 @@ mod bluetooth;
 mod console;
 mod first_generation;
 mod garbage;
+mod go_mcumgr;
 mod groups;
 #[cfg(unix)]
 mod lines;
