@@ -1,5 +1,6 @@
 //! Every developer command of the project: `cargo xtask help`.
 
+mod boards;
 mod chip;
 mod deps;
 #[cfg(test)]

@@ -22,5 +22,7 @@ pub fn run(_: &[String]) -> Result<()> {
         fs::write(&file, &page).with_context(|| format!("cannot write {}", file.display()))?;
         println!("{path}: {}", if changed { "as it was" } else { "written" });
     }
+    let same = crate::boards::write()?;
+    println!("docs/boards.md: {}", if same { "as it was" } else { "written" });
     Ok(())
 }

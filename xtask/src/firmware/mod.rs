@@ -106,15 +106,39 @@ pub fn can_build() -> bool {
 
 /// Every board that has programs.
 pub fn boards() -> Result<Vec<Board>> {
+    let packages = packages()?;
+    let has_programs = |name: &String| package_of(name, &packages).is_some();
+    names()?.iter().filter(|name| has_programs(name)).map(|name| board(name)).collect()
+}
+
+/// Every board that has a file.
+pub fn names() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for file in fs::read_dir(workspace::root().join("boards"))? {
         let name = file?.file_name().to_string_lossy().into_owned();
         names.extend(name.strip_suffix(".toml").map(str::to_owned));
     }
     names.sort();
-    let packages = packages()?;
-    let has_programs = |name: &String| package_of(name, &packages).is_some();
-    names.iter().filter(|name| has_programs(name)).map(|name| board(name)).collect()
+    Ok(names)
+}
+
+/// Whether a board has programs.
+pub fn has_programs(name: &str) -> Result<bool> {
+    Ok(package_of(name, &packages()?).is_some())
+}
+
+/// The processors of a board.
+pub fn cores(name: &str) -> Result<Vec<String>> {
+    let file = file(name)?;
+    let cores = file.get("core").and_then(toml::Value::as_array).context("a board has cores")?;
+    let arch = |core: &toml::Value| Some(core.get("arch")?.as_str()?.to_owned());
+    Ok(cores.iter().filter_map(arch).collect())
+}
+
+fn file(name: &str) -> Result<toml::Table> {
+    let path = workspace::root().join("boards").join(format!("{name}.toml"));
+    let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+    text.parse().with_context(|| path.display().to_string())
 }
 
 fn packages() -> Result<Vec<String>> {
@@ -140,9 +164,7 @@ pub fn board(name: &str) -> Result<Board> {
         known.sort();
         bail!("{name} has no programs; firmware/boards has {}", known.join(", "));
     };
-    let path = workspace::root().join("boards").join(format!("{name}.toml"));
-    let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
-    let file: toml::Table = text.parse().with_context(|| format!("{}", path.display()))?;
+    let file = file(name)?;
     let core = file.get("core").and_then(|core| core.get(0));
     let target =
         core.and_then(|core| core.get("target")?.as_str()).context("a board has a target")?;

@@ -1,0 +1,109 @@
+//! The table in `docs/boards.md`: what has been run on which board, what was only compiled, and what
+//! is not possible.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::firmware;
+use crate::workspace;
+
+/// Where the table begins and ends on the page.
+const BEGIN: &str = "<!-- cargo xtask tables makes this table -->\n";
+const END: &str = "<!-- end of the table -->\n";
+
+/// Boards whose programs run, by the tests of `crates/cli/tests/chips`; and what they have shown.
+const RUN: [(&str, &str); 7] = [
+    (
+        "mps2-an386",
+        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads and swaps",
+    ),
+    (
+        "mps2-an386-external",
+        "the same without recovery and kills; updates on a second device with larger sectors, P-256",
+    ),
+    (
+        "microbit",
+        "uploads by `updraft smp` and smpmgr; test, confirm, revert; refused images; not one access that the flash controller or a timer does not allow; the power cut before any erase or store of a swap",
+    ),
+    ("microbit-offset", "the same"),
+    ("microbit-scratch", "the same"),
+    (
+        "microbit-factory",
+        "button A held, or pressed on an empty chip, brings the factory image back, with the original's lines; a damaged one costs nothing; the power cut before any write of a rollback",
+    ),
+    (
+        "microbit-zephyr",
+        "Zephyr's own application under our bootloader, and ours under its MCUboot (in C): upload, test, confirm, revert, a damaged image refused",
+    ),
+];
+
+/// Boards that programs cannot be made for, and why.
+const IMPOSSIBLE: [(&str, &str); 1] = [(
+    "cy8ckit-064s0s2-4343w",
+    "the bootloader is in ROM, provisioned for its owner; images can be made for it",
+)];
+
+fn page() -> PathBuf {
+    workspace::root().join("docs/boards.md")
+}
+
+/// The page with a table that is up to date, and whether it was so before.
+fn current() -> Result<(String, bool)> {
+    let text = fs::read_to_string(page()).context("no docs/boards.md")?;
+    let (before, rest) = text.split_once(BEGIN).context("docs/boards.md has lost its table")?;
+    let (_, after) = rest.split_once(END).context("the table in docs/boards.md has no end")?;
+    let new = format!("{before}{BEGIN}{}{END}{after}", table()?);
+    let same = new == text;
+    Ok((new, same))
+}
+
+/// Writes the table anew; says whether it was up to date.
+pub fn write() -> Result<bool> {
+    let (text, same) = current()?;
+    fs::write(page(), text).context("cannot write docs/boards.md")?;
+    Ok(same)
+}
+
+fn table() -> Result<String> {
+    let mut rows = "| Board | Processor | State | What was seen |\n|---|---|---|---|\n".to_owned();
+    for name in firmware::names()? {
+        if name.starts_with("virtual-") {
+            continue;
+        }
+        let cores = firmware::cores(&name)?;
+        let find = |list: &[(&str, &'static str)]| {
+            list.iter().find_map(|(of, what)| (*of == name).then_some(*what))
+        };
+        let (state, seen) = match (find(&IMPOSSIBLE), find(&RUN)) {
+            (Some(why), _) => ("not possible", why),
+            (None, Some(what)) => ("run in QEMU, in CI", what),
+            (None, None) if firmware::has_programs(&name)? => {
+                ("compiled in CI", "nobody has run it; its README says how to try")
+            }
+            (None, None) => ("described", "images are made for it, and virtual devices play it"),
+        };
+        let _ = writeln!(rows, "| `{name}` | {} | {state} | {seen} |", cores.join(", "));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_boards_is_up_to_date() {
+        let (_, same) = current().unwrap();
+        assert!(same, "`cargo xtask tables` writes it");
+    }
+
+    #[test]
+    fn what_runs_has_programs() {
+        for (name, _) in RUN {
+            assert!(firmware::has_programs(name).unwrap(), "{name}");
+        }
+    }
+}
