@@ -12,10 +12,10 @@ use crate::firmware::{self, Program};
 /// Bytes of flash that bootloaders may take. Every other one may fill its area, which its linker
 /// sees to.
 const FLASH: [(&str, u32); 4] = [
-    ("microbit-factory", 32 * KIB),
     ("microbit", 28 * KIB),
-    ("microbit-offset", 29 * KIB),
-    ("microbit-scratch", 32 * KIB),
+    ("microbit-offset", 30 * KIB),
+    ("microbit-scratch", 33 * KIB),
+    ("microbit-factory", 33 * KIB),
 ];
 
 pub const INTRODUCTION: &str = "\
