@@ -58,12 +58,31 @@ impl Folder {
         for entry in fs::read_dir(&incoming)? {
             fs::remove_file(entry?.path())?;
         }
+        if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            sync(parent)?;
+        }
         Ok(Self { root: root.to_owned(), next: AtomicU64::new(0) })
+    }
+
+    /// Whether a server has kept files in `root`, as far as it can be read.
+    pub fn holds_any(root: &Path) -> bool {
+        let entries = fs::read_dir(root).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| entry.file_name() != Self::INCOMING)
     }
 
     fn path(&self, id: &ArtifactId) -> PathBuf {
         let name = id.to_string();
         self.root.join(&name[..2]).join(name)
+    }
+
+    /// Writes a file under another name, and gives it its own when it is on the disk.
+    fn write(&self, id: &ArtifactId, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.root.join(Self::INCOMING).join(format!("{id}.{number}"));
+        write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
+            // The first error is the one to tell; what is left is removed at the next start.
+            let _ = fs::remove_file(&temporary);
+        })
     }
 
     /// Whether the file is there with its own bytes; one that the disk has changed is not.
@@ -78,22 +97,15 @@ impl Folder {
 
 impl Artifacts for Folder {
     fn put(&self, id: &ArtifactId, bytes: &[u8]) -> io::Result<()> {
-        if self.holds(id)? {
-            return Ok(());
-        }
         let path = self.path(id);
         let folder = path.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let temporary = self.root.join(Self::INCOMING).join(format!("{id}.{number}"));
-        let written = write(&temporary, bytes).and_then(|()| fs::rename(&temporary, &path));
-        if let Err(error) = written {
-            // The first error is the one to tell; what is left is removed at the next start.
-            let _ = fs::remove_file(&temporary);
-            return Err(error);
+        if !self.holds(id)? {
+            fs::create_dir_all(folder)?;
+            self.write(id, &path, bytes)?;
         }
         // The bytes were on the disk before they had their name, so that a name never stands for
-        // half a file. Now the name, and that of its folder.
+        // half a file. Now the name, and that of its folder: a server that was killed may have left
+        // a file whose name is not on the disk yet.
         sync(folder)?;
         sync(&self.root)
     }

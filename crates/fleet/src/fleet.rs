@@ -48,8 +48,8 @@ pub enum SubmitError {
     /// Another release has its name.
     #[error("there is a release {} with other content", .0.name)]
     Taken(Box<Release>),
-    /// Its files cannot be kept.
-    #[error("the file cannot be kept")]
+    /// Files cannot be kept or read.
+    #[error("the files of releases cannot be used")]
     Artifacts(#[from] io::Error),
     /// The database failed.
     #[error(transparent)]
@@ -68,6 +68,9 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
+    /// There are files of releases, and no database that knows of them.
+    #[error("{} holds files of releases, and no {DATABASE}", .0.display())]
+    NoDatabase(PathBuf),
     /// Another server uses it.
     #[error("another server uses {}", .0.display())]
     InUse(PathBuf),
@@ -86,6 +89,10 @@ impl OpenError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Folder { .. } => "give a folder of the server's own, in which it may write",
+            Self::NoDatabase(_) => {
+                "put the database back from a copy, or give another folder: without it the files \
+                 would be removed"
+            }
             Self::InUse(_) => "stop that server first, or give this one a folder of its own",
             Self::Store { source, .. } => source.hint(),
         }
@@ -101,6 +108,10 @@ const LOCK: &str = "server.lock";
 pub fn open_store(data: &Path) -> Result<Sqlite, OpenError> {
     make(data)?;
     let path = data.to_owned();
+    // An empty database would have every file removed.
+    if !data.join(DATABASE).exists() && Folder::holds_any(&data.join(FILES)) {
+        return Err(OpenError::NoDatabase(path));
+    }
     Sqlite::open(&data.join(DATABASE)).map_err(|source| OpenError::Store { path, source })
 }
 
@@ -223,10 +234,13 @@ impl Fleet {
         self.store.releases(after, limit)
     }
 
-    /// A file of some release.
+    /// A file of some release; `None` if no release has it.
     pub fn artifact(&self, id: &ArtifactId) -> Result<Option<Artifact>, SubmitError> {
         match self.store.uses_artifact(id)? {
-            true => Ok(self.artifacts.open(id)?),
+            true => match self.artifacts.open(id)? {
+                None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+                there => Ok(there),
+            },
             false => Ok(None),
         }
     }

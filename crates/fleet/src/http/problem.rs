@@ -123,7 +123,7 @@ fn storage(error: &io::Error) -> Problem {
             "check that the server's data folder is there, and that the server may write in it",
         ),
     };
-    Problem::new(status, "storage", format!("the file cannot be kept: {error}"), hint)
+    Problem::new(status, "storage", format!("the files of releases cannot be used: {error}"), hint)
 }
 
 /// An error with its causes.

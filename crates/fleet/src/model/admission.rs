@@ -175,10 +175,16 @@ struct Examiner<'a> {
     request: bool,
 }
 
+/// What is known of an image's content once it is checked.
+struct Content {
+    hash: Digest,
+    signature: Signature,
+    encrypted: bool,
+}
+
 /// What is read of an image before it is judged.
 #[derive(Default)]
 struct Facts {
-    image_hash: Option<String>,
     security_counter: Option<u32>,
     key_hash: Option<String>,
     sample_key: Option<&'static KnownKey>,
@@ -208,9 +214,6 @@ impl Facts {
                 TlvType::SEC_CNT => {
                     facts.security_counter = payload.try_into().ok().map(u32::from_le_bytes);
                 }
-                kind if HashKind::from_tlv(kind).is_some() => {
-                    facts.image_hash.get_or_insert_with(|| hex(payload));
-                }
                 kind if Scheme::ALL.iter().any(|scheme| scheme.tlv() == kind) => {
                     facts.nameless |= !named;
                     named = false;
@@ -238,7 +241,7 @@ impl Examiner<'_> {
         let facts = Facts::read(file, &header)
             .map_err(|error| Reason::Invalid(Refusal::from(error).to_string()))?;
         self.check_signer(&facts)?;
-        let (signature, encrypted) = self.check_content(image, &header, &facts)?;
+        let Content { hash, signature, encrypted } = self.check_content(image, &header, &facts)?;
         if let Some(board) = self.board {
             suits::check(board, image.number, &header, file).map_err(|(reason, hint)| {
                 Reason::Unsuited { board: board.name().to_owned(), reason, hint }
@@ -249,7 +252,7 @@ impl Examiner<'_> {
             sha256: ArtifactId::of(file),
             size: file.len() as u64,
             version: header.version.to_string(),
-            image_hash: facts.image_hash.unwrap_or_default(),
+            image_hash: hash.to_string(),
             security_counter: facts.security_counter,
             key_hash: facts.key_hash,
             signature,
@@ -281,14 +284,13 @@ impl Examiner<'_> {
         }
     }
 
-    /// Hash, signature and whatever else a bootloader asks for: what is known of the signature then,
-    /// and whether the body is encrypted.
+    /// Hash, signature and whatever else a bootloader asks for.
     fn check_content(
         &self,
         image: &SubmittedImage,
         header: &Header,
         facts: &Facts,
-    ) -> Result<(Signature, bool), Reason> {
+    ) -> Result<Content, Reason> {
         let (slot, rules) = self.stored(image, header)?;
         let trusted: Vec<_> = self.policy.trusted.iter().collect();
         let ring: Vec<_> = trusted.iter().filter_map(|key| key.key.as_embedded()).collect();
@@ -324,7 +326,7 @@ impl Examiner<'_> {
             (None, false) => Signature::Unchecked,
             (None, true) => Signature::None,
         };
-        Ok((signature, encrypted))
+        Ok(Content { hash: valid.hash, signature, encrypted })
     }
 
     /// The image where its bootloader meets it, and what that asks of it.

@@ -135,6 +135,23 @@ fn what_a_killed_server_left_is_tidied_up() {
     assert_eq!(fleet.lost().unwrap(), []);
     files.remove(&ArtifactId::of(&kept)).unwrap();
     assert_eq!(fleet.lost().unwrap(), [ArtifactId::of(&kept)]);
+    assert!(matches!(fleet.artifact(&ArtifactId::of(&kept)), Err(SubmitError::Artifacts(_))));
+}
+
+#[test]
+fn files_without_their_database_are_not_taken_for_rubbish() {
+    let data = folder("store-no-database");
+    let fleet = Fleet::open(&data, Policy::new()).unwrap();
+    fleet.submit(&submission("a", None, vec![unsigned(1)])).unwrap();
+    drop(fleet);
+    for file in ["fleet.sqlite", "fleet.sqlite-wal", "fleet.sqlite-shm"] {
+        let _ = fs::remove_file(data.join(file));
+    }
+    for _ in 0..2 {
+        assert!(matches!(Fleet::open(&data, Policy::new()), Err(OpenError::NoDatabase(_))));
+    }
+    let files = Folder::open(&data.join("artifacts")).unwrap();
+    assert_eq!(files.list().unwrap(), [ArtifactId::of(&unsigned(1))]);
 }
 
 #[test]
