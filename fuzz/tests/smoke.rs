@@ -156,6 +156,7 @@ driven! {
     board_toml
     key_file
     elf_file
+    fleet_upload
     release_files
     imgtool_files
 }

@@ -67,7 +67,8 @@ impl Folder {
     /// Whether a server has kept files in `root`, as far as it can be read.
     pub fn holds_any(root: &Path) -> bool {
         let entries = fs::read_dir(root).into_iter().flatten().flatten();
-        entries.into_iter().any(|entry| entry.file_name() != Self::INCOMING)
+        let mut kept = entries.filter(|entry| entry.file_name() != Self::INCOMING);
+        kept.any(|entry| fs::read_dir(entry.path()).is_ok_and(|mut files| files.next().is_some()))
     }
 
     fn path(&self, id: &ArtifactId) -> PathBuf {
