@@ -18,6 +18,7 @@ pub mod imgtool_files;
 pub mod key_file;
 pub mod mqtt_client;
 pub mod ota_aws;
+pub mod ota_ddi;
 pub mod ota_http;
 pub mod ota_infineon;
 pub mod packets;
@@ -52,7 +53,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 30] = [
+pub const TARGETS: [Target; 31] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -66,6 +67,7 @@ pub const TARGETS: [Target; 30] = [
     Target { name: "mqtt_client", run: mqtt_client::run, seeds: mqtt_client::seeds },
     Target { name: "ota_infineon", run: ota_infineon::run, seeds: ota_infineon::seeds },
     Target { name: "ota_aws", run: ota_aws::run, seeds: ota_aws::seeds },
+    Target { name: "ota_ddi", run: ota_ddi::run, seeds: ota_ddi::seeds },
     Target { name: "ota_http", run: ota_http::run, seeds: ota_http::seeds },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_fragments", run: smp_fragments::run, seeds: smp_fragments::seeds },

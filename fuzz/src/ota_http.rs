@@ -6,7 +6,7 @@ use updraft_ota::http::Exchange;
 /// The first byte says in what pieces, the second one which part was asked for.
 pub fn run(data: &[u8]) {
     let Some(([piece, part], stream)) = data.split_first_chunk() else { return };
-    let part = (*part > 0).then_some((u32::from(*part) - 1, 64));
+    let part = part.checked_sub(1).map(|from| (u32::from(from), 64));
     let take = |size: usize| {
         let mut memory = [0; 128];
         let mut exchange = Exchange::new(&mut memory);

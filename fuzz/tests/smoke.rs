@@ -151,6 +151,7 @@ driven! {
     mqtt_client
     ota_infineon
     ota_aws
+    ota_ddi
     ota_http
     recovery
     board_toml

@@ -7,6 +7,8 @@
 
 mod answer;
 mod request;
+mod url;
 
 pub use answer::{Answer, Exchange, Head};
 pub use request::{Method, Request};
+pub use url::Url;

@@ -65,7 +65,7 @@ pub enum Input<'i> {
 pub enum Output<'o> {
     /// Open a connection. [`Input::Opened`] or [`Input::Closed`] answers.
     Open(Endpoint<'o>),
-    /// Close it once everything is sent; nothing answers.
+    /// Close it once everything is sent, if it is there; nothing answers.
     Close,
     /// Subscribe, with QoS 1.
     Subscribe(&'o str),

@@ -22,6 +22,7 @@
 mod agent;
 pub mod aws;
 mod base64;
+pub mod ddi;
 pub mod dfu;
 pub mod http;
 pub mod infineon;

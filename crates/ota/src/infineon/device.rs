@@ -520,8 +520,8 @@ impl<P: Platform> Protocol for Device<'_, P> {
         match self.step {
             Step::Rest { until } => self.rest(until, now),
             Step::Connect { until } if now >= until => {
-                self.todo.push(Todo::Close);
                 self.lost(Reason::Silent, now);
+                self.todo.push(Todo::Close);
             }
             Step::Again { at } if now >= at => self.connect(self.purpose, now),
             // Whoever has nothing does not answer.

@@ -2,6 +2,7 @@
 
 mod aws;
 mod common;
+mod ddi;
 
 mod documents;
 mod hostile;

@@ -7,8 +7,8 @@ use crate::aws::{
     Answer, BlockRequest, Details, Format, Status, StreamTopic, Update, job_topic, stream_topic,
     update_topic,
 };
-use crate::http::Request;
-use crate::io::{Endpoint, Output, Transport};
+use crate::http::{Request, Url};
+use crate::io::{Endpoint, Output};
 use crate::json::{Text, Writer};
 use crate::label::Label;
 use crate::platform::Platform;
@@ -64,19 +64,8 @@ impl<P: Platform> Device<'_, P> {
 
     /// Server and path of the job's address.
     pub(super) fn file_server(&self) -> Option<(Endpoint<'_>, Text<'_>)> {
-        let url = self.current()?.file.url?.plain()?;
-        let (transport, rest) = match url.split_once("://")? {
-            ("https", rest) => (Transport::Https, rest),
-            ("http", rest) => (Transport::Http, rest),
-            _ => return None,
-        };
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at_checked(end)?;
-        let (host, port) = match host.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-            _ => (host, transport.port()),
-        };
-        Some((Endpoint { transport, host: Text::new(host), port }, Text::new(path)))
+        let url = Url::split(self.current()?.file.url?.plain()?)?;
+        Some((url.server, url.path))
     }
 
     fn write_question<'o>(&self, buffer: &'o mut [u8]) -> Option<Output<'o>> {

@@ -67,8 +67,8 @@ impl<P: Platform> Device<'_, P> {
                 return self.agent.abort(Reason::Silent, now);
             }
             if self.server(Purpose::Data).transport.is_http() {
-                self.todo.push(Todo::Close);
-                return self.lost(Reason::Silent, now);
+                self.lost(Reason::Silent, now);
+                return self.todo.push(Todo::Close);
             }
             // Some publishers send chunks one by one, some only all of them.
             let some = self.agent.progress().0 > 0;
@@ -174,15 +174,17 @@ impl<P: Platform> Device<'_, P> {
 
     /// What the server sends is not what was asked for.
     fn broken(&mut self, reason: Reason, now: Duration) {
-        self.todo.push(Todo::Close);
         self.agent.refuse(reason, now);
         match reason {
             // Asked again, it would say the same.
             Reason::Status(400..500) | Reason::NoRange if self.purpose == Purpose::Data => {
-                self.open = None;
+                self.disconnect();
                 self.agent.abort(reason, now);
             }
-            _ => self.lost(reason, now),
+            _ => {
+                self.lost(reason, now);
+                self.todo.push(Todo::Close);
+            }
         }
     }
 

@@ -1,0 +1,308 @@
+//! hawkBit's DDI, with a server made of the same messages.
+
+use std::time::Duration;
+
+use updraft_image::{Digest, HashKind, SwapType};
+use updraft_ota::ddi::{
+    Artifact, Base, Cancel, Deployment, Device, Execution, Feedback, Finished, Settings, Timers,
+};
+use updraft_ota::json::Text;
+use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
+
+use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
+use crate::infineon::{V1, V2};
+
+const ROOT: &str = "/default/controller/v1/device-1";
+
+struct Hawk {
+    image: Vec<u8>,
+    sha256: [u8; 32],
+    version: &'static str,
+    address: &'static str,
+    open: bool,
+    cancels: bool,
+    wants_data: bool,
+    data: Option<String>,
+    feedback: Vec<(Execution, Finished, String)>,
+    ranges: Vec<u32>,
+    polls: usize,
+    broken: usize,
+}
+
+impl Hawk {
+    fn new(image: Vec<u8>) -> Self {
+        let digest = Digest::of(HashKind::Sha256, &image);
+        Self {
+            sha256: digest.as_bytes().try_into().unwrap(),
+            image,
+            version: "2.0.0",
+            address: "https://hawk/default/artifacts/8/fw.bin",
+            open: true,
+            cancels: false,
+            wants_data: false,
+            data: None,
+            feedback: Vec::new(),
+            ranges: Vec::new(),
+            polls: 0,
+            broken: 0,
+        }
+    }
+
+    fn last(&self) -> (Execution, Finished) {
+        let (execution, finished, _) = self.feedback.last().expect("it was told something");
+        (*execution, *finished)
+    }
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+}
+
+impl Server for Hawk {
+    fn message(&mut self, _: &str, _: &[u8]) -> Vec<(String, Vec<u8>)> {
+        unreachable!("it speaks HTTP")
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
+        if self.broken > 0 {
+            self.broken -= 1;
+            return vec![Some(b"HTTP/1.1 200 OK\r\nContent-Le".to_vec()), None];
+        }
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let first = head.lines().next().unwrap();
+        let secret = head.contains("\r\nAuthorization: TargetToken secret");
+        assert_eq!(secret, head.contains("\r\nHost: hawk"), "{head}");
+        let link = |rest: &str| format!("https://hawk{ROOT}/{rest}");
+        let mut buffer = [0; 2000];
+        let len = if first == format!("GET {ROOT} HTTP/1.1") {
+            self.polls += 1;
+            let [deployment, cancel, data] =
+                ["deploymentBase/8?c=-77", "cancelAction/9", "configData"].map(link);
+            let base = Base {
+                sleep: Some(Duration::from_secs(3661)),
+                deployment: (self.open && !self.cancels).then_some(Text::new(&deployment)),
+                cancel: self.cancels.then_some(Text::new(&cancel)),
+                config_data: self.wants_data.then_some(Text::new(&data)),
+            };
+            base.encode(&mut buffer).unwrap()
+        } else if first == format!("GET {ROOT}/deploymentBase/8?c=-77 HTTP/1.1") {
+            let deployment = Deployment {
+                id: Text::new("8"),
+                waits: false,
+                rests: false,
+                version: Some(Text::new(self.version)),
+                artifact: Artifact {
+                    name: Some(Text::new("fw.bin")),
+                    size: self.image.len() as u32,
+                    sha256: Some(self.sha256),
+                    address: Some(Text::new(self.address)),
+                },
+            };
+            deployment.encode(&mut buffer).unwrap()
+        } else if first == format!("GET {ROOT}/cancelAction/9 HTTP/1.1") {
+            let cancel = Cancel { id: Text::new("9"), stop: Text::new("8") };
+            cancel.encode(&mut buffer).unwrap()
+        } else if first.starts_with("PUT ") {
+            self.wants_data = false;
+            self.data = Some(body.to_owned());
+            0
+        } else if first.starts_with("POST ") {
+            let feedback = Feedback::decode(body.as_bytes()).unwrap();
+            let details = feedback.details.unwrap_or_default().to_string();
+            self.feedback.push((feedback.execution, feedback.finished, details));
+            if first == format!("POST {ROOT}/cancelAction/9/feedback HTTP/1.1") {
+                (self.cancels, self.open) = (false, false);
+            } else {
+                assert_eq!(first, format!("POST {ROOT}/deploymentBase/8/feedback HTTP/1.1"));
+                self.open &= feedback.execution != Execution::Closed;
+            }
+            0
+        } else {
+            let range = head.lines().find_map(|line| line.strip_prefix("Range: bytes=")).unwrap();
+            let (from, last) = range.split_once('-').unwrap();
+            let (from, last): (usize, usize) = (from.parse().unwrap(), last.parse().unwrap());
+            self.ranges.push(from as u32);
+            let (data, total) = (&self.image[from..=last], self.image.len());
+            let head = format!(
+                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{last}/{total}\r\nContent-Length: {}\r\n\r\n",
+                data.len()
+            );
+            return vec![Some([head.as_bytes(), data].concat())];
+        };
+        vec![Some(ok(&buffer[..len]))]
+    }
+}
+
+fn device(board: &mut Board) -> Device<'_, Flash<'_>> {
+    let settings = Settings {
+        server: Endpoint { transport: Transport::Https, host: Text::new("hawk"), port: 443 },
+        tenant: "default",
+        controller: "device-1",
+        authorization: "TargetToken secret",
+        attributes: &[("revision", "b"), ("serial", "17")],
+        timers: Timers::default(),
+    };
+    let agent = board.agent(Config::new(BOARD));
+    Device::new(agent, settings, vec![0; 4096].leak())
+}
+
+/// Up to the reset, or to the rest after a poll.
+fn on(line: &mut Line, device: &mut Device<'_, Flash<'_>>, hawk: &mut Hawk) {
+    line.now += Duration::from_secs(3600 * 2);
+    device.poll(line.now);
+    let from = line.now;
+    line.settle(device, hawk, |device| {
+        let rests = device.deadline().is_none_or(|at| at > from + Duration::from_secs(3600));
+        device.agent().platform().system().resets > 0
+            || (rests && !device.agent().is_busy())
+            || (rests && device.agent().state() == State::SelfTest)
+    });
+}
+
+#[test]
+fn an_update_is_polled_for_fetched_tested_and_told() {
+    let new = image(V2, 20_000);
+    let mut hawk = Hawk { wants_data: true, broken: 2, ..Hawk::new(new.clone()) };
+    let mut board = Board::new(V1);
+    let mut first = device(&mut board);
+    let mut line = Line::new();
+    first.start(line.now);
+    on(&mut line, &mut first, &mut hawk);
+    assert_eq!(hawk.ranges, [0, 4096, 8192, 12288, 16384]);
+    assert_eq!(
+        hawk.data.as_deref(),
+        Some(r#"{"data":{"revision":"b","serial":"17"},"mode":"merge"}"#)
+    );
+    drop(first);
+    assert!(board.holds(&new));
+    assert_eq!(board.swap_type(), SwapType::Test);
+    board.boot();
+    board.settings.resets = 0;
+    let mut second = device(&mut board);
+    let mut line = Line::new();
+    second.start(line.now);
+    // The poll after the reset tells that the test has begun.
+    line.settle(&mut second, &mut hawk, |device| device.deadline().is_some_and(|at| at > SECOND));
+    assert_eq!(hawk.feedback.last().unwrap().2, "started, being tested");
+    second.agent().self_test(true, line.now);
+    on(&mut line, &mut second, &mut hawk);
+    assert_eq!(hawk.last(), (Execution::Closed, Finished::Success));
+    drop(second);
+    assert_eq!(board.swap_type(), SwapType::None);
+}
+
+#[test]
+fn a_new_image_that_fails_its_test_or_falls_back_is_told() {
+    for falls_back in [true, false] {
+        let mut hawk = Hawk::new(image(V2, 9000));
+        let mut board = Board::new(V1);
+        let mut first = device(&mut board);
+        let mut line = Line::new();
+        first.start(line.now);
+        on(&mut line, &mut first, &mut hawk);
+        drop(first);
+        board.boot();
+        if falls_back {
+            board.boot();
+        }
+        board.settings.resets = 0;
+        let mut second = device(&mut board);
+        let mut line = Line::new();
+        second.start(line.now);
+        if !falls_back {
+            line.settle(&mut second, &mut hawk, |device| {
+                device.deadline().is_some_and(|at| at > SECOND)
+            });
+            second.agent().self_test(false, line.now);
+        }
+        on(&mut line, &mut second, &mut hawk);
+        assert_eq!(hawk.last(), (Execution::Closed, Finished::Failure));
+        drop(second);
+        assert_eq!(board.settings.resets, usize::from(!falls_back));
+        let next = if falls_back { SwapType::None } else { SwapType::Revert };
+        assert_eq!(board.swap_type(), next);
+    }
+}
+
+#[test]
+fn an_action_that_is_cancelled_is_broken_off_and_acknowledged() {
+    let mut hawk = Hawk { cancels: true, ..Hawk::new(image(V2, 9000)) };
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    on(&mut line, &mut device, &mut hawk);
+    assert_eq!(hawk.last(), (Execution::Closed, Finished::Success));
+    assert!(hawk.ranges.is_empty());
+    drop(device);
+    assert_eq!(board.swap_type(), SwapType::None);
+}
+
+#[test]
+fn another_servers_file_is_fetched_without_the_devices_secret() {
+    let new = image(V2, 9000);
+    let mut hawk = Hawk { address: "http://cdn.example:8080/fw.bin", ..Hawk::new(new.clone()) };
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    on(&mut line, &mut device, &mut hawk);
+    assert_eq!(line.opened, ["hawk:443", "cdn.example:8080", "hawk:443"]);
+    drop(device);
+    assert!(board.holds(&new));
+}
+
+#[test]
+fn updates_that_are_not_as_promised_are_closed_as_failed() {
+    let good = image(V2, 9000);
+    type Expected = fn(&Reason) -> bool;
+    let cases: [(Hawk, Expected); 4] = [
+        (Hawk { sha256: [9; 32], ..Hawk::new(good.clone()) }, |it| *it == Reason::HashDiffers),
+        (Hawk { version: "1.0.0", ..Hawk::new(good.clone()) }, |it| {
+            matches!(it, Reason::NotNewer { .. })
+        }),
+        (Hawk { version: "2.1.0", ..Hawk::new(good) }, |it| {
+            matches!(it, Reason::VersionDiffers { .. })
+        }),
+        (Hawk::new(image(V2, 62_000)), |it| matches!(it, Reason::TooLarge { .. })),
+    ];
+    for (number, (mut hawk, expected)) in cases.into_iter().enumerate() {
+        let mut board = Board::new(V1);
+        let mut device = device(&mut board);
+        let mut line = Line::new();
+        device.start(line.now);
+        on(&mut line, &mut device, &mut hawk);
+        assert_eq!(hawk.last(), (Execution::Closed, Finished::Failure), "{number}");
+        let reasons = reasons(device.agent());
+        assert!(reasons.iter().any(expected), "{number}: {reasons:?}");
+        drop(device);
+        assert_eq!(board.swap_type(), SwapType::None, "{number}");
+    }
+}
+
+#[test]
+fn messages_of_hawkbit_are_read() {
+    let base = br#"{"config":{"polling":{"sleep":"00:05:00"}},"_links":{"deploymentBase":{"href":"https://h/T/controller/v1/C/deploymentBase/3?c=-2129030598"},"configData":{"href":"https://h/T/controller/v1/C/configData"}}}"#;
+    let base = Base::decode(base).unwrap();
+    assert_eq!(base.sleep, Some(300 * SECOND));
+    assert!(base.deployment.unwrap().to_string().ends_with("c=-2129030598"));
+    let deployment = br#"{"id":"3","deployment":{"download":"forced","update":"forced","maintenanceWindow":"available","chunks":[{"part":"bApp","version":"1.2.0","name":"app","artifacts":[{"filename":"binary.tgz","hashes":{"sha1":"4b4ad1f9d1ae9d0ee2b9d5f21a1f4f8b5b7f0b4f","md5":"6a3f46bb1a4b6c4f6b5f3e3f3a1b0c2d","sha256":"0123456789abcdefABCDEF01234567890123456789abcdef0123456789abcdef"},"size":11,"_links":{"download":{"href":"https://h/a"},"download-http":{"href":"http://h/a"},"md5sum-http":{"href":"http://h/a.MD5SUM"}}}]}]}}"#;
+    let deployment = Deployment::decode(deployment).unwrap();
+    assert_eq!(
+        deployment.version.and_then(Text::plain).and_then(Version::parse),
+        Some(Version::new(1, 2, 0))
+    );
+    assert_eq!(deployment.artifact.sha256.unwrap()[..2], [0x01, 0x23]);
+    let feedback = br#"{"id":"3","time":"20140511T121314","status":{"execution":"closed","result":{"finished":"success","progress":{"cnt":2,"of":5}},"details":["ok"]}}"#;
+    assert_eq!(Feedback::decode(feedback).unwrap().progress, Some((2, 5)));
+    for bad in [
+        &br#"{"id":"3/..","deployment":{}}"#[..],
+        br#"{"id":"3","deployment":{"chunks":[]}}"#,
+        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":0}]}]}}"#,
+        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"hashes":{"sha256":"0"}}]}]}}"#,
+        br#"{"config":{"polling":{"sleep":"5"}}}"#,
+    ] {
+        assert!(Deployment::decode(bad).is_err() && Base::decode(bad).is_err() == bad.starts_with(b"{\"con"));
+    }
+}
