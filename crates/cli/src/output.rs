@@ -131,3 +131,42 @@ pub fn size(bytes: u64) -> String {
         _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }
+
+/// What a device says, for a terminal: colours stay, and whatever else would steer the terminal goes.
+pub fn tame(text: &str) -> String {
+    let (mut tamed, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(first) = rest.chars().next() {
+        let len = match colour(rest) {
+            Some(len) => len,
+            None if first.is_control() && !matches!(first, '\n' | '\t') => {
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+                continue;
+            }
+            None => first.len_utf8(),
+        };
+        let (taken, left) = rest.split_at(len);
+        tamed.push_str(taken);
+        rest = left;
+    }
+    tamed
+}
+
+/// Bytes of the sequence for a colour that a text begins with.
+fn colour(text: &str) -> Option<usize> {
+    const BEGINNING: &str = "\x1b[";
+    let numbers = text.strip_prefix(BEGINNING)?;
+    let end = numbers.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    numbers.get(end..)?.starts_with('m').then_some(BEGINNING.len() + end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tame;
+
+    #[test]
+    fn what_a_device_says_has_colours_and_steers_nothing() {
+        assert_eq!(tame("a\tb\nc\x1b[1;31mred\x1b[m"), "a\tb\nc\x1b[1;31mred\x1b[m");
+        assert_eq!(tame("\x1b[2J\x1b]0;title\x07\r\x08x\x1b["), "[2J]0;titlex[");
+        assert_eq!(tame("ä\u{9b}2J\u{fffd}"), "ä2J\u{fffd}");
+    }
+}

@@ -14,6 +14,8 @@ struct Waiting {
     /// The acknowledgement that lets it go; without one it goes when it is sent.
     until: Option<(Kind, PacketId)>,
     sent: bool,
+    /// It was sent on a connection before this one.
+    repeated: bool,
 }
 
 impl Waiting {
@@ -69,7 +71,7 @@ impl<'b> Outbox<'b> {
         let place = self.packets.iter_mut().find(|packet| packet.is_none()).ok_or(full)?;
         let room = self.buffer.get_mut(used..end).unwrap_or_default();
         let len = write(&mut Writer::new(room))?;
-        *place = Some(Waiting { len, kind, until, sent: false });
+        *place = Some(Waiting { len, kind, until, sent: false, repeated: false });
         Ok(())
     }
 
@@ -131,15 +133,17 @@ impl<'b> Outbox<'b> {
             let Some(index) = passing else { break };
             self.remove(index);
         }
-        self.packets.iter_mut().flatten().for_each(|packet| packet.sent = false);
+        for packet in self.packets.iter_mut().flatten() {
+            packet.repeated |= core::mem::take(&mut packet.sent);
+        }
     }
 
     /// Marks messages that the server may have had before (MQTT-3.3.1-1).
     pub(crate) fn mark_repeated(&mut self) {
         let mut start = 0;
         for packet in self.packets.iter().flatten() {
-            if let (Kind::Publish, Some(_), Some(first)) =
-                (packet.kind, packet.until, self.buffer.get_mut(start))
+            if let (true, Kind::Publish, Some(_), Some(first)) =
+                (packet.repeated, packet.kind, packet.until, self.buffer.get_mut(start))
             {
                 *first |= 0b1000;
             }

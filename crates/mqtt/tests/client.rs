@@ -125,6 +125,18 @@ fn what_is_not_acknowledged_is_sent_again_on_the_next_connection() {
 }
 
 #[test]
+fn what_was_never_sent_is_no_repetition() {
+    let mut client = connected();
+    client.publish("a", b"sent", true).unwrap();
+    sent(&mut client, SECOND);
+    client.publish("a", b"waiting", true).unwrap();
+    open(&mut client, true);
+    let both = sent(&mut client, SECOND);
+    assert_eq!(kinds(&both), [Kind::Publish, Kind::Publish]);
+    assert_eq!([both[0][0] & 0b1000, both[1][0] & 0b1000], [0b1000, 0]);
+}
+
+#[test]
 fn an_acknowledgement_of_something_else_is_nothing() {
     let mut client = connected();
     assert_eq!(told(&mut client, &Packet::PubAck(PacketId::MAX)), None);

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::Talk;
-use crate::output::Output;
+use crate::output::{Output, tame};
 use crate::smp::LogEntry;
 
 #[derive(Subcommand)]
@@ -78,7 +78,7 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
 pub(super) fn line(entry: &LogEntry) -> String {
     let LogEntry { log, index, timestamp, module, level, message } = entry;
     let message = match message {
-        Value::String(text) => text.clone(),
+        Value::String(text) => tame(text),
         other => other.to_string(),
     };
     let seconds = *timestamp as f64 / 1e6;

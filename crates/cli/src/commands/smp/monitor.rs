@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Talk;
 use super::log::line;
-use crate::output::Output;
+use crate::output::{Output, tame};
 use crate::report::Hint;
 use crate::smp::is_away;
 
@@ -162,9 +162,7 @@ impl Lines {
     fn take(&mut self) -> String {
         self.since = None;
         let bytes = std::mem::take(&mut self.unended);
-        // Colours are the terminal's business; what else controls it is not the device's.
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\x1b')).collect()
+        tame(&String::from_utf8_lossy(&bytes))
     }
 }
 

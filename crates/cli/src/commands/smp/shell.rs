@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use serde_json::json;
 
 use super::Talk;
-use crate::output::Output;
+use crate::output::{Output, tame};
 use crate::report::Hint;
 
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub fn run(session: &mut Talk, command: Command, out: &Output) -> anyhow::Result
     }
     let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
     let result = session.shell(&words)?;
-    let text = whole_lines(&result.output.replace("\r\n", "\n"));
+    let text = whole_lines(&tame(&result.output));
     if result.ret == 0 {
         return out.result(&result, |w| write!(w, "{text}"));
     }
@@ -69,8 +69,7 @@ fn interactive(session: &mut Talk, out: &Output) -> anyhow::Result<()> {
         all += 1;
         let complaint = match session.shell(&[line]) {
             Ok(result) => {
-                let text = result.output.replace("\r\n", "\n");
-                out.event(&result, whole_lines(&text).trim_end())?;
+                out.event(&result, whole_lines(&tame(&result.output)).trim_end())?;
                 (result.ret != 0).then(|| format!("the command ended with {}", result.ret))
             }
             Err(error) => {

@@ -7,6 +7,8 @@
 mod faults;
 mod foreign;
 mod ours;
+#[cfg(unix)]
+mod uart;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
