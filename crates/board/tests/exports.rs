@@ -46,6 +46,35 @@ fn every_board_has_its_constants_in_rust() {
 }
 
 #[test]
+fn every_flash_map_is_drawn_with_all_its_areas_side_by_side() {
+    for name in built_in() {
+        let board = Board::load(name).unwrap();
+        let svg = board.picture();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{name}");
+        for tag in ["text", "title", "g"] {
+            let (opened, closed) = (format!("<{tag}"), format!("</{tag}>"));
+            let opened = svg.matches(&format!("{opened} ")).count()
+                + svg.matches(&format!("{opened}>")).count();
+            assert_eq!(opened, svg.matches(&closed).count(), "{name}: {tag}");
+        }
+        for area in board.areas() {
+            assert!(svg.contains(&format!("<title>{}: ", area.name)), "{name}: {}", area.name);
+        }
+        // Every bar begins at the margin, and each part where the one before it ends.
+        let mut end = None;
+        for rect in svg.split("<rect x=\"").skip(1) {
+            let number = |after: &str| -> f64 {
+                let text = after.split('"').next().unwrap();
+                text.parse().unwrap_or_else(|_| panic!("{name}: {text}"))
+            };
+            let (x, width) = (number(rect), number(rect.split("width=\"").nth(1).unwrap()));
+            assert!(x == 16.0 || end.is_some_and(|end: f64| (end - x).abs() < 0.2), "{name}: {x}");
+            end = Some(x + width);
+        }
+    }
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let text = Board::load("virtual-nor-4k").unwrap().to_toml();
     let without_ram = text.replace("[[ram]]\nbase = 536870912\nsize = 131072\n", "");

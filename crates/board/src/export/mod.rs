@@ -5,6 +5,7 @@ mod devicetree;
 mod make;
 mod memory;
 mod rust;
+mod svg;
 
 use crate::schema::{AreaRow, Role};
 use crate::{Board, LoadError};
@@ -77,6 +78,11 @@ impl Board {
     /// Its slots as the make variables that Infineon's bootloader examples take.
     pub fn make_variables(&self) -> Result<String, ExportError> {
         make::variables(self)
+    }
+
+    /// Its flash map as a picture, in SVG.
+    pub fn picture(&self) -> String {
+        svg::picture(self)
     }
 
     /// The areas of somebody else's flash map, to be put onto a board with these devices by

@@ -23,6 +23,7 @@ use crate::report::Hint;
   updraft boards my/board.toml        the same for a board file of your own: checks it
   updraft boards virtual-nor-4k --json
   updraft boards export rak4631 --format dts
+  updraft boards export rak4631 --svg -o rak4631.svg
   updraft boards import flash.overlay --board rak4631 --format dts")]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -46,8 +47,11 @@ struct Export {
     /// A board's name, or the path of a board file.
     board: String,
     /// What to make.
-    #[arg(short, long)]
-    format: Format,
+    #[arg(short, long, required_unless_present = "svg")]
+    format: Option<Format>,
+    /// The same as `--format svg`.
+    #[arg(long, conflicts_with = "format")]
+    svg: bool,
     /// Which program a linker script is for.
     #[arg(long, default_value = "application")]
     program: Linked,
@@ -67,6 +71,8 @@ enum Format {
     Dts,
     /// Make variables of Infineon's examples
     Mk,
+    /// A picture of the flash map
+    Svg,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -107,7 +113,8 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
 
 fn export(args: &Export) -> anyhow::Result<()> {
     let board = load(&args.board)?;
-    let text = match args.format {
+    // Without a format it was the flag that was given.
+    let text = match args.format.unwrap_or(Format::Svg) {
         Format::MemoryX => board.memory_x(match args.program {
             Linked::Bootloader => Program::Bootloader,
             Linked::Application => Program::Application(0),
@@ -115,6 +122,7 @@ fn export(args: &Export) -> anyhow::Result<()> {
         Format::Rs => board.rust(),
         Format::Dts => board.devicetree(),
         Format::Mk => board.make_variables(),
+        Format::Svg => Ok(board.picture()),
     }?;
     match &args.output {
         Some(path) => std::fs::write(path, text)

@@ -250,6 +250,11 @@ impl Bench {
         self.start_with(Setup::start_paused)
     }
 
+    /// The same, its clock moves by a nanosecond for every instruction.
+    pub fn start_counting(&self) -> Powered<'_> {
+        self.start_with(|setup| setup.args(["-icount", "shift=0"]).start_paused())
+    }
+
     fn start_with(
         &self,
         start: impl FnOnce(Setup) -> Result<Machine, updraft_qemu::Error>,
@@ -304,6 +309,11 @@ impl Powered<'_> {
     /// Presses or releases button A of a `microbit`, which pulls its pin down.
     pub fn press(&self, pressed: bool) {
         self.machine().set_pin("/machine/nrf51", 17, !pressed).unwrap();
+    }
+
+    /// Its board file.
+    pub fn board(&self) -> &'static str {
+        self.bench.chip.board
     }
 
     /// Waits for a text on the console.

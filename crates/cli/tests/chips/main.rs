@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod bench;
+mod cost;
 mod cuts;
 mod factory;
 mod recovery;
