@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 8] = [
     &["smp"],
     &["boot", "dfu", "ble"],
     &["ota", "recovery"],
-    &["board", "pty", "sign"],
+    &["board", "certs", "pty", "sign"],
     &["fleet", "imgtool", "qemu", "sim"],
     &["cli"],
 ];

@@ -18,6 +18,11 @@ pub fn write_all(files: &[(&Path, &[u8])]) -> anyhow::Result<()> {
     advised(files::write_all(files))
 }
 
+/// The same of secrets and results together.
+pub fn write_all_as(files: &[(&Path, &[u8], Mode)]) -> anyhow::Result<()> {
+    advised(files::write_all_as(files))
+}
+
 /// Refuses outputs that are one file, and outputs that are one of the inputs.
 pub fn apart(outputs: &[&Path], inputs: &[&Path]) -> anyhow::Result<()> {
     advised(files::apart(outputs, inputs))

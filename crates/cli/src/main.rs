@@ -76,6 +76,8 @@ enum Command {
     /// Add and list releases on a fleet server, and say who may.
     #[cfg(feature = "fleet")]
     Fleet(Box<commands::fleet::Args>),
+    /// Certificates for TLS: a lab's own authority, servers, devices; and what is wrong with others.
+    Certs(commands::certs::Args),
     /// Take the command lines of MCUboot's imgtool 2.5.0; also when called `imgtool`.
     #[command(
         disable_help_flag = true,
@@ -121,6 +123,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(&args, &out),
         #[cfg(feature = "fleet")]
         Command::Fleet(args) => commands::fleet::run(*args, &out),
+        Command::Certs(args) => commands::certs::run(args, &out),
         Command::Imgtool { args } => {
             return updraft_imgtool::run("updraft imgtool", args.into_iter());
         }

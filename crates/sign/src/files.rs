@@ -72,10 +72,22 @@ pub fn write(path: &Path, bytes: &[u8], mode: Mode) -> Result<(), WriteError> {
 /// Writes results that belong together, each to its path: all of them appear, or none. Two of them
 /// cannot be one file.
 pub fn write_all(files: &[(&Path, &[u8])]) -> Result<(), WriteError> {
-    let paths: Vec<&Path> = files.iter().map(|(path, _)| *path).collect();
+    let results: Vec<_> = files.iter().map(|(path, bytes)| (*path, *bytes, Mode::Result)).collect();
+    write_all_as(&results)
+}
+
+/// The same of secrets and results together.
+pub fn write_all_as(files: &[(&Path, &[u8], Mode)]) -> Result<(), WriteError> {
+    let paths: Vec<&Path> = files.iter().map(|(path, ..)| *path).collect();
     apart(&paths, &[])?;
     // Whatever can fail does so while nothing has been replaced.
-    let staged = files.iter().map(|(path, bytes)| filled(path, bytes, Mode::Result));
+    let stays = |(path, _, mode): &&(&Path, &[u8], Mode)| {
+        *mode == Mode::Secret { replace: false } && path.symlink_metadata().is_ok()
+    };
+    if let Some((path, ..)) = files.iter().find(stays) {
+        return Err(WriteError::Exists(path.to_path_buf()));
+    }
+    let staged = files.iter().map(|(path, bytes, mode)| filled(path, bytes, *mode));
     let staged = staged.collect::<Result<Vec<_>, _>>()?;
     staged.into_iter().try_for_each(Staged::appear)
 }

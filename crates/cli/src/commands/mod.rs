@@ -1,6 +1,7 @@
 //! One file per subcommand: its options, and the calls that carry it out.
 
 pub mod boards;
+pub mod certs;
 pub mod completions;
 pub mod demo;
 pub mod device;

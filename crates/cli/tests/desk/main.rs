@@ -1,5 +1,6 @@
 //! `updraft key`, `updraft image` and `updraft flash`, as people and programs see them.
 
+mod certs;
 mod dumps;
 mod image;
 mod outputs;

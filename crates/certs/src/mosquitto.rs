@@ -1,0 +1,54 @@
+//! A configuration of mosquitto that goes with the files of a lab.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::Pair;
+
+/// Who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    /// Who has a certificate of the authority. The broker takes the user name from it.
+    Certified,
+    /// Anybody; the line is encrypted all the same.
+    Anybody,
+}
+
+/// Where and how the broker listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The port.
+    pub port: u16,
+    /// The address; every one without.
+    pub address: Option<std::net::IpAddr>,
+    /// `None` for a plain line.
+    pub tls: Option<Clients>,
+}
+
+/// The text of `mosquitto.conf`, for files that lie in `folder`.
+pub fn configuration(listeners: &[Listener], folder: &Path) -> String {
+    let mut text = String::from("per_listener_settings true\n");
+    for Listener { port, address, tls } in listeners {
+        let address = address.map(|address| format!(" {address}")).unwrap_or_default();
+        let _ = writeln!(text, "\nlistener {port}{address}");
+        let anonymous = match tls {
+            Some(clients) => {
+                let file = |pair: Pair, ending: &str| {
+                    folder.join(format!("{}.{ending}", pair.stem())).display().to_string()
+                };
+                let _ = writeln!(text, "cafile {}", file(Pair::Authority, "crt"));
+                let _ = writeln!(text, "certfile {}", file(Pair::Server, "crt"));
+                let _ = writeln!(text, "keyfile {}", file(Pair::Server, "key"));
+                let certified = *clients == Clients::Certified;
+                let _ = writeln!(text, "require_certificate {certified}");
+                if certified {
+                    let _ = writeln!(text, "use_identity_as_username true");
+                }
+                !certified
+            }
+            None => true,
+        };
+        let _ = writeln!(text, "allow_anonymous {anonymous}");
+    }
+    text
+}
