@@ -110,7 +110,7 @@ fn lie(at: usize, value: u16) -> impl FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 fn chunks_that_lie_are_refused_by_name() {
     let total = image(V2, 9000).len() as u16;
     type Expected = fn(&Reason) -> bool;
-    let cases: [(&str, usize, u16, Expected); 17] = [
+    let cases: [(&str, usize, u16, Expected); 18] = [
         ("magic", 0, 0, |it| *it == Reason::NotAChunk),
         ("begins in the header", 8, 31, |it| *it == Reason::NotAChunk),
         ("begins behind the end", 8, 60_000, |it| *it == Reason::ChunkShort),
@@ -129,6 +129,7 @@ fn chunks_that_lie_are_refused_by_name() {
         ("less data", 26, 4095, |it| *it == Reason::ChunkLong),
         ("more data", 26, 4097, |it| *it == Reason::ChunkShort),
         ("another count", 28, 4, |it| *it == Reason::ChunkCount),
+        ("index of another", 30, 0, |it| *it == Reason::ChunkIndex),
         ("index behind the count", 30, 3, |it| *it == Reason::ChunkIndex),
     ];
     let count = cases.len();
