@@ -33,11 +33,12 @@ impl Pty {
     /// # Errors
     /// If the system has no pseudo-terminal to give.
     pub fn open() -> Result<Self> {
-        let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+        // A program that is started meanwhile must not keep the line from ending.
+        let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&device)?;
         unlockpt(&device)?;
         let path = ptsname(&device, Vec::new())?;
-        let client = open(&path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty())?;
+        let client = open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         // A terminal would echo, and translate what is no text.
         let mut settings = tcgetattr(&client)?;
         settings.make_raw();

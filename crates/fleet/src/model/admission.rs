@@ -193,6 +193,9 @@ struct Facts {
     nameless: bool,
 }
 
+/// Bytes of the shortest hash that names a key: SHA-256.
+const SHORTEST_HASH: usize = 32;
+
 impl Facts {
     fn read(file: &[u8], header: &Header) -> Result<Self, TlvError<OutOfRange>> {
         let mut source = file;
@@ -204,6 +207,8 @@ impl Facts {
             let payload = file.get(start..start.saturating_add(entry.len.into()));
             let payload = payload.unwrap_or_default();
             match entry.kind {
+                // The beginning of a hash names no key: C builds take it for any key that begins so.
+                TlvType::KEYHASH if payload.len() < SHORTEST_HASH => {}
                 TlvType::KEYHASH | TlvType::PUBKEY => {
                     named = true;
                     facts.signer(match entry.kind {

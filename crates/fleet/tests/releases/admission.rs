@@ -232,6 +232,17 @@ fn a_signature_without_a_key_is_nobodys() {
     assert_eq!(admit(&Policy::new(), None, nameless).unwrap_err(), Reason::NoKeyNamed);
 }
 
+/// The C code boots these with any key whose hash begins so: a published one, too.
+#[test]
+fn the_beginning_of_a_hash_names_no_key() {
+    for kind in ["ed25519", "p256", "rsa2048", "ecdsap384"] {
+        for part in ["empty", "short"] {
+            let image = vector(&format!("mcuboot/bad/{kind}-keyhash-{part}.bin"));
+            assert_eq!(admit(&Policy::new(), None, image).unwrap_err(), Reason::NoKeyNamed);
+        }
+    }
+}
+
 /// Golden images that are not admitted, and why.
 const NOT_ADMITTED: [(&str, &str); 7] = [
     // No bootloader of these boards reads it either.
