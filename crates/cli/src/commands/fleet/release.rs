@@ -38,7 +38,7 @@ Examples:
 /// The server, and who asks.
 #[derive(clap::Args)]
 pub struct Server {
-    /// Where it is: http://127.0.0.1:8580, https://fleet.example:8443.
+    /// Where it is, as an address that begins with `http://` or `https://`.
     #[arg(long, value_name = "URL", env = "UPDRAFT_FLEET_SERVER")]
     server: String,
     /// A token from `updraft fleet token new`.
