@@ -142,6 +142,7 @@ impl<'b, P: Platform> Agent<'b, P> {
             }
             (Phase::Ready | Phase::Activated | Phase::Testing, ImageState::Valid) if ours => {
                 self.record.set_phase(Phase::Accepted);
+                self.record.set_installs(0);
                 self.save()?;
                 Stage::Accepted
             }
@@ -402,7 +403,9 @@ impl<'b, P: Platform> Agent<'b, P> {
                 return Err(Reason::NotNewer { offered, running });
             }
         }
-        if self.platform.demands_job_signature() && offer.signature.is_none() {
+        // An empty signature is none: nothing of it would be left to be checked.
+        let signed = offer.signature.is_some_and(|signature| !signature.bytes.is_empty());
+        if !signed && (offer.signature.is_some() || self.platform.demands_job_signature()) {
             return Err(Reason::NotSigned);
         }
         let id = Label::<LONGEST_ID>::new(offer.id.as_bytes()).ok_or(Reason::TooLong("job id"))?;

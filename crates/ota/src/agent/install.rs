@@ -174,6 +174,8 @@ impl<P: Platform> Agent<'_, P> {
         }
         if self.record.phase() == Phase::Testing {
             self.record.set_phase(Phase::Accepted);
+            // What comes next under the same name has not failed yet.
+            self.record.set_installs(0);
             let _ = self.save();
         }
         self.enter(Stage::Accepted);
