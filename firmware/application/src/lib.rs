@@ -1,5 +1,5 @@
 //! An application for any board: blinks, tests itself, and can be updated over SMP on the console's
-//! line.
+//! line, and on every other one that the chip has.
 //!
 //! What it does is in its description, a text in the image, which a virtual device would read as
 //! well: so one build serves every flavour.
@@ -18,6 +18,7 @@ mod os;
 use core::time::Duration;
 
 use firmware_board::{Board, Flash, Keys, flash, milliseconds, say};
+use firmware_cortex_m::{Chip, Line};
 use updraft_dfu::{Config, Dfu, DfuError, DfuSlots, SlotTable};
 use updraft_flash::{Fault, Which};
 use updraft_image::{Describe, PublicKey, Text, Version};
@@ -25,6 +26,8 @@ use updraft_smp::framing::{Console, Framing, Received};
 use updraft_smp::server::{ImageGroup, OsGroup, Server};
 
 pub use description::Description;
+#[doc(hidden)]
+pub use firmware_cortex_m as cortex_m;
 
 use description::SelfTest;
 use os::Platform;
@@ -35,22 +38,24 @@ const WHO: &str = "app: ";
 const RESET_DELAY: Duration = Duration::from_millis(250);
 /// Bytes that are written to flash at once.
 const BLOCK: usize = 256;
+/// Bytes of the largest message.
+pub const BUFFER: usize = 1024;
 
-/// The memory of the SMP server: messages of at most `N` bytes.
+/// The memory of the SMP server: messages of at most `N` bytes, over so many lines.
 #[derive(Debug)]
-pub struct Memory<const N: usize> {
-    framing: Console<N>,
+pub struct Memory<const N: usize, const LINES: usize> {
+    framings: [Console<N>; LINES],
     answer: [u8; N],
 }
 
-impl<const N: usize> Memory<N> {
+impl<const N: usize, const LINES: usize> Memory<N, LINES> {
     /// Nothing has come yet.
     pub const fn new() -> Self {
-        Self { framing: Console::new(), answer: [0; N] }
+        Self { framings: [const { Console::new() }; LINES], answer: [0; N] }
     }
 }
 
-impl<const N: usize> Default for Memory<N> {
+impl<const N: usize, const LINES: usize> Default for Memory<N, LINES> {
     fn default() -> Self {
         Self::new()
     }
@@ -58,13 +63,41 @@ impl<const N: usize> Default for Memory<N> {
 
 type Slots<'k, B> = DfuSlots<Flash<B>, Keys<'k, B>, Dfu, (), BLOCK>;
 
+/// How many lines a board has.
+pub const fn lines<B: Board>() -> usize {
+    <<B as Board>::Chip as Chip>::Line::LINES
+}
+
+/// Makes a program of it: the application of the board `$board`, a type in the package `$package`.
+#[macro_export]
+macro_rules! program {
+    ($package:ident, $board:ty) => {
+        type Memory = $crate::Memory<{ $crate::BUFFER }, { $crate::lines::<$board>() }>;
+        static MEMORY: $crate::cortex_m::Single<Memory> =
+            $crate::cortex_m::Single::new(Memory::new());
+
+        $crate::cortex_m::description!(
+            DESCRIPTION,
+            include_bytes!(concat!(env!("OUT_DIR"), "/description.bin"))
+        );
+
+        fn run() -> ! {
+            // The text may be another one than when this was compiled.
+            let description = core::hint::black_box(&DESCRIPTION);
+            $crate::run::<$board, _, _>(description, &$package::KEYS, MEMORY.take())
+        }
+
+        $crate::cortex_m::program!(run);
+    };
+}
+
 /// Runs the application; ends by a reset.
-pub fn run<B: Board, const N: usize>(
-    mut board: B,
+pub fn run<B: Board, const N: usize, const LINES: usize>(
     description: &[u8],
     keys: &[PublicKey<'_>],
-    memory: &'static mut Memory<N>,
+    memory: &'static mut Memory<N, LINES>,
 ) -> ! {
+    let mut board = B::open();
     let description = Description::of(description);
     let facts = &B::FACTS;
     let mut flash = flash(&mut board);
@@ -82,7 +115,7 @@ pub fn run<B: Board, const N: usize>(
     let mut reset: Option<(Duration, u32)> = None;
     loop {
         let now = board.now();
-        board.feed_watchdog();
+        board.chip().feed_watchdog();
         board.led((milliseconds(now) / description.blink_ms).is_multiple_of(2));
         if let Some((_, boot_mode)) = reset.filter(|(at, _)| *at <= now) {
             board.reset(boot_mode);
@@ -91,15 +124,20 @@ pub fn run<B: Board, const N: usize>(
             tested = true;
             self_test(&mut board, &description, groups.1.slots());
         }
-        let Some(byte) = board.receive() else {
+        let received = (0..LINES)
+            .find_map(|line| board.chip().line().receive_on(line).map(|byte| (line, byte)));
+        let Some((line, byte)) = received else {
             board.idle();
             continue;
         };
-        let Some(Received::Message(message)) = memory.framing.receive(byte, now) else { continue };
+        let Some(framing) = memory.framings.get_mut(line) else { continue };
+        let Some(Received::Message(message)) = framing.receive(byte, now) else { continue };
         let asked = Server::default().handle(message, &mut groups, &mut memory.answer, |answer| {
+            let to = board.chip().line();
             // An answer is far shorter than what a frame holds.
-            let _ =
-                Console::<N>::send(answer, |line| line.iter().for_each(|byte| board.send(*byte)));
+            let _ = Console::<N>::send(answer, |bytes| {
+                bytes.iter().for_each(|byte| to.send_on(line, *byte));
+            });
         });
         if let Some(asked) = asked {
             reset = reset.or(Some((now.saturating_add(RESET_DELAY), asked.boot_mode)));

@@ -1,5 +1,6 @@
 //! Lines of text on the console.
 
+use firmware_cortex_m::{Chip, Line};
 use updraft_image::{Describe, Text};
 
 use crate::Board;
@@ -25,6 +26,6 @@ pub fn say<B: Board>(board: &mut B, who: &str, what: &impl Describe) {
 #[inline(never)]
 fn send<B: Board>(board: &mut B, text: &str) {
     for byte in text.bytes() {
-        board.send(byte);
+        board.chip().line().send(byte);
     }
 }

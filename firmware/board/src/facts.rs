@@ -118,3 +118,21 @@ macro_rules! facts {
         }
     };
 }
+
+/// What was made of the board file and the key, as items: the module `board` with the constants, the
+/// keys `KEYS` and whether they are a `SAMPLE`, the [`Facts`] as `FACTS`, its flash `DEVICES`.
+#[macro_export]
+macro_rules! board_file {
+    () => {
+        /// The constants of the board file.
+        pub mod board {
+            include!(concat!(env!("OUT_DIR"), "/board.rs"));
+        }
+
+        use updraft_image::PublicKey;
+        include!(concat!(env!("OUT_DIR"), "/key.rs"));
+
+        const FACTS: $crate::Facts = $crate::facts!(board);
+        static DEVICES: [updraft_flash::Geometry<'static>; board::DEVICES.len()] = board::DEVICES;
+    };
+}

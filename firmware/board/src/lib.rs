@@ -14,6 +14,7 @@ mod violation;
 
 use core::time::Duration;
 
+use firmware_cortex_m::{Chip, Line};
 use updraft_flash::{AreaEntry, Areas, Brief, Device};
 use updraft_image::Describe;
 
@@ -21,38 +22,31 @@ pub use console::say;
 pub use facts::{Facts, Watchdog, Ways};
 pub use keys::Keys;
 pub use spi_nor::{Spi, SpiNor};
-pub use violation::Violation;
+pub use violation::{Violation, checked};
 
-/// A board: its facts, and what its hardware can be asked to do.
-pub trait Board {
+/// A board: its facts, its chip, and what else its hardware can be asked to do.
+pub trait Board: Sized {
     /// What its file says.
     const FACTS: Facts;
 
     /// Whether there is room for words on the console. SMP is spoken either way.
     const SPEAKS: bool = true;
 
+    /// Its chip.
+    type Chip: Chip;
     /// Driver of its flash devices.
     type Device: Device<Error: Describe>;
     /// All of them, in the order of the board file.
     type Devices: AsRef<[Self::Device]> + AsMut<[Self::Device]>;
 
+    /// The board after a reset.
+    fn open() -> Self;
+
+    /// Its chip.
+    fn chip(&mut self) -> &mut Self::Chip;
+
     /// Its flash devices.
     fn flash(&mut self) -> Self::Devices;
-
-    /// The next byte that has come over the console's line.
-    fn receive(&mut self) -> Option<u8>;
-
-    /// Sends a byte over the console's line, and waits until there is room for it.
-    fn send(&mut self, byte: u8);
-
-    /// Waits until everything has left the line.
-    fn drain(&mut self) {}
-
-    /// Time since the reset. To be asked at least once a minute.
-    fn now(&mut self) -> Duration;
-
-    /// Waits until something may have come over the line, or for a few milliseconds.
-    fn idle(&mut self);
 
     /// Lights or darkens its first LED.
     fn led(&mut self, on: bool);
@@ -67,23 +61,25 @@ pub trait Board {
         None
     }
 
-    /// Starts the watchdog, which resets the chip if it is not fed for so long. A board that has
-    /// none does nothing.
-    fn start_watchdog(&mut self, timeout: Duration) {
-        let _ = timeout;
+    /// Starts the program with its vector table at this address, which whoever asks has verified.
+    fn start(&mut self, vectors: u32) -> ! {
+        self.chip().start(vectors)
     }
 
-    /// Feeds the watchdog.
-    fn feed_watchdog(&mut self) {}
+    /// Time since the reset. To be asked at least once a minute.
+    fn now(&mut self) -> Duration {
+        self.chip().now()
+    }
 
-    /// The boot mode that was left before the reset, 0 if none was. It counts once.
-    fn take_boot_mode(&mut self) -> u32;
+    /// Waits until something may have come over a line, or for a few milliseconds.
+    fn idle(&mut self) {
+        self.chip().line().idle();
+    }
 
     /// Resets the chip and leaves `boot_mode` for the bootloader.
-    fn reset(&mut self, boot_mode: u32) -> !;
-
-    /// Starts the program with its vector table at this address.
-    fn start(&mut self, vectors: u32) -> !;
+    fn reset(&mut self, boot_mode: u32) -> ! {
+        self.chip().reset(boot_mode)
+    }
 }
 
 /// The flash map of a board.

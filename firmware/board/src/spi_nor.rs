@@ -3,7 +3,7 @@
 
 use updraft_flash::{Device, Geometry};
 
-use crate::Violation;
+use crate::{Violation, checked};
 
 /// A line to the chip.
 pub trait Spi {
@@ -88,13 +88,7 @@ impl<S: Spi> SpiNor<S> {
         if !self.is_there() {
             return Err(Violation::Silent);
         }
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let size = self.geometry.size().unwrap_or(0);
-        address.checked_add(len).filter(|end| *end <= size).ok_or(Violation::Outside)?;
-        match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
-            true => Ok(()),
-            false => Err(Violation::Misaligned),
-        }
+        checked(self.geometry, address, len, unit).map(|_| ())
     }
 }
 

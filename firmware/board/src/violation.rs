@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use updraft_flash::{Fault, FlashError};
+use updraft_flash::{Fault, FlashError, Geometry};
 use updraft_image::{Describe, Text};
 
 /// What the driver was asked and flash cannot do.
@@ -18,6 +18,22 @@ pub enum Violation {
     Silent,
     /// The cells hold nothing that can be read.
     Unreadable,
+}
+
+/// The end of an access to `len` bytes from `address` on, in units of so many bytes.
+pub fn checked(
+    device: &Geometry<'_>,
+    address: u32,
+    len: usize,
+    unit: u32,
+) -> Result<u32, Violation> {
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    let size = device.size().unwrap_or(0);
+    let end = address.checked_add(len).filter(|end| *end <= size).ok_or(Violation::Outside)?;
+    match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
+        true => Ok(end),
+        false => Err(Violation::Misaligned),
+    }
 }
 
 impl Describe for Violation {

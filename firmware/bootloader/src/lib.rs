@@ -15,11 +15,14 @@ mod rollback;
 use core::time::Duration;
 
 use firmware_board::{Board, flash, say};
+use firmware_cortex_m::{Chip, Line as _};
 use updraft_boot::{Boot, BootError};
 use updraft_flash::Fault;
 use updraft_image::{Describe, PublicKey, Text};
 use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry};
 
+#[doc(hidden)]
+pub use firmware_cortex_m as cortex_m;
 pub use recovery::{Line, line};
 
 /// Who speaks on the console.
@@ -36,10 +39,27 @@ pub struct Trusted {
     pub sample: bool,
 }
 
+/// Makes a program of it: the bootloader of the board `$board` in the package `$package`.
+#[macro_export]
+macro_rules! program {
+    ($package:ident, $board:ident) => {
+        static LINE: $crate::cortex_m::Single<$crate::Line> =
+            $crate::cortex_m::Single::new($crate::line());
+
+        fn boot() -> ! {
+            let trusted = $crate::Trusted { keys: &$package::KEYS, sample: $package::SAMPLE };
+            $crate::run::<$package::$board>(trusted, LINE.take())
+        }
+
+        $crate::cortex_m::program!(boot);
+    };
+}
+
 /// Runs the bootloader of a board: ends by starting an image, or by a reset. `line` is the memory
 /// of serial recovery.
-pub fn run<B: Board>(mut board: B, trusted: Trusted, line: &'static mut Line) -> ! {
-    let boot_mode = board.take_boot_mode();
+pub fn run<B: Board>(trusted: Trusted, line: &'static mut Line) -> ! {
+    let mut board = B::open();
+    let boot_mode = board.chip().take_boot_mode();
     let reset = AtReset { pressed: board.pressed(), by_pin: false, boot_mode };
     let button = rollback::button(&mut board);
     let mut entry = Entry::at_reset(recovery::ways::<B>(), reset);
@@ -105,9 +125,9 @@ fn start<B: Board>(board: &mut B, boot: &Boot) {
     };
     let Some(vectors) = vectors else { return };
     say(board, WHO, &Starting(boot));
-    board.drain();
+    board.chip().line().drain();
     if let Some(watchdog) = B::FACTS.watchdog.filter(|watchdog| watchdog.by_bootloader) {
-        board.start_watchdog(watchdog.timeout);
+        board.chip().start_watchdog(watchdog.timeout);
     }
     board.start(vectors)
 }

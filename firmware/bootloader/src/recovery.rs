@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use firmware_board::{Board, Flash, Keys, say};
+use firmware_cortex_m::{Chip, Line as _};
 use updraft_boot::factory::Hold;
 use updraft_image::{PublicKey, UpgradeMode};
 use updraft_recovery::{Config, ImageSlots, Images, NoHooks, Port, Recovery, Ways};
@@ -100,18 +101,18 @@ fn serve<B: Board>(
         if until.is_some_and(|until| until <= now) {
             return false;
         }
-        let Some(byte) = board.receive() else {
+        let Some(byte) = board.chip().line().receive() else {
             board.idle();
             continue;
         };
         let heard = line.receive(&mut recovery, &[byte], now, |bytes| {
-            bytes.iter().for_each(|byte| board.send(*byte));
+            bytes.iter().for_each(|byte| board.chip().line().send(*byte));
         });
         if heard.requests > 0 {
             until = None;
         }
         if heard.reset.is_some() {
-            board.drain();
+            board.chip().line().drain();
             reset_at = reset_at.or(Some(now.saturating_add(RESET_DELAY)));
         }
     }

@@ -4,6 +4,7 @@
 //! crate promises rests on that.
 #![no_std]
 
+mod chip;
 mod register;
 mod retained;
 mod rtt;
@@ -11,6 +12,7 @@ mod single;
 mod sleep;
 mod startup;
 
+pub use chip::{Chip, Clock, Counted, Line, NoWatchdog, Parts, Watchdog};
 pub use register::Register;
 pub use retained::{reset, take_boot_mode};
 pub use rtt::Rtt;

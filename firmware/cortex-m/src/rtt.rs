@@ -8,6 +8,8 @@
 use core::cell::UnsafeCell;
 use core::ptr::null;
 
+use crate::{Line, Wake, sleep};
+
 const UP: usize = 1024;
 const DOWN: usize = 512;
 
@@ -78,9 +80,11 @@ impl Rtt {
         }
         Self(())
     }
+}
 
-    /// Sends a byte, if there is room.
-    pub fn send(&mut self, byte: u8) {
+impl Line for Rtt {
+    // What there is no room for is dropped.
+    fn send(&mut self, byte: u8) {
         let block = BLOCK.0.get();
         // SAFETY: places in the block; the index is below the buffer's size.
         unsafe {
@@ -94,8 +98,7 @@ impl Rtt {
         }
     }
 
-    /// The next byte that has come.
-    pub fn receive(&mut self) -> Option<u8> {
+    fn receive(&mut self) -> Option<u8> {
         let block = BLOCK.0.get();
         // SAFETY: as above.
         unsafe {
@@ -107,5 +110,11 @@ impl Rtt {
             (&raw mut (*block).down.read).write_volatile(((read + 1) % DOWN) as u32);
             Some(byte)
         }
+    }
+
+    // A probe does not wake the processor; the system timer does.
+    fn idle(&mut self) {
+        Wake(0).forget();
+        sleep();
     }
 }

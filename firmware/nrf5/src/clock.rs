@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Counted, Register};
 
 use crate::at;
 
@@ -12,12 +12,7 @@ pub(crate) const HZ: u32 = 16_000_000 >> PRESCALED;
 
 /// TIMER0, which counts up.
 #[derive(Debug)]
-pub struct Clock {
-    last: u32,
-    /// Since the start: seconds, and ticks that make up no second yet.
-    seconds: u32,
-    ticks: u32,
-}
+pub struct Clock(Counted<HZ>);
 
 impl Clock {
     const START: Register = at(0x4000_8000);
@@ -28,7 +23,6 @@ impl Clock {
     const PRESCALER: Register = at(0x4000_8510);
     const CAPTURED: Register = at(0x4000_8540);
     const BITS_32: u32 = 3;
-    const NANOSECONDS: u32 = 1_000_000_000 / HZ;
 
     /// Counts from now on.
     pub fn start() -> Self {
@@ -38,19 +32,13 @@ impl Clock {
         Self::BITS.write(Self::BITS_32);
         Self::PRESCALER.write(PRESCALED);
         Self::START.write(1);
-        Self { last: 0, seconds: 0, ticks: 0 }
+        Self(Counted::from(0))
     }
+}
 
-    /// Time since the start. To be asked once a day.
-    pub fn now(&mut self) -> Duration {
+impl firmware_cortex_m::Clock for Clock {
+    fn now(&mut self) -> Duration {
         Self::CAPTURE.write(1);
-        let value = Self::CAPTURED.read();
-        self.ticks += value.wrapping_sub(self.last);
-        self.last = value;
-        while self.ticks >= HZ {
-            self.ticks -= HZ;
-            self.seconds += 1;
-        }
-        Duration::new(self.seconds.into(), self.ticks * Self::NANOSECONDS)
+        self.0.at(Self::CAPTURED.read())
     }
 }

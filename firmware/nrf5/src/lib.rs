@@ -12,7 +12,7 @@ mod spi;
 mod uart;
 mod watchdog;
 
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Parts, Register};
 
 pub use clock::Clock;
 pub use nvmc::Nvmc;
@@ -20,6 +20,14 @@ pub use pin::{Pin, Pull};
 pub use spi::SpiMaster;
 pub use uart::Uart;
 pub use watchdog::Watchdog;
+
+/// A chip with its console on this line.
+pub type Nordic<L = Uart> = Parts<L, Clock, Watchdog>;
+
+/// The chip after a reset.
+pub fn chip<L>(line: L) -> Nordic<L> {
+    Parts { line, clock: Clock::start(), watchdog: Watchdog }
+}
 
 /// A register of these chips.
 const fn at(address: u32) -> Register {

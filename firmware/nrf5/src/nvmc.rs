@@ -1,6 +1,6 @@
 //! Flash behind its controller (NVMC). It begins at address 0.
 
-use firmware_board::Violation;
+use firmware_board::{Violation, checked};
 use firmware_cortex_m::Register;
 use updraft_flash::{Device, Geometry};
 
@@ -32,17 +32,6 @@ impl Nvmc {
         Self::CONFIG.write(READ);
         Self::wait();
     }
-
-    fn check(&self, address: u32, len: usize, unit: u32) -> Result<u32, Violation> {
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let size = self.0.size().unwrap_or(0);
-        let end = address.checked_add(len).filter(|end| *end <= size);
-        let end = end.ok_or(Violation::Outside)?;
-        match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
-            true => Ok(end),
-            false => Err(Violation::Misaligned),
-        }
-    }
 }
 
 impl Device for Nvmc {
@@ -53,7 +42,7 @@ impl Device for Nvmc {
     }
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
-        self.check(address, buf.len(), 1)?;
+        checked(self.0, address, buf.len(), 1)?;
         // SAFETY: inside of flash, which is no part of `buf`. The bootloader has no reason to read
         // itself, so that this is never address 0, which would be a null pointer.
         unsafe {
@@ -63,7 +52,7 @@ impl Device for Nvmc {
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
-        self.check(address, data.len(), 4)?;
+        checked(self.0, address, data.len(), 4)?;
         let (words, _) = data.as_chunks::<4>();
         let mut whole = true;
         Self::allowing(WRITE, || {
@@ -81,7 +70,7 @@ impl Device for Nvmc {
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
         let page = self.0.sectors.first().map_or(u32::MAX, |run| run.size);
-        let end = self.check(address, len as usize, page)?;
+        let end = checked(self.0, address, len as usize, page)?;
         Self::allowing(ERASE, || {
             for at in (address..end).step_by(page as usize) {
                 Self::ERASE_PAGE.write(at);

@@ -1,6 +1,6 @@
 //! The serial port, and the timer that wakes who waits for it.
 
-use firmware_cortex_m::{Register, Wake, sleep};
+use firmware_cortex_m::{Line, Register, Wake, sleep};
 
 use crate::at;
 use crate::clock::{HZ, PRESCALED};
@@ -41,29 +41,37 @@ impl Uart {
         Self
     }
 
-    /// The next byte that has come.
-    pub fn receive(&mut self) -> Option<u8> {
-        (Self::RECEIVED.read() != 0).then(|| {
+    fn has_received() -> bool {
+        Self::RECEIVED.read() != 0
+    }
+
+    /// Sleeps until a byte may have come, 10 ms at most; not at all if `other` has something to do.
+    pub(crate) fn idle_unless(other: impl FnOnce() -> bool) {
+        Ticks::clear();
+        Self::WAKE.forget();
+        if !other() && !Self::has_received() {
+            sleep();
+        }
+    }
+}
+
+impl Line for Uart {
+    fn receive(&mut self) -> Option<u8> {
+        Self::has_received().then(|| {
             // First the event, which reading raises again if there is more.
             Self::RECEIVED.write(0);
             Self::RECEIVE_DATA.read() as u8
         })
     }
 
-    /// Sleeps until one may have come, 10 ms at most.
-    pub fn idle(&mut self) {
-        Ticks::clear();
-        Self::WAKE.forget();
-        if Self::RECEIVED.read() == 0 {
-            sleep();
-        }
-    }
-
-    /// Sends a byte.
-    pub fn send(&mut self, byte: u8) {
+    fn send(&mut self, byte: u8) {
         Self::SENT.write(0);
         Self::SEND_DATA.write(byte.into());
         while Self::SENT.read() == 0 {}
+    }
+
+    fn idle(&mut self) {
+        Self::idle_unless(|| false);
     }
 }
 

@@ -18,15 +18,15 @@ impl Watchdog {
     /// Ticks in a millisecond, rounded up.
     const PER_MS: u32 = 33;
     const FEED: u32 = 0x6e52_4635;
+}
 
-    /// Starts it.
-    pub fn start(&mut self, timeout: Duration) {
+impl firmware_cortex_m::Watchdog for Watchdog {
+    fn start(&mut self, timeout: Duration) {
         Self::RELOAD_VALUE.write(milliseconds(timeout).saturating_mul(Self::PER_MS));
         Self::START.write(1);
     }
 
-    /// Feeds it.
-    pub fn feed(&mut self) {
+    fn feed(&mut self) {
         Self::RELOAD.write(Self::FEED);
     }
 }

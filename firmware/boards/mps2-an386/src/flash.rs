@@ -4,7 +4,7 @@
 use firmware_board::Violation;
 use updraft_flash::{Device, Geometry};
 
-use crate::facts::DEVICES;
+use crate::DEVICES;
 
 /// A flash device.
 #[derive(Debug)]

@@ -3,88 +3,45 @@
 //! Sources: Arm, "AN386" and "Cortex-M System Design Kit TRM" (UART, dual timer, watchdog).
 #![no_std]
 
-mod facts;
 mod flash;
 mod peripherals;
 
-use core::time::Duration;
-
 use firmware_board::{Board, Facts};
+use firmware_cortex_m::Parts;
 
-pub use facts::{KEYS, SAMPLE, board};
 use flash::Window;
 use peripherals::{Clock, Led, Uart, Watchdog};
+
+firmware_board::board_file!();
 
 /// The board.
 #[derive(Debug)]
 pub struct Mps2 {
-    clock: Clock,
+    chip: Parts<Uart, Clock, Watchdog>,
     led: Led,
-    uart: Uart,
-    watchdog: Watchdog,
-}
-
-impl Mps2 {
-    /// The board after a reset.
-    pub fn new() -> Self {
-        Self { clock: Clock::start(), led: Led, uart: Uart::open(), watchdog: Watchdog }
-    }
-}
-
-impl Default for Mps2 {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Board for Mps2 {
-    const FACTS: Facts = facts::FACTS;
+    const FACTS: Facts = FACTS;
 
+    type Chip = Parts<Uart, Clock, Watchdog>;
     type Device = Window;
     type Devices = [Window; 3];
+
+    fn open() -> Self {
+        let (line, clock) = (Uart::open(), Clock::start());
+        Self { chip: Parts { line, clock, watchdog: Watchdog }, led: Led }
+    }
+
+    fn chip(&mut self) -> &mut Self::Chip {
+        &mut self.chip
+    }
 
     fn flash(&mut self) -> [Window; 3] {
         Window::all()
     }
 
-    fn receive(&mut self) -> Option<u8> {
-        self.uart.receive()
-    }
-
-    fn send(&mut self, byte: u8) {
-        self.uart.send(byte);
-    }
-
-    fn now(&mut self) -> Duration {
-        self.clock.now()
-    }
-
-    fn idle(&mut self) {
-        self.uart.idle();
-    }
-
     fn led(&mut self, on: bool) {
         self.led.set(on);
-    }
-
-    fn start_watchdog(&mut self, timeout: Duration) {
-        self.watchdog.start(timeout);
-    }
-
-    fn feed_watchdog(&mut self) {
-        self.watchdog.feed();
-    }
-
-    fn take_boot_mode(&mut self) -> u32 {
-        firmware_cortex_m::take_boot_mode()
-    }
-
-    fn reset(&mut self, boot_mode: u32) -> ! {
-        firmware_cortex_m::reset(boot_mode)
-    }
-
-    fn start(&mut self, vectors: u32) -> ! {
-        // SAFETY: the bootloader has verified what is there.
-        unsafe { firmware_cortex_m::jump(vectors) }
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use firmware_board::milliseconds;
-use firmware_cortex_m::{Register, Wake, sleep, tick_every};
+use firmware_cortex_m::{Counted, Line, Register, Wake, sleep, tick_every};
 
 /// Ticks of the peripherals' clock in a millisecond: 25 MHz.
 const PER_MS: u32 = 25_000;
@@ -39,12 +39,14 @@ impl Uart {
         tick_every(10 * PER_MS);
         Self
     }
+}
 
-    pub fn receive(&mut self) -> Option<u8> {
+impl Line for Uart {
+    fn receive(&mut self) -> Option<u8> {
         (Self::STATE.read() & Self::RECEIVE_FULL != 0).then(|| Self::DATA.read() as u8)
     }
 
-    pub fn idle(&mut self) {
+    fn idle(&mut self) {
         Self::CLEAR.write(Self::RECEIVED);
         Self::WAKE.forget();
         if Self::STATE.read() & Self::RECEIVE_FULL == 0 {
@@ -52,7 +54,7 @@ impl Uart {
         }
     }
 
-    pub fn send(&mut self, byte: u8) {
+    fn send(&mut self, byte: u8) {
         while Self::STATE.read() & Self::SEND_FULL != 0 {}
         Self::DATA.write(byte.into());
     }
@@ -60,12 +62,7 @@ impl Uart {
 
 /// The first of the two timers, which counts down in steps of 16 ticks.
 #[derive(Debug)]
-pub struct Clock {
-    last: u32,
-    /// Since the start: seconds, and steps that make up no second yet.
-    seconds: u32,
-    steps: u32,
-}
+pub struct Clock(Counted<{ PER_MS * 1000 / 16 }>);
 
 impl Clock {
     const LOAD: Register = at(0x4000_2000);
@@ -73,25 +70,18 @@ impl Clock {
     const CONTROL: Register = at(0x4000_2008);
     /// Enabled, 32 bits, divided by 16, wraps around.
     const FREE_RUNNING: u32 = 0x86;
-    const HZ: u32 = PER_MS * 1000 / 16;
-    const NANOSECONDS: u32 = 1_000_000_000 / Self::HZ;
 
     pub fn start() -> Self {
         Self::CONTROL.write(0);
         Self::LOAD.write(u32::MAX);
         Self::CONTROL.write(Self::FREE_RUNNING);
-        Self { last: Self::VALUE.read(), seconds: 0, steps: 0 }
+        Self(Counted::from(!Self::VALUE.read()))
     }
+}
 
-    pub fn now(&mut self) -> Duration {
-        let value = Self::VALUE.read();
-        self.steps += self.last.wrapping_sub(value);
-        self.last = value;
-        while self.steps >= Self::HZ {
-            self.steps -= Self::HZ;
-            self.seconds += 1;
-        }
-        Duration::new(self.seconds.into(), self.steps * Self::NANOSECONDS)
+impl firmware_cortex_m::Clock for Clock {
+    fn now(&mut self) -> Duration {
+        self.0.at(!Self::VALUE.read())
     }
 }
 
@@ -107,15 +97,17 @@ impl Watchdog {
     const KEY: u32 = 0x1acc_e551;
     /// Counts, and resets.
     const ON: u32 = 3;
+}
 
-    pub fn start(&mut self, timeout: Duration) {
+impl firmware_cortex_m::Watchdog for Watchdog {
+    fn start(&mut self, timeout: Duration) {
         Self::LOCK.write(Self::KEY);
         Self::LOAD.write((milliseconds(timeout) / 2).saturating_mul(PER_MS));
         Self::CONTROL.write(Self::ON);
         Self::LOCK.write(0);
     }
 
-    pub fn feed(&mut self) {
+    fn feed(&mut self) {
         Self::LOCK.write(Self::KEY);
         Self::CLEAR.write(1);
         Self::LOCK.write(0);

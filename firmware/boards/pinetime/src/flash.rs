@@ -4,7 +4,7 @@ use firmware_board::{SpiNor, Violation};
 use firmware_nrf5::{Nvmc, SpiMaster};
 use updraft_flash::{Device, Geometry};
 
-use crate::facts::DEVICES;
+use crate::DEVICES;
 
 /// One of the two.
 #[derive(Debug)]

@@ -7,19 +7,16 @@
 //! Compiled; nobody has run it.
 #![no_std]
 
-mod facts;
 mod flash;
 
-use core::time::Duration;
-
 use firmware_board::{Board, Facts};
-use firmware_cortex_m::{Rtt, Wake, sleep, tick_every};
-use firmware_nrf5::{Clock, Nvmc, Pin, Pull, Watchdog};
+use firmware_cortex_m::{Chip, Rtt, tick_every};
+use firmware_nrf5::{Nordic, Nvmc, Pin, Pull, chip};
 use updraft_flash::Device;
 
-use facts::DEVICES;
-pub use facts::{KEYS, SAMPLE, board};
 use flash::Flash;
+
+firmware_board::board_file!();
 
 /// Clocks in 10 ms.
 const TICK: u32 = 640_000;
@@ -33,65 +30,36 @@ const COPY_PAGE: u32 = 0x7000;
 /// The board.
 #[derive(Debug)]
 pub struct Pinetime {
-    clock: Clock,
-    console: Rtt,
-    watchdog: Watchdog,
+    chip: Nordic<Rtt>,
     /// The backlight, at its lowest; low is on.
     light: Pin,
     button: Pin,
 }
 
-impl Pinetime {
-    /// The board after a reset.
-    pub fn new() -> Self {
+impl Board for Pinetime {
+    const FACTS: Facts = FACTS;
+    // InfiniTime's layout, whose images nobody signs, leaves 28 KiB.
+    const SPEAKS: bool = FACTS.signature.is_some();
+
+    type Chip = Nordic<Rtt>;
+    type Device = Flash;
+    type Devices = [Flash; DEVICES.len()];
+
+    fn open() -> Self {
         // The button is fed from a pin of its own.
         Pin::new(0, 15).output().set(true);
         let light = Pin::new(0, 14).output();
         light.set(true);
         tick_every(TICK);
-        Self {
-            clock: Clock::start(),
-            console: Rtt::open(),
-            watchdog: Watchdog,
-            light,
-            button: Pin::new(0, 13).input(Pull::Down),
-        }
+        Self { chip: chip(Rtt::open()), light, button: Pin::new(0, 13).input(Pull::Down) }
     }
-}
 
-impl Default for Pinetime {
-    fn default() -> Self {
-        Self::new()
+    fn chip(&mut self) -> &mut Nordic<Rtt> {
+        &mut self.chip
     }
-}
-
-impl Board for Pinetime {
-    const FACTS: Facts = facts::FACTS;
-    // InfiniTime's layout, whose images nobody signs, leaves 28 KiB.
-    const SPEAKS: bool = facts::FACTS.signature.is_some();
-
-    type Device = Flash;
-    type Devices = [Flash; DEVICES.len()];
 
     fn flash(&mut self) -> [Flash; DEVICES.len()] {
         flash::all()
-    }
-
-    fn receive(&mut self) -> Option<u8> {
-        self.console.receive()
-    }
-
-    fn send(&mut self, byte: u8) {
-        self.console.send(byte);
-    }
-
-    fn now(&mut self) -> Duration {
-        self.clock.now()
-    }
-
-    fn idle(&mut self) {
-        Wake(0).forget();
-        sleep();
     }
 
     fn led(&mut self, on: bool) {
@@ -106,29 +74,12 @@ impl Board for Pinetime {
         flash::remark()
     }
 
-    fn start_watchdog(&mut self, timeout: Duration) {
-        self.watchdog.start(timeout);
-    }
-
-    fn feed_watchdog(&mut self) {
-        self.watchdog.feed();
-    }
-
-    fn take_boot_mode(&mut self) -> u32 {
-        firmware_cortex_m::take_boot_mode()
-    }
-
-    fn reset(&mut self, boot_mode: u32) -> ! {
-        firmware_cortex_m::reset(boot_mode)
-    }
-
     fn start(&mut self, vectors: u32) -> ! {
         let usable = match vectors.is_multiple_of(VECTOR_ALIGN) {
             true => vectors,
             false => copied(vectors),
         };
-        // SAFETY: the bootloader has verified what is there, or what is copied from there.
-        unsafe { firmware_cortex_m::jump(usable) }
+        self.chip.start(usable)
     }
 }
 

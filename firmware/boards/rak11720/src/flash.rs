@@ -1,9 +1,9 @@
 //! Flash by the functions that the chip has in ROM, as its maker demands: AmbiqSuite, `am_hal_flash`.
 
-use firmware_board::Violation;
+use firmware_board::{Violation, checked};
 use updraft_flash::{Device, Geometry};
 
-use crate::facts::DEVICES;
+use crate::DEVICES;
 
 /// The flash, from address 0 on.
 #[derive(Debug)]
@@ -23,16 +23,6 @@ const BANK: u32 = 512 * 1024;
 /// Words that are programmed at once.
 const WORDS: usize = 64;
 
-fn check(address: u32, len: usize, unit: u32) -> Result<u32, Violation> {
-    let len = u32::try_from(len).unwrap_or(u32::MAX);
-    let size = DEVICES[0].size().unwrap_or(0);
-    let end = address.checked_add(len).filter(|end| *end <= size).ok_or(Violation::Outside)?;
-    match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
-        true => Ok(end),
-        false => Err(Violation::Misaligned),
-    }
-}
-
 fn done(result: u32) -> Result<(), Violation> {
     if result == 0 { Ok(()) } else { Err(Violation::NotErased) }
 }
@@ -45,7 +35,7 @@ impl Device for Flash {
     }
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
-        check(address, buf.len(), 1)?;
+        checked(&DEVICES[0], address, buf.len(), 1)?;
         for (place, byte) in (address..).zip(buf) {
             // SAFETY: inside of flash, which is no part of `buf`; the loader before us lies at 0.
             *byte = unsafe { (place as *const u8).read_volatile() };
@@ -54,7 +44,7 @@ impl Device for Flash {
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
-        check(address, data.len(), 4)?;
+        checked(&DEVICES[0], address, data.len(), 4)?;
         // SAFETY: the chip's ROM has this function there.
         let program: Program = unsafe { core::mem::transmute(PROGRAM) };
         for (place, piece) in (address..).step_by(4 * WORDS).zip(data.chunks(4 * WORDS)) {
@@ -71,7 +61,7 @@ impl Device for Flash {
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
         let page = DEVICES[0].sectors[0].size;
-        let end = check(address, len as usize, page)?;
+        let end = checked(&DEVICES[0], address, len as usize, page)?;
         // SAFETY: the chip's ROM has this function there.
         let erase: ErasePage = unsafe { core::mem::transmute(ERASE_PAGE) };
         for at in (address..end).step_by(page as usize) {

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use firmware_cortex_m::{Register, Wake, sleep};
+use firmware_cortex_m::{Counted, Line, Register, Wake, sleep};
 
 use crate::at;
 
@@ -65,21 +65,23 @@ impl Uart {
         Self::WAKE.enable();
         Self
     }
+}
 
-    pub fn receive(&mut self) -> Option<u8> {
+impl Line for Uart {
+    fn receive(&mut self) -> Option<u8> {
         (Self::STATE.read() & Self::NOTHING_RECEIVED == 0).then(|| Self::DATA.read() as u8)
     }
 
-    pub fn send(&mut self, byte: u8) {
+    fn send(&mut self, byte: u8) {
         while Self::STATE.read() & Self::SEND_FULL != 0 {}
         Self::DATA.write(byte.into());
     }
 
-    pub fn drain(&mut self) {
+    fn drain(&mut self) {
         while Self::STATE.read() & Self::BUSY != 0 {}
     }
 
-    pub fn idle(&mut self) {
+    fn idle(&mut self) {
         Self::CLEAR.write(Self::RECEIVED);
         Self::WAKE.forget();
         if Self::STATE.read() & Self::NOTHING_RECEIVED != 0 {
@@ -90,33 +92,22 @@ impl Uart {
 
 /// The system timer: 48 MHz / 256.
 #[derive(Debug)]
-pub struct Clock {
-    last: u32,
-    seconds: u32,
-    ticks: u32,
-}
+pub struct Clock(Counted<187_500>);
 
 impl Clock {
     const SETTINGS: Register = at(0x4000_8140);
     const VALUE: Register = at(0x4000_8144);
     const DIVIDED_BY_256: u32 = 2;
-    const HZ: u32 = 187_500;
-    const NANOSECONDS: u32 = 1_000_000_000 / Self::HZ;
 
     pub fn start() -> Self {
         Self::SETTINGS.write(Self::DIVIDED_BY_256);
-        Self { last: Self::VALUE.read(), seconds: 0, ticks: 0 }
+        Self(Counted::from(Self::VALUE.read()))
     }
+}
 
-    pub fn now(&mut self) -> Duration {
-        let value = Self::VALUE.read();
-        self.ticks += value.wrapping_sub(self.last);
-        self.last = value;
-        while self.ticks >= Self::HZ {
-            self.ticks -= Self::HZ;
-            self.seconds += 1;
-        }
-        Duration::new(self.seconds.into(), self.ticks * Self::NANOSECONDS)
+impl firmware_cortex_m::Clock for Clock {
+    fn now(&mut self) -> Duration {
+        self.0.at(Self::VALUE.read())
     }
 }
 

@@ -3,12 +3,12 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use firmware_board::Violation;
+use firmware_board::{Violation, checked};
 use firmware_cortex_m::Register;
 use updraft_flash::{Device, Geometry};
 
+use crate::DEVICES;
 use crate::at;
-use crate::facts::DEVICES;
 
 /// The flash controller.
 #[derive(Debug)]
@@ -68,16 +68,6 @@ fn unlocked(control: u32, work: impl FnOnce()) -> Result<(), Violation> {
     if wrong { Err(Violation::NotErased) } else { Ok(()) }
 }
 
-fn check(address: u32, len: usize, unit: u32) -> Result<u32, Violation> {
-    let len = u32::try_from(len).unwrap_or(u32::MAX);
-    let size = DEVICES[0].size().unwrap_or(0);
-    let end = address.checked_add(len).filter(|end| *end <= size).ok_or(Violation::Outside)?;
-    match address.is_multiple_of(unit) && len.is_multiple_of(unit) {
-        true => Ok(end),
-        false => Err(Violation::Misaligned),
-    }
-}
-
 impl Device for Flash {
     type Error = Violation;
 
@@ -86,7 +76,7 @@ impl Device for Flash {
     }
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
-        check(address, buf.len(), 1)?;
+        checked(&DEVICES[0], address, buf.len(), 1)?;
         UNREADABLE.store(false, Ordering::Relaxed);
         for (place, byte) in (START + address..).zip(buf) {
             // SAFETY: inside of flash, which is no part of `buf`.
@@ -99,7 +89,7 @@ impl Device for Flash {
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
-        check(address, data.len(), 8)?;
+        checked(&DEVICES[0], address, data.len(), 8)?;
         let (pairs, _) = data.as_chunks::<8>();
         for (place, pair) in (START + address..).step_by(8).zip(pairs) {
             let [a, b, c, d, e, f, g, h] = *pair;
@@ -114,7 +104,7 @@ impl Device for Flash {
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
         let page = DEVICES[0].sectors[0].size;
-        let end = check(address, len as usize, page)?;
+        let end = checked(&DEVICES[0], address, len as usize, page)?;
         for number in address / page..end / page {
             let control = ERASE_PAGE | number << PAGE_SHIFT;
             unlocked(control, || CONTROL.write(control | START_ERASE))?;

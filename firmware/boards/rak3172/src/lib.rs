@@ -3,18 +3,16 @@
 //! Compiled; nobody has run it. Source: STMicroelectronics, RM0461.
 #![no_std]
 
-mod facts;
 mod flash;
 mod peripherals;
 
-use core::time::Duration;
-
 use firmware_board::{Board, Facts};
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{NoWatchdog, Parts, Register};
 
-pub use facts::{KEYS, SAMPLE, board};
 use flash::Flash;
 use peripherals::{Clock, Led, Uart};
+
+firmware_board::board_file!();
 
 /// A register of this chip, or a word of its flash that is written.
 const fn at(address: u32) -> Register {
@@ -26,69 +24,32 @@ const fn at(address: u32) -> Register {
 /// The board.
 #[derive(Debug)]
 pub struct Rak3172 {
-    clock: Clock,
-    uart: Uart,
+    chip: Parts<Uart, Clock>,
     led: Led,
 }
 
-impl Rak3172 {
-    /// The board after a reset.
-    pub fn new() -> Self {
-        peripherals::clocks();
-        Self { clock: Clock::start(), uart: Uart::open(), led: Led::open() }
-    }
-}
-
-impl Default for Rak3172 {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Board for Rak3172 {
-    const FACTS: Facts = facts::FACTS;
+    const FACTS: Facts = FACTS;
 
+    type Chip = Parts<Uart, Clock>;
     type Device = Flash;
     type Devices = [Flash; 1];
+
+    fn open() -> Self {
+        peripherals::clocks();
+        let (clock, line) = (Clock::start(), Uart::open());
+        Self { chip: Parts { line, clock, watchdog: NoWatchdog }, led: Led::open() }
+    }
+
+    fn chip(&mut self) -> &mut Self::Chip {
+        &mut self.chip
+    }
 
     fn flash(&mut self) -> [Flash; 1] {
         [Flash]
     }
 
-    fn receive(&mut self) -> Option<u8> {
-        self.uart.receive()
-    }
-
-    fn send(&mut self, byte: u8) {
-        self.uart.send(byte);
-    }
-
-    fn drain(&mut self) {
-        self.uart.drain();
-    }
-
-    fn now(&mut self) -> Duration {
-        self.clock.now()
-    }
-
-    fn idle(&mut self) {
-        self.uart.idle();
-    }
-
     fn led(&mut self, on: bool) {
         self.led.set(on);
-    }
-
-    fn take_boot_mode(&mut self) -> u32 {
-        firmware_cortex_m::take_boot_mode()
-    }
-
-    fn reset(&mut self, boot_mode: u32) -> ! {
-        firmware_cortex_m::reset(boot_mode)
-    }
-
-    fn start(&mut self, vectors: u32) -> ! {
-        // SAFETY: the bootloader has verified what is there.
-        unsafe { firmware_cortex_m::jump(vectors) }
     }
 }

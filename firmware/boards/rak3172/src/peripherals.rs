@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use firmware_cortex_m::{Register, Wake, sleep, tick_every};
+use firmware_cortex_m::{Counted, Line, Register, Wake, sleep, tick_every};
 
 use crate::at;
 
@@ -61,23 +61,25 @@ impl Uart {
         tick_every(HZ / 4000);
         Self
     }
+}
 
-    pub fn receive(&mut self) -> Option<u8> {
+impl Line for Uart {
+    fn receive(&mut self) -> Option<u8> {
         Self::CLEAR.write(Self::OVERRUN);
         (Self::STATUS.read() & Self::RECEIVED != 0).then(|| Self::RECEIVE.read() as u8)
     }
 
-    pub fn send(&mut self, byte: u8) {
+    fn send(&mut self, byte: u8) {
         while Self::STATUS.read() & Self::ROOM == 0 {}
         Self::SEND.write(byte.into());
     }
 
-    pub fn drain(&mut self) {
+    fn drain(&mut self) {
         while Self::STATUS.read() & Self::SENT == 0 {}
     }
 
     /// Sleeps for a quarter of a millisecond: the line keeps what comes in three times that.
-    pub fn idle(&mut self) {
+    fn idle(&mut self) {
         if Self::STATUS.read() & Self::RECEIVED == 0 {
             Wake(0).forget();
             sleep();
@@ -87,10 +89,7 @@ impl Uart {
 
 /// TIM2, in milliseconds.
 #[derive(Debug)]
-pub struct Clock {
-    last: u32,
-    milliseconds: u64,
-}
+pub struct Clock(Counted<1000>);
 
 impl Clock {
     const CONTROL: Register = at(0x4000_0000);
@@ -103,14 +102,13 @@ impl Clock {
         // The prescaler counts from an update on, which begins at zero.
         Self::EVENT.write(1);
         Self::CONTROL.write(1);
-        Self { last: Self::COUNT.read(), milliseconds: 0 }
+        Self(Counted::from(Self::COUNT.read()))
     }
+}
 
-    pub fn now(&mut self) -> Duration {
-        let count = Self::COUNT.read();
-        self.milliseconds += u64::from(count.wrapping_sub(self.last));
-        self.last = count;
-        Duration::from_millis(self.milliseconds)
+impl firmware_cortex_m::Clock for Clock {
+    fn now(&mut self) -> Duration {
+        self.0.at(Self::COUNT.read())
     }
 }
 

@@ -2,15 +2,4 @@
 #![no_std]
 #![no_main]
 
-use firmware_bootloader::{Line, Trusted};
-use firmware_cortex_m::Single;
-use rak3172::{KEYS, Rak3172, SAMPLE};
-
-static LINE: Single<Line> = Single::new(firmware_bootloader::line());
-
-fn boot() -> ! {
-    let trusted = Trusted { keys: &KEYS, sample: SAMPLE };
-    firmware_bootloader::run(Rak3172::new(), trusted, LINE.take())
-}
-
-firmware_cortex_m::program!(boot);
+firmware_bootloader::program!(rak3172, Rak3172);
