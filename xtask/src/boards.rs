@@ -40,6 +40,10 @@ const RUN: [(&str, &str); 7] = [
     ),
 ];
 
+/// What a board has that the others do not, where nobody has run it.
+const COMPILED: [(&str, &str); 2] =
+    [("rak4631", "SMP over USB beside the UART"), ("rak4631-rak", "SMP over USB beside the UART")];
+
 /// Boards that programs cannot be made for, and why.
 const IMPOSSIBLE: [(&str, &str); 1] = [(
     "cy8ckit-064s0s2-4343w",
@@ -75,15 +79,19 @@ fn table() -> Result<String> {
         }
         let cores = firmware::cores(&name)?;
         let find = |list: &[(&str, &'static str)]| {
-            list.iter().find_map(|(of, what)| (*of == name).then_some(*what))
+            list.iter().find_map(|(of, what)| (*of == name).then_some((*what).to_owned()))
         };
         let (state, seen) = match (find(&IMPOSSIBLE), find(&RUN)) {
             (Some(why), _) => ("not possible", why),
             (None, Some(what)) => ("run in QEMU, in CI", what),
             (None, None) if firmware::has_programs(&name)? => {
-                ("compiled in CI", "nobody has run it; its README says how to try")
+                let has = find(&COMPILED).map_or(String::new(), |what| format!("{what}; "));
+                let seen = format!("{has}nobody has run it; its README says how to try");
+                ("compiled in CI", seen)
             }
-            (None, None) => ("described", "images are made for it, and virtual devices play it"),
+            (None, None) => {
+                ("described", "images are made for it, and virtual devices play it".to_owned())
+            }
         };
         let _ = writeln!(rows, "| `{name}` | {} | {state} | {seen} |", cores.join(", "));
     }

@@ -19,26 +19,39 @@ const TIMER_ON: u32 = 7;
 /// Interrupt control and state.
 const ICSR: Register = at(0xe000_ed04);
 const FORGET_TICK: u32 = 1 << 25;
-/// Interrupts 0 to 31: enable, disable, forget.
-const ENABLE: Register = at(0xe000_e100);
+/// Interrupts 0 to 31, and 32 to 63: enable, forget.
+const ENABLE: [Register; 2] = [at(0xe000_e100), at(0xe000_e104)];
+const FORGET: [Register; 2] = [at(0xe000_e280), at(0xe000_e284)];
+/// Interrupts 0 to 31, which are all that a bootloader enables: disable.
 const DISABLE: Register = at(0xe000_e180);
-const FORGET: Register = at(0xe000_e280);
 
 /// The interrupts that wake the processor, one bit each.
 #[derive(Clone, Copy, Debug)]
-pub struct Wake(pub u32);
+pub struct Wake(pub u64);
 
 impl Wake {
     /// From now on they do.
+    #[inline(always)]
     pub fn enable(self) {
-        ENABLE.write(self.0);
+        self.write(ENABLE);
     }
 
     /// Forgets those that have come. To be followed by a look at what they tell of, and only then
     /// by [`sleep`]: what comes in between is not missed.
+    #[inline(always)]
     pub fn forget(self) {
-        FORGET.write(self.0);
+        self.write(FORGET);
         ICSR.write(FORGET_TICK);
+    }
+
+    /// Small processors have no second register.
+    #[inline(always)]
+    fn write(self, [first, second]: [Register; 2]) {
+        first.write(self.0 as u32);
+        let high = (self.0 >> 32) as u32;
+        if high != 0 {
+            second.write(high);
+        }
     }
 }
 
@@ -60,5 +73,5 @@ pub fn sleep() {
 pub(crate) fn forget() {
     TIMER[0].write(0);
     DISABLE.write(u32::MAX);
-    Wake(u32::MAX).forget();
+    Wake(u32::MAX.into()).forget();
 }

@@ -10,6 +10,8 @@ mod nvmc;
 mod pin;
 mod spi;
 mod uart;
+#[cfg(feature = "usb")]
+mod usb;
 mod watchdog;
 
 use firmware_cortex_m::{Parts, Register};
@@ -19,6 +21,8 @@ pub use nvmc::Nvmc;
 pub use pin::{Pin, Pull};
 pub use spi::SpiMaster;
 pub use uart::Uart;
+#[cfg(feature = "usb")]
+pub use usb::{Identity, WithUsb};
 pub use watchdog::Watchdog;
 
 /// A chip with its console on this line.

@@ -4,6 +4,7 @@
 //! Console       text lines: marked, base64, length and CRC; lives beside logs and shells
 //! Raw           the bare messages; for lines that lose nothing, such as USB
 //! Reassembler   messages cut into writes and notifications, over Bluetooth LE
+//! Packets       a stream of bytes cut into packets, over USB; one of the first two on top
 //! ```
 //! The first two, for serial lines, are a [`Framing`]: bytes go in one by one, messages come out; a
 //! message goes in, pieces for the line come out. A receiver holds one message of at most `N` bytes,
@@ -15,6 +16,7 @@
 mod base64;
 mod console;
 mod fragments;
+mod packets;
 mod raw;
 
 use core::fmt;
@@ -22,6 +24,7 @@ use core::time::Duration;
 
 pub use console::{Console, Encoder, Line};
 pub use fragments::{ATT_MTU_MIN, Broken, Reassembler, fragments};
+pub use packets::Packets;
 pub use raw::Raw;
 
 /// What a byte completed.

@@ -14,6 +14,7 @@ mod groups;
 mod header;
 mod lossy_link;
 mod os_group;
+mod packets;
 mod recorded;
 mod server_upload;
 mod state;
