@@ -3,12 +3,13 @@
 mod install;
 mod rules;
 
+use core::ops::Range;
 use core::time::Duration;
 
 use updraft_image::{Digest, HashKind, Hasher};
 
 use crate::label::Label;
-use crate::platform::{Answer, ImageState, Platform, Verdict, Written};
+use crate::platform::{Answer, ImageState, Platform, Verdict, Verified, Written};
 use crate::record::{LONGEST_ID, Phase, Record};
 use crate::report::{Note, Report, Reports, State};
 use crate::timer::Random;
@@ -76,6 +77,12 @@ pub struct Agent<'b, P: Platform> {
     hasher: Hasher,
     /// No block was held when this attempt began.
     fresh: bool,
+    /// The job says nothing that tells its update from the next one: the file's beginning has to.
+    nameless: bool,
+    /// The job says how large the image is.
+    measured: bool,
+    /// The running image is not to stay.
+    given_back: bool,
     /// Blocks stored in this attempt.
     stored: u32,
     /// Blocks stored since the record was kept.
@@ -104,6 +111,9 @@ impl<'b, P: Platform> Agent<'b, P> {
             promise: Promise::default(),
             hasher: Hasher::new(HashKind::Sha256),
             fresh: true,
+            nameless: false,
+            measured: false,
+            given_back: false,
             stored: 0,
             unsaved: 0,
             refused: 0,
@@ -121,15 +131,20 @@ impl<'b, P: Platform> Agent<'b, P> {
     /// or was reverted.
     ///
     /// # Errors
-    /// If the record or the image's state cannot be read.
+    /// If the image's state cannot be read. A record that cannot be read is reported, and none.
     pub fn start(&mut self, now: Duration) -> Result<State, Reason> {
         self.now = now;
         let loaded = self.platform.load(self.record.memory());
-        let loaded = loaded.inspect_err(|_| self.record.clear());
-        let len = self.storage(Operation::Record, loaded)?;
-        self.record.check(len);
+        match self.storage(Operation::Record, loaded) {
+            Ok(len) => self.record.check(len),
+            Err(reason) => {
+                self.record.clear();
+                self.note(Note::Failed(reason));
+            }
+        }
         let image = self.platform.image_state();
-        let image = self.storage(Operation::ImageState, image)?;
+        let image = self.storage(Operation::ImageState, image);
+        let image = image.inspect_err(|reason| self.note(Note::Failed(*reason)))?;
         let running = self.platform.running();
         let ours = self.record.version() == Some(running);
         self.stage = match (self.record.phase(), image) {
@@ -211,6 +226,11 @@ impl<'b, P: Platform> Agent<'b, P> {
         self.record.id()
     }
 
+    /// Whether job `id` is the one that has brought the running image, and the image stays.
+    pub fn has_accepted(&self, id: &str) -> bool {
+        self.record.phase() == Phase::Accepted && self.record.id() == id
+    }
+
     /// The version that runs.
     pub fn running(&mut self) -> Version {
         self.platform.running()
@@ -254,7 +274,7 @@ impl<'b, P: Platform> Agent<'b, P> {
     /// The first bytes from `from` on that are missing, a block or the rest of one; `None` if there
     /// are none, or if nothing is to be fetched now.
     pub fn wanted(&self, from: u32) -> Option<Wanted> {
-        if !matches!(self.stage, Stage::Fetching) || self.deferral.is_some() {
+        if !self.is_fetching() {
             return None;
         }
         let (size, block) = (self.record.size_of_image(), self.record.block());
@@ -266,9 +286,9 @@ impl<'b, P: Platform> Agent<'b, P> {
         Some(Wanted { offset, len: size.checked_sub(offset)?.min(block) })
     }
 
-    /// Whether blocks are awaited.
+    /// Whether blocks are awaited. While the update waits at a gate they are not.
     pub fn is_fetching(&self) -> bool {
-        matches!(self.stage, Stage::Fetching)
+        matches!(self.stage, Stage::Fetching) && self.deferral.is_none()
     }
 
     /// Whether the slot is marked, and only a reset is missing.
@@ -322,10 +342,19 @@ impl<'b, P: Platform> Agent<'b, P> {
     }
 
     fn end(&mut self, stage: Stage, reason: Reason) {
+        let mut reason = reason;
         if matches!(self.stage, Stage::Ready | Stage::Activated) {
             // The next boot must not try what was given up.
             let taken_back = self.platform.set_image_state(Verdict::Aborted);
-            let _ = self.storage(Operation::ImageState, taken_back);
+            if let Err(failed) = self.storage(Operation::ImageState, taken_back) {
+                reason = failed;
+            }
+        }
+        if matches!(
+            self.stage,
+            Stage::Hashing { .. } | Stage::Checking | Stage::Ready | Stage::Activated
+        ) {
+            self.discard();
         }
         if matches!(stage, Stage::Rejected) {
             self.record.set_phase(Phase::Failed);
@@ -339,8 +368,24 @@ impl<'b, P: Platform> Agent<'b, P> {
         self.note(Note::Failed(reason));
     }
 
+    /// Where the bootloader takes what it finds, a whole image must not stay that was given up.
+    fn discard(&mut self) {
+        let discarded = self.platform.discard();
+        match self.storage(Operation::Erase, discarded) {
+            Ok(0) => {}
+            Ok(end) => {
+                self.let_go(0..end);
+                self.unsaved = self.unsaved.saturating_add(1);
+            }
+            Err(reason) => self.note(Note::Failed(reason)),
+        }
+    }
+
     /// Ends an update for a reason, so that it fits the reason whether it may be tried again.
     pub(crate) fn fail(&mut self, reason: Reason) {
+        if !self.is_busy() {
+            return;
+        }
         if reason.may_pass() || matches!(reason, Reason::Cancelled | Reason::Aborted) {
             self.end(Stage::Aborted, reason);
         } else {
@@ -351,6 +396,10 @@ impl<'b, P: Platform> Agent<'b, P> {
     /// A message was refused. So many are put up with, then the update is broken off.
     pub fn refuse(&mut self, reason: Reason, now: Duration) {
         self.now = now;
+        if matches!(self.stage, Stage::Rejected | Stage::Aborted) && self.reason == Some(reason) {
+            // It has been told: the update has ended by that message.
+            return;
+        }
         if !self.is_busy() {
             self.reason = Some(reason);
         }
@@ -411,7 +460,9 @@ impl<'b, P: Platform> Agent<'b, P> {
         let id = Label::<LONGEST_ID>::new(offer.id.as_bytes()).ok_or(Reason::TooLong("job id"))?;
         let phase = self.record.phase();
         let failed = if known { self.record.installs() } else { 0 };
-        if failed >= self.config.attempts {
+        // Of a job without a name the file has to be seen first.
+        let nameless = offer.is_nameless();
+        if failed >= self.config.attempts && !nameless {
             return Err(Reason::FailedBefore);
         }
         let size = offer.size.unwrap_or(0);
@@ -427,8 +478,11 @@ impl<'b, P: Platform> Agent<'b, P> {
         let goes_on = known
             && matches!(phase, Phase::Fetching | Phase::Ready)
             && (size == 0 || size == self.record.size_of_image());
+        (self.nameless, self.measured) = (nameless, offer.size.is_some());
         if !goes_on {
+            let seen = if known && nameless { self.record.seen() } else { 0 };
             self.record.begin(&fingerprint, &id, self.config.block);
+            self.record.set_seen(seen);
             self.record.set_version(offer.version);
             self.record.set_size(size);
             self.record.set_installs(failed);
@@ -473,7 +527,7 @@ impl<'b, P: Platform> Agent<'b, P> {
             return self.save();
         }
         let reason = Reason::ChunkTotal { total: size };
-        if self.stored == 0 && !self.fresh && self.is_fetching() {
+        if self.stored == 0 && !self.fresh && !self.measured && self.is_fetching() {
             // Another image stands there now under the same name.
             self.begin_anew(reason)?;
             self.record.set_size(0);
@@ -510,6 +564,9 @@ impl<'b, P: Platform> Agent<'b, P> {
         if len == 0 || (len % block != 0 && end != size) {
             return Err(Reason::ChunkSize { size: len });
         }
+        if offset == 0 && !self.record.holds(0) {
+            self.look(data).inspect_err(|reason| self.fail(*reason))?;
+        }
         let mut new = false;
         for (number, piece) in (offset / block..).zip(data.chunks(block as usize)) {
             if self.record.holds(number) {
@@ -537,10 +594,42 @@ impl<'b, P: Platform> Agent<'b, P> {
         Ok(Taken::Complete)
     }
 
+    /// What the file's beginning says is a claim, and can only rule it out.
+    fn look(&mut self, first: &[u8]) -> Result<(), Reason> {
+        let first = first.get(..self.record.block() as usize).unwrap_or(first);
+        let running = self.platform.running();
+        if let Some(Verified { version, any_version: false }) = self.platform.glimpse(first)
+            && version <= running
+        {
+            return Err(Reason::NotNewer { offered: version, running });
+        }
+        if !self.nameless {
+            return Ok(());
+        }
+        let digest = Digest::of(HashKind::Sha256, first);
+        let seen = digest.as_bytes().first_chunk().copied().map_or(1, u32::from_le_bytes).max(1);
+        if self.record.seen() != seen {
+            self.record.set_seen(seen);
+            self.record.set_installs(0);
+        }
+        match self.record.installs() >= self.config.attempts {
+            true => Err(Reason::FailedBefore),
+            false => Ok(()),
+        }
+    }
+
     fn note_progress(&mut self) {
         let every = u32::from(self.config.report_every.max(1));
         if self.stored == 1 || self.record.held().is_multiple_of(every) {
             self.note(Note::Progress);
+        }
+    }
+
+    /// Blocks with a part of these bytes are held no more.
+    fn let_go(&mut self, bytes: Range<u32>) {
+        let block = self.record.block();
+        for lost in bytes.start / block..bytes.end.div_ceil(block) {
+            self.record.set_held(lost, false);
         }
     }
 
@@ -550,9 +639,7 @@ impl<'b, P: Platform> Agent<'b, P> {
         let written = self.platform.write(offset, data);
         if let Written::InTheWay { start, end } = self.storage(Operation::Write, written)? {
             // The record must not promise what the erasure takes away.
-            for lost in start / block..end.div_ceil(block) {
-                self.record.set_held(lost, false);
-            }
+            self.let_go(start..end);
             self.save()?;
             let mut at = start;
             while at < end {

@@ -2,7 +2,7 @@
 
 use updraft_dfu::{Dfu, DfuError, Upgrade};
 use updraft_flash::{AreaInfo, FlashMap, Sector, is_blank};
-use updraft_image::{Digest, Verifier};
+use updraft_image::{Digest, Header, Verifier};
 
 use crate::platform::{Answer, ImageState, Platform, Verdict, Verified, Written};
 use crate::{Gate, Version};
@@ -256,6 +256,18 @@ where
         let header = self.dfu.header(&mut self.map, slot).map_err(Fault::Dfu)?;
         let verified = Verified { version: header.version.into(), any_version: false };
         Ok((validated.stands() && validated.size <= size).then_some(verified))
+    }
+
+    fn glimpse(&mut self, first: &[u8]) -> Option<Verified> {
+        let header = Header::parse(first).ok()?;
+        Some(Verified { version: header.version.into(), any_version: false })
+    }
+
+    fn discard(&mut self) -> Result<u32, Self::Error> {
+        match self.dfu.takes_requests() {
+            true => Ok(0),
+            false => self.erase_at(0),
+        }
     }
 
     fn is_signed(&mut self, digest: &Digest, signature: &[u8], certificate: &str) -> bool {

@@ -34,4 +34,6 @@ pub use device::{Device, Flow, Identity, Settings, Timers};
 pub use document::{
     Connection, Document, Job, LONGEST_DOCUMENT, LONGEST_MESSAGE, Message, Request, Spelling,
 };
-pub use topic::{Prefix, notify_topic, shared_topic, unique_topic};
+pub use topic::{
+    Prefix, device_topic, is_unique_topic, notify_topic, parse_notify, shared_topic, unique_topic,
+};

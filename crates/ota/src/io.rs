@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::json::Text;
+use crate::label::Label;
 
 /// How a server is talked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,13 @@ pub struct Endpoint<'e> {
     pub host: Text<'e>,
     /// Its port.
     pub port: u16,
+}
+
+impl Endpoint<'_> {
+    /// The port, if it is another one than servers have where nothing is said.
+    pub(crate) fn other_port(&self) -> Option<u16> {
+        Some(self.port).filter(|port| *port != self.transport.port())
+    }
 }
 
 /// What has happened on the connection.
@@ -90,15 +98,42 @@ pub trait Protocol {
     /// Something has happened on the connection.
     fn handle(&mut self, input: Input<'_>, now: Duration);
 
-    /// Does a piece of work, and looks at the time. To be called at the [`deadline`](Self::deadline).
+    /// Does a piece of work, and looks at the time. To be called at the [`deadline`](Self::deadline),
+    /// which is to be asked for again after each call, and after everything that was done to the
+    /// agent, such as telling it how its test went.
     fn poll(&mut self, now: Duration);
 
-    /// The next thing to do; what is to be sent is written to `buffer`.
+    /// The next thing to do; what is to be sent is written to `buffer`. 2,048 bytes are always
+    /// enough; what does not fit is left out. To be called after every other call until there is
+    /// nothing more to do.
     fn output<'o>(&'o mut self, buffer: &'o mut [u8]) -> Option<Output<'o>>;
 
     /// When [`poll`](Self::poll) is to be called, if nothing happens before. A moment that has
     /// passed: there is work to do.
     fn deadline(&self) -> Option<Duration>;
+}
+
+impl<'o> Output<'o> {
+    /// Subscribes to `topic`, which is copied to `buffer`.
+    pub(crate) fn subscribe(topic: &Label<255>, buffer: &'o mut [u8]) -> Option<Self> {
+        let room = buffer.get_mut(..topic.bytes().len())?;
+        room.copy_from_slice(topic.bytes());
+        Some(Self::Subscribe(core::str::from_utf8(room).ok()?))
+    }
+
+    /// Publishes to `topic` what `write` puts into the rest of `buffer`.
+    pub(crate) fn publish(
+        topic: &Label<255>,
+        reliably: bool,
+        buffer: &'o mut [u8],
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<Self> {
+        let (name, rest) = buffer.split_at_mut_checked(topic.bytes().len())?;
+        name.copy_from_slice(topic.bytes());
+        let len = write(rest)?;
+        let topic = core::str::from_utf8(name).ok()?;
+        Some(Self::Publish { topic, payload: rest.get(..len)?, reliably })
+    }
 }
 
 /// Outputs that are still to be made, of a protocol's own kind.
@@ -112,11 +147,16 @@ impl<T: Copy> Queue<T> {
         Self { waiting: [None; 8] }
     }
 
-    /// Adds one. No protocol has more than three at a time.
+    /// Adds one. No protocol has more than six before it is asked for them.
     pub fn push(&mut self, item: T) {
         if let Some(room) = self.waiting.iter_mut().find(|room| room.is_none()) {
             *room = Some(item);
         }
+    }
+
+    /// Whether there is nothing. Something is left where an output could not be written.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.iter().all(Option::is_none)
     }
 
     pub fn pop(&mut self) -> Option<T> {

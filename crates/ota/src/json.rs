@@ -75,6 +75,40 @@ pub struct Text<'j> {
     escaped: bool,
 }
 
+/// Takes escapes out of a document that need none: what stands for a printable ASCII character other
+/// than the quotation mark and the backslash. Texts can then be used as they lie in it. Returns how
+/// many bytes are left.
+pub(crate) fn plain(document: &mut [u8]) -> usize {
+    let (mut from, mut to) = (0usize, 0usize);
+    while let Some(rest) = document.get(from..).filter(|rest| !rest.is_empty()) {
+        let (byte, taken) = match *rest {
+            [b'\\', b'/', ..] => (b'/', 2),
+            [b'\\', b'u', b'0', b'0', high @ b'2'..=b'7', low, ..] => {
+                let low = char::from(low).to_digit(16).map(|low| low as u8);
+                match low.map(|low| (high - b'0') << 4 | low) {
+                    Some(byte @ b' '..=b'~') if !matches!(byte, b'"' | b'\\') => (byte, 6),
+                    _ => (b'\\', 1),
+                }
+            }
+            [b'\\', escaped, ..] => {
+                // Both, so that a backslash is not taken for the beginning of another escape.
+                if let Some(room) = document.get_mut(to) {
+                    *room = b'\\';
+                }
+                (from, to) = (from + 1, to + 1);
+                (escaped, 1)
+            }
+            [byte, ..] => (byte, 1),
+            [] => break,
+        };
+        if let Some(room) = document.get_mut(to) {
+            *room = byte;
+        }
+        (from, to) = (from + taken, to + 1);
+    }
+    to
+}
+
 impl<'j> Text<'j> {
     /// A string that is to be written to a document.
     pub const fn new(plain: &'j str) -> Self {
@@ -560,6 +594,30 @@ impl fmt::Write for Writer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_that_are_not_needed_can_be_taken_out() {
+        for (with, without) in [
+            (r#"{"a":"b"}"#, r#"{"a":"b"}"#),
+            (r#""https:\/\/h\/x?a=1\u0026b=2""#, r#""https://h/x?a=1&b=2""#),
+            (r#""\u0022\u005c\u00e9\u001f\u007f""#, r#""\u0022\u005c\u00e9\u001f\u007f""#),
+            // The backslash is the character here, not the beginning of an escape.
+            (r#""\\u0026\\/\"\u0041""#, r#""\\u0026\\/\"A""#),
+            (r"\u00", r"\u00"),
+            ("\\", "\\"),
+        ] {
+            let mut bytes = [0; 80];
+            let bytes = &mut bytes[..with.len()];
+            bytes.copy_from_slice(with.as_bytes());
+            let len = plain(bytes);
+            assert_eq!(&bytes[..len], without.as_bytes());
+            let (before, after) = (Value::parse(with.as_bytes()), Value::parse(&bytes[..len]));
+            assert_eq!(before.is_ok(), after.is_ok());
+            if let (Ok(Value::Text(before)), Ok(Value::Text(after))) = (before, after) {
+                assert!(before.chars().eq(after.chars()));
+            }
+        }
+    }
 
     #[test]
     fn reads_what_is_json_and_nothing_else() {

@@ -92,6 +92,19 @@ pub trait Platform {
     /// would be refused.
     fn verify(&mut self, size: u32) -> Result<Option<Verified>, Self::Error>;
 
+    /// The version that a file which begins with `first` claims to have, so that one that is no
+    /// update is not fetched whole; `None` if that cannot be told.
+    fn glimpse(&mut self, first: &[u8]) -> Option<Verified> {
+        let _ = first;
+        None
+    }
+
+    /// A whole image was given up: where the bootloader boots what it finds without having been
+    /// asked, spoils its beginning. Returns the bytes of it that are gone.
+    fn discard(&mut self) -> Result<u32, Self::Error> {
+        Ok(0)
+    }
+
     /// Whether `signature` is that of the signer `certificate` over the image's SHA-256. The name
     /// comes from the job, and must only choose among certificates that the device has.
     fn is_signed(&mut self, digest: &Digest, signature: &[u8], certificate: &str) -> bool {
@@ -163,6 +176,14 @@ impl<P: Platform> Platform for &mut P {
 
     fn verify(&mut self, size: u32) -> Result<Option<Verified>, Self::Error> {
         (**self).verify(size)
+    }
+
+    fn glimpse(&mut self, first: &[u8]) -> Option<Verified> {
+        (**self).glimpse(first)
+    }
+
+    fn discard(&mut self) -> Result<u32, Self::Error> {
+        (**self).discard()
     }
 
     fn is_signed(&mut self, digest: &Digest, signature: &[u8], certificate: &str) -> bool {

@@ -162,11 +162,6 @@ pub enum Reason {
     SignatureDiffers,
     /// The bootloader would refuse the image.
     ImageRefused,
-    /// The image has another version than the job says.
-    VersionDiffers {
-        /// Of the image.
-        image: Version,
-    },
 
     // What goes on.
     /// There was no answer in time.
@@ -243,6 +238,8 @@ impl Reason {
                 | Self::ChunkCount
                 | Self::ChunkIndex
                 | Self::ChunkTotal { .. }
+                // The publisher's number has changed meanwhile.
+                | Self::ChunkVersion(_)
                 | Self::Unasked
         )
     }
@@ -258,7 +255,7 @@ impl Reason {
             | Self::TooLong(_)
             | Self::BadValue(_) => 21,
             Self::WrongBoard => 22,
-            Self::NotNewer { .. } | Self::VersionDiffers { .. } | Self::ChunkVersion(_) => 23,
+            Self::NotNewer { .. } | Self::ChunkVersion(_) => 23,
             Self::FailedBefore
             | Self::HashDiffers
             | Self::NotSigned
@@ -347,9 +344,6 @@ impl fmt::Display for Reason {
             Self::NotSigned => f.write_str("the job has no signature"),
             Self::SignatureDiffers => f.write_str("the job's signature does not fit the image"),
             Self::ImageRefused => f.write_str("the bootloader would refuse the image"),
-            Self::VersionDiffers { image } => {
-                write!(f, "the image is version {image}, the job says another one")
-            }
             Self::Silent => f.write_str("the server did not answer in time"),
             Self::Lost => f.write_str("the connection was lost"),
             Self::Exhausted => f.write_str("it was tried as often as allowed"),

@@ -7,7 +7,7 @@
 //!  2  installs           32  size u32, 0: unknown       …   SHA-256 of all before, 4 bytes
 //!  3  length of job id   36  bytes of a block, u32
 //!  4  fingerprint        40  flags u32: 1 told, 2 resumed
-//! 20  0                      (little-endian)
+//! 20  SHA-256 of the first block, 4 bytes, if the job has no name; 0: not seen   (little-endian)
 //! ```
 
 use updraft_image::{Digest, HashKind};
@@ -143,6 +143,15 @@ impl<'b> Record<'b> {
 
     pub(crate) fn fingerprint(&self) -> [u8; 16] {
         self.bytes.get(4..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
+    }
+
+    /// What the first block of a file without a name was; failed installs are counted for it.
+    pub(crate) fn seen(&self) -> u32 {
+        self.u32(20)
+    }
+
+    pub(crate) fn set_seen(&mut self, seen: u32) {
+        self.put(20, &seen.to_le_bytes());
     }
 
     pub(crate) fn version(&self) -> Option<Version> {

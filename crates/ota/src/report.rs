@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{Gate, Reason};
+use crate::{Gate, Reason, Version};
 
 /// Where an update is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,13 @@ pub enum Note {
     Resumed(Gate),
     /// It goes on though it had to wait: the rule's limit is reached.
     Overruled(Gate),
+    /// The image is good, and of another version than its job says.
+    Differs {
+        /// What the job says.
+        promised: Version,
+        /// What the image is.
+        image: Version,
+    },
     /// The slot is marked, a reset is due.
     Activated,
     /// A job or message was refused.

@@ -115,11 +115,11 @@ impl<P: Platform> Agent<'_, P> {
         let verified = self.platform.verify(self.record.size_of_image());
         let verified = self.storage(Operation::Read, verified)?.ok_or(Reason::ImageRefused)?;
         let (image, running) = (verified.version, self.platform.running());
-        if self.record.version().is_some_and(|promised| promised != image) {
-            return Err(Reason::VersionDiffers { image });
-        }
         if image <= running && !verified.any_version {
             return Err(Reason::NotNewer { offered: image, running });
+        }
+        if let Some(promised) = self.record.version().filter(|promised| *promised != image) {
+            self.note(Note::Differs { promised, image });
         }
         self.record.set_version(Some(image));
         self.record.set_phase(Phase::Ready);
@@ -130,13 +130,19 @@ impl<P: Platform> Agent<'_, P> {
 
     /// The image is not as it should be. If a part of it is from earlier, that may be why.
     fn unfit(&mut self, reason: Reason) {
-        if !self.fresh && !reason.may_pass() {
+        let by_bytes = match reason {
+            Reason::HashDiffers | Reason::ImageRefused => true,
+            Reason::SignatureDiffers => self.promise.sha256.is_none(),
+            _ => false,
+        };
+        if !self.fresh && by_bytes {
             if let Err(reason) = self.begin_anew(reason) {
                 self.fail(reason);
             }
             return;
         }
-        if !reason.may_pass() {
+        // An image that is no update has not failed.
+        if !reason.may_pass() && !matches!(reason, Reason::NotNewer { .. }) {
             self.record.set_installs(self.record.installs().saturating_add(1));
         }
         self.fail(reason);
@@ -185,13 +191,25 @@ impl<P: Platform> Agent<'_, P> {
     pub(crate) fn give_back(&mut self, reason: Reason) {
         let rejected = self.platform.set_image_state(Verdict::Rejected);
         let _ = self.storage(Operation::ImageState, rejected);
+        self.given_back = true;
         self.end(Stage::Rejected, reason);
     }
 
-    /// Whether the running image is to be reverted: a reset is due.
+    /// Whether the running image is to be reverted: a reset is due. If its state cannot be read it
+    /// counts as on trial, for a reset harms none that stays.
     pub fn is_given_back(&mut self) -> bool {
-        let on_trial = matches!(self.platform.image_state(), Ok(crate::ImageState::Trial));
-        matches!(self.stage, Stage::Rejected) && on_trial
+        self.is_failed_test()
+            && !matches!(self.platform.image_state(), Ok(crate::ImageState::Valid))
+    }
+
+    /// Whether the running image has failed its test.
+    pub(crate) fn is_failed_test(&self) -> bool {
+        self.given_back && matches!(self.stage, Stage::Rejected)
+    }
+
+    /// Whether the running image's test is over and nobody has been told yet.
+    pub(crate) fn is_decided(&self) -> bool {
+        matches!(self.stage, Stage::Accepted | Stage::Rejected)
     }
 
     pub(super) fn is_overruled(&self, gate: Gate) -> bool {

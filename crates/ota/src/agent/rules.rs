@@ -133,6 +133,11 @@ pub struct Offer<'o> {
 }
 
 impl Offer<'_> {
+    /// Whether nothing in it would change if another image stood where it points to.
+    pub(super) fn is_nameless(&self) -> bool {
+        self.id.is_empty() && self.version.is_none() && self.sha256.is_none()
+    }
+
     /// What tells this update from others.
     pub(super) fn fingerprint(&self) -> [u8; 16] {
         let mut hasher = Hasher::new(HashKind::Sha256);

@@ -10,6 +10,7 @@ use super::{Answer, Format, JobTopic, NextJob, OtaJob, StreamTopic, job_topic, s
 use crate::agent::{Agent, Offer, Signature};
 use crate::http::Exchange;
 use crate::io::{Endpoint, Input, Output, Protocol, Queue};
+use crate::json;
 use crate::label::Label;
 use crate::platform::Platform;
 use crate::timer::Retry;
@@ -151,6 +152,8 @@ pub struct Device<'b, P: Platform> {
     testing: bool,
     /// The version that began the update.
     began: Option<Version>,
+    /// Questions for a job that had no answer, one after the other.
+    unanswered: u8,
 }
 
 /// What a message says that there is to do.
@@ -189,6 +192,7 @@ impl<'b, P: Platform> Device<'b, P> {
             untold: None,
             testing: false,
             began: None,
+            unanswered: 0,
         }
     }
 
@@ -264,6 +268,10 @@ impl<'b, P: Platform> Device<'b, P> {
         self.open = None;
         self.todo.clear();
         self.forget_questions();
+        if let Step::Reset { .. } = self.step {
+            // All is said, and the reset does not wait for who has not heard it.
+            return;
+        }
         self.failed = self.failed.saturating_add(1);
         let timers = self.settings.timers;
         let wait = timers.connect_again.after(self.failed, self.agent.random());
@@ -322,8 +330,7 @@ impl<'b, P: Platform> Device<'b, P> {
             Reason::HashDiffers
             | Reason::NotSigned
             | Reason::SignatureDiffers
-            | Reason::ImageRefused
-            | Reason::VersionDiffers { .. } => Told::Wrong(0xe3),
+            | Reason::ImageRefused => Told::Wrong(0xe3),
             Reason::TooLarge { .. } | Reason::TooManyBlocks { .. } => Told::Wrong(0xe5),
             Reason::Storage(_) => Told::Wrong(0xe4),
             _ => Told::Refused(0x13),
@@ -333,11 +340,21 @@ impl<'b, P: Platform> Device<'b, P> {
 
     /// The server tells of the next job.
     fn job_came(&mut self, payload: &[u8], now: Duration) {
-        if let (Step::Fetch | Step::Reset { .. }, Ok(next)) = (self.step, NextJob::decode(payload))
-        {
+        // What cannot be read or kept does not take the place of the job that is under way.
+        let next = match NextJob::decode(payload) {
+            Ok(next) => next,
+            Err(reason) => return self.agent.refuse(reason, now),
+        };
+        let (len, max) = (payload.len(), self.job.len());
+        if len > max {
+            return self.agent.refuse(Reason::DocumentTooLong { len, max }, now);
+        }
+        self.unanswered = 0;
+        if let Step::Fetch | Step::Reset { .. } = self.step {
             let same = next.execution.is_some_and(|it| it.job.is(self.job_id().text()));
             if same || matches!(self.step, Step::Reset { .. }) {
-                return self.refresh(payload);
+                // Its address may be another one by now.
+                return self.keep(payload);
             }
             // It was taken back, or there is another one in its place.
             self.agent.abort(Reason::Cancelled, now);
@@ -345,16 +362,8 @@ impl<'b, P: Platform> Device<'b, P> {
             self.forget_questions();
             self.step = Step::Online { ask: now };
         }
-        let (len, max) = (payload.len(), self.job.len());
-        let kept = match self.job.get_mut(..len) {
-            Some(room) => {
-                room.copy_from_slice(payload);
-                self.job_len = len;
-                Ok(())
-            }
-            None => Err(Reason::DocumentTooLong { len, max }),
-        };
-        match kept.and_then(|()| self.plan()) {
+        self.keep(payload);
+        match self.plan() {
             Ok(Plan::Nothing) => self.nothing_to_do(now),
             Ok(Plan::Download) if self.agent.state() == State::SelfTest => {
                 // Nobody has begun what runs here: back to what ran before.
@@ -367,11 +376,11 @@ impl<'b, P: Platform> Device<'b, P> {
         }
     }
 
-    fn refresh(&mut self, payload: &[u8]) {
-        // Its address may be another one by now.
+    fn keep(&mut self, payload: &[u8]) {
         if let Some(room) = self.job.get_mut(..payload.len()) {
             room.copy_from_slice(payload);
-            self.job_len = payload.len();
+            // Addresses are handed on as they lie in the job.
+            self.job_len = json::plain(room);
         }
     }
 
@@ -404,7 +413,8 @@ impl<'b, P: Platform> Device<'b, P> {
         let not_newer = Reason::NotNewer { offered: running, running: began.unwrap_or(running) };
         self.began = began;
         match (self.agent.state(), order) {
-            (State::SelfTest, Ordering::Greater) if self.testing => {}
+            // It says so itself by now, and what began it is not told any more.
+            (State::SelfTest, _) if self.testing => {}
             (State::SelfTest, Ordering::Greater) => {
                 self.testing = true;
                 self.tell(Told::Active, now);
@@ -413,7 +423,10 @@ impl<'b, P: Platform> Device<'b, P> {
                 self.agent.give_back(not_newer);
                 self.tell_failure(not_newer, now);
             }
-            (State::Accepted, Ordering::Greater) => self.tell(Told::Succeeded, now),
+            // Also if it was said before, and the server has not heard it.
+            _ if self.agent.has_accepted(self.job_id().text()) => {
+                self.tell(Told::Succeeded, now);
+            }
             (_, Ordering::Greater) => self.tell_failure(Reason::StateMismatch, now),
             _ => self.tell_failure(not_newer, now),
         }
@@ -487,9 +500,8 @@ impl<'b, P: Platform> Device<'b, P> {
             self.block(payload, now);
         } else if is_stream(StreamTopic::Rejected) {
             self.stream_refused(payload, now);
-        } else {
-            self.agent.refuse(Reason::Unasked, now);
         }
+        // Everything else is the application's, on the same connection.
     }
 }
 
@@ -533,8 +545,9 @@ impl<P: Platform> Protocol for Device<'_, P> {
             Step::Reset { .. } => return,
             _ => {}
         }
-        // The test goes on, and ends, whether there is a connection or not.
-        if self.agent.state() == State::SelfTest {
+        // The test goes on, and ends, whether there is a connection or not; so does what is left to
+        // be done once the blocks are there.
+        if self.agent.deadline().is_some_and(|at| now >= at) {
             self.agent.poll(now);
         }
         match (self.step, self.agent.state()) {
@@ -551,7 +564,13 @@ impl<P: Platform> Protocol for Device<'_, P> {
             }
             (Step::Online { ask }, _) if now >= ask => {
                 self.todo.push(Todo::AskJob);
-                self.step = Step::Online { ask: self.next_check(now) };
+                let timers = self.settings.timers;
+                self.unanswered = self.unanswered.saturating_add(1);
+                let ask = match self.unanswered > timers.silences {
+                    true => self.next_check(now),
+                    false => now.saturating_add(timers.gap),
+                };
+                self.step = Step::Online { ask };
             }
             (Step::Rest { until }, _) if now >= until => self.connect(self.peer, now),
             (Step::Connect { until }, _) if now >= until => {
@@ -568,12 +587,20 @@ impl<P: Platform> Protocol for Device<'_, P> {
     }
 
     fn deadline(&self) -> Option<Duration> {
+        if !self.todo.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let own = match self.step {
             Step::Fetch => return self.fetch_deadline(),
-            Step::Rest { until } | Step::Connect { until } => until,
             Step::Online { .. } if self.testing && self.agent.state() != State::SelfTest => {
                 Duration::ZERO
             }
+            Step::Online { .. } | Step::Rest { .. } | Step::Connect { .. }
+                if self.agent.is_failed_test() =>
+            {
+                Duration::ZERO
+            }
+            Step::Rest { until } | Step::Connect { until } => until,
             Step::Online { ask } => ask,
             Step::Reset { at } => at,
         };

@@ -278,9 +278,12 @@ impl<'m> OtaJob<'m> {
         let file = file.object().ok_or(Reason::WrongType("files"))?;
         let size = number(file, "filesize")?.ok_or(Reason::Missing("filesize"))?;
         let id = number(file, "fileid")?.ok_or(Reason::Missing("fileid"))?;
+        let url = text(file, "update_data_url")?;
+        let mqtt = has("MQTT");
         let job = Self {
-            mqtt: has("MQTT"),
-            http: has("HTTP"),
+            mqtt,
+            // Where there is a stream, it does without an address.
+            http: has("HTTP") && (url.is_some() || !mqtt),
             stream: text(ota, "streamname")?,
             file: File {
                 path: text(file, "filepath")?,
@@ -288,7 +291,7 @@ impl<'m> OtaJob<'m> {
                 id: u8::try_from(id).map_err(|_| Reason::BadValue("fileid"))?,
                 certificate: text(file, "certfile")?,
                 signature: text(file, SIGNATURE)?,
-                url: text(file, "update_data_url")?,
+                url,
                 auth_scheme: text(file, "auth_scheme")?,
                 kind: number(file, "fileType")?.unwrap_or(0),
             },

@@ -13,7 +13,7 @@ use crate::json::{Text, Writer};
 use crate::label::Label;
 use crate::platform::Platform;
 use crate::timer::Retry;
-use crate::{Reason, State, Version};
+use crate::{Reason, State};
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +81,10 @@ enum Ask {
     Poll,
     Deployment,
     Cancel,
-    /// Tells that a cancellation was heeded.
-    Cancelled,
+    /// Tells that a cancellation was heeded, or comes too late.
+    Cancelled {
+        heeded: bool,
+    },
     Config,
     /// Tells how the update goes.
     Tell(Told),
@@ -133,8 +135,10 @@ pub struct Device<'b, P: Platform> {
     config: Label<255>,
     /// Address of the file.
     address: Label<512>,
-    /// The update waits for a better time.
+    /// The server knows that the new image is being tested.
     told_testing: bool,
+    /// When the server is asked again during an update: it may have taken it back.
+    poll_at: Duration,
 }
 
 impl<'b, P: Platform> Device<'b, P> {
@@ -156,6 +160,7 @@ impl<'b, P: Platform> Device<'b, P> {
             config: Label::EMPTY,
             address: Label::EMPTY,
             told_testing: false,
+            poll_at: Duration::MAX,
         }
     }
 
@@ -206,10 +211,23 @@ impl<'b, P: Platform> Device<'b, P> {
         self.step = Step::Rest { until: now.saturating_add(wait) };
     }
 
+    /// Back to the update that is under way, or to rest up to the next poll.
+    fn go_on(&mut self, now: Duration) {
+        if !self.agent.is_busy() || self.agent.state() == State::SelfTest {
+            return self.rest(now);
+        }
+        self.poll_at = now.saturating_add(self.agent.random().jitter(self.sleep));
+        self.step = Step::Fetch;
+    }
+
     /// The question has no answer, or no good one.
     fn lost(&mut self, reason: Reason, now: Duration) {
         self.todo.clear();
         self.disconnect();
+        if self.ask == Ask::Poll && self.agent.is_busy() {
+            // The update need not wait for it.
+            return self.go_on(now);
+        }
         self.failed = self.failed.saturating_add(1);
         let wait = self.settings.timers.again.after(self.failed, self.agent.random());
         if let Some(wait) = wait {
@@ -224,7 +242,7 @@ impl<'b, P: Platform> Device<'b, P> {
             }
             // The next boot tells.
             Ask::Tell(Told::Installed) => self.go_for_reset(now),
-            _ => self.rest(now),
+            _ => self.go_on(now),
         }
     }
 
@@ -251,8 +269,10 @@ impl<'b, P: Platform> Device<'b, P> {
         let cancels = Self::keep(&mut self.cancel, base.cancel)?;
         let updates = Self::keep(&mut self.deployment, base.deployment)?;
         let asks = Self::keep(&mut self.config, base.config_data)?;
+        let busy = self.agent.is_busy() && self.agent.state() != State::SelfTest;
         match (cancels, asks, updates) {
             (true, ..) => self.ask(Ask::Cancel, now),
+            _ if busy => self.go_on(now),
             (_, true, _) => self.ask(Ask::Config, now),
             (.., true) => self.ask(Ask::Deployment, now),
             _ => {
@@ -268,11 +288,13 @@ impl<'b, P: Platform> Device<'b, P> {
     fn cancelled(&mut self, now: Duration) -> Result<(), Reason> {
         let Some(answer) = self.http.answer() else { return Ok(()) };
         let cancel = Cancel::decode(answer.good()?)?;
-        if cancel.stop.is(self.agent.job_id()) {
+        let ours = cancel.stop.is(self.agent.job_id());
+        let late = ours && matches!(self.agent.state(), State::SelfTest | State::Accepted);
+        if ours && !late {
             self.agent.abort(Reason::Cancelled, now);
             self.agent.reported(now);
         }
-        self.ask(Ask::Cancelled, now);
+        self.ask(Ask::Cancelled { heeded: !late }, now);
         Ok(())
     }
 
@@ -300,7 +322,6 @@ impl<'b, P: Platform> Device<'b, P> {
                 Url::split(self.address.text()).ok_or(Reason::BadValue("href"))?;
                 let offer = Offer {
                     id: id.text(),
-                    version: deployment.version.and_then(Text::plain).and_then(Version::parse),
                     size: Some(deployment.artifact.size),
                     sha256: deployment.artifact.sha256,
                     source: deployment.artifact.name,
@@ -322,7 +343,7 @@ impl<'b, P: Platform> Device<'b, P> {
     /// What was told was heard.
     fn heard(&mut self, told: Told, now: Duration) {
         match told {
-            Told::Begun => self.step = Step::Fetch,
+            Told::Begun => self.go_on(now),
             Told::Installed => self.go_for_reset(now),
             Told::Testing => {
                 self.told_testing = true;
@@ -363,9 +384,9 @@ impl<'b, P: Platform> Device<'b, P> {
                 writer.end("}").member("mode", Some(Text::new("merge"))).end("}");
                 len = writer.finish().ok()?;
             }
-            Ask::Cancelled | Ask::Tell(_) => {
+            Ask::Cancelled { .. } | Ask::Tell(_) => {
                 let link = match self.ask {
-                    Ask::Cancelled => &self.cancel,
+                    Ask::Cancelled { .. } => &self.cancel,
                     _ => &self.deployment,
                 };
                 let whole = path_of(link);
@@ -379,17 +400,15 @@ impl<'b, P: Platform> Device<'b, P> {
                 let url = Url::split(self.address.text())?;
                 (path, range) = (Label::of(url.path)?, Some((offset, len)));
                 to = url.server;
-                let port = (to.port != to.transport.port()).then_some(to.port);
                 // Who else has the file is not told the device's secret.
                 let known = [("Authorization", authorization)];
                 let known = if to == server { &known[..] } else { &[] };
                 let known = if authorization.is_empty() { &[] } else { known };
-                let get = Request::get(to.host, port, Text::new(path.text()));
+                let get = Request::get(to.host, to.other_port(), Text::new(path.text()));
                 let len = Request { range, fields: known, ..get }.encode(buffer).ok()?;
                 return buffer.get(..len);
             }
         }
-        let port = (to.port != to.transport.port()).then_some(to.port);
         let fields = [("Accept", "application/json"), ("Authorization", authorization)];
         let count = if authorization.is_empty() { 1 } else { 2 };
         let body = (method != Method::Get).then(|| body.get(..len)).flatten();
@@ -398,7 +417,7 @@ impl<'b, P: Platform> Device<'b, P> {
             range,
             fields: fields.get(..count)?,
             body: body.map(|body| ("application/json", body)),
-            ..Request::get(to.host, port, Text::new(path.text()))
+            ..Request::get(to.host, to.other_port(), Text::new(path.text()))
         };
         let len = request.encode(buffer).ok()?;
         buffer.get(..len)
@@ -407,7 +426,10 @@ impl<'b, P: Platform> Device<'b, P> {
     fn feedback<'l>(&self, words: &'l mut Label<128>) -> Feedback<'l> {
         let (execution, finished) = match self.ask {
             Ask::Tell(Told::Bad(_)) => (Execution::Closed, Finished::Failure),
-            Ask::Tell(Told::Good) | Ask::Cancelled => (Execution::Closed, Finished::Success),
+            Ask::Tell(Told::Good) | Ask::Cancelled { heeded: true } => {
+                (Execution::Closed, Finished::Success)
+            }
+            Ask::Cancelled { heeded: false } => (Execution::Rejected, Finished::None),
             _ => (Execution::Proceeding, Finished::None),
         };
         let text = match self.ask {
@@ -415,6 +437,7 @@ impl<'b, P: Platform> Device<'b, P> {
             Ask::Tell(Told::Installed) => "downloaded, verified, to be started",
             Ask::Tell(Told::Testing) => "started, being tested",
             Ask::Tell(Told::Good) => "accepted",
+            Ask::Cancelled { heeded: false } => "it runs already",
             _ => "",
         };
         // What does not fit is left out.
@@ -521,8 +544,14 @@ impl<P: Platform> Protocol for Device<'_, P> {
     }
 
     fn deadline(&self) -> Option<Duration> {
+        if !self.todo.is_empty() {
+            return Some(Duration::ZERO);
+        }
         let own = match self.step {
-            Step::Fetch => return Some(self.agent.deadline().unwrap_or(Duration::ZERO)),
+            // To hang up: the server need not wait.
+            Step::Fetch if self.agent.deferral().is_some() && self.open.is_some() => Duration::ZERO,
+            Step::Fetch => self.agent.deadline().unwrap_or(Duration::ZERO).min(self.poll_at),
+            Step::Rest { .. } if self.agent.is_failed_test() => Duration::ZERO,
             Step::Reset { at } => return Some(at).filter(|at| *at < Duration::MAX),
             Step::Rest { .. } if self.told_testing && self.agent.state() != State::SelfTest => {
                 Duration::ZERO

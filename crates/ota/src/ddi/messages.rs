@@ -116,7 +116,7 @@ pub struct Artifact<'m> {
     pub address: Option<Text<'m>>,
 }
 
-/// An update: its first part's first file.
+/// An update: one part with one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deployment<'m> {
     /// The action's id.
@@ -125,7 +125,7 @@ pub struct Deployment<'m> {
     pub waits: bool,
     /// It is not to be installed now.
     pub rests: bool,
-    /// The part's version.
+    /// The part's version: free text, which need not be the image's.
     pub version: Option<Text<'m>>,
     /// The file.
     pub artifact: Artifact<'m>,
@@ -147,11 +147,20 @@ impl<'m> Deployment<'m> {
         let skips = |key| text(deployment, key).map(|it| it.is_some_and(|it| it.is("skip")));
         let chunks = deployment.member("chunks")?.ok_or(Reason::Missing("chunks"))?;
         let chunks = chunks.array().ok_or(Reason::WrongType("chunks"))?;
-        let chunk = chunks.values().next().ok_or(Reason::Missing("chunks"))?;
+        let mut chunks = chunks.values();
+        let chunk = chunks.next().ok_or(Reason::Missing("chunks"))?;
+        // To tell of success with a part of it would be untrue.
+        if chunks.next().is_some() {
+            return Err(Reason::Repeated("chunks"));
+        }
         let chunk = chunk.object().ok_or(Reason::WrongType("chunks"))?;
         let files = chunk.member("artifacts")?.ok_or(Reason::Missing("artifacts"))?;
         let files = files.array().ok_or(Reason::WrongType("artifacts"))?;
-        let file = files.values().next().ok_or(Reason::Missing("artifacts"))?;
+        let mut files = files.values();
+        let file = files.next().ok_or(Reason::Missing("artifacts"))?;
+        if files.next().is_some() {
+            return Err(Reason::Repeated("artifacts"));
+        }
         let file = file.object().ok_or(Reason::WrongType("artifacts"))?;
         let size = file.member("size")?.ok_or(Reason::Missing("size"))?;
         let size = size.number().ok_or(Reason::WrongType("size"))?;

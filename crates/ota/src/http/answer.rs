@@ -152,6 +152,20 @@ impl<'b> Exchange<'b> {
         (self.stage == Stage::Done).then_some(Answer { head: self.head, body })
     }
 
+    /// Takes in all of what the server has sent; returns whether the answer is whole now. Nothing may
+    /// come behind it; what comes when nothing is awaited is passed over.
+    ///
+    /// # Errors
+    /// As those of [`take`](Self::take).
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<bool, Reason> {
+        if !self.is_awaited() {
+            return Ok(false);
+        }
+        let taken = self.take(bytes)?;
+        let whole = self.stage == Stage::Done;
+        if whole && taken < bytes.len() { Err(self.broken(Reason::TooMuch)) } else { Ok(whole) }
+    }
+
     /// Takes bytes in, up to the end of the answer; returns how many.
     ///
     /// # Errors
@@ -244,6 +258,7 @@ impl<'b> Exchange<'b> {
             Stage::ChunkSize => {
                 let digits = line.split(|byte| matches!(byte, b';' | b' ')).next();
                 let digits = digits.and_then(|digits| core::str::from_utf8(digits).ok());
+                let digits = digits.filter(|digits| !digits.starts_with('+'));
                 let size = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
                 let size = size.ok_or(Reason::NotHttp)?;
                 self.stage = if size == 0 { Stage::Trailer } else { Stage::Chunk(size) };

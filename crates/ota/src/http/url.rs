@@ -23,6 +23,7 @@ impl<'u> Url<'u> {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (host, path) = rest.split_at_checked(end)?;
         let (host, port) = match host.rsplit_once(':') {
+            Some((_, port)) if port.starts_with('+') => return None,
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
             _ => (host, transport.port()),
         };

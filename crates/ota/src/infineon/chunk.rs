@@ -7,10 +7,13 @@
 //! 12  major, minor, u16 each    26  bytes of data, u16  32  data       (little-endian)
 //! ```
 
+use super::Request;
 use crate::{Reason, Version};
 
 /// Bytes of the header.
 pub const CHUNK_HEADER: usize = 32;
+/// Bytes of the largest piece that devices of every kind have room for.
+const LARGEST: u16 = 4096;
 /// What a chunk begins with.
 pub const MAGIC: [u8; 8] = *b"OTAImage";
 
@@ -42,6 +45,20 @@ impl<'c> Chunk<'c> {
         let rest = image.get(offset as usize..).filter(|rest| !rest.is_empty())?;
         let data = rest.get(..usize::from(size)).unwrap_or(rest);
         offset.is_multiple_of(piece).then_some(Self { version, total, offset, count, index, data })
+    }
+
+    /// What a publisher answers to `request`: the piece of `image` that was asked for. `usual` is the
+    /// size of pieces where the request leaves it open; none is larger than 4,096 bytes, for which
+    /// devices have room. `None` if the request is for no piece, or there is no such piece.
+    pub fn answer(
+        image: &'c [u8],
+        version: Version,
+        request: &Request<'_>,
+        usual: u16,
+    ) -> Option<Self> {
+        let Request::Chunk { offset, size, .. } = request else { return None };
+        let size = size.map_or(usual, |size| u16::try_from(size).unwrap_or(u16::MAX));
+        Self::of(image, version, *offset, size.min(LARGEST))
     }
 
     /// The header.

@@ -7,7 +7,7 @@ use core::fmt::Write as _;
 use core::time::Duration;
 
 use super::{Connection, Document, Job, LONGEST_DOCUMENT, Message};
-use super::{notify_topic, shared_topic, unique_topic};
+use super::{device_topic, notify_topic, shared_topic, unique_topic};
 use crate::agent::{Agent, Offer};
 use crate::http::{Exchange, Method, Request};
 use crate::io::{Endpoint, Input, Output, Protocol, Queue, Transport};
@@ -139,11 +139,13 @@ impl<'b, P: Platform> Device<'b, P> {
         &mut self.agent
     }
 
-    /// Asks for a job now.
-    pub fn check_now(&mut self, now: Duration) {
-        if matches!(self.step, Step::Rest { .. }) && !self.agent.is_busy() {
+    /// Asks for a job now; `false` if the device is at something else.
+    pub fn check_now(&mut self, now: Duration) -> bool {
+        let rests = matches!(self.step, Step::Rest { .. }) && !self.agent.is_busy();
+        if rests {
             self.begin(now);
         }
+        rests
     }
 
     /// Breaks the update off, and tells the server.
@@ -198,9 +200,12 @@ impl<'b, P: Platform> Device<'b, P> {
     fn begin(&mut self, now: Duration) {
         self.session = self.session.wrapping_add(1);
         self.unique = Label::EMPTY;
-        let Settings { prefix, .. } = self.settings;
-        let board = self.agent.config().board;
-        let written = unique_topic(&mut self.unique, prefix, board, self.session);
+        let Settings { prefix, device, .. } = self.settings;
+        let (board, to) = (self.agent.config().board, &mut self.unique);
+        let written = match device {
+            Some(device) => device_topic(to, prefix, board, device, self.session),
+            None => unique_topic(to, prefix, board, self.session),
+        };
         if written.is_err() {
             self.unique = Label::EMPTY;
         }
@@ -265,6 +270,11 @@ impl<'b, P: Platform> Device<'b, P> {
         match wait {
             Some(wait) => self.step = Step::Again { at: now.saturating_add(wait) },
             None if self.purpose == Purpose::Result => self.close_session(now),
+            // Who has sent the job can be told.
+            None if self.purpose == Purpose::Data && self.is_redirected() => {
+                self.agent.abort(Reason::Exhausted, now);
+                self.ended(false, now);
+            }
             None => {
                 self.agent.abort(Reason::Exhausted, now);
                 self.finish(Some(reason), now);
@@ -305,8 +315,9 @@ impl<'b, P: Platform> Device<'b, P> {
         let bytes = self.job.get(..self.job_len).unwrap_or_default();
         let document = kept.and_then(|()| Document::decode(bytes));
         let job = document.and_then(|document| match document.kind() {
-            Some(Message::Unavailable) => Ok(None),
-            _ => document.job().map(Some),
+            // Who leaves it out, or has another word for it, still sends a job.
+            None | Some(Message::Available) => document.job().map(Some),
+            Some(_) => Ok(None),
         });
         let no_http = self.http.room() == 0;
         let job = job.and_then(|job| match job {
@@ -317,7 +328,6 @@ impl<'b, P: Platform> Device<'b, P> {
         });
         let offered = match job {
             Ok(Some(job)) => {
-                self.version = Some(job.version);
                 let (board, version) = (Some(job.board), Some(job.version));
                 let offer = Offer { board, version, source: job.file, ..Offer::default() };
                 self.agent.offer(&offer, now).is_ok()
@@ -374,7 +384,8 @@ impl<'b, P: Platform> Device<'b, P> {
             && shared_topic(&mut shared, self.settings.prefix, board).is_ok()
             && topic == shared.text();
         if topic != self.unique.text() && !is_shared {
-            return self.agent.refuse(Reason::Unasked, now);
+            // The application's, on the same connection.
+            return;
         }
         match self.step {
             Step::Job { .. } if !is_shared => {
@@ -437,19 +448,12 @@ impl<'b, P: Platform> Device<'b, P> {
             document.offset = Some(Text::new(offset.text()));
             document.size = Some(Text::new(size.text()));
         }
-        let (name, rest) = buffer.split_at_mut_checked(topic.bytes().len())?;
-        name.copy_from_slice(topic.bytes());
-        let len = document.encode(spelling, rest).ok()?;
-        Some(Output::Publish {
-            topic: core::str::from_utf8(name).ok()?,
-            payload: rest.get(..len)?,
-            reliably: true,
-        })
+        Output::publish(&topic, true, buffer, |to| document.encode(spelling, to).ok())
     }
 
     fn write_http<'o>(&self, buffer: &'o mut [u8]) -> Option<Output<'o>> {
         let server = self.server(self.purpose);
-        let port = (server.port != server.transport.port()).then_some(server.port);
+        let port = server.other_port();
         let file = self.current().and_then(|job| job.file).unwrap_or(self.settings.file);
         let mut body = [0; 384];
         let request = match (self.purpose, self.asked) {
@@ -524,8 +528,14 @@ impl<P: Platform> Protocol for Device<'_, P> {
                 self.todo.push(Todo::Close);
             }
             Step::Again { at } if now >= at => self.connect(self.purpose, now),
-            // Whoever has nothing does not answer.
-            Step::Job { until } if now >= until => self.finish(None, now),
+            // A publisher that has nothing does not answer; a file server would.
+            Step::Job { until } if now >= until => match self.settings.server.transport {
+                Transport::Mqtt => self.finish(None, now),
+                _ => {
+                    self.lost(Reason::Silent, now);
+                    self.todo.push(Todo::Close);
+                }
+            },
             Step::Result { until } if now >= until => self.close_session(now),
             Step::Fetch => self.fetch(now),
             Step::Reset { at } if now >= at => {
@@ -544,9 +554,7 @@ impl<P: Platform> Protocol for Device<'_, P> {
             Todo::SubscribeShared => {
                 let mut topic = Label::<255>::EMPTY;
                 shared_topic(&mut topic, self.settings.prefix, self.agent.config().board).ok()?;
-                let room = buffer.get_mut(..topic.bytes().len())?;
-                room.copy_from_slice(topic.bytes());
-                Some(Output::Subscribe(core::str::from_utf8(room).ok()?))
+                Output::subscribe(&topic, buffer)
             }
             Todo::Ask if self.server(self.purpose).transport.is_http() => self.write_http(buffer),
             Todo::Ask => self.write_mqtt(buffer),
@@ -554,7 +562,12 @@ impl<P: Platform> Protocol for Device<'_, P> {
     }
 
     fn deadline(&self) -> Option<Duration> {
+        if !self.todo.is_empty() {
+            return Some(Duration::ZERO);
+        }
         match self.step {
+            // The test is over, and nobody need wait for anything.
+            Step::Rest { .. } if self.agent.is_decided() => Some(Duration::ZERO),
             Step::Rest { until: None } => self.agent.deadline(),
             Step::Rest { until } => until,
             Step::Connect { until } | Step::Job { until } | Step::Result { until } => Some(until),

@@ -255,6 +255,26 @@ impl<'d> Document<'d> {
         writer.finish()
     }
 
+    /// Writes a job document as the answer to a device, which gets it on `topic`; returns how many
+    /// bytes. What a device would refuse to read is not written.
+    ///
+    /// # Errors
+    /// If the document is no job, or longer than devices have room for.
+    pub fn encode_for(
+        &self,
+        message: Message,
+        topic: Text<'_>,
+        buffer: &mut [u8],
+    ) -> Result<usize, Reason> {
+        let (message, unique_topic) = (Some(Text::new(message.name())), Some(topic));
+        let len = Document { message, unique_topic, ..*self }.encode(Spelling::Job, buffer)?;
+        if len > LONGEST_DOCUMENT {
+            return Err(Reason::DocumentTooLong { len, max: LONGEST_DOCUMENT });
+        }
+        Document::decode(buffer.get(..len).unwrap_or_default())?.job()?;
+        Ok(len)
+    }
+
     /// What it is for; `None` if that is nothing known.
     pub fn kind(&self) -> Option<Message> {
         let message = self.message?;

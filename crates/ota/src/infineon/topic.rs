@@ -2,6 +2,8 @@
 
 use core::fmt::{self, Write};
 
+use crate::json::Text;
+
 /// What topics begin with where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix<'p> {
@@ -52,6 +54,43 @@ pub fn unique_topic(
 ) -> fmt::Result {
     topic(to, prefix, board, "/OTAImage/")?;
     write!(to, "{number}")
+}
+
+/// Writes the topic of one session of `device`, apart from those of all others. `number` is to be
+/// another one in each.
+///
+/// # Errors
+/// If there is no room.
+pub fn device_topic(
+    to: &mut impl Write,
+    prefix: Prefix<'_>,
+    board: &str,
+    device: &str,
+    number: u16,
+) -> fmt::Result {
+    topic(to, prefix, board, "/")?;
+    write!(to, "{device}/OTAImage/{number}")
+}
+
+/// Prefix and board of a topic that devices publish to; `None` if it is no such topic.
+pub fn parse_notify(topic: &str) -> Option<(&str, &str)> {
+    let (prefix, board) = topic.strip_suffix("/publish_notify")?.rsplit_once('/')?;
+    (!prefix.is_empty() && !board.is_empty()).then_some((prefix, board))
+}
+
+/// Whether a publisher may send to `topic` because a device of `prefix` and `board` has asked for
+/// it: a topic under `P/B/` that no publisher and not all devices listen to, without wildcards.
+pub fn is_unique_topic(topic: Text<'_>, prefix: Prefix<'_>, board: &str) -> bool {
+    let mut chars = topic.chars();
+    let begins = [prefix.text(), "/", board, "/"].into_iter();
+    if !begins.flat_map(str::chars).all(|wanted| chars.next() == Some(wanted)) {
+        return false;
+    }
+    let is = |name: &str| chars.clone().eq(name.chars());
+    !is("")
+        && !is("publish_notify")
+        && !is("OTAImage")
+        && !chars.clone().any(|c| matches!(c, '+' | '#' | '\0'))
 }
 
 fn topic(to: &mut impl Write, prefix: Prefix<'_>, board: &str, rest: &str) -> fmt::Result {

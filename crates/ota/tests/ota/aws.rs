@@ -158,7 +158,9 @@ fn recorded_jobs_with_a_wrong_signature_or_the_same_version_fail_as_recorded() {
         let (_, reasons) = run(&mut device, &mut server);
         assert_eq!(reasons, [reason], "{name}");
         let recorded = recorded_reports(name);
-        assert_eq!(server.said.first(), recorded.first(), "{name}");
+        // The original finds out that the version is the same only once it runs.
+        let tells = usize::from(running != V2);
+        assert_eq!(server.said[..tells], recorded[..tells], "{name}");
         assert_eq!(server.said.last(), recorded.last(), "{name}");
         drop(device);
         assert_eq!(board.swap_type(), SwapType::None, "{name}");
@@ -265,6 +267,8 @@ struct Cloud {
     job: &'static str,
     signature: Option<String>,
     url: Option<&'static str>,
+    /// Writes addresses as some encoders do.
+    escaped: bool,
     format: Format,
     status: Status,
     self_test: Option<(String, String)>,
@@ -282,6 +286,7 @@ impl Cloud {
             job: "job-1",
             signature: None,
             url: None,
+            escaped: false,
             format,
             status: Status::Queued,
             self_test: None,
@@ -322,6 +327,10 @@ impl Cloud {
         let mut bytes = vec![0; 3000];
         let len = NextJob { token: None, execution }.encode(Some(&job), &mut bytes).unwrap();
         bytes.truncate(len);
+        if self.escaped {
+            let text = String::from_utf8(bytes).unwrap();
+            return text.replace('/', "\\/").replace('&', "\\u0026").into_bytes();
+        }
         bytes
     }
 }
@@ -581,6 +590,8 @@ fn jobs_that_break_the_rules_fail_by_name() {
         ("[\"MQTT\"]", "[\"HTTP\"]", Reason::Missing("update_data_url")),
         ("\"j\"", "\"../j\"", Reason::BadValue("jobId")),
         ("9000", "60000", Reason::TooLarge { size: 60_000, max: 0 }),
+        // Base64 of nothing is a signature of nothing.
+        ("9000", "9000,\"sig-sha256-ecdsa\":\"\"", Reason::NotSigned),
     ];
     let count = cases.len();
     for (from, to, reason) in cases {
@@ -609,6 +620,179 @@ fn jobs_that_break_the_rules_fail_by_name() {
 }
 
 #[test]
+fn a_job_whose_signature_is_empty_is_not_signed() {
+    for (signer, signature, reasons) in [
+        (Some(signed as crate::common::Signer), None, vec![Reason::NotSigned]),
+        (Some(signed), Some(String::new()), vec![Reason::NotSigned]),
+        (None, Some(String::new()), vec![Reason::NotSigned]),
+        (None, None, vec![]),
+    ] {
+        let mut cloud = Cloud { signature, ..Cloud::new(image(V2, 9000), Format::Cbor) };
+        let mut board = Board::new(V1);
+        board.settings.signer = signer;
+        let mut device = device(&mut board, settings(Format::Cbor));
+        assert_eq!(run(&mut device, &mut cloud).1, reasons);
+        assert_eq!(cloud.asked.is_empty(), !reasons.is_empty());
+        drop(device);
+        assert_eq!(board.swap_type() == SwapType::None, !reasons.is_empty());
+    }
+}
+
+/// On trial, up to the moment at which the server knows of the test.
+fn tested<R>(
+    cloud: &mut Cloud,
+    then: impl FnOnce(&mut Line, &mut Device<'_, Flash<'_>>, &mut Cloud) -> R,
+) -> (R, SwapType) {
+    let mut board = Board::new(V1);
+    let mut first = device(&mut board, settings(Format::Cbor));
+    run(&mut first, cloud);
+    drop(first);
+    board.boot();
+    board.settings.resets = 0;
+    let mut second = device(&mut board, settings(Format::Cbor));
+    let mut line = Line::new();
+    second.start(line.now);
+    let result = then(&mut line, &mut second, cloud);
+    drop(second);
+    (result, board.swap_type())
+}
+
+fn notify(device: &mut Device<'_, Flash<'_>>, payload: &[u8], now: Duration) {
+    let topic = "$aws/things/thing1/jobs/notify-next";
+    device.handle(updraft_ota::Input::Message { topic, payload }, now);
+}
+
+#[test]
+fn a_success_that_was_lost_with_the_connection_is_told_again() {
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    let (_, next) = tested(&mut cloud, |line, device, cloud| {
+        on(line, device, cloud);
+        device.agent().self_test(true, line.now);
+        device.poll(line.now);
+        // What was to be sent goes with the connection.
+        assert_eq!(device.agent().state(), State::Waiting);
+        line.lose(device);
+        on(line, device, cloud);
+    });
+    assert_eq!(cloud.status, Status::Succeeded, "{:?}", cloud.reports);
+    assert_eq!(next, SwapType::None);
+}
+
+#[test]
+fn a_connection_that_is_lost_during_the_test_does_not_end_it() {
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    let (_, next) = tested(&mut cloud, |line, device, cloud| {
+        on(line, device, cloud);
+        line.lose(device);
+        // The server is asked for the job once more, and says that it is in its test.
+        let until = line.now + 30 * SECOND;
+        line.settle(device, cloud, |device| device.deadline().is_none_or(|at| at > until));
+        assert_eq!(line.opened.len(), 2);
+        assert_eq!(device.agent().state(), State::SelfTest);
+        device.agent().self_test(true, line.now);
+        on(line, device, cloud);
+    });
+    assert_eq!((cloud.status, next), (Status::Succeeded, SwapType::None));
+}
+
+#[test]
+fn messages_that_are_no_job_do_not_take_the_place_of_the_one_under_way() {
+    let new = image(V2, 45_000);
+    for bad in [&b"{"[..], br#"{"execution":{"jobId":"x","status":"TIMED_OUT"}}"#, &[b' '; 5000]] {
+        let mut cloud = Cloud::new(new.clone(), Format::Cbor);
+        let mut board = Board::new(V1);
+        let mut device = device(&mut board, settings(Format::Cbor));
+        let mut line = Line::new();
+        device.start(line.now);
+        line.run(&mut device, &mut cloud, |device| device.agent().progress().0 == 2);
+        notify(&mut device, bad, line.now);
+        on(&mut line, &mut device, &mut cloud);
+        assert_eq!(reasons(device.agent()).len(), 1);
+        drop(device);
+        assert!(board.holds(&new));
+        assert_eq!(board.swap_type(), SwapType::Test);
+    }
+    // In a test neither: its success is still told.
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    tested(&mut cloud, |line, device, cloud| {
+        on(line, device, cloud);
+        notify(device, b"{", line.now);
+        device.agent().self_test(true, line.now);
+        on(line, device, cloud);
+    });
+    assert_eq!(cloud.status, Status::Succeeded);
+}
+
+#[test]
+fn a_device_that_loses_its_broker_works_on_and_then_sleeps() {
+    let new = image(V2, 20_000);
+    let mut cloud = Cloud::new(new.clone(), Format::Cbor);
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board, settings(Format::Cbor));
+    let mut line = Line::new();
+    device.start(line.now);
+    line.run(&mut device, &mut cloud, |device| device.agent().state() == State::Verifying);
+    line.lose(&mut device);
+    // No call without something to do.
+    let mut calls = 0;
+    while device.deadline().is_some_and(|at| at <= line.now) {
+        device.poll(line.now);
+        calls += 1;
+        assert!(calls < 50, "it spins");
+    }
+    assert!(device.agent().is_activated());
+    on(&mut line, &mut device, &mut cloud);
+    assert!(cloud.reports.last().unwrap().contains("ready"));
+    drop(device);
+    assert_eq!(board.swap_type(), SwapType::Test);
+}
+
+#[test]
+fn a_failed_image_is_given_back_though_the_connection_goes_before_the_reset() {
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    let (resets, next) = tested(&mut cloud, |line, device, cloud| {
+        on(line, device, cloud);
+        device.agent().self_test(false, line.now);
+        device.poll(line.now);
+        line.lose(device);
+        line.run(device, cloud, |device| device.agent().platform().system().resets > 0)
+    });
+    assert!(resets);
+    assert_eq!(next, SwapType::Revert);
+}
+
+#[test]
+fn a_question_for_a_job_that_is_not_answered_is_asked_again() {
+    struct Deaf(Cloud, usize);
+    impl Server for Deaf {
+        fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
+            if topic.ends_with("$next/get") && self.1 > 0 {
+                self.1 -= 1;
+                return Vec::new();
+            }
+            self.0.message(topic, payload)
+        }
+    }
+    let mut cloud = Cloud::new(image(V2, 9000), Format::Cbor);
+    let mut board = Board::new(V1);
+    run(&mut device(&mut board, settings(Format::Cbor)), &mut cloud);
+    board.boot();
+    board.settings.resets = 0;
+    let mut second = device(&mut board, settings(Format::Cbor));
+    let mut line = Line::new();
+    second.start(line.now);
+    // The test is not over before the server has answered.
+    let mut deaf = Deaf(cloud, 3);
+    line.settle(&mut second, &mut deaf, |device| device.is_testing());
+    assert!(line.now < 60 * SECOND, "{:?}", line.now);
+    // One that never answers is left alone.
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board, settings(Format::Cbor));
+    let (line, _) = run(&mut device, &mut Deaf(Cloud::new(Vec::new(), Format::Cbor), 99));
+    assert_eq!(line.said.len(), 9);
+}
+
+#[test]
 fn streams_may_refuse_for_good() {
     let mut bytes = [0; 40];
     for format in [Format::Cbor, Format::Json] {
@@ -626,6 +810,7 @@ fn a_signed_address_is_fetched_in_ranges_and_asked_for_anew_when_too_old() {
         let new = image(V2, 20_000);
         let mut cloud = Cloud::new(new.clone(), Format::Cbor);
         cloud.url = Some("https://s3.example:9000/fw/new%20image.bin");
+        cloud.escaped = wrong == Wrong::ClosesAfterEach;
         cloud.files = Some(Files { wrong, ..Files::new(new.clone()) });
         let mut board = Board::new(V1);
         let mut device = device(&mut board, settings(Format::Cbor));

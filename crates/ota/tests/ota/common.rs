@@ -39,6 +39,7 @@ pub fn image(version: Version, body_len: usize) -> Vec<u8> {
 /// What survives resets.
 pub struct Board {
     pub flash: SimFlash,
+    pub mode: UpgradeMode,
     pub settings: Settings,
 }
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub saves: usize,
     pub resets: usize,
     pub closed: Vec<(Gate, Answer)>,
+    /// The record's place is broken.
+    pub unreadable: bool,
     /// The key that jobs are signed with.
     pub signer: Option<Signer>,
 }
@@ -64,6 +67,9 @@ impl System for Settings {
     }
 
     fn load(&mut self, record: &mut [u8]) -> Result<Option<usize>, ()> {
+        if self.unreadable {
+            return Err(());
+        }
         let Some(kept) = &self.record else { return Ok(None) };
         for (to, from) in record.iter_mut().zip(kept) {
             *to = *from;
@@ -104,18 +110,13 @@ impl Board {
         let areas = vec![area(PRIMARY, 0), area(SECONDARY, SLOT)];
         let mut flash = SimFlash::new(vec![spec], areas);
         flash.load(PRIMARY, 0, &image(running, 3000)).unwrap();
-        Self { flash, settings: Settings::default() }
+        Self { flash, mode: UpgradeMode::SwapMove, settings: Settings::default() }
     }
 
     pub fn dfu(&self) -> Dfu {
         let config = DfuConfig {
             slots: SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY },
-            trailers: TrailerFormat {
-                mode: UpgradeMode::SwapMove,
-                max_align: 8,
-                max_sectors: 128,
-                keys: None,
-            },
+            trailers: TrailerFormat { mode: self.mode, max_align: 8, max_sectors: 128, keys: None },
             rules: Rules::default(),
         };
         Dfu::new(&self.flash, config).expect("the slots hold a trailer")

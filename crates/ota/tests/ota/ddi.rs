@@ -7,7 +7,7 @@ use updraft_ota::ddi::{
     Artifact, Base, Cancel, Deployment, Device, Execution, Feedback, Finished, Settings, Timers,
 };
 use updraft_ota::json::Text;
-use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
+use updraft_ota::{Answer, Config, Endpoint, Gate, Protocol, Reason, State, Transport, Version};
 
 use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
 use crate::infineon::{V1, V2};
@@ -27,6 +27,8 @@ struct Hawk {
     ranges: Vec<u32>,
     polls: usize,
     broken: usize,
+    /// So many last words are answered by `429 Too Many Requests`.
+    refuses: usize,
 }
 
 impl Hawk {
@@ -45,6 +47,7 @@ impl Hawk {
             ranges: Vec::new(),
             polls: 0,
             broken: 0,
+            refuses: 0,
         }
     }
 
@@ -109,10 +112,16 @@ impl Server for Hawk {
             0
         } else if first.starts_with("POST ") {
             let feedback = Feedback::decode(body.as_bytes()).unwrap();
+            if feedback.execution == Execution::Closed && self.refuses > 0 {
+                self.refuses -= 1;
+                let answer = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n";
+                return vec![Some(answer.to_vec())];
+            }
             let details = feedback.details.unwrap_or_default().to_string();
             self.feedback.push((feedback.execution, feedback.finished, details));
             if first == format!("POST {ROOT}/cancelAction/9/feedback HTTP/1.1") {
-                (self.cancels, self.open) = (false, false);
+                self.cancels = false;
+                self.open &= feedback.execution == Execution::Rejected;
             } else {
                 assert_eq!(first, format!("POST {ROOT}/deploymentBase/8/feedback HTTP/1.1"));
                 self.open &= feedback.execution != Execution::Closed;
@@ -240,6 +249,76 @@ fn an_action_that_is_cancelled_is_broken_off_and_acknowledged() {
 }
 
 #[test]
+fn an_update_that_waits_can_still_be_cancelled() {
+    let mut hawk = Hawk::new(image(V2, 20_000));
+    let mut board = Board::new(V1);
+    board.settings.closed = vec![(Gate::User, Answer::NotNow)];
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    line.settle(&mut device, &mut hawk, |device| device.agent().deferral().is_some());
+    assert_eq!(hawk.last(), (Execution::Proceeding, Finished::None));
+    hawk.cancels = true;
+    line.settle(&mut device, &mut hawk, |device| !device.agent().is_busy());
+    // The server has said how often it wants to be asked.
+    assert!(line.now < Duration::from_secs(2 * 3661), "{:?}", line.now);
+    let rests = line.now + SECOND;
+    line.settle(&mut device, &mut hawk, |device| device.deadline() > Some(rests));
+    assert_eq!(hawk.last(), (Execution::Closed, Finished::Success));
+    assert!(hawk.ranges.is_empty());
+}
+
+#[test]
+fn a_cancellation_that_comes_too_late_is_not_acknowledged() {
+    let mut hawk = Hawk::new(image(V2, 9000));
+    let mut board = Board::new(V1);
+    let mut first = device(&mut board);
+    let mut line = Line::new();
+    first.start(line.now);
+    on(&mut line, &mut first, &mut hawk);
+    drop(first);
+    board.boot();
+    board.settings.resets = 0;
+    hawk.cancels = true;
+    let mut second = device(&mut board);
+    let mut line = Line::new();
+    second.start(line.now);
+    line.settle(&mut second, &mut hawk, |device| device.deadline().is_some_and(|at| at > SECOND));
+    assert_eq!(hawk.last(), (Execution::Rejected, Finished::None));
+    second.agent().self_test(true, line.now);
+    on(&mut line, &mut second, &mut hawk);
+    assert_eq!(hawk.last(), (Execution::Closed, Finished::Success));
+    drop(second);
+    assert_eq!(board.swap_type(), SwapType::None);
+}
+
+#[test]
+fn a_part_that_cannot_be_stored_ends_the_update_at_once() {
+    let mut hawk = Hawk::new(image(V2, 20_000));
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    line.settle(&mut device, &mut hawk, |device| device.agent().state() == State::Fetching);
+    device.agent().platform().map().supply().cut_at(0, updraft_sim::flash::Torn::Skip);
+    on(&mut line, &mut device, &mut hawk);
+    assert!(!device.agent().is_busy());
+    assert!(hawk.ranges.len() <= 1, "{:?}", hawk.ranges);
+}
+
+#[test]
+fn a_last_word_that_the_server_did_not_take_is_said_again() {
+    let mut hawk = Hawk { refuses: 2, sha256: [9; 32], ..Hawk::new(image(V2, 9000)) };
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    on(&mut line, &mut device, &mut hawk);
+    assert_eq!(hawk.last(), (Execution::Closed, Finished::Failure));
+    assert_eq!(hawk.refuses, 0);
+}
+
+#[test]
 fn another_servers_file_is_fetched_without_the_devices_secret() {
     let new = image(V2, 9000);
     let mut hawk = Hawk { address: "http://cdn.example:8080/fw.bin", ..Hawk::new(new.clone()) };
@@ -257,14 +336,9 @@ fn another_servers_file_is_fetched_without_the_devices_secret() {
 fn updates_that_are_not_as_promised_are_closed_as_failed() {
     let good = image(V2, 9000);
     type Expected = fn(&Reason) -> bool;
-    let cases: [(Hawk, Expected); 4] = [
-        (Hawk { sha256: [9; 32], ..Hawk::new(good.clone()) }, |it| *it == Reason::HashDiffers),
-        (Hawk { version: "1.0.0", ..Hawk::new(good.clone()) }, |it| {
-            matches!(it, Reason::NotNewer { .. })
-        }),
-        (Hawk { version: "2.1.0", ..Hawk::new(good) }, |it| {
-            matches!(it, Reason::VersionDiffers { .. })
-        }),
+    let cases: [(Hawk, Expected); 3] = [
+        (Hawk { sha256: [9; 32], ..Hawk::new(good) }, |it| *it == Reason::HashDiffers),
+        (Hawk::new(image(V1, 9000)), |it| matches!(it, Reason::NotNewer { .. })),
         (Hawk::new(image(V2, 62_000)), |it| matches!(it, Reason::TooLarge { .. })),
     ];
     for (number, (mut hawk, expected)) in cases.into_iter().enumerate() {
@@ -299,6 +373,9 @@ fn messages_of_hawkbit_are_read() {
     for bad in [
         &br#"{"id":"3/..","deployment":{}}"#[..],
         br#"{"id":"3","deployment":{"chunks":[]}}"#,
+        // More than one file is no update of this device's.
+        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"_links":{"download":{"href":"h"}}},{}]}]}}"#,
+        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"_links":{"download":{"href":"h"}}}]},{}]}}"#,
         br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":0}]}]}}"#,
         br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"hashes":{"sha256":"0"}}]}]}}"#,
         br#"{"config":{"polling":{"sleep":"5"}}}"#,

@@ -1,9 +1,9 @@
 //! Properties of the messages.
 
 use proptest::prelude::*;
-use updraft_ota::Version;
-use updraft_ota::infineon::{Chunk, Document, Message, Spelling};
+use updraft_ota::infineon::{Chunk, Document, Message, Request, Spelling};
 use updraft_ota::json::{Text, Value};
+use updraft_ota::{Reason, Version};
 
 fn text(longest: usize) -> impl Strategy<Value = Option<String>> {
     let short = proptest::collection::vec(any::<char>(), 0..longest / 4)
@@ -85,4 +85,45 @@ proptest! {
             || error.to_string().contains("hex escape"));
         prop_assert!(ours.is_ok() == serde.is_ok() || huge || surrogate, "{text}: {serde:?}");
     }
+}
+
+#[test]
+fn a_publisher_answers_with_pieces_that_devices_have_room_for() {
+    let image: Vec<u8> = (0..20_000u32).map(|at| at as u8).collect();
+    let version = Version::new(2, 0, 0);
+    let answer = |offset, size| {
+        let request = Request::Chunk { topic: Text::new("t"), offset, size };
+        Chunk::answer(&image, version, &request, 1024).map(|chunk| (chunk.data.len(), chunk.index))
+    };
+    assert_eq!(answer(4096, Some(4096)), Some((4096, 1)));
+    assert_eq!(answer(0, Some(100_000)), Some((4096, 0)));
+    assert_eq!(answer(19_456, None), Some((544, 19)));
+    assert_eq!(answer(5000, Some(4096)), None);
+    assert_eq!(answer(20_480, Some(4096)), None);
+    let whole = Request::Update { topic: Text::new("t") };
+    assert_eq!(Chunk::answer(&image, version, &whole, 1024), None);
+}
+
+#[test]
+fn a_job_that_no_device_could_read_is_not_written() {
+    let (board, long) = ("B".repeat(47), "x".repeat(250));
+    let job = Document {
+        board: Some(Text::new(&board)),
+        version: Some(Text::new("2.0.0")),
+        connection: Some(Text::new("MQTT")),
+        ..Document::default()
+    };
+    let mut buffer = [0; 4096];
+    let mut write = |job: Document<'_>, topic: &str| {
+        let len = job.encode_for(Message::Available, Text::new(topic), &mut buffer)?;
+        Document::decode(&buffer[..len]).and_then(|read| read.job().map(|_| len))
+    };
+    assert!(write(job, "P/B/OTAImage/1").is_ok());
+    assert_eq!(write(job, &"x".repeat(256)), Err(Reason::TooLong("UniqueTopicName")));
+    let nothing = Document { version: None, ..job };
+    assert_eq!(write(nothing, "t"), Err(Reason::Missing("Version")));
+    let [server, file] = [Some(Text::new(&long)); 2];
+    let manufacturer = Some(Text::new(&long[..63]));
+    let longest = Document { server, file, manufacturer, product: manufacturer, ..job };
+    assert!(matches!(write(longest, &long), Err(Reason::DocumentTooLong { max: 1024, .. })));
 }

@@ -4,7 +4,7 @@ use updraft_image::SwapType;
 use updraft_ota::http::{Exchange, Head, Method, Request};
 use updraft_ota::infineon::{Document, Flow, Message, Settings};
 use updraft_ota::json::Text;
-use updraft_ota::{Endpoint, Reason, State, Transport};
+use updraft_ota::{Endpoint, Reason, State, Transport, Version};
 
 use crate::common::{BOARD, Board, Line, SECOND, Server, image, reasons};
 use crate::infineon::{Publisher, V1, V2, device, session_with, settings};
@@ -187,6 +187,51 @@ fn the_direct_flow_fetches_a_file_without_a_job() {
     assert_eq!((reasons, files.result), (vec![], None));
     drop(device);
     assert!(board.holds(&new));
+    assert_eq!(board.swap_type(), SwapType::Test);
+}
+
+#[test]
+fn a_file_that_stays_as_it_is_costs_a_block_a_check_and_is_no_failure() {
+    let mut board = Board::new(V1);
+    let file = Text::new("fw/new image.bin");
+    let mut files = Files::new(image(V1, 20_000));
+    for _ in 0..5 {
+        let mut device = device(&mut board, Settings { flow: Flow::Direct, file, ..http() });
+        let (_, reasons) = session_with(&mut device, &mut files);
+        assert_eq!(reasons, [Reason::NotNewer { offered: V1, running: V1 }]);
+        assert_eq!(std::mem::take(&mut files.ranges), [(0, 4095)]);
+    }
+    // A new one in its place is taken.
+    let new = image(V2, 20_000);
+    files.image = new.clone();
+    let mut device = device(&mut board, Settings { flow: Flow::Direct, file, ..http() });
+    let (_, reasons) = session_with(&mut device, &mut files);
+    assert_eq!(reasons, []);
+    drop(device);
+    assert!(board.holds(&new));
+    assert_eq!(board.swap_type(), SwapType::Test);
+}
+
+#[test]
+fn a_bad_file_without_a_job_is_tried_twice_and_not_again_until_it_changes() {
+    let mut board = Board::new(V1);
+    let file = Text::new("fw/new image.bin");
+    let mut bad = image(V2, 20_000);
+    bad[15_000] ^= 1;
+    let mut files = Files::new(bad);
+    let check = |files: &mut Files, board: &mut Board| {
+        let mut device = device(board, Settings { flow: Flow::Direct, file, ..http() });
+        let (_, reasons) = session_with(&mut device, files);
+        (reasons, std::mem::take(&mut files.ranges).len())
+    };
+    for _ in 0..2 {
+        assert_eq!(check(&mut files, &mut board), (vec![Reason::ImageRefused], 5));
+    }
+    for _ in 0..3 {
+        assert_eq!(check(&mut files, &mut board), (vec![Reason::FailedBefore], 1));
+    }
+    files.image = image(Version::new(2, 0, 1), 20_000);
+    assert_eq!(check(&mut files, &mut board), (vec![], 5));
     assert_eq!(board.swap_type(), SwapType::Test);
 }
 

@@ -9,7 +9,9 @@ use updraft_ota::infineon::{
     shared_topic,
 };
 use updraft_ota::json::Text;
-use updraft_ota::{Config, Endpoint, Input, Protocol, Reason, State, Transport, Version};
+use updraft_ota::{
+    Answer, Config, Endpoint, Gate, Input, Protocol, Reason, State, Transport, Version,
+};
 
 use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
 
@@ -179,14 +181,162 @@ fn an_update_is_fetched_verified_marked_tested_and_accepted() {
     assert_eq!(device.agent().state(), State::SelfTest);
     device.agent().self_test(true, SECOND);
     assert_eq!(device.agent().state(), State::Accepted);
-    device.poll(SECOND);
+    // The device goes on by itself, and the same job again is no update any more.
+    let mut line = Line::new();
+    go_on(&mut line, &mut device, &mut publisher);
     assert_eq!(device.agent().state(), State::Waiting);
+    assert_eq!(
+        crate::common::reasons(device.agent()),
+        [Reason::NotNewer { offered: V2, running: V2 }]
+    );
     drop(device);
     assert_eq!(board.swap_type(), SwapType::None);
-    // The same job again is no update any more.
-    let mut device = self::device(&mut board, settings());
+}
+
+#[test]
+fn a_device_whose_image_fails_its_test_resets_by_itself() {
+    let mut board = Board::new(V1);
+    let mut publisher = Publisher::new(image(V2, 9000), V2);
+    session(&mut device(&mut board, settings()), &mut publisher);
+    board.boot();
+    board.settings.resets = 0;
+    let mut device = device(&mut board, settings());
+    device.start(Duration::ZERO);
+    device.agent().self_test(false, SECOND);
+    let mut line = Line::new();
+    line.run(&mut device, &mut publisher, |device| device.agent().platform().system().resets > 0);
+    drop(device);
+    assert_eq!((board.settings.resets, board.swap_type()), (1, SwapType::Revert));
+}
+
+/// One direct update after the other: installed, tested, accepted.
+#[test]
+fn any_number_of_direct_updates_are_taken() {
+    let mut board = Board::new(V1);
+    for number in 2..8 {
+        let version = Version::new(number, 0, 0);
+        let new = image(version, 9000);
+        let mut publisher = Publisher::new(new.clone(), version);
+        let mut first = device(&mut board, Settings { flow: Flow::Direct, ..settings() });
+        let (_, reasons) = session(&mut first, &mut publisher);
+        assert_eq!(reasons, [], "{number}");
+        drop(first);
+        board.boot();
+        board.settings.resets = 0;
+        let mut second = device(&mut board, Settings { flow: Flow::Direct, ..settings() });
+        second.start(SECOND);
+        second.agent().self_test(true, SECOND);
+        second.poll(SECOND);
+        drop(second);
+        assert_eq!(board.swap_type(), SwapType::None, "{number}");
+    }
+}
+
+#[test]
+fn a_gate_that_closes_during_a_whole_image_lets_the_device_hang_up() {
+    let new = image(V2, 30_000);
+    let mut board = Board::new(V1);
+    let mut publisher = Publisher::new(new.clone(), V2);
+    publisher.weather = Box::new(|_| Vec::new());
+    let mut device = device(&mut board, settings());
+    let mut line = Line::new();
+    device.start(line.now);
+    line.settle(&mut device, &mut publisher, |device| device.agent().is_fetching());
+    let topic = line.subscribed[0].clone();
+    for number in 0..5 {
+        if number == 2 {
+            device.agent().platform().system().closed = vec![(Gate::Battery, Answer::NotNow)];
+        }
+        let chunk = publisher.chunk(4096 * number).unwrap();
+        device.handle(Input::Message { topic: &topic, payload: &chunk }, line.now);
+    }
+    // The third was taken before the battery was looked at, those behind it were not.
+    assert_eq!(device.agent().progress().0, 3);
+    line.settle(&mut device, &mut publisher, |device| {
+        device.deadline().is_some_and(|at| at > 60 * SECOND)
+    });
+    assert_eq!(line.opened.len(), 1);
+    publisher.weather = Box::new(|chunks| chunks);
+    device.agent().platform().system().closed.clear();
+    go_on(&mut line, &mut device, &mut publisher);
+    assert_eq!(line.opened.len(), 2);
+    drop(device);
+    assert!(board.holds(&new));
+}
+
+#[test]
+fn a_chunk_that_comes_twice_is_not_asked_for_twice() {
+    let new = image(V2, 45_000);
+    let mut board = Board::new(V1);
+    let mut publisher = Publisher::new(new.clone(), V2);
+    publisher.weather = Box::new(|chunks| chunks.iter().chain(&chunks).cloned().collect());
+    let mut device = device(&mut board, Settings { piecewise: true, ..settings() });
     let (_, reasons) = session(&mut device, &mut publisher);
-    assert_eq!(reasons, [Reason::NotNewer { offered: V2, running: V2 }]);
+    assert_eq!(reasons, []);
+    assert_eq!(publisher.served.len(), 12);
+}
+
+#[test]
+fn a_device_may_have_topics_of_its_own() {
+    let new = image(V2, 9000);
+    let mut board = Board::new(V1);
+    let mut publisher = Publisher::new(new.clone(), V2);
+    let settings = Settings { device: Some("dev-17"), session: 4, ..settings() };
+    let mut device = device(&mut board, settings);
+    let (line, reasons) = session(&mut device, &mut publisher);
+    assert_eq!(reasons, []);
+    assert_eq!(line.subscribed, [format!("OTAUpdate/{BOARD}/dev-17/OTAImage/5")]);
+}
+
+#[test]
+fn publishers_can_tell_topics_of_one_device_from_all_others() {
+    use updraft_ota::infineon::{is_unique_topic, parse_notify};
+    let is = |topic: &str| is_unique_topic(Text::new(topic), Prefix::Own("P"), "B");
+    for good in ["P/B/OTAImage/7", "P/B/subscriber/image1073741824", "P/B/dev/OTAImage/1"] {
+        assert!(is(good), "{good}");
+    }
+    for bad in [
+        "",
+        "P",
+        "P/B",
+        "P/B/",
+        "P/B/publish_notify",
+        "P/B/OTAImage",
+        "P/C/OTAImage/7",
+        "P/B/+",
+        "P/B/OTAImage/#",
+        "P/B/a\0",
+        "p/B/OTAImage/7",
+        "XP/B/OTAImage/7",
+    ] {
+        assert!(!is(bad), "{bad}");
+    }
+    assert_eq!(parse_notify("a/P/B/publish_notify"), Some(("a/P", "B")));
+    for bad in ["P/B/OTAImage", "B/publish_notify", "/B/publish_notify", "P//publish_notify"] {
+        assert_eq!(parse_notify(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn who_has_sent_the_job_is_told_that_the_other_server_cannot_be_reached() {
+    struct Half(Publisher);
+    impl Server for Half {
+        fn open(&mut self, host: &str, _: u16) -> bool {
+            host != "b.example"
+        }
+
+        fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
+            self.0.message(topic, payload)
+        }
+    }
+    let mut board = Board::new(V1);
+    let mut publisher = Publisher::new(image(V2, 9000), V2);
+    publisher.job =
+        publisher.job.replace(r#""Broker":"","Port":"""#, r#""Broker":"b.example","Port":"1883""#);
+    let mut device = device(&mut board, settings());
+    let mut half = Half(publisher);
+    session_with(&mut device, &mut half);
+    assert!(half.0.heard.contains(&Message::Failure), "{:?}", half.0.heard);
 }
 
 #[test]
@@ -363,5 +513,6 @@ fn messages_on_other_topics_are_not_heeded() {
     let topic = format!("OTAUpdate/{BOARD}/OTAImage");
     device.handle(Input::Message { topic: &topic, payload: &chunk }, line.now);
     assert_eq!(device.agent().progress(), (0, 0));
-    assert_eq!(reasons(device.agent()), [Reason::Unasked]);
+    // They are the application's: however many come, the update goes on.
+    assert_eq!(reasons(device.agent()), []);
 }

@@ -13,6 +13,10 @@ impl<P: Platform> Device<'_, P> {
         match self.agent.poll(now) {
             State::Fetching if self.agent.deferral().is_some() => {
                 (self.due, self.part, self.gap) = (0, None, None);
+                if self.open == Some(Peer::Files) {
+                    // It may take long: whoever has the job can take it back meanwhile.
+                    self.connect(Peer::Broker, now);
+                }
             }
             State::Fetching if self.agent.is_fetching() => self.go_on(now),
             State::Verifying => {
@@ -64,8 +68,13 @@ impl<P: Platform> Device<'_, P> {
             self.todo.push(Todo::SubscribeStream(StreamTopic::Data));
             self.todo.push(Todo::SubscribeStream(StreamTopic::Rejected));
         }
-        let (held, blocks) = self.agent.progress();
-        self.due = blocks.saturating_sub(held).min(self.settings.at_once.max(1));
+        // No more come than the bitmap says.
+        let (_, blocks) = self.agent.progress();
+        let first = super::write::first_asked(wanted.offset / self.agent.block_size());
+        let asked = (first..blocks.min(first.saturating_add(super::write::ASKED)))
+            .filter(|block| self.agent.misses(*block));
+        let at_once = self.settings.at_once.max(1);
+        self.due = u32::try_from(asked.take(at_once as usize).count()).unwrap_or(at_once);
         self.todo.push(Todo::AskBlocks);
     }
 
@@ -127,18 +136,10 @@ impl<P: Platform> Device<'_, P> {
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8], now: Duration) {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.http.is_awaited() {
-            match self.http.take(rest) {
-                Ok(taken) => rest = rest.get(taken..).unwrap_or_default(),
-                Err(reason) => return self.broken(reason, now),
-            }
-            if self.http.answer().is_some() {
-                return match rest.is_empty() {
-                    true => self.answered(now),
-                    false => self.broken(Reason::TooMuch, now),
-                };
-            }
+        match self.http.feed(bytes) {
+            Ok(true) => self.answered(now),
+            Ok(false) => {}
+            Err(reason) => self.broken(reason, now),
         }
     }
 

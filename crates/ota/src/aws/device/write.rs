@@ -13,8 +13,15 @@ use crate::json::{Text, Writer};
 use crate::label::Label;
 use crate::platform::Platform;
 
-/// Bytes of the longest bitmap that is sent: 1,024 blocks.
+/// Bytes of the longest bitmap that is sent.
 const BITMAP: usize = 128;
+/// Blocks that one question can ask for.
+pub(super) const ASKED: u32 = 8 * BITMAP as u32;
+
+/// The first block of a bitmap that asks for `wanted`.
+pub(super) fn first_asked(wanted: u32) -> u32 {
+    wanted / 8 * 8
+}
 
 impl<P: Platform> Device<'_, P> {
     pub(super) fn write<'o>(&'o mut self, todo: Todo, buffer: &'o mut [u8]) -> Option<Output<'o>> {
@@ -26,18 +33,18 @@ impl<P: Platform> Device<'_, P> {
             Todo::Close => Some(Output::Close),
             Todo::Subscribe(which, answer) => {
                 job_topic(&mut topic, thing, which, answer).ok()?;
-                subscribe(&topic, buffer)
+                Output::subscribe(&topic, buffer)
             }
             Todo::SubscribeStream(which) => {
                 self.stream_topic(&mut topic, which)?;
-                subscribe(&topic, buffer)
+                Output::subscribe(&topic, buffer)
             }
             Todo::AskJob => {
                 self.questions = self.questions.wrapping_add(1);
                 job_topic(&mut topic, thing, super::JobTopic::NextGet, Answer::Question).ok()?;
                 let mut token = Label::<160>::EMPTY;
                 write!(token, "{}:{thing}", self.questions).ok()?;
-                publish(&topic, true, buffer, |to| {
+                Output::publish(&topic, true, buffer, |to| {
                     let mut to = Writer::new(to);
                     to.begin("{").member("clientToken", Some(Text::new(token.text()))).end("}");
                     to.finish().ok()
@@ -46,8 +53,7 @@ impl<P: Platform> Device<'_, P> {
             Todo::AskBlocks => self.write_question(buffer),
             Todo::AskPart { offset, len } => {
                 let (server, path) = self.file_server()?;
-                let port = (server.port != server.transport.port()).then_some(server.port);
-                let get = Request::get(server.host, port, path);
+                let get = Request::get(server.host, server.other_port(), path);
                 let range = Some((offset, len));
                 let len = Request { range, ..get }.encode(buffer).ok()?;
                 Some(Output::Send(buffer.get(..len)?))
@@ -72,11 +78,11 @@ impl<P: Platform> Device<'_, P> {
         let mut topic = Label::<255>::EMPTY;
         self.stream_topic(&mut topic, StreamTopic::Get)?;
         let block = self.agent.block_size();
-        let first = self.agent.wanted(0)?.offset / block / 8 * 8;
+        let first = first_asked(self.agent.wanted(0)?.offset / block);
         let mut bitmap = [0; BITMAP];
         let mut len = 0;
         let (_, blocks) = self.agent.progress();
-        for (at, number) in (first..blocks).enumerate().take(8 * BITMAP) {
+        for (at, number) in (first..blocks).enumerate().take(ASKED as usize) {
             if let Some(byte) = bitmap.get_mut(at / 8) {
                 *byte |= u8::from(self.agent.misses(number)) << (at % 8);
                 len = at / 8 + 1;
@@ -92,12 +98,15 @@ impl<P: Platform> Device<'_, P> {
             count: Some(self.settings.at_once),
         };
         let format = self.settings.format;
-        publish(&topic, false, buffer, |to| request.encode(format, to).ok())
+        Output::publish(&topic, false, buffer, |to| request.encode(format, to).ok())
     }
 
     fn write_report<'o>(&mut self, told: Told, buffer: &'o mut [u8]) -> Option<Output<'o>> {
         let mut topic = Label::<255>::EMPTY;
         let id = self.job_id();
+        if id.is_empty() {
+            return None;
+        }
         update_topic(&mut topic, self.settings.thing, id.text(), Answer::Question).ok()?;
         let running = self.agent.running();
         let (_, blocks) = self.agent.progress();
@@ -138,29 +147,12 @@ impl<P: Platform> Device<'_, P> {
             }
         };
         let update = Update { status, expected_version: None, details: Some(details), token: None };
-        publish(&topic, !matches!(told, Told::Receive(_)), buffer, |to| update.encode(to).ok())
+        Output::publish(&topic, !matches!(told, Told::Receive(_)), buffer, |to| {
+            update.encode(to).ok()
+        })
     }
 
     pub(super) fn is_json(&self) -> bool {
         self.settings.format == Format::Json
     }
-}
-
-fn subscribe<'o>(topic: &Label<255>, buffer: &'o mut [u8]) -> Option<Output<'o>> {
-    let room = buffer.get_mut(..topic.bytes().len())?;
-    room.copy_from_slice(topic.bytes());
-    Some(Output::Subscribe(core::str::from_utf8(room).ok()?))
-}
-
-fn publish<'o>(
-    topic: &Label<255>,
-    reliably: bool,
-    buffer: &'o mut [u8],
-    write: impl FnOnce(&mut [u8]) -> Option<usize>,
-) -> Option<Output<'o>> {
-    let (name, rest) = buffer.split_at_mut_checked(topic.bytes().len())?;
-    name.copy_from_slice(topic.bytes());
-    let len = write(rest)?;
-    let topic = core::str::from_utf8(name).ok()?;
-    Some(Output::Publish { topic, payload: rest.get(..len)?, reliably })
 }

@@ -8,20 +8,21 @@ use crate::{Reason, State};
 
 impl<P: Platform> Device<'_, P> {
     pub(super) fn fetch(&mut self, now: Duration) {
+        if now >= self.poll_at && !self.agent.is_activated() {
+            self.poll_at = Duration::MAX;
+            return self.ask(Ask::Poll, now);
+        }
         match self.agent.poll(now) {
             State::Fetching if self.agent.is_fetching() => {
                 if let Some(wanted) = self.agent.wanted(0) {
                     let (offset, len) = (wanted.offset, wanted.len);
-                    return self.ask(Ask::Part { offset, len }, now);
+                    self.ask(Ask::Part { offset, len }, now);
                 }
-                self.disconnect();
             }
             State::ReadyToActivate if self.agent.is_activated() => {
                 self.ask(Ask::Tell(Told::Installed), now);
             }
-            State::JobReceived | State::ReadyToActivate if self.agent.deferral().is_some() => {
-                self.disconnect();
-            }
+            _ if self.agent.deferral().is_some() => self.disconnect(),
             State::Rejected => {
                 let reason = self.agent.reason().unwrap_or(Reason::Aborted);
                 self.ask(Ask::Tell(Told::Bad(reason)), now);
@@ -36,18 +37,10 @@ impl<P: Platform> Device<'_, P> {
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8], now: Duration) {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.http.is_awaited() {
-            match self.http.take(rest) {
-                Ok(taken) => rest = rest.get(taken..).unwrap_or_default(),
-                Err(reason) => return self.broken(reason, now),
-            }
-            if self.http.answer().is_some() {
-                return match rest.is_empty() {
-                    true => self.answered(now),
-                    false => self.broken(Reason::TooMuch, now),
-                };
-            }
+        match self.http.feed(bytes) {
+            Ok(true) => self.answered(now),
+            Ok(false) => {}
+            Err(reason) => self.broken(reason, now),
         }
     }
 
@@ -62,20 +55,20 @@ impl<P: Platform> Device<'_, P> {
             Ask::Cancel => self.cancelled(now),
             Ask::Deployment => self.deployed(now),
             Ask::Part { offset, len } => self.part(offset, len, now),
-            Ask::Cancelled | Ask::Config => {
+            Ask::Cancelled { .. } | Ask::Config => {
                 match self.deployment.is_empty() {
-                    true => self.rest(now),
+                    true => self.go_on(now),
                     false => self.ask(Ask::Deployment, now),
                 }
                 Ok(())
             }
             Ask::Tell(told) => match head.status {
-                500..=599 => Err(Reason::Status(head.status)),
-                // Whatever it thinks of it, it has heard.
-                _ => {
+                // Also a server that has forgotten the action, or has closed it, has heard.
+                200..=299 | 404 | 409 | 410 => {
                     self.heard(told, now);
                     Ok(())
                 }
+                status => Err(Reason::Status(status)),
             },
         };
         match taken {
@@ -96,6 +89,12 @@ impl<P: Platform> Device<'_, P> {
     /// What the server says is not what was asked for.
     fn broken(&mut self, reason: Reason, now: Duration) {
         self.agent.refuse(reason, now);
+        if matches!(self.ask, Ask::Part { .. }) && !self.agent.is_fetching() {
+            // The update is over, or begins anew: to ask again for this part is of no use.
+            self.disconnect();
+            self.step = Step::Fetch;
+            return;
+        }
         match (self.ask, reason) {
             (Ask::Part { .. }, Reason::NoRange | Reason::Status(400..500)) => {
                 self.disconnect();
@@ -108,7 +107,7 @@ impl<P: Platform> Device<'_, P> {
                 self.disconnect();
                 self.ask(Ask::Tell(Told::Bad(reason)), now);
             }
-            _ => self.rest(now),
+            _ => self.go_on(now),
         }
     }
 }

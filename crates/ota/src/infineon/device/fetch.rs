@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use super::{Asked, Device, Purpose, Step, Todo};
+use crate::agent::Taken;
 use crate::infineon::Chunk;
 use crate::platform::Platform;
 use crate::{Reason, State};
@@ -15,13 +16,13 @@ impl<P: Platform> Device<'_, P> {
                 self.agent.reported(now);
                 self.step = Step::Reset { at: now };
             }
-            _ if until.is_some_and(|until| now >= until) => self.begin(now),
             // The test is over.
-            State::Accepted => {
+            State::Accepted | State::Rejected => {
                 self.agent.reported(now);
                 let wait = self.agent.random().jitter(self.settings.timers.first_check);
                 self.step = Step::Rest { until: Some(now.saturating_add(wait)) };
             }
+            _ if until.is_some_and(|until| now >= until) => self.begin(now),
             _ => {}
         }
     }
@@ -91,6 +92,10 @@ impl<P: Platform> Device<'_, P> {
     }
 
     pub(super) fn fetch_deadline(&self) -> Option<Duration> {
+        if self.agent.deferral().is_some() && self.open.is_some() {
+            // To hang up: the server need not wait.
+            return Some(Duration::ZERO);
+        }
         if let Some(at) = self.agent.deadline() {
             return Some(at);
         }
@@ -129,8 +134,11 @@ impl<P: Platform> Device<'_, P> {
         }
         self.agent.sized(chunk.total, now)?;
         self.version = Some(offered);
-        self.agent.block(chunk.offset, chunk.data, now)?;
-        self.came(now);
+        match self.agent.block(chunk.offset, chunk.data, now)? {
+            // Whatever was asked for is still on its way: to ask again would double every answer.
+            Taken::Already if matches!(self.asked, Asked::Part { .. }) => {}
+            _ => self.came(now),
+        }
         Ok(())
     }
 
@@ -157,18 +165,10 @@ impl<P: Platform> Device<'_, P> {
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8], now: Duration) {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.http.is_awaited() {
-            match self.http.take(rest) {
-                Ok(taken) => rest = rest.get(taken..).unwrap_or_default(),
-                Err(reason) => return self.broken(reason, now),
-            }
-            if self.http.answer().is_some() {
-                if !rest.is_empty() {
-                    return self.broken(Reason::TooMuch, now);
-                }
-                return self.answered(now);
-            }
+        match self.http.feed(bytes) {
+            Ok(true) => self.answered(now),
+            Ok(false) => {}
+            Err(reason) => self.broken(reason, now),
         }
     }
 

@@ -97,7 +97,12 @@ pub struct Settings<'c> {
     pub piecewise: bool,
     /// Tells the server how it went.
     pub sends_result: bool,
-    /// A number that differs from boot to boot: it makes the session's topic.
+    /// What the device is called in topics of its own, `P/B/<device>/OTAImage/<n>`: brokers can keep
+    /// devices apart by that. `None` for the original's, `P/B/OTAImage/<n>`, in which only the
+    /// session's number is different.
+    pub device: Option<&'c str>,
+    /// A number that differs from boot to boot, and without `device` also from device to device: it
+    /// makes the session's topic.
     pub session: u16,
     /// How long is waited for what.
     pub timers: Timers,
@@ -115,6 +120,7 @@ impl<'c> Settings<'c> {
             flow: Flow::Job,
             piecewise: false,
             sends_result: true,
+            device: None,
             session: 0,
             timers: Timers::default(),
         }
