@@ -128,6 +128,12 @@ impl<'b> Client<'b> {
         Ok(())
     }
 
+    /// Forgets what waits to be sent or to be acknowledged: before a clean session, of which the
+    /// server knows nothing either (MQTT-3.1.2-6).
+    pub fn forget(&mut self) {
+        self.outbox.clear();
+    }
+
     /// Whether the server has taken the connection.
     pub fn is_open(&self) -> bool {
         self.state == State::Open

@@ -45,6 +45,10 @@ impl<'b> Outbox<'b> {
         Self { buffer, packets: [None; MOST], written: 0 }
     }
 
+    pub(crate) fn clear(&mut self) {
+        (self.packets, self.written) = ([None; MOST], 0);
+    }
+
     fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.packets.iter().flatten()
     }

@@ -38,7 +38,7 @@ pub fn needs() -> Vec<Box<dyn Need>> {
         }),
         Box::new(Package {
             name: "mosquitto",
-            purpose: "the MQTT client talks to a broker",
+            purpose: "MQTT clients and devices talk to a broker",
             brings: || {
                 succeeds(&mut program(
                     "sh",
@@ -48,7 +48,7 @@ pub fn needs() -> Vec<Box<dyn Need>> {
         }),
         Box::new(Package {
             name: "mosquitto-clients",
-            purpose: "the MQTT client talks to other clients",
+            purpose: "MQTT clients and devices talk to other clients",
             brings: || succeeds(&mut program("sh", ["-c", "command -v mosquitto_pub"])),
         }),
         Box::new(Package {

@@ -1,0 +1,8 @@
+//! Machines on real lines: mosquitto as the broker, with TLS and without, its own clients as
+//! witnesses.
+
+mod broker;
+mod certificates;
+mod lines;
+mod many;
+mod talker;
