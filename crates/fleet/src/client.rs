@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use ureq::http::{Request, Response, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body, SendBody};
@@ -196,6 +196,8 @@ impl Client {
         let (kind, body) = form(submission);
         let request = self.request("POST", "/api/v1/releases");
         let request = request.header(CONTENT_TYPE, kind).header(CONTENT_LENGTH, body.len());
+        // A server that refuses is heard before everything is sent, and closes only then.
+        let request = request.header(EXPECT, "100-continue");
         let mut reader = Progress { rest: &body, sent: 0, progress };
         let response = self.send(request, SendBody::from_reader(&mut reader))?;
         let new = response.status().as_u16() == 201;

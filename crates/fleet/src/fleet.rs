@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::artifacts::{Artifact, Artifacts, Folder};
-use crate::model::{ArtifactId, Policy, Refused, Release, ReleaseName, Submission};
+use crate::artifacts::{Artifact, Artifacts, Folder, sync};
+use crate::model::{ArtifactId, Image, Policy, Reason, Refused, Release, ReleaseName, Submission};
 use crate::store::{Added, Sqlite, Store, StoreError};
 use crate::token::{Access, Token, TokenHash, TokenRecord};
 
@@ -56,6 +56,21 @@ pub enum SubmitError {
     Store(#[from] StoreError),
 }
 
+/// Why a file is not given out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArtifactError {
+    /// It was admitted, and would not be any more.
+    #[error("{0}")]
+    Withheld(Reason),
+    /// Files cannot be read.
+    #[error("the files of releases cannot be used")]
+    Artifacts(#[from] io::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -68,8 +83,8 @@ pub enum OpenError {
         /// Why.
         source: io::Error,
     },
-    /// There are files of releases, and no database that knows of them.
-    #[error("{} holds files of releases, and no {DATABASE}", .0.display())]
+    /// There are files of releases, and no database that knows of them, or an empty one.
+    #[error("{} holds files of releases, and no {DATABASE} that knows of them", .0.display())]
     NoDatabase(PathBuf),
     /// Another server uses it.
     #[error("another server uses {}", .0.display())]
@@ -99,6 +114,9 @@ impl OpenError {
     }
 }
 
+/// Releases that are looked at at a time.
+const PAGE: usize = 100;
+
 const DATABASE: &str = "fleet.sqlite";
 const FILES: &str = "artifacts";
 const LOCK: &str = "server.lock";
@@ -109,10 +127,16 @@ pub fn open_store(data: &Path) -> Result<Sqlite, OpenError> {
     make(data)?;
     let path = data.to_owned();
     // An empty database would have every file removed.
-    if !data.join(DATABASE).exists() && Folder::holds_any(&data.join(FILES)) {
+    let empty = fs::metadata(data.join(DATABASE)).map_or(true, |file| file.len() == 0);
+    if empty && Folder::holds_any(&data.join(FILES)) {
         return Err(OpenError::NoDatabase(path));
     }
     Sqlite::open(&data.join(DATABASE)).map_err(|source| OpenError::Store { path, source })
+}
+
+/// Whether `data` is the data folder of some server.
+pub fn has_database(data: &Path) -> bool {
+    data.join(DATABASE).exists()
 }
 
 /// Makes a folder that only its owner reads.
@@ -122,7 +146,10 @@ fn make(data: &Path) -> Result<(), OpenError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let unusable = |source| OpenError::Folder { path: data.to_owned(), source };
-    builder.create(data).map_err(unusable)
+    builder.create(data).map_err(unusable)?;
+    // A new folder outlives a power cut like what is in it.
+    let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
+    sync(parent.unwrap_or(Path::new("."))).map_err(unusable)
 }
 
 impl Fleet {
@@ -134,8 +161,10 @@ impl Fleet {
     /// A server over the data folder `data`, which is made if it is not there. What an earlier one
     /// was killed in the middle of is tidied up.
     pub fn open(data: &Path, policy: Policy) -> Result<Self, OpenError> {
-        let store = open_store(data)?;
+        make(data)?;
+        // First of all: a server that runs does not have its database changed under it.
         let lock = lock(&data.join(LOCK), data)?;
+        let store = open_store(data)?;
         let files = data.join(FILES);
         let unusable = |source| OpenError::Folder { path: files.clone(), source };
         let artifacts = Folder::open(&files).map_err(unusable)?;
@@ -206,14 +235,15 @@ impl Fleet {
         let _changing = self.changing();
         let removed = self.store.remove_release(name)?;
         if let Some(release) = &removed {
-            self.drop_unused(release)?;
+            // It is gone; files that cannot be removed now are removed at the next start.
+            let _ = self.drop_unused(release);
         }
         Ok(removed)
     }
 
     fn drop_unused(&self, release: &Release) -> Result<(), SubmitError> {
         for image in &release.images {
-            if !self.store.uses_artifact(&image.sha256)? {
+            if self.store.images_of(&image.sha256)?.is_empty() {
                 self.artifacts.remove(&image.sha256)?;
             }
         }
@@ -234,14 +264,43 @@ impl Fleet {
         self.store.releases(after, limit)
     }
 
+    /// The releases that would not be admitted any more, and why. Their files are withheld.
+    pub fn withheld(&self) -> Result<Vec<(ReleaseName, Reason)>, StoreError> {
+        let (mut withheld, mut after) = (Vec::new(), None::<ReleaseName>);
+        loop {
+            let page = self.store.releases(after.as_ref(), PAGE)?;
+            let Some(last) = page.last() else { return Ok(withheld) };
+            after = Some(last.name.clone());
+            for release in page {
+                let mut images = release.images.iter();
+                if let Some(reason) = images.find_map(|it| self.policy.still_admits(it).err()) {
+                    withheld.push((release.name, reason));
+                }
+            }
+        }
+    }
+
     /// A file of some release; `None` if no release has it.
-    pub fn artifact(&self, id: &ArtifactId) -> Result<Option<Artifact>, SubmitError> {
-        match self.store.uses_artifact(id)? {
-            true => match self.artifacts.open(id)? {
-                None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
-                there => Ok(there),
-            },
-            false => Ok(None),
+    pub fn artifact(&self, id: &ArtifactId) -> Result<Option<Artifact>, ArtifactError> {
+        let images = self.store.images_of(id)?;
+        let Some(Image { size, .. }) = images.first() else { return Ok(None) };
+        // One release that is good enough will do: the file is the same.
+        let verdicts: Vec<_> = images.iter().map(|it| self.policy.still_admits(it)).collect();
+        if verdicts.iter().all(Result::is_err)
+            && let Some(Err(reason)) = verdicts.into_iter().next()
+        {
+            return Err(ArtifactError::Withheld(reason));
+        }
+        match self.artifacts.open(id)? {
+            Some(artifact) if artifact.size == *size => Ok(Some(artifact)),
+            Some(artifact) => {
+                let found = artifact.size;
+                let damaged = format!("{id} has {found} bytes and should have {size}");
+                Err(io::Error::new(io::ErrorKind::InvalidData, damaged).into())
+            }
+            // Its last release may have been removed in between.
+            None if self.store.images_of(id)?.is_empty() => Ok(None),
+            None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
         }
     }
 

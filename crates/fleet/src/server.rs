@@ -1,7 +1,7 @@
 //! The process that answers: it listens, with TLS or without, and stops without breaking off what
 //! it has begun.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use crate::fleet::Fleet;
@@ -28,6 +29,8 @@ use crate::fleet::Fleet;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long requests that have begun may take once the server is to stop.
 const LAST_ORDERS: Duration = Duration::from_secs(10);
+/// Connections at a time; others wait to be taken.
+const CONNECTIONS: usize = 1024;
 /// How long to wait when no connection can be taken, as when all file descriptors are in use.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -75,13 +78,25 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Listening { url } => write!(f, "listening on {url}"),
             Self::Request { method, path, status, milliseconds, token, problem } => {
-                let token = token.unwrap_or("-");
+                let (path, token) = (OneLine(path), OneLine(token.unwrap_or("-")));
                 write!(f, "{status} {method} {path} {milliseconds} ms {token}")?;
-                problem.map_or(Ok(()), |problem| write!(f, ": {problem}"))
+                problem.map_or(Ok(()), |problem| write!(f, ": {}", OneLine(problem)))
             }
-            Self::Warning { message } => write!(f, "warning: {message}"),
+            Self::Warning { message } => write!(f, "warning: {}", OneLine(message)),
             Self::Stopping => f.write_str("stopping"),
         }
+    }
+}
+
+/// What somebody else has said, in a log: it makes no lines of its own and steers no terminal.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
     }
 }
 
@@ -158,21 +173,30 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let connections = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stop = std::pin::pin!(stop);
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             biased;
             () = &mut stop => break,
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &room) => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, place)) => {
+                failing = false;
                 let (tls, router, watcher) = (tls.clone(), router.clone(), connections.watcher());
-                tokio::spawn(connection(stream, tls, router, watcher));
+                tokio::spawn(async move {
+                    connection(stream, tls, router, watcher).await;
+                    drop(place);
+                });
             }
             Err(error) => {
-                let message = format!("no connection can be taken: {error}");
-                log(&Event::Warning { message: &message });
+                // Said once, until it works again.
+                if !std::mem::replace(&mut failing, true) {
+                    let message = format!("no connection can be taken: {error}");
+                    log(&Event::Warning { message: &message });
+                }
                 tokio::time::sleep(BREATH).await;
             }
         }
@@ -181,6 +205,16 @@ pub async fn serve(
     log(&Event::Stopping);
     // Whoever takes longer is broken off: what counts is on the disk, or was never acknowledged.
     let _ = tokio::time::timeout(LAST_ORDERS, connections.shutdown()).await;
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
 }
 
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router, watcher: Watcher) {

@@ -327,6 +327,11 @@ pub fn known_key(hash: &str) -> Option<&'static KnownKey> {
     KNOWN.iter().find(|key| key.hashes.iter().any(is))
 }
 
+/// The published key of that name.
+pub fn known_key_called(name: &str) -> Option<&'static KnownKey> {
+    KNOWN.iter().find(|key| key.name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

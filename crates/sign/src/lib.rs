@@ -40,7 +40,7 @@ pub use encryption::{
 pub use inspect::{Inspection, NamedKey, inspect};
 
 pub use key::{Key, KeyError, KeyKind, PrivateForm, PublicKey, is_locked, unlock};
-pub use known::{KnownKey, known_key};
+pub use known::{KnownKey, known_key, known_key_called};
 pub use listing::{Language, listing};
 pub use options::{
     CustomTlvError, DependencyError, Endian, KeyFormat, Padding, Placement, SecurityCounter,

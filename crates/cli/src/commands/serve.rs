@@ -145,6 +145,12 @@ fn remarks(args: &Args, fleet: &Fleet, out: &Output) -> anyhow::Result<()> {
             args.data.display()
         ));
     }
+    for (name, reason) in fleet.withheld()? {
+        out.note(format_args!(
+            "{warning} the files of {name} are not given out any more: {reason}\n  try: updraft fleet \
+             release remove {name}"
+        ));
+    }
     for id in fleet.lost()? {
         out.note(format_args!("{warning} the file {id} of a release is not there any more"));
     }

@@ -77,6 +77,13 @@ fn a_token_is_shown_once_and_good_until_it_is_revoked() {
     let (code, said) = lab.refused(&with_file);
     assert_eq!(code, Some(1));
     assert!(said.contains("the token is none of this server's"), "{said}");
+    // More than fits in any buffer on its way: the refusal is heard all the same.
+    let mut large = std::fs::read(lab.path("old.bin")).unwrap();
+    large.resize(8 << 20, 0xff);
+    std::fs::write(lab.path("large.bin"), large).unwrap();
+    let (code, said) = lab.refused(&with_file.replace("old.bin", "large.bin"));
+    assert_eq!(code, Some(1));
+    assert!(said.contains("the token is none of this server's"), "{said}");
 }
 
 #[test]

@@ -49,8 +49,8 @@ pub fn router(fleet: Arc<Fleet>, max_upload: usize, log: Log) -> Router {
         .route("/artifacts/{sha256}", get(artifacts::download))
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        // Bodies are counted as they are read.
-        .layer(DefaultBodyLimit::disable())
+        // Forms are held in memory before their parts are counted.
+        .layer(DefaultBodyLimit::max(max_upload))
         .layer(middleware::from_fn_with_state(api.clone(), gate))
         .with_state(api)
 }
@@ -60,20 +60,24 @@ async fn gate(State(api): State<Api>, request: Request, next: Next) -> Response 
     let begun = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let presented = presented(request.headers());
-    let (token, response) = match authorize(&api, presented, &method).await {
-        Ok(token) => (Some(token.name), next.run(request).await),
-        Err(problem) => (None, problem.into_response()),
-    };
-    let problem = response.extensions().get::<Problem>();
-    (api.log)(&Event::Request {
-        method: method.as_str(),
-        path: &path,
-        status: response.status().as_u16(),
-        milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-        token: token.as_deref(),
-        problem: problem.map(Problem::detail),
+    // What was begun is done, and told, even if nobody waits for the answer any more.
+    let answered = tokio::spawn(async move {
+        let (token, response) = match authorize(&api, presented, &method).await {
+            Ok(token) => (Some(token.name), next.run(request).await),
+            Err(problem) => (None, problem.into_response()),
+        };
+        let problem = response.extensions().get::<Problem>();
+        (api.log)(&Event::Request {
+            method: method.as_str(),
+            path: &path,
+            status: response.status().as_u16(),
+            milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            token: token.as_deref(),
+            problem: problem.map(Problem::detail),
+        });
+        response
     });
-    response
+    answered.await.unwrap_or_else(|_| Problem::internal().into_response())
 }
 
 /// The bearer token of a request. Source: RFC 6750, section 2.1.

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::fleet::SubmitError;
+use crate::fleet::{ArtifactError, SubmitError};
 use crate::model::{NameError, Reason, Refused};
 use crate::store::StoreError;
 
@@ -90,6 +90,19 @@ impl From<SubmitError> for Problem {
                     there.images.iter().map(|image| image.sha256.to_string()).collect();
                 Self::new(StatusCode::CONFLICT, "name-taken", detail, hint).with("sha256", files)
             }
+        }
+    }
+}
+
+impl From<ArtifactError> for Problem {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Withheld(reason) => {
+                let detail = format!("the server does not give it out any more: {reason}");
+                Self::new(StatusCode::FORBIDDEN, reason.code(), detail, reason.hint())
+            }
+            ArtifactError::Store(error) => error.into(),
+            ArtifactError::Artifacts(error) => storage(&error),
         }
     }
 }

@@ -54,9 +54,13 @@ pub async fn add(
     let Query(parameters) = parameters.map_err(|rejection| query(&rejection))?;
     // However many upload at once, the memory for it has a bound.
     let uploads = Arc::clone(&api.uploads);
-    let _turn = uploads.acquire_owned().await.map_err(|_| Problem::internal())?;
+    let turn = uploads.acquire_owned().await.map_err(|_| Problem::internal())?;
     let submission = upload::receive(request, parameters, api.max_upload).await?;
-    match blocking(move || Ok(api.fleet.submit(&submission)?)).await? {
+    let submitted = blocking(move || {
+        let _until_checked = turn;
+        Ok(api.fleet.submit(&submission)?)
+    });
+    match submitted.await? {
         Submitted::New(release) => {
             let location = format!("/api/v1/releases/{}", release.name);
             let created = (StatusCode::CREATED, [(header::LOCATION, location)], Json(release));

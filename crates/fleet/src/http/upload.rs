@@ -1,14 +1,15 @@
 //! What an upload consists of: one image as the body, or a form with several.
 //!
-//! Nothing is kept in memory beyond the limit, whatever a request claims to hold, and a sender that
-//! has gone silent is not waited for.
+//! Nothing is kept in memory beyond the limit, whatever a request claims to hold, and neither a
+//! sender that has gone silent is waited for nor one that sends a byte now and then.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
-use axum::extract::multipart::{Field, Multipart};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ use crate::model::{Submission, SubmittedImage};
 
 /// How long the next bytes may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes per second that a sender has to come to once it has used up that patience.
+const SLOWEST: usize = 1024;
 /// Bytes of a text in a form.
 const LONGEST_TEXT: usize = 256;
 /// Images of one release.
@@ -45,12 +48,13 @@ pub async fn receive(
     mut parameters: Parameters,
     max: usize,
 ) -> Result<Submission, Problem> {
-    let mut room = Room { left: max, max };
+    let mut room = Room { left: max, max, begun: Instant::now() };
     if request.body().size_hint().lower() > max as u64 {
         return Err(room.exceeded());
     }
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_form = kind.is_some_and(|kind| kind.trim_start().starts_with("multipart/form-data"));
+    let kind = kind.unwrap_or_default().trim_start().to_ascii_lowercase();
+    let is_form = kind.starts_with("multipart/form-data");
     let images = if is_form {
         form(request, &mut parameters, &mut room).await?
     } else {
@@ -67,16 +71,29 @@ pub async fn receive(
     })
 }
 
-/// How much more may come.
+/// How much more may come, and how slowly.
 struct Room {
     left: usize,
     max: usize,
+    begun: Instant,
 }
 
 impl Room {
     fn take(&mut self, len: usize) -> Result<(), Problem> {
         self.left = self.left.checked_sub(len).ok_or_else(|| self.exceeded())?;
+        let due = Duration::from_secs(((self.max - self.left) / SLOWEST) as u64);
+        if self.begun.elapsed() > PATIENCE + due {
+            return Err(slow(format!("less than {SLOWEST} bytes come in a second")));
+        }
         Ok(())
+    }
+
+    /// Takes the next piece of a form.
+    fn piece<T>(&self, piece: Result<T, MultipartError>) -> Result<T, Problem> {
+        piece.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => self.exceeded(),
+            _ => broken(&error),
+        })
     }
 
     fn exceeded(&self) -> Problem {
@@ -111,10 +128,8 @@ async fn form(
 ) -> Result<Vec<SubmittedImage>, Problem> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| Problem::bad_request(error.body_text(), HINT))?;
-    let mut images = Vec::new();
-    while let Some(mut field) =
-        patiently(form.next_field()).await?.map_err(|error| broken(&error))?
-    {
+    let (mut images, mut said) = (Vec::new(), BTreeSet::new());
+    while let Some(mut field) = room.piece(patiently(form.next_field()).await?)? {
         let name = field.name().unwrap_or_default().to_owned();
         let digits = name.strip_prefix("image").map(|digits| match digits {
             "" => Ok(0),
@@ -129,10 +144,14 @@ async fn form(
                 let detail = format!("there are more than {MOST_IMAGES} images");
                 return Err(Problem::bad_request(detail, "no board has as many"));
             }
-            ("name", _) => parameters.name = Some(text(&mut field, room).await?),
-            ("board", _) => parameters.board = Some(text(&mut field, room).await?),
+            ("name" | "board" | "allow_sample_key", _) if !said.insert(name.clone()) => {
+                let detail = format!("the form has the field {name:?} twice");
+                return Err(Problem::bad_request(detail, "say it once"));
+            }
+            ("name", _) => parameters.name = Some(text(&mut field, &name, room).await?),
+            ("board", _) => parameters.board = Some(text(&mut field, &name, room).await?),
             ("allow_sample_key", _) => {
-                parameters.allow_sample_key = match text(&mut field, room).await?.as_str() {
+                parameters.allow_sample_key = match text(&mut field, &name, room).await?.as_str() {
                     "true" => true,
                     "false" => false,
                     other => {
@@ -152,28 +171,33 @@ async fn form(
 
 async fn data(field: &mut Field<'_>, room: &mut Room) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = patiently(field.chunk()).await?.map_err(|error| broken(&error))? {
+    while let Some(chunk) = room.piece(patiently(field.chunk()).await?)? {
         room.take(chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
 }
 
-async fn text(field: &mut Field<'_>, room: &mut Room) -> Result<String, Problem> {
-    let mut room = Room { left: room.left.min(LONGEST_TEXT), max: LONGEST_TEXT };
-    let bytes = data(field, &mut room).await?;
+async fn text(field: &mut Field<'_>, name: &str, room: &mut Room) -> Result<String, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = room.piece(patiently(field.chunk()).await?)? {
+        room.take(chunk.len())?;
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > LONGEST_TEXT {
+            let detail = format!("the field {name:?} has more than {LONGEST_TEXT} bytes");
+            return Err(Problem::bad_request(detail, "no name is as long"));
+        }
+    }
     String::from_utf8(bytes).map_err(|_| Problem::bad_request("a field is not UTF-8", HINT))
 }
 
 async fn patiently<T>(next: impl Future<Output = T>) -> Result<T, Problem> {
-    tokio::time::timeout(PATIENCE, next).await.map_err(|_| {
-        Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "too-slow",
-            format!("no byte has come for {} s", PATIENCE.as_secs()),
-            "send it again",
-        )
-    })
+    let late = |_| slow(format!("nothing that is complete has come for {} s", PATIENCE.as_secs()));
+    tokio::time::timeout(PATIENCE, next).await.map_err(late)
+}
+
+fn slow(detail: String) -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail, "send it again")
 }
 
 fn broken(error: &dyn std::error::Error) -> Problem {

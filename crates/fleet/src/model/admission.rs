@@ -15,10 +15,12 @@ use std::collections::BTreeMap;
 use updraft_board::{Board, LoadError, suits};
 use updraft_image::{
     Decoder, Digest, Flags, HashKind, HashOnly, Header, OutOfRange, Refusal, Rules, Scheme,
-    Software, Strictness, TlvArea, TlvError, TlvType, Validated, validate, validate_compressed,
-    validate_sealed,
+    Software, Strictness, TlvArea, TlvError, TlvKind, TlvType, Validated, validate,
+    validate_compressed, validate_sealed,
 };
-use updraft_sign::{KnownKey, NamedKey, known_key, missing, payloads, rules_of, wrap_format};
+use updraft_sign::{
+    KnownKey, NamedKey, known_key, known_key_called, missing, payloads, rules_of, wrap_format,
+};
 
 use super::{ArtifactId, Image, Reason, Refused, Release, ReleaseName, Signature};
 
@@ -136,6 +138,24 @@ impl Policy {
         })
     }
 
+    /// Whether an image that was admitted once is still good enough: a policy may have become
+    /// stricter since, and a key known as published.
+    pub fn still_admits(&self, image: &Image) -> Result<(), Reason> {
+        let said = image.sample_key.as_deref().and_then(known_key_called);
+        let named = || image.key_hash.as_deref().and_then(known_key);
+        match said.or_else(named) {
+            Some(key) if !self.allow_sample_key => {
+                Err(Reason::SampleKey { key, server: false, request: false })
+            }
+            None if image.sample_key.is_some() && !self.allow_sample_key => Err(Reason::NotTrusted),
+            _ if self.trusted.is_empty() => Ok(()),
+            _ => match &image.signature {
+                Signature::Good(by) if self.trusted().any(|name| name == by) => Ok(()),
+                _ => Err(Reason::NotTrusted),
+            },
+        }
+    }
+
     /// Admits `submission` at the time `now`, in seconds since 1970, or says why not.
     pub fn admit(&self, submission: &Submission, now: u64) -> Result<Release, Refused> {
         let whole = |reason| Refused { image: None, reason };
@@ -216,7 +236,8 @@ impl Facts {
                         _ => Digest::of(HashKind::Sha256, payload).to_string(),
                     });
                 }
-                TlvType::SEC_CNT => {
+                // Bootloaders take it from nowhere else.
+                TlvType::SEC_CNT if entry.area == TlvKind::Protected => {
                     facts.security_counter = payload.try_into().ok().map(u32::from_le_bytes);
                 }
                 kind if Scheme::ALL.iter().any(|scheme| scheme.tlv() == kind) => {

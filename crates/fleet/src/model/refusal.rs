@@ -61,6 +61,9 @@ pub enum Reason {
         /// Whether the request does.
         request: bool,
     },
+    /// It was admitted when nobody had to be trusted, or somebody else.
+    #[error("none of the keys that are trusted now has signed it")]
+    NotTrusted,
     /// There is a signature, and no key is named for it.
     #[error("it is signed, and does not say with which key")]
     NoKeyNamed,
@@ -107,6 +110,7 @@ impl Reason {
             Self::NotAnImage(_) => "not-an-image",
             Self::CutOff { .. } => "cut-off",
             Self::SampleKey { .. } => "sample-key",
+            Self::NotTrusted => "not-trusted",
             Self::NoKeyNamed => "no-key-named",
             Self::NotSigned { .. } => "not-signed",
             Self::Sealed => "sealed",
@@ -127,6 +131,10 @@ impl Reason {
             Self::NoSuchImage { .. } => "is it for another board?",
             Self::NotAnImage(_) => "`updraft image sign` makes an image of a build",
             Self::CutOff { .. } => "it was cut off on its way: fetch or build it again",
+            Self::NotTrusted => {
+                "sign and add it again, or start the server with the key that has signed it, --trust \
+                 KEY"
+            }
             Self::NoKeyNamed => {
                 "sign it with a KEYHASH or PUBKEY TLV, as `updraft image sign` and imgtool do"
             }

@@ -4,7 +4,7 @@ mod sqlite;
 
 use std::collections::BTreeSet;
 
-use crate::model::{ArtifactId, Release, ReleaseName};
+use crate::model::{ArtifactId, Image, Release, ReleaseName};
 use crate::token::{TokenHash, TokenRecord};
 
 pub use sqlite::Sqlite;
@@ -24,7 +24,8 @@ pub enum Added {
 ///
 /// Calls wait for the disk: a server makes them on threads that may wait.
 pub trait Store: Send + Sync {
-    /// Keeps a release, unless its name is taken.
+    /// Keeps a release, unless its name is taken. What is known of the images of one that is there
+    /// already becomes what `release` says.
     fn add_release(&self, release: &Release) -> Result<Added, StoreError>;
 
     /// The release of that name.
@@ -43,8 +44,8 @@ pub trait Store: Send + Sync {
     /// The files of all releases.
     fn artifacts(&self) -> Result<BTreeSet<ArtifactId>, StoreError>;
 
-    /// Whether some release has this file.
-    fn uses_artifact(&self, id: &ArtifactId) -> Result<bool, StoreError>;
+    /// What is known of the images that are this file, once for each release that has it.
+    fn images_of(&self, id: &ArtifactId) -> Result<Vec<Image>, StoreError>;
 
     /// Keeps a token, unless its name is taken: `false` then.
     fn add_token(&self, token: &TokenRecord) -> Result<bool, StoreError>;

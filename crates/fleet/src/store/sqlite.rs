@@ -97,10 +97,19 @@ impl Store for Sqlite {
         // Nobody may take the name between the look and the write.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(there) = find(&transaction, &release.name)? {
-            return Ok(match there.has_content_of(release) {
-                true => Added::Same(there),
-                false => Added::Taken(there),
-            });
+            if !there.has_content_of(release) {
+                return Ok(Added::Taken(there));
+            }
+            if there.images == release.images {
+                return Ok(Added::Same(there));
+            }
+            // Another policy has looked at it.
+            transaction.execute("DELETE FROM images WHERE release = ?", [there.name.as_str()])?;
+            for image in &release.images {
+                insert(&transaction, &there.name, image)?;
+            }
+            transaction.commit()?;
+            return Ok(Added::Same(Release { images: release.images.clone(), ..there }));
         }
         let Release { name, version, board, images, created } = release;
         transaction.execute(
@@ -150,10 +159,12 @@ impl Store for Sqlite {
         Ok(ids.collect::<Result<_, _>>()?)
     }
 
-    fn uses_artifact(&self, id: &ArtifactId) -> Result<bool, StoreError> {
+    fn images_of(&self, id: &ArtifactId) -> Result<Vec<Image>, StoreError> {
         let connection = self.connection();
-        let mut query = connection.prepare_cached("SELECT 1 FROM images WHERE sha256 = ?")?;
-        Ok(query.exists([id.to_string()])?)
+        let query = format!("SELECT {IMAGE} FROM images WHERE sha256 = ?");
+        let mut query = connection.prepare_cached(&query)?;
+        let images = query.query_map([id.to_string()], image)?;
+        Ok(images.collect::<Result<_, _>>()?)
     }
 
     fn add_token(&self, token: &TokenRecord) -> Result<bool, StoreError> {
@@ -228,26 +239,29 @@ fn find(connection: &Connection, name: &ReleaseName) -> Result<Option<Release>, 
     let Some(mut release) = release.optional()? else { return Ok(None) };
     let mut query = connection
         .prepare_cached(&format!("SELECT {IMAGE} FROM images WHERE release = ? ORDER BY number"))?;
-    let images = query.query_map([name.as_str()], |row| {
-        Ok(Image {
-            number: row.get(0)?,
-            sha256: parsed(row, 1)?,
-            size: counted(row, 2)?,
-            version: row.get(3)?,
-            image_hash: row.get(4)?,
-            security_counter: row.get(5)?,
-            key_hash: row.get(6)?,
-            signature: match (row.get(7)?, row.get(8)?) {
-                (_, Some(key)) => Signature::Good(key),
-                (true, None) => Signature::Unchecked,
-                (false, None) => Signature::None,
-            },
-            sample_key: row.get(9)?,
-            encrypted: row.get(10)?,
-        })
-    })?;
+    let images = query.query_map([name.as_str()], image)?;
     release.images = images.collect::<Result<_, _>>()?;
     Ok(Some(release))
+}
+
+/// A row of the columns `IMAGE`.
+fn image(row: &Row<'_>) -> rusqlite::Result<Image> {
+    Ok(Image {
+        number: row.get(0)?,
+        sha256: parsed(row, 1)?,
+        size: counted(row, 2)?,
+        version: row.get(3)?,
+        image_hash: row.get(4)?,
+        security_counter: row.get(5)?,
+        key_hash: row.get(6)?,
+        signature: match (row.get(7)?, row.get(8)?) {
+            (_, Some(key)) => Signature::Good(key),
+            (true, None) => Signature::Unchecked,
+            (false, None) => Signature::None,
+        },
+        sample_key: row.get(9)?,
+        encrypted: row.get(10)?,
+    })
 }
 
 fn token(row: &Row<'_>) -> rusqlite::Result<TokenRecord> {
@@ -292,10 +306,12 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Damaged(error.to_string())
             }
-            _ if matches!(error, rusqlite::Error::FromSqlConversionFailure(..)) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Database(error.into()),
+            _ => match error {
+                rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..) => Self::Damaged(error.to_string()),
+                _ => Self::Database(error.into()),
+            },
         }
     }
 }

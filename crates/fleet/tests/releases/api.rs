@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use updraft_fleet::fleet::{Fleet, open_store, record};
 use updraft_fleet::http::router;
-use updraft_fleet::model::{ArtifactId, Policy};
+use updraft_fleet::model::{ArtifactId, Policy, Submission};
 use updraft_fleet::server::serve;
 use updraft_fleet::store::Store;
 use updraft_fleet::token::{Access, Token};
@@ -224,7 +224,7 @@ fn a_form_carries_several_images() {
         (vec![name.clone()], 422, "no-image"),
         (vec![name.clone(), images[0].clone(), images[0].clone()], 422, "image-twice"),
         (vec![part("name=\"nmae\"", b"x")], 400, "bad-request"),
-        (vec![part("name=\"name\"", &[b'x'; 300])], 413, "too-large"),
+        (vec![part("name=\"name\"", &[b'x'; 300])], 400, "bad-request"),
         (vec![part("name=\"name\"", b"../x")], 400, "bad-name"),
         (vec![part("name=\"allow_sample_key\"", b"yes")], 400, "bad-request"),
         (vec![part("name=\"image256\"", &first)], 400, "bad-request"),
@@ -356,8 +356,48 @@ fn nonsense_is_answered_with_what_is_wrong() {
     let answer = server.raw(&[endless.as_bytes(), &chunk.repeat(10)].concat());
     assert_eq!((answer.status, answer.problem().as_str()), (413, "too-large"));
     assert_eq!(server.raw(b"\x16\x03\x01 no HTTP\r\n\r\n").status, 400);
+    // Forms: what comes before the first part, and parts without an end.
+    let form =
+        endless.replace("Host: x", "Host: x\r\nContent-Type: Multipart/Form-Data; boundary=b");
+    let field = b"--b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\na\r\n";
+    let long = [&field[..field.len() - 2], &[b'a'; 300], b"\r\n--b--\r\n"].concat();
+    for (body, status, problem) in [
+        (vec![b'x'; MAX + 0x8000], 413, "too-large"),
+        (field.repeat(2), 400, "bad-request"),
+        (long, 400, "bad-request"),
+    ] {
+        let chunks = body
+            .chunks(0x8000)
+            .map(|chunk| [format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+        let body = chunks.collect::<Vec<_>>().concat();
+        let answer = server.raw(&[form.as_bytes(), &body, b"0\r\n\r\n"].concat());
+        assert_eq!((answer.status, answer.problem().as_str()), (status, problem));
+    }
     // It is still there.
     assert_eq!(server.add("name=a", &good).status, 201);
+}
+
+#[test]
+fn what_a_request_says_makes_no_line_of_the_log() {
+    let server = Server::new("api-log", Policy::new());
+    assert_eq!(server.add("a%0a12:00:00Z%20201%20POST=b", b"").status, 400);
+    assert_eq!(server.get("/\u{9b}31m").status, 404);
+    let log = server.log.lock().unwrap();
+    assert!(log.iter().any(|line| line.contains("\\n12:00:00Z")), "{log:?}");
+    assert!(log.iter().all(|line| !line.contains(char::is_control)), "{log:?}");
+}
+
+#[test]
+fn a_withheld_file_is_refused_with_the_reason() {
+    let data = folder("api-withheld");
+    let lenient = Fleet::open(&data, Policy::new().allowing_sample_keys()).unwrap();
+    let bytes = sample(SAMPLES[0].0);
+    let submission = submission("a", None, vec![bytes.clone()]);
+    lenient.submit(&Submission { allow_sample_key: true, ..submission }).unwrap();
+    drop(lenient);
+    let server = Server::over(&data, Fleet::open(&data, Policy::new()).unwrap());
+    let answer = server.get(&format!("/artifacts/{}", ArtifactId::of(&bytes)));
+    assert_eq!((answer.status, answer.problem().as_str()), (403, "sample-key"));
 }
 
 #[test]

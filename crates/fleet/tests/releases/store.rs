@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use updraft_fleet::artifacts::{Artifact, Artifacts, Folder};
-use updraft_fleet::fleet::{Fleet, OpenError, SubmitError, Submitted, open_store, record};
-use updraft_fleet::model::{ArtifactId, Policy, Release, ReleaseName};
+use updraft_fleet::fleet::{
+    ArtifactError, Fleet, OpenError, SubmitError, Submitted, open_store, record,
+};
+use updraft_fleet::model::{ArtifactId, Policy, Release, ReleaseName, Signature, Submission};
 use updraft_fleet::store::{Added, Sqlite, Store, StoreError};
 use updraft_fleet::token::{Access, Token, TokenHash};
 
@@ -45,8 +47,8 @@ fn a_release_comes_back_as_it_was_kept() {
     assert_eq!(store.remove_release(&two.name).unwrap(), Some(two.clone()));
     assert_eq!(store.remove_release(&two.name).unwrap(), None);
     assert_eq!(store.release(&two.name).unwrap(), None);
-    assert!(!store.uses_artifact(&two.images[0].sha256).unwrap());
-    assert!(store.uses_artifact(&kept.images[0].sha256).unwrap());
+    assert_eq!(store.images_of(&two.images[0].sha256).unwrap(), []);
+    assert_eq!(store.images_of(&kept.images[0].sha256).unwrap(), kept.images[..1]);
 }
 
 #[test]
@@ -135,7 +137,62 @@ fn what_a_killed_server_left_is_tidied_up() {
     assert_eq!(fleet.lost().unwrap(), []);
     files.remove(&ArtifactId::of(&kept)).unwrap();
     assert_eq!(fleet.lost().unwrap(), [ArtifactId::of(&kept)]);
-    assert!(matches!(fleet.artifact(&ArtifactId::of(&kept)), Err(SubmitError::Artifacts(_))));
+    assert!(matches!(fleet.artifact(&ArtifactId::of(&kept)), Err(ArtifactError::Artifacts(_))));
+}
+
+/// Of what a server is told to be stricter about it gives nothing out any more.
+#[test]
+fn a_stricter_server_keeps_what_a_lenient_one_took_to_itself() {
+    let data = folder("store-stricter");
+    let (ours, theirs) = (key(), key());
+    let lenient = Fleet::open(&data, Policy::new().allowing_sample_keys()).unwrap();
+    let good = image("1.0.0", Some(&ours), &firmware(600, 1));
+    let published = sample(SAMPLES[0].0);
+    for (name, bytes) in [("good", &good), ("published", &published)] {
+        let submission = submission(name, None, vec![bytes.clone()]);
+        lenient.submit(&Submission { allow_sample_key: true, ..submission }).unwrap();
+    }
+    assert_eq!(lenient.withheld().unwrap(), []);
+    drop(lenient);
+    let withheld = |policy: Policy| {
+        let fleet = Fleet::open(&data, policy).unwrap();
+        assert_eq!(fleet.releases(None, 9).unwrap().len(), 2);
+        let withheld = fleet.withheld().unwrap().into_iter();
+        let withheld = withheld.map(|(name, reason)| format!("{name} {}", reason.code()));
+        let given = [&good, &published].map(|bytes| match fleet.artifact(&ArtifactId::of(bytes)) {
+            Ok(artifact) => artifact.is_some(),
+            Err(ArtifactError::Withheld(_)) => false,
+            Err(error) => panic!("{error}"),
+        });
+        (withheld.collect::<Vec<_>>(), given)
+    };
+    let strict = withheld(Policy::new());
+    assert_eq!(strict, (vec!["published sample-key".into()], [true, false]));
+    let both = ["good not-trusted", "published sample-key"].map(String::from).to_vec();
+    let trusting = || Policy::new().trusting(named("ours", &ours)).unwrap();
+    assert_eq!(withheld(trusting()), (both, [false, false]));
+    // Added again, it is judged again.
+    let fleet = Fleet::open(&data, trusting()).unwrap();
+    let again = fleet.submit(&submission("good", None, vec![good.clone()])).unwrap();
+    let Submitted::Same(again) = again else { panic!("{again:?}") };
+    assert_eq!(again.images[0].signature, Signature::Good("ours".into()));
+    drop(fleet);
+    assert_eq!(withheld(trusting()).1, [true, false]);
+    let others = Policy::new().trusting(named("theirs", &theirs)).unwrap();
+    assert_eq!(withheld(others).1, [false, false]);
+}
+
+/// What the disk has cut off is no file of a release.
+#[test]
+fn a_file_of_another_length_is_not_given_out() {
+    let data = folder("store-length");
+    let fleet = Fleet::open(&data, Policy::new()).unwrap();
+    let bytes = unsigned(1);
+    fleet.submit(&submission("a", None, vec![bytes.clone()])).unwrap();
+    let id = ArtifactId::of(&bytes);
+    let path = data.join("artifacts").join(&id.to_string()[..2]).join(id.to_string());
+    fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(matches!(fleet.artifact(&id), Err(ArtifactError::Artifacts(_))));
 }
 
 #[test]
@@ -149,6 +206,8 @@ fn files_without_their_database_are_not_taken_for_rubbish() {
     }
     for _ in 0..2 {
         assert!(matches!(Fleet::open(&data, Policy::new()), Err(OpenError::NoDatabase(_))));
+        // Neither is an empty one what a copy was made of.
+        fs::write(data.join("fleet.sqlite"), b"").unwrap();
     }
     let files = Folder::open(&data.join("artifacts")).unwrap();
     assert_eq!(files.list().unwrap(), [ArtifactId::of(&unsigned(1))]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
-use updraft_fleet::fleet::{open_store, record};
+use updraft_fleet::fleet::{has_database, open_store, record};
 use updraft_fleet::store::{Sqlite, Store};
 use updraft_fleet::token::{Access, Token, TokenRecord};
 
@@ -58,6 +58,10 @@ impl Data {
             return Err(anyhow!("there is no folder {}", self.folder.display()))
                 .usage("give the folder of the server, --data DIR");
         }
+        if !has_database(&self.folder) {
+            return Err(anyhow!("{} is no server's folder", self.folder.display()))
+                .usage("give the folder of the server, --data DIR");
+        }
         opened(open_store(&self.folder))
     }
 }
@@ -76,6 +80,7 @@ fn new(args: &New, out: &Output) -> anyhow::Result<()> {
         return Err(anyhow!("{name:?} is no name for a token"))
             .usage("say who or what it is for, such as ci");
     }
+    let first = !has_database(&data.folder);
     let store = opened(open_store(&data.folder))?;
     let token = Token::generate().context("the system gives no random numbers")?;
     let access = if *read_only { Access::Read } else { Access::Write };
@@ -86,6 +91,9 @@ fn new(args: &New, out: &Output) -> anyhow::Result<()> {
     let result = json!({ "name": name, "access": access, "token": token.reveal() });
     out.result(&result, |to| writeln!(to, "{}", token.reveal()))?;
     out.note("Keep it as a password; it is not shown again.");
+    if first {
+        out.note(format_args!("{} is a new server's folder now.", data.folder.display()));
+    }
     Ok(())
 }
 
