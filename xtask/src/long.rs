@@ -14,6 +14,7 @@ use crate::reports;
 use crate::runner::{self, Runner};
 use crate::seed;
 use crate::steps::{Outcome, Steps};
+use crate::timings;
 use crate::workspace;
 
 /// A proof.
@@ -33,6 +34,8 @@ enum Work {
     Tables { package: &'static str, example: &'static str, goes_on: bool },
     /// A bench that prints the page's tables.
     Bench { package: &'static str, bench: &'static str },
+    /// The benches of a package that are timed by criterion.
+    Timings { package: &'static str },
     /// All planted faults.
     Mutants,
     /// Every fuzz target for so many seconds, by libFuzzer.
@@ -81,6 +84,12 @@ const PROOFS: &[Proof] = &[
                 pace of their wire. A rate counts image bytes from the first chunk's arrival to the \
                 last answer's departure.",
         work: Work::Bench { package: "updraft-cli", bench: "smp" },
+    },
+    Proof {
+        name: "boot-speed",
+        about: "The boot of a 512 KiB image on this computer, phase by phase, and how many states of \
+                flash the explorer boots and judges in a second, on one core.",
+        work: Work::Timings { package: "updraft-sim" },
     },
     Proof {
         name: "mutants",
@@ -135,6 +144,11 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
         Work::Bench { package, bench } => {
             let mut command = cargo(["bench", "--quiet", "--package", package, "--bench", bench]);
             tables = printed(&mut command)?;
+            (line(&command), Vec::new())
+        }
+        Work::Timings { package } => {
+            let mut command = cargo(["bench", "--quiet", "--package", package]);
+            tables = timings::table(&printed(&mut command)?);
             (line(&command), Vec::new())
         }
         Work::Tests { packages, cases } => tests(packages, cases, seed)?,

@@ -22,6 +22,7 @@ mod size;
 mod steps;
 mod tables;
 mod test;
+mod timings;
 mod workspace;
 
 use std::process::ExitCode;
