@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 8] = [
     &["smp"],
     &["boot", "dfu", "ble"],
     &["ota", "recovery"],
-    &["board", "certs", "online", "pty", "sign"],
+    &["board", "certs", "online", "pty", "publisher", "sign"],
     &["fleet", "imgtool", "qemu", "sim"],
     &["cli"],
 ];

@@ -1,0 +1,553 @@
+//! The machine.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use updraft_ota::infineon::{
+    CHUNK_HEADER, Chunk, Document, Message, Prefix, Request, notify_topic, shared_topic,
+};
+use updraft_ota::json::Text;
+use updraft_ota::{Endpoint, Input, Output, Protocol, Random, Reason, Retry, Transport, Version};
+
+use crate::session::{Event, Note, Progress, Refusal, Session};
+use crate::{Job, JobError, Jobs};
+
+/// Events that nobody has asked for yet; the oldest go.
+const MOST_EVENTS: usize = 10_000;
+/// Chunks that are sent once more when the line was lost: as many as may have been on their way.
+const ON_THE_WAY: u32 = 12;
+/// Bytes of the longest chunk, so that a message with it has room on any line.
+const LONGEST_CHUNK: u32 = 60_000;
+
+/// To whom a job is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offers {
+    /// To who runs something older.
+    Newer,
+    /// To everybody, as the original does: devices know themselves what they take.
+    Always,
+}
+
+/// How a publisher is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The broker.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What topics begin with, such as `OTAUpdate`.
+    pub prefix: String,
+    /// The board in topics.
+    pub board: String,
+    /// Bytes of a chunk.
+    pub chunk: u16,
+    /// From one chunk to the next of the same device.
+    pub pause: Duration,
+    /// To whom a job is offered.
+    pub offers: Offers,
+    /// After so long without a word a device counts as silent.
+    pub patience: Duration,
+    /// Between tries to connect; after the last one it is tried ever again after the longest wait.
+    pub again: Retry,
+    /// Devices at once.
+    pub most: usize,
+}
+
+impl Settings {
+    /// As the original: chunks of 4,096 bytes. Without a pause, for a broker that holds a queue for
+    /// each device; 20 minutes until a device counts as silent; 50,000 devices.
+    pub fn new(host: impl Into<String>, port: u16, board: impl Into<String>) -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            host: host.into(),
+            port,
+            prefix: Prefix::OtaUpdate.text().into(),
+            board: board.into(),
+            chunk: 4096,
+            pause: Duration::ZERO,
+            offers: Offers::Newer,
+            patience: seconds(20 * 60),
+            again: Retry { first: seconds(1), longest: seconds(60), tries: 8 },
+            most: 50_000,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Connecting,
+    Again { at: Duration },
+    Open,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Todo {
+    Open,
+    Subscribe,
+}
+
+/// What goes out before the images.
+#[derive(Debug)]
+enum Answer {
+    Document { topic: String, payload: Vec<u8> },
+    Chunk { topic: String, job: Arc<Job>, offset: u32, size: u16 },
+}
+
+/// A publisher.
+#[derive(Debug)]
+pub struct Publisher<J> {
+    jobs: J,
+    settings: Settings,
+    notify: String,
+    shared: String,
+    step: Step,
+    failed: u8,
+    todo: VecDeque<Todo>,
+    answers: VecDeque<Answer>,
+    sessions: HashMap<String, Session>,
+    /// Who is being sent an image, in turns.
+    turns: VecDeque<String>,
+    /// Who is to be heard of, and until when, soonest first.
+    silences: VecDeque<(Duration, String)>,
+    events: VecDeque<Event>,
+    /// What is handed out.
+    topic: String,
+    payload: Vec<u8>,
+    random: Random,
+    now: Duration,
+}
+
+impl<J: Jobs> Publisher<J> {
+    /// A publisher of `jobs`.
+    pub fn new(jobs: J, settings: Settings) -> Self {
+        let prefix = Prefix::Own(&settings.prefix);
+        let [mut notify, mut shared] = [String::new(), String::new()];
+        // Writing to a `String` cannot fail.
+        let _ = notify_topic(&mut notify, prefix, &settings.board);
+        let _ = shared_topic(&mut shared, prefix, &settings.board);
+        Self {
+            jobs,
+            notify,
+            shared,
+            step: Step::Connecting,
+            failed: 0,
+            todo: VecDeque::new(),
+            answers: VecDeque::new(),
+            sessions: HashMap::new(),
+            turns: VecDeque::new(),
+            silences: VecDeque::new(),
+            events: VecDeque::new(),
+            topic: String::new(),
+            payload: Vec::new(),
+            random: Random::new(settings.port.into()),
+            now: Duration::ZERO,
+            settings,
+        }
+    }
+
+    /// The next event.
+    pub fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Where jobs come from.
+    pub fn jobs(&mut self) -> &mut J {
+        &mut self.jobs
+    }
+
+    /// The topic that devices publish to.
+    pub fn notify_topic(&self) -> &str {
+        &self.notify
+    }
+
+    /// How far every update is, by topic.
+    pub fn progress(&self) -> impl Iterator<Item = (&str, Progress)> {
+        self.sessions.iter().map(|(topic, session)| {
+            let progress = Progress {
+                serial: session.serial.clone(),
+                version: session.job.version,
+                sent: session.reached,
+                total: session.total(),
+            };
+            (topic.as_str(), progress)
+        })
+    }
+
+    /// Updates under way.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    fn tell(&mut self, topic: &str, who: Option<(&str, Option<Version>)>, note: Note) {
+        let known = self.sessions.get(topic);
+        let known = known.map(|session| (session.serial.clone(), session.running));
+        let said = who.map(|(serial, running)| (serial.to_owned(), running));
+        let (serial, running) = known.or(said).unwrap_or_default();
+        if self.events.len() >= MOST_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(Event {
+            at: self.now,
+            topic: topic.to_owned(),
+            serial,
+            running,
+            note,
+        });
+    }
+
+    fn request(&mut self, payload: &[u8]) {
+        let document = Document::decode(payload);
+        let request = document.and_then(|document| document.request().map(|it| (document, it)));
+        let (document, request) = match request {
+            Ok(request) => request,
+            Err(reason) => return self.tell("", None, Note::Refused(Refusal::Request(reason))),
+        };
+        let serial = document.serial_number.map(|serial| serial.to_string()).unwrap_or_default();
+        let topic = match request {
+            Request::Availability { topic, .. }
+            | Request::Update { topic }
+            | Request::Chunk { topic, .. }
+            | Request::Result { topic, .. } => topic.to_string(),
+            Request::Direct { .. } => self.shared.clone(),
+        };
+        let running = match request {
+            Request::Availability { running, .. } => running,
+            _ => None,
+        };
+        let is_direct = matches!(request, Request::Direct { .. });
+        let answered = match is_direct || self.is_a_devices(&topic) {
+            true => self.answer(request, &topic, &serial),
+            false => Err(Refusal::Topic(topic.clone())),
+        };
+        match answered {
+            Ok(Some(note)) => self.tell(&topic, Some((&serial, running)), note),
+            Ok(None) => {}
+            Err(refusal) => {
+                self.tell(&topic, Some((&serial, running)), Note::Refused(refusal));
+            }
+        }
+    }
+
+    /// Whether a topic is below the board's, and not one that others listen or publish to.
+    fn is_a_devices(&self, topic: &str) -> bool {
+        let Settings { prefix, board, .. } = &self.settings;
+        let below = topic
+            .strip_prefix(prefix.as_str())
+            .and_then(|rest| rest.strip_prefix('/')?.strip_prefix(board.as_str()))
+            .and_then(|rest| rest.strip_prefix('/'));
+        below.is_some_and(|rest| !rest.is_empty() && !rest.contains(['+', '#', '\0']))
+            && topic != self.notify
+            && topic != self.shared
+    }
+
+    fn answer(
+        &mut self,
+        request: Request<'_>,
+        topic: &str,
+        serial: &str,
+    ) -> Result<Option<Note>, Refusal> {
+        match request {
+            Request::Availability { running, .. } => self.availability(topic, serial, running),
+            Request::Update { .. } | Request::Direct { .. } => self.update(topic, serial),
+            Request::Chunk { offset, size, .. } => self.chunk(topic, serial, offset, size),
+            Request::Result { good, .. } => self.result(topic, good),
+        }
+    }
+
+    fn availability(
+        &mut self,
+        topic: &str,
+        serial: &str,
+        running: Option<Version>,
+    ) -> Result<Option<Note>, Refusal> {
+        let job = self.jobs.current().map_err(Refusal::Job)?;
+        let version = job.version;
+        let newer = running.is_none_or(|running| version > running);
+        if !newer && self.settings.offers == Offers::Newer {
+            self.say(&job, Message::Unavailable, topic)?;
+            self.sessions.remove(topic);
+            return Ok(Some(Note::NothingNewer(version)));
+        }
+        self.say(&job, Message::Available, topic)?;
+        self.begin(topic, serial, running, job)?;
+        Ok(Some(Note::Offered(version)))
+    }
+
+    fn say(&mut self, job: &Job, message: Message, topic: &str) -> Result<(), Refusal> {
+        let payload = job.answer(message, topic).map_err(Refusal::Job)?;
+        let topic = topic.to_owned();
+        self.push(Answer::Document { topic, payload })
+    }
+
+    /// Answers wait while the line is slow, but not without end.
+    fn push(&mut self, answer: Answer) -> Result<(), Refusal> {
+        if self.answers.len() > 2 * self.settings.most {
+            return Err(Refusal::Crowd(self.answers.len()));
+        }
+        self.answers.push_back(answer);
+        Ok(())
+    }
+
+    fn begin(
+        &mut self,
+        topic: &str,
+        serial: &str,
+        running: Option<Version>,
+        job: Arc<Job>,
+    ) -> Result<(), Refusal> {
+        let known = self.sessions.contains_key(topic);
+        if !known && self.sessions.len() >= self.settings.most {
+            return Err(Refusal::Crowd(self.sessions.len()));
+        }
+        let session = Session::new(job, serial.to_owned(), running, self.now);
+        self.sessions.insert(topic.to_owned(), session);
+        if !known {
+            let until = self.now.saturating_add(self.settings.patience);
+            self.silences.push_back((until, topic.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The update that a request belongs to. One that nobody knows was begun before this publisher
+    /// was.
+    fn session(&mut self, topic: &str, serial: &str) -> Result<&mut Session, Refusal> {
+        if !self.sessions.contains_key(topic) {
+            let job = self.jobs.current().map_err(Refusal::Job)?;
+            self.begin(topic, serial, None, job)?;
+        }
+        let now = self.now;
+        let session = self.sessions.get_mut(topic).ok_or(Refusal::Crowd(0))?;
+        session.seen = now;
+        Ok(session)
+    }
+
+    fn update(&mut self, topic: &str, serial: &str) -> Result<Option<Note>, Refusal> {
+        let chunk = self.settings.chunk;
+        let is_shared = topic == self.shared;
+        if is_shared && self.sessions.get(topic).is_none_or(|session| session.next.is_none()) {
+            // There is no session to go by: what is published now is sent.
+            let job = self.jobs.current().map_err(Refusal::Job)?;
+            self.begin(topic, serial, None, job)?;
+        }
+        let session = self.session(topic, serial)?;
+        let (image, version) = (&session.job.image, session.job.version);
+        let len = image.len();
+        if Chunk::of(image, version, 0, chunk).is_none() {
+            return Err(Refusal::Job(JobError::Size { len, chunk }));
+        }
+        let total = session.total();
+        let runs = session.next.is_some();
+        if runs && is_shared {
+            session.again = true;
+            return Ok(None);
+        }
+        (session.next, session.reached) = (Some(0), 0);
+        if !runs {
+            self.turns.push_back(topic.to_owned());
+        }
+        Ok(Some(Note::Sending(total)))
+    }
+
+    fn chunk(
+        &mut self,
+        topic: &str,
+        serial: &str,
+        offset: u32,
+        size: Option<u32>,
+    ) -> Result<Option<Note>, Refusal> {
+        let usual = self.settings.chunk;
+        let session = self.session(topic, serial)?;
+        let (job, total) = (Arc::clone(&session.job), session.total());
+        // Of the rest, what a chunk holds.
+        let size = size.unwrap_or(u32::from(usual));
+        let refused = Refusal::Chunk { offset, size };
+        let Some(size) = u16::try_from(size).ok().filter(|it| u32::from(*it) <= LONGEST_CHUNK)
+        else {
+            return Err(refused);
+        };
+        let Some(chunk) = Chunk::of(&job.image, job.version, offset, size) else {
+            return Err(refused);
+        };
+        let end = offset.saturating_add(chunk.data.len() as u32);
+        session.reached = session.reached.max(end).min(total);
+        let topic = topic.to_owned();
+        self.push(Answer::Chunk { topic, job, offset, size })?;
+        Ok(Some(Note::Chunk { offset, total }))
+    }
+
+    fn result(&mut self, topic: &str, good: bool) -> Result<Option<Note>, Refusal> {
+        let known = self.sessions.get(topic).map(|session| Arc::clone(&session.job));
+        let job = match known {
+            Some(job) => job,
+            None => self.jobs.current().map_err(Refusal::Job)?,
+        };
+        let note = if good { Note::Succeeded } else { Note::Failed };
+        self.tell(topic, None, note);
+        self.sessions.remove(topic);
+        self.say(&job, Message::ResultReceived, topic)?;
+        Ok(None)
+    }
+
+    /// Puts the next chunk of an image into `topic` and `payload`; whose turn it is waits behind the
+    /// others then.
+    fn next_chunk(&mut self) -> bool {
+        for _ in 0..self.turns.len() {
+            let Some(topic) = self.turns.pop_front() else { return false };
+            let Some(session) = self.sessions.get_mut(&topic) else { continue };
+            let Some(offset) = session.next else { continue };
+            if session.not_before > self.now {
+                self.turns.push_back(topic);
+                continue;
+            }
+            let job = Arc::clone(&session.job);
+            let size = self.settings.chunk;
+            let Some(chunk) = Chunk::of(&job.image, job.version, offset, size) else {
+                session.next = None;
+                continue;
+            };
+            put(&chunk, &mut self.payload);
+            let end = offset.saturating_add(chunk.data.len() as u32);
+            (session.reached, session.seen) = (end, self.now);
+            session.not_before = self.now.saturating_add(self.settings.pause);
+            session.next = Some(end).filter(|end| *end < chunk.total);
+            self.topic.clone_from(&topic);
+            if session.next.is_none() && std::mem::take(&mut session.again) {
+                session.next = Some(0);
+            } else if session.next.is_none() {
+                self.tell(&topic, None, Note::Sent(chunk.total));
+                return true;
+            }
+            self.turns.push_back(topic);
+            return true;
+        }
+        false
+    }
+
+    fn closed(&mut self, now: Duration) {
+        self.todo.clear();
+        self.failed = self.failed.saturating_add(1);
+        let wait = self.settings.again.after(self.failed, &mut self.random);
+        let wait = wait.unwrap_or_else(|| self.random.jitter(self.settings.again.longest));
+        self.step = Step::Again { at: now.saturating_add(wait) };
+        // What was on its way may not have arrived, and nobody would ask for it.
+        let back = ON_THE_WAY.saturating_mul(u32::from(self.settings.chunk));
+        let listed: HashSet<String> = self.turns.iter().cloned().collect();
+        for (topic, session) in &mut self.sessions {
+            let unfinished = session.next.or((session.reached > 0).then_some(session.reached));
+            session.next = match (session.next, unfinished) {
+                (Some(next), _) => Some(next.saturating_sub(back)),
+                // The last chunks of an image that was sent whole.
+                (None, Some(end)) if end == session.total() => {
+                    let first = end.div_ceil(u32::from(self.settings.chunk));
+                    let first = first.saturating_sub(ON_THE_WAY);
+                    Some(first.saturating_mul(u32::from(self.settings.chunk)))
+                }
+                _ => None,
+            };
+            if session.next.is_some() && !listed.contains(topic) {
+                self.turns.push_back(topic.clone());
+            }
+        }
+    }
+
+    fn look_for_silence(&mut self) {
+        while self.silences.front().is_some_and(|(until, _)| *until <= self.now) {
+            let Some((_, topic)) = self.silences.pop_front() else { return };
+            let Some(session) = self.sessions.get(&topic) else { continue };
+            let until = session.seen.saturating_add(self.settings.patience);
+            if until > self.now {
+                // Later than all others, or nearly so.
+                self.silences.push_back((until, topic));
+                continue;
+            }
+            if topic != self.shared {
+                self.tell(&topic, None, Note::Silent);
+            }
+            self.sessions.remove(&topic);
+        }
+    }
+}
+
+/// A chunk as a message.
+fn put(chunk: &Chunk<'_>, payload: &mut Vec<u8>) {
+    payload.clear();
+    payload.resize(CHUNK_HEADER, 0);
+    payload.copy_from_slice(&chunk.header());
+    payload.extend_from_slice(chunk.data);
+}
+
+impl<J: Jobs> Protocol for Publisher<J> {
+    fn start(&mut self, now: Duration) {
+        self.now = now;
+        self.todo.push_back(Todo::Open);
+    }
+
+    fn handle(&mut self, input: Input<'_>, now: Duration) {
+        self.now = now;
+        match input {
+            Input::Opened => {
+                (self.step, self.failed) = (Step::Open, 0);
+                self.todo.push_back(Todo::Subscribe);
+            }
+            Input::Closed => self.closed(now),
+            Input::Message { topic, payload } if topic == self.notify => self.request(payload),
+            Input::Message { topic, .. } => {
+                let topic = topic.to_owned();
+                self.tell(&topic, None, Note::Refused(Refusal::Request(Reason::Unasked)));
+            }
+            Input::Bytes(_) => {}
+        }
+    }
+
+    fn poll(&mut self, now: Duration) {
+        self.now = now;
+        if matches!(self.step, Step::Again { at } if at <= now) {
+            self.step = Step::Connecting;
+            self.todo.push_back(Todo::Open);
+        }
+        self.look_for_silence();
+    }
+
+    fn output<'o>(&'o mut self, _: &'o mut [u8]) -> Option<Output<'o>> {
+        match self.todo.pop_front() {
+            Some(Todo::Open) => {
+                let Settings { host, port, .. } = &self.settings;
+                let (transport, host, port) = (Transport::Mqtt, Text::new(host), *port);
+                return Some(Output::Open(Endpoint { transport, host, port }));
+            }
+            Some(Todo::Subscribe) => return Some(Output::Subscribe(&self.notify)),
+            None => {}
+        }
+        if self.step != Step::Open {
+            return None;
+        }
+        match self.answers.pop_front() {
+            Some(Answer::Document { topic, payload }) => {
+                (self.topic, self.payload) = (topic, payload);
+            }
+            Some(Answer::Chunk { topic, job, offset, size }) => {
+                self.topic = topic;
+                let chunk = Chunk::of(&job.image, job.version, offset, size)?;
+                put(&chunk, &mut self.payload);
+            }
+            None if self.next_chunk() => {}
+            None => return None,
+        }
+        Some(Output::Publish { topic: &self.topic, payload: &self.payload, reliably: true })
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let again = match self.step {
+            Step::Again { at } => Some(at),
+            _ => None,
+        };
+        let silence = self.silences.front().map(|(until, _)| *until);
+        // What may be sent already waits for the line, and that alone says when.
+        let paused = self.step == Step::Open && !self.settings.pause.is_zero();
+        let turns = self.turns.iter().filter(|_| paused);
+        let chunk = turns.filter_map(|topic| Some(self.sessions.get(topic)?.not_before));
+        let chunk = chunk.filter(|at| *at > self.now).min();
+        [again, silence, chunk].into_iter().flatten().min()
+    }
+}
