@@ -29,6 +29,7 @@ pub mod smp_datagram;
 pub mod smp_fragments;
 pub mod smp_framing;
 pub mod smp_groups;
+pub mod x509_certificate;
 
 /// A target.
 pub struct Target {
@@ -53,7 +54,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 31] = [
+pub const TARGETS: [Target; 32] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -65,6 +66,7 @@ pub const TARGETS: [Target; 31] = [
         seeds: smp_client_answer::seeds,
     },
     Target { name: "mqtt_client", run: mqtt_client::run, seeds: mqtt_client::seeds },
+    Target { name: "x509_certificate", run: x509_certificate::run, seeds: x509_certificate::seeds },
     Target { name: "ota_infineon", run: ota_infineon::run, seeds: ota_infineon::seeds },
     Target { name: "ota_aws", run: ota_aws::run, seeds: ota_aws::seeds },
     Target { name: "ota_ddi", run: ota_ddi::run, seeds: ota_ddi::seeds },

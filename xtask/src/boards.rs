@@ -18,7 +18,7 @@ const END: &str = "<!-- end of the table -->\n";
 const RUN: [(&str, &str); 7] = [
     (
         "mps2-an386",
-        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads and swaps",
+        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads and swaps; on a network: TCP, TLS 1.3 against OpenSSL both ways, impostors refused, SMP over UDP",
     ),
     (
         "mps2-an386-external",

@@ -12,7 +12,7 @@ use crate::workspace::{self, CHIP_CRATES, RADIO_CRATES, package};
 
 /// Layers, lowest first. Crates of one layer do not know each other.
 const LAYERS: [&[&str]; 8] = [
-    &["image", "mqtt"],
+    &["image", "mqtt", "x509"],
     &["flash"],
     &["smp"],
     &["boot", "dfu", "ble"],

@@ -50,9 +50,7 @@ impl<'t> Description<'t> {
             self_test: Duration::from_millis(200),
             confirms: false,
         };
-        let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-        for line in text.split(|byte| *byte == b'\n') {
-            let Some((key, value)) = pair(line) else { continue };
+        for (key, value) in lines(text) {
             match key {
                 b"name" => found.name = str::from_utf8(value).unwrap_or(found.name),
                 b"blink-ms" => {
@@ -78,7 +76,12 @@ impl<'t> Description<'t> {
     }
 }
 
-/// Both sides of `key = value`.
+/// Both sides of every `key = value`.
+pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    text.split(|byte| *byte == b'\n').filter_map(pair)
+}
+
 fn pair(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = line.iter().position(|byte| *byte == b'=')?;
     let (key, value) = line.split_at_checked(at)?;

@@ -13,6 +13,8 @@
 #![no_std]
 
 mod description;
+#[cfg(feature = "network")]
+pub mod network;
 mod os;
 
 use core::time::Duration;

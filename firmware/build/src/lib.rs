@@ -6,14 +6,18 @@
 //! | `bootloader/memory.x`, `application/memory.x` | the board file |
 //! | `key.rs` | the public key |
 //! | `description.bin` | what the application does |
+//! | `identity.bin` | certificates and key of a networked application |
 //!
 //! | variable | |
 //! |---|---|
 //! | `UPDRAFT_BOARD` | a board's name or file; by default the one that is called like the package |
 //! | `UPDRAFT_KEY` | file with the public key, PEM or DER; builds for development may do without |
 //! | `UPDRAFT_APP` | `boot` (default) or `upgrade` |
+//! | `UPDRAFT_TLS_CA` | file with the certificate, PEM, of the authority that servers are believed by |
+//! | `UPDRAFT_TLS_CERT`, `UPDRAFT_TLS_KEY` | the device's own certificate and its key |
 
 mod description;
+mod identity;
 mod key;
 
 use std::path::{Path, PathBuf};
@@ -21,12 +25,22 @@ use std::{env, fs};
 
 use updraft_board::{Board, Program};
 
+/// TLS's handshake goes deep.
+const NETWORKED_STACK: &str = "_stack_size = 48K;\n";
+
 /// Makes everything for the package whose build script calls this.
 ///
 /// # Panics
 /// With the reason, if something cannot be made: cargo shows it.
 pub fn make() {
-    for variable in ["UPDRAFT_BOARD", "UPDRAFT_KEY", "UPDRAFT_APP"] {
+    for variable in [
+        "UPDRAFT_BOARD",
+        "UPDRAFT_KEY",
+        "UPDRAFT_APP",
+        "UPDRAFT_TLS_CA",
+        "UPDRAFT_TLS_CERT",
+        "UPDRAFT_TLS_KEY",
+    ] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     println!("cargo::rerun-if-changed=build.rs");
@@ -37,10 +51,15 @@ pub fn make() {
     write(&out.join("board.rs"), rust.as_bytes());
     write(&out.join("key.rs"), key::source(&board).as_bytes());
     write(&out.join("description.bin"), &description::bytes());
-    for (bin, program) in
-        [("bootloader", Program::Bootloader), ("application", Program::Application(0))]
-    {
+    write(&out.join("identity.bin"), &identity::bytes());
+    let mut programs =
+        vec![("bootloader", Program::Bootloader, ""), ("application", Program::Application(0), "")];
+    if env::var_os("CARGO_FEATURE_NETWORK").is_some() {
+        programs.push(("networked", Program::Application(0), NETWORKED_STACK));
+    }
+    for (bin, program, stack) in programs {
         let script = board.memory_x(program).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let script = script + stack;
         let folder = out.join(bin);
         fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         write(&folder.join("memory.x"), script.as_bytes());

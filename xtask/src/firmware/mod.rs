@@ -15,6 +15,9 @@ use crate::{size, workspace};
 
 pub use toolchain::{NoToolchain, Toolchain};
 
+/// The feature of packages whose board has a network, and of programs that use it.
+const NETWORK: &str = "network";
+
 /// A board that has programs.
 #[derive(Clone, Debug)]
 pub struct Board {
@@ -25,6 +28,8 @@ pub struct Board {
     target: String,
     /// How images for it are signed.
     pub signature: String,
+    /// Whether there is an application that uses its network.
+    networked: bool,
 }
 
 /// The programs of a board.
@@ -34,6 +39,8 @@ pub struct Programs {
     pub bootloader: Program,
     /// What is to be signed: the bytes behind the header.
     pub application: Program,
+    /// The same, of the application that fetches its updates over the network, where there is one.
+    pub networked: Option<Program>,
 }
 
 /// A program, and what it takes on the chip.
@@ -58,7 +65,10 @@ pub fn run(args: &[String]) -> Result<()> {
     for board in boards {
         let programs = build(&board, release)?;
         println!("{}", board.name);
-        for Program { path, footprint, stack } in [programs.bootloader, programs.application] {
+        let Programs { bootloader, application, networked } = programs;
+        for Program { path, footprint, stack } in
+            [bootloader, application].into_iter().chain(networked)
+        {
             let elf::Footprint { flash, ram } = footprint;
             println!("  {}: flash {flash}, RAM {ram}, stack {stack}", path.display());
         }
@@ -174,7 +184,16 @@ pub fn board(name: &str) -> Result<Board> {
         package: package.clone(),
         target: target.to_owned(),
         signature: signature.unwrap_or("ed25519").to_owned(),
+        networked: is_networked(package)?,
     })
+}
+
+/// Whether the package has an application that uses the network.
+fn is_networked(package: &str) -> Result<bool> {
+    let path = workspace::root().join("firmware/boards").join(package).join("Cargo.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+    let manifest: toml::Table = text.parse().with_context(|| path.display().to_string())?;
+    Ok(manifest.get("features").is_some_and(|features| features.get(NETWORK).is_some()))
 }
 
 /// Where the programs of a board are put.
@@ -191,6 +210,9 @@ fn compile(board: &Board, toolchain: &Toolchain, subcommand: &str) -> Command {
     let mut command = toolchain.cargo(subcommand);
     command.args(["--quiet", "--package", &board.package, "--target", &board.target]);
     command.args(["--no-default-features", "--features", &board.signature]);
+    if board.networked && subcommand == "clippy" {
+        command.args(["--features", NETWORK]);
+    }
     // The settings for the compiler are in the folder's own configuration.
     command.current_dir(workspace::root().join("firmware")).env_remove("RUSTFLAGS");
     command.env("CARGO_TARGET_DIR", target_dir(toolchain));
@@ -207,8 +229,9 @@ pub fn build(board: &Board, release: bool) -> Result<Programs> {
     let folder = folder(&board.name);
     fs::create_dir_all(&folder)?;
     // Linked, and as bytes.
-    let program = |name: &str| -> Result<[Program; 2]> {
+    let program = |name: &str, feature: Option<&str>| -> Result<[Program; 2]> {
         let mut command = compile(board, &toolchain, "rustc");
+        command.args(feature.iter().flat_map(|feature| ["--features", feature]));
         command.args(release.then_some("--release"));
         command.args(["--bin", name, "--", "--emit=asm,link"]);
         run_command(&mut command).with_context(|| format!("{name} of {}", board.name))?;
@@ -222,9 +245,13 @@ pub fn build(board: &Board, release: bool) -> Result<Programs> {
         replace(&bin, &bytes)?;
         Ok([elf, bin].map(|path| Program { path, footprint, stack }))
     };
-    let [bootloader, _] = program("bootloader")?;
-    let [_, application] = program("application")?;
-    Ok(Programs { bootloader, application })
+    let [bootloader, _] = program("bootloader", None)?;
+    let [_, application] = program("application", None)?;
+    let networked = match board.networked {
+        true => program("networked", Some(NETWORK)).map(|[_, networked]| Some(networked))?,
+        false => None,
+    };
+    Ok(Programs { bootloader, application, networked })
 }
 
 /// Writes a file unless it is the same already: whoever uses it sees by its time that it is new.

@@ -51,6 +51,13 @@ pub fn weigh() -> Result<Table> {
             }
         }
         let _ = writeln!(rows, "| {name} | {} |", cells.join(" | "));
+        if let Some(Program { footprint: Footprint { flash, ram }, stack, .. }) = programs.networked
+        {
+            println!("{name}: on a network: flash {flash}, RAM {ram}, stack {stack}");
+            let empty = "– | – | – | –";
+            let _ =
+                writeln!(rows, "| {name}, on a network | {empty} | {flash} | {ram} | {stack} |");
+        }
     }
     Ok(Table { rows, exceeded })
 }

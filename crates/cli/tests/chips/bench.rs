@@ -1,6 +1,7 @@
 //! A bench: a folder with images, and one chip whose flash outlives its power.
 
 use std::cell::RefCell;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -13,6 +14,9 @@ use updraft_qemu::{Machine, Setup};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of the description in an application.
 const DESCRIPTION: usize = 256;
+/// The applications of boards.
+const APPLICATION: &str = "application.bin";
+const NETWORKED: &str = "networked.bin";
 
 /// An emulated chip.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +25,8 @@ pub struct Chip {
     pub board: &'static str,
     /// The machine.
     machine: &'static str,
+    /// Which of the board's applications.
+    application: &'static str,
     /// Which device of the board file is kept.
     device: usize,
     /// Whether the emulator keeps the flash in a file; else it is in the emulator's memory, and
@@ -29,16 +35,29 @@ pub struct Chip {
 }
 
 /// Cortex-M4, flash in a file.
-pub const MPS2: Chip =
-    Chip { board: "mps2-an386", machine: "mps2-an386", device: 1, in_file: true };
+pub const MPS2: Chip = Chip {
+    board: "mps2-an386",
+    machine: "mps2-an386",
+    application: APPLICATION,
+    device: 1,
+    in_file: true,
+};
+
+/// The same on a network, with the application that uses it.
+pub const MPS2_NETWORKED: Chip = Chip { application: NETWORKED, ..MPS2 };
 
 /// The same with updates on a second device, and P-256.
 pub const MPS2_EXTERNAL: Chip = Chip { board: "mps2-an386-external", ..MPS2 };
 
 /// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes, and with a factory
 /// image.
-pub const MICROBIT: Chip =
-    Chip { board: "microbit", machine: "microbit", device: 0, in_file: false };
+pub const MICROBIT: Chip = Chip {
+    board: "microbit",
+    machine: "microbit",
+    application: APPLICATION,
+    device: 0,
+    in_file: false,
+};
 pub const MICROBIT_OFFSET: Chip = Chip { board: "microbit-offset", ..MICROBIT };
 pub const MICROBIT_FACTORY: Chip = Chip { board: "microbit-factory", ..MICROBIT };
 pub const MICROBIT_SCRATCH: Chip = Chip { board: "microbit-scratch", ..MICROBIT };
@@ -49,6 +68,10 @@ pub struct Bench {
     folder: PathBuf,
     programs: PathBuf,
     flash: RefCell<Vec<u8>>,
+    /// What images carry besides their description, by its first line.
+    identity: RefCell<Vec<u8>>,
+    /// A port of the host that leads to the chip's SMP over UDP.
+    pub smp_port: u16,
 }
 
 /// A signed image.
@@ -96,7 +119,9 @@ impl Bench {
         std::fs::create_dir_all(&folder).unwrap();
         let size = Board::load(chip.board).unwrap().flash()[chip.device].size();
         let flash = if chip.in_file { 16 << 20 } else { size as usize };
-        let bench = Self { chip, folder, programs, flash: RefCell::new(vec![0xff; flash]) };
+        let (flash_bytes, identity) = (RefCell::new(vec![0xff; flash]), RefCell::default());
+        let smp_port = free_port();
+        let bench = Self { chip, folder, programs, flash: flash_bytes, identity, smp_port };
         if chip.in_file {
             std::fs::write(bench.file(), vec![0xff; flash]).unwrap();
         }
@@ -147,12 +172,15 @@ impl Bench {
     }
 
     fn sign(&self, key: &str, version: &str, app: &str, tail: usize) -> Image {
-        let mut program = std::fs::read(self.program("application.bin")).unwrap();
-        let first = b"updraft-app 1\n";
-        let at = program.windows(first.len()).position(|window| window == first).unwrap();
+        let mut program = std::fs::read(self.program(self.chip.application)).unwrap();
         let mut text = format!("updraft-app 1\nname = blinky\n{app}").into_bytes();
+        assert!(text.len() <= DESCRIPTION);
         text.resize(DESCRIPTION, 0);
-        program[at..at + DESCRIPTION].copy_from_slice(&text);
+        fill(&mut program, b"updraft-app 1\n", &text);
+        let identity = self.identity.borrow();
+        if !identity.is_empty() {
+            fill(&mut program, b"updraft-tls 1\n", &identity);
+        }
         let mut chance = Chance(version.bytes().fold(1, |sum, byte| sum * 31 + u64::from(byte)));
         program.extend((0..tail).map(|_| chance.below(256) as u8));
         let build = self.folder.join(format!("{version}.bin"));
@@ -165,6 +193,42 @@ impl Bench {
         self.updraft(&[&["image", "sign"], &options[..], &[build, image]].concat()).ok();
         let bytes = std::fs::read(&path).unwrap();
         Image { path, bytes }
+    }
+
+    /// A file in its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A tool of the system in its folder.
+    pub fn tool(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(name);
+        command.args(args).current_dir(&self.folder).stdin(Stdio::null());
+        command
+    }
+
+    /// Makes the certificates of a lab. From now on, images carry its authority's, and `device`'s
+    /// with its key, if there is one.
+    pub fn lab(&self, device: Option<&str>) {
+        self.updraft(&["certs", "lab", "127.0.0.1"]).ok();
+        let der = |kind: &str, file: &str| {
+            let output = self.tool("openssl", &[kind, "-in", file, "-outform", "DER"]).output();
+            output.expect("openssl: `cargo xtask setup` installs it").stdout
+        };
+        let [mut certificate, mut key] = [Vec::new(), Vec::new()];
+        if let Some(name) = device {
+            certificate = der("x509", &format!("{name}.crt"));
+            let pkcs8 = der("pkey", &format!("{name}.key"));
+            // The number itself is an octet string of 32 bytes.
+            let at = pkcs8.windows(5).position(|window| window == [2, 1, 1, 4, 32]).unwrap();
+            key = pkcs8[at + 5..at + 37].to_vec();
+        }
+        let mut identity = b"updraft-tls 1\n".to_vec();
+        for part in [der("x509", "mosquitto_ca.crt"), certificate, key] {
+            identity.extend(u16::try_from(part.len()).unwrap().to_le_bytes());
+            identity.extend(part);
+        }
+        *self.identity.borrow_mut() = identity;
     }
 
     fn place(&self, role: Role) -> (usize, usize) {
@@ -267,12 +331,15 @@ impl Bench {
                 );
                 let bootloader = self.program("bootloader.elf");
                 let machine = format!("{},memory-backend=flash", self.chip.machine);
-                Setup::new(&machine).args([
+                let setup = Setup::new(&machine).args([
                     "-object",
                     &object,
                     "-kernel",
                     bootloader.to_str().unwrap(),
-                ])
+                ]);
+                let smp = format!("user,hostfwd=udp:127.0.0.1:{}-:1337", self.smp_port);
+                let nic = ["-nic".to_owned(), smp];
+                setup.args(nic.into_iter().filter(|_| self.chip.application == NETWORKED))
             }
             false => {
                 let bootloader = std::fs::read(self.program("bootloader.bin")).unwrap();
@@ -284,6 +351,17 @@ impl Bench {
         let machine = start(setup).unwrap_or_else(|error| panic!("{error}"));
         Powered { bench: self, machine: Some(machine) }
     }
+}
+
+/// A port of the host that nobody listens at.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Puts `bytes` where `program` has `first`.
+fn fill(program: &mut [u8], first: &[u8], bytes: &[u8]) {
+    let at = program.windows(first.len()).position(|window| window == first).unwrap();
+    program[at..at + bytes.len()].copy_from_slice(bytes);
 }
 
 impl Drop for Bench {

@@ -8,5 +8,6 @@ mod bench;
 mod cost;
 mod cuts;
 mod factory;
+mod network;
 mod recovery;
 mod story;

@@ -3,12 +3,16 @@
 //! Sources: Arm, "AN386" and "Cortex-M System Design Kit TRM" (UART, dual timer, watchdog).
 #![no_std]
 
+#[cfg(feature = "network")]
+mod ethernet;
 mod flash;
 mod peripherals;
 
 use firmware_board::{Board, Facts};
 use firmware_cortex_m::Parts;
 
+#[cfg(feature = "network")]
+pub use ethernet::Lan9118;
 use flash::Window;
 use peripherals::{Clock, Led, Uart, Watchdog};
 
@@ -43,5 +47,11 @@ impl Board for Mps2 {
 
     fn led(&mut self, on: bool) {
         self.led.set(on);
+    }
+
+    #[cfg(feature = "network")]
+    fn idle(&mut self) {
+        Lan9118::forget();
+        self.chip.line.idle_unless(Lan9118::has_frame);
     }
 }

@@ -39,6 +39,15 @@ impl Uart {
         tick_every(10 * PER_MS);
         Self
     }
+
+    /// Waits as [`Line::idle`] does, unless there is something else to do.
+    pub fn idle_unless(&mut self, busy: impl FnOnce() -> bool) {
+        Self::CLEAR.write(Self::RECEIVED);
+        Self::WAKE.forget();
+        if Self::STATE.read() & Self::RECEIVE_FULL == 0 && !busy() {
+            sleep();
+        }
+    }
 }
 
 impl Line for Uart {
@@ -47,11 +56,7 @@ impl Line for Uart {
     }
 
     fn idle(&mut self) {
-        Self::CLEAR.write(Self::RECEIVED);
-        Self::WAKE.forget();
-        if Self::STATE.read() & Self::RECEIVE_FULL == 0 {
-            sleep();
-        }
+        self.idle_unless(|| false);
     }
 
     fn send(&mut self, byte: u8) {

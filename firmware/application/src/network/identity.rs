@@ -1,0 +1,40 @@
+//! Whom the device trusts and who it is: a place in the image that can be filled after the build.
+//!
+//! ```text
+//! updraft-tls 1\n
+//! three times u16 (little-endian) and so many bytes:
+//!   the authority's certificate, DER │ the device's, DER │ its private key, 32 bytes; each may be empty
+//! zeros up to the end
+//! ```
+
+const FIRST_LINE: &[u8] = b"updraft-tls 1\n";
+
+/// Certificates and key.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Identity {
+    /// Who issues certificates for servers.
+    pub authority: &'static [u8],
+    /// The device's certificate; empty if it has none.
+    pub certificate: &'static [u8],
+    /// P-256; empty if there is no certificate.
+    pub key: &'static [u8],
+}
+
+impl Identity {
+    /// What `bytes` say; nobody is trusted if they say nothing.
+    pub fn of(bytes: &'static [u8]) -> Self {
+        Self::parse(bytes).unwrap_or_default()
+    }
+
+    fn parse(bytes: &'static [u8]) -> Option<Self> {
+        let (authority, rest) = part(bytes.strip_prefix(FIRST_LINE)?)?;
+        let (certificate, rest) = part(rest)?;
+        let (key, _) = part(rest)?;
+        Some(Self { authority, certificate, key })
+    }
+}
+
+fn part(bytes: &'static [u8]) -> Option<(&'static [u8], &'static [u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u16::from_le_bytes(*len).into())
+}

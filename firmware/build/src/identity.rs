@@ -1,0 +1,39 @@
+//! Whom a networked application trusts and who it is, as bytes that its image carries
+//! (`firmware/application/src/network/identity.rs` reads them).
+
+use std::fs;
+
+use crate::variable;
+
+/// Bytes of it, padded with zeros: it can be filled after the build as long as it fits.
+const SIZE: usize = 2048;
+
+/// What the variables name; nobody is trusted without them.
+pub fn bytes() -> Vec<u8> {
+    let mut bytes = b"updraft-tls 1\n".to_vec();
+    let key = |der: &[u8]| {
+        // PKCS#8 of a P-256 key holds the number behind the only octet string of 32 bytes.
+        let at = der.windows(4).position(|window| window == [2, 1, 1, 4]);
+        let at = at.unwrap_or_else(|| panic!("UPDRAFT_TLS_KEY is no P-256 key in PKCS#8"));
+        der[at + 5..at + 37].to_vec()
+    };
+    for (name, pick) in [
+        ("UPDRAFT_TLS_CA", None),
+        ("UPDRAFT_TLS_CERT", None),
+        ("UPDRAFT_TLS_KEY", Some(&key as &dyn Fn(&[u8]) -> Vec<u8>)),
+    ] {
+        let der = variable(name).map(|path| {
+            println!("cargo::rerun-if-changed={path}");
+            let pem = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let (_, der) =
+                pem_rfc7468::decode_vec(&pem).unwrap_or_else(|error| panic!("{path}: {error}"));
+            pick.map_or(der.clone(), |pick| pick(&der))
+        });
+        let part = der.unwrap_or_default();
+        bytes.extend((part.len() as u16).to_le_bytes());
+        bytes.extend(part);
+    }
+    assert!(bytes.len() <= SIZE, "certificates and key do not fit into {SIZE} bytes");
+    bytes.resize(SIZE, 0);
+    bytes
+}
