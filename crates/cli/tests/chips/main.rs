@@ -4,10 +4,12 @@
 //! `cargo xtask qemu --test` builds the programs and runs this.
 #![cfg(unix)]
 
+mod air;
 mod bench;
 mod cost;
 mod cuts;
 mod factory;
 mod network;
+mod publisher;
 mod recovery;
 mod story;
