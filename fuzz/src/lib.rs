@@ -17,6 +17,7 @@ pub mod image_validate;
 pub mod imgtool_files;
 pub mod key_file;
 pub mod mqtt_client;
+pub mod ota_archive;
 pub mod ota_aws;
 pub mod ota_ddi;
 pub mod ota_http;
@@ -71,6 +72,7 @@ pub const TARGETS: [Target; 32] = [
     Target { name: "ota_aws", run: ota_aws::run, seeds: ota_aws::seeds },
     Target { name: "ota_ddi", run: ota_ddi::run, seeds: ota_ddi::seeds },
     Target { name: "ota_http", run: ota_http::run, seeds: ota_http::seeds },
+    Target { name: "ota_archive", run: ota_archive::run, seeds: ota_archive::seeds },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
     Target { name: "smp_fragments", run: smp_fragments::run, seeds: smp_fragments::seeds },
     Target { name: "smp_framing", run: smp_framing::run, seeds: smp_framing::seeds },

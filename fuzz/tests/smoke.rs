@@ -153,6 +153,7 @@ driven! {
     ota_aws
     ota_ddi
     ota_http
+    ota_archive
     recovery
     board_toml
     key_file

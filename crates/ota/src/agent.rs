@@ -13,7 +13,7 @@ use crate::platform::{Answer, ImageState, Platform, Verdict, Verified, Written};
 use crate::record::{LONGEST_ID, Phase, Record};
 use crate::report::{Note, Report, Reports, State};
 use crate::timer::Random;
-use crate::{Gate, Operation, Reason, Version};
+use crate::{Gate, Operation, Reason, Version, archive};
 
 pub use rules::{Config, DeferRule, Deferral, Limit, Offer, Signature};
 
@@ -26,6 +26,8 @@ pub enum Taken {
     Already,
     /// It was the last one.
     Complete,
+    /// It tells what the file is. The slots are made ready for that first, and it has to come again.
+    Again,
 }
 
 /// Bytes that are missing.
@@ -142,12 +144,34 @@ impl<'b, P: Platform> Agent<'b, P> {
                 self.note(Note::Failed(reason));
             }
         }
+        self.platform.concerns(self.record.images());
         let image = self.platform.image_state();
         let image = self.storage(Operation::ImageState, image);
         let image = image.inspect_err(|reason| self.note(Note::Failed(*reason)))?;
         let running = self.platform.running();
         let ours = self.record.version() == Some(running);
         self.stage = match (self.record.phase(), image) {
+            (Phase::Ready | Phase::Activated, ImageState::Torn) => {
+                // Never one image without the other: the bootloader takes back what is not
+                // confirmed. What was fetched is still there, so that both can be tried again. Once
+                // only: where bootloaders copy, a reset takes nothing back, and the next attempt
+                // brings the other one.
+                self.record.set_phase(Phase::Fetching);
+                self.save()?;
+                self.given_back = true;
+                self.reason = Some(Reason::Torn);
+                Stage::Rejected
+            }
+            (Phase::Accepting, ImageState::Valid) if !ours => self.finish()?,
+            (Phase::Accepting, ImageState::Torn) if ours => {
+                // Nothing was taken back: the others are still to be confirmed.
+                let accepted = self.platform.set_image_state(Verdict::Accepted);
+                self.storage(Operation::ImageState, accepted)?;
+                self.record.set_phase(Phase::Accepted);
+                self.record.set_installs(0);
+                self.save()?;
+                Stage::Accepted
+            }
             (phase, ImageState::Trial) => {
                 if ours && matches!(phase, Phase::Ready | Phase::Activated) {
                     self.record.set_phase(Phase::Testing);
@@ -155,7 +179,10 @@ impl<'b, P: Platform> Agent<'b, P> {
                 }
                 Stage::Testing { until: now.saturating_add(self.config.self_test) }
             }
-            (Phase::Ready | Phase::Activated | Phase::Testing, ImageState::Valid) if ours => {
+            (
+                Phase::Ready | Phase::Activated | Phase::Testing | Phase::Accepting,
+                ImageState::Valid,
+            ) if ours => {
                 self.record.set_phase(Phase::Accepted);
                 self.record.set_installs(0);
                 self.save()?;
@@ -178,7 +205,28 @@ impl<'b, P: Platform> Agent<'b, P> {
             Some(reason) => Note::Failed(reason),
             None => Note::Entered,
         });
+        if self.given_back || matches!(self.stage, Stage::Activated) {
+            // Whatever was begun goes on behind a reset.
+            self.platform.reset();
+        }
         Ok(self.state())
+    }
+
+    /// A power cut came while the update was accepted, and the bootloader has taken back a part of
+    /// it: what has passed its test comes back, as often as updates are tried.
+    fn finish(&mut self) -> Result<Stage, Reason> {
+        self.record.set_installs(self.record.installs().saturating_add(1));
+        if self.record.installs() <= self.config.attempts.saturating_add(1) {
+            self.save()?;
+            let finished = self.platform.finish();
+            if self.storage(Operation::Activate, finished)? {
+                return Ok(Stage::Activated);
+            }
+        }
+        self.record.set_phase(Phase::Failed);
+        self.save()?;
+        self.reason = Some(Reason::Reverted);
+        Ok(Stage::Rejected)
     }
 
     /// Where the update is.
@@ -356,7 +404,7 @@ impl<'b, P: Platform> Agent<'b, P> {
         ) {
             self.discard();
         }
-        if matches!(stage, Stage::Rejected) {
+        if matches!(stage, Stage::Rejected) && self.record.phase() != Phase::Accepting {
             self.record.set_phase(Phase::Failed);
             let _ = self.save();
         } else if self.unsaved > 0 {
@@ -489,6 +537,14 @@ impl<'b, P: Platform> Agent<'b, P> {
             self.save()?;
         }
         self.fresh = self.record.held() == 0;
+        if self.record.images() != 1 {
+            // How the file is made up is not kept: its beginning has to come again.
+            self.record.set_held(0, false);
+            if self.fresh {
+                self.record.set_images(1);
+            }
+        }
+        self.platform.concerns(self.record.images());
         (self.stored, self.refused, self.reason) = (0, 0, None);
         self.overruled = [false; Gate::ALL.len()];
         self.enter(Stage::Received);
@@ -538,6 +594,8 @@ impl<'b, P: Platform> Agent<'b, P> {
 
     fn begin_anew(&mut self, reason: Reason) -> Result<(), Reason> {
         self.record.forget_blocks();
+        self.record.set_images(1);
+        self.platform.concerns(1);
         self.record.set_phase(Phase::Fetching);
         self.save()?;
         self.fresh = true;
@@ -565,18 +623,32 @@ impl<'b, P: Platform> Agent<'b, P> {
             return Err(Reason::ChunkSize { size: len });
         }
         if offset == 0 && !self.record.holds(0) {
-            self.look(data).inspect_err(|reason| self.fail(*reason))?;
+            let ready = self.look(data).inspect_err(|reason| self.fail(*reason))?;
+            if !ready {
+                return Ok(Taken::Again);
+            }
+        }
+        let needed = self.platform.needs();
+        if needed == Some(0) && offset > 0 && !self.record.holds(0) {
+            // Nobody knows yet what the file is.
+            return Ok(Taken::Already);
         }
         let mut new = false;
         for (number, piece) in (offset / block..).zip(data.chunks(block as usize)) {
             if self.record.holds(number) {
                 continue;
             }
-            if let Err(reason) = self.store(number, piece) {
-                self.fail(reason);
-                return Err(reason);
+            match self.store(number, piece) {
+                Ok(stored) => new |= stored,
+                Err(reason) => {
+                    self.unfit(reason);
+                    return Err(reason);
+                }
             }
-            new = true;
+        }
+        // What tells of the rest of the file is looked at again, if a reset has come in between.
+        if let Some(needed) = self.platform.needs().filter(|needed| *needed > 0) {
+            self.record.set_held(needed / block, false);
         }
         self.refused = 0;
         if !new {
@@ -594,18 +666,33 @@ impl<'b, P: Platform> Agent<'b, P> {
         Ok(Taken::Complete)
     }
 
-    /// What the file's beginning says is a claim, and can only rule it out.
-    fn look(&mut self, first: &[u8]) -> Result<(), Reason> {
+    /// What the file's beginning says is a claim, and can only rule it out. Whether the slots are
+    /// ready for what it is.
+    fn look(&mut self, first: &[u8]) -> Result<bool, Reason> {
         let first = first.get(..self.record.block() as usize).unwrap_or(first);
         let running = self.platform.running();
-        if let Some(Verified { version, any_version: false }) = self.platform.glimpse(first)
+        let look = self.platform.look(first, self.record.size_of_image())?;
+        if let Some(Verified { version, any_version: false }) = look.version
             && version <= running
         {
             return Err(Reason::NotNewer { offered: version, running });
         }
-        if !self.nameless {
-            return Ok(());
+        if self.nameless {
+            self.name(first)?;
         }
+        if look.images == self.record.images() {
+            return Ok(true);
+        }
+        self.record.forget_blocks();
+        self.record.set_images(look.images);
+        self.save()?;
+        self.fresh = true;
+        self.enter(Stage::Opening);
+        Ok(false)
+    }
+
+    /// A file without a name is told from the next one by how it begins.
+    fn name(&mut self, first: &[u8]) -> Result<(), Reason> {
         let digest = Digest::of(HashKind::Sha256, first);
         let seen = digest.as_bytes().first_chunk().copied().map_or(1, u32::from_le_bytes).max(1);
         if self.record.seen() != seen {
@@ -633,29 +720,41 @@ impl<'b, P: Platform> Agent<'b, P> {
         }
     }
 
-    fn store(&mut self, number: u32, data: &[u8]) -> Result<(), Reason> {
+    /// Whether the block is in flash now; not if it has come before what it depends on.
+    fn store(&mut self, number: u32, data: &[u8]) -> Result<bool, Reason> {
         let block = self.record.block();
         let offset = number.saturating_mul(block);
-        let written = self.platform.write(offset, data);
-        if let Written::InTheWay { start, end } = self.storage(Operation::Write, written)? {
-            // The record must not promise what the erasure takes away.
-            self.let_go(start..end);
-            self.save()?;
-            let mut at = start;
-            while at < end {
-                let erased = self.platform.erase_at(at);
-                at = self.storage(Operation::Erase, erased)?.max(at.saturating_add(1));
-            }
+        // Once for each image that a block can have a part of, and once more.
+        for _ in 0..=archive::IMAGES {
             let written = self.platform.write(offset, data);
-            if self.storage(Operation::Write, written)? != Written::Stored {
-                return Err(Reason::Storage(Operation::Write));
+            match self.storage(Operation::Write, written)? {
+                Written::Stored => return self.hold(number),
+                Written::Ahead => return Ok(false),
+                Written::Refused(reason) => return Err(reason),
+                Written::InTheWay { start, end } => {
+                    // The record must not promise what the erasure takes away.
+                    self.let_go(start..end);
+                    self.save()?;
+                    let mut at = start;
+                    while at < end {
+                        let erased = self.platform.erase_at(at);
+                        at = self.storage(Operation::Erase, erased)?.max(at.saturating_add(1));
+                    }
+                }
             }
         }
+        Err(Reason::Storage(Operation::Write))
+    }
+
+    fn hold(&mut self, number: u32) -> Result<bool, Reason> {
         // Only what is in flash is held.
         self.record.set_held(number, true);
         self.stored = self.stored.saturating_add(1);
         self.unsaved = self.unsaved.saturating_add(1);
-        if self.unsaved >= self.config.save_every.max(1) { self.save() } else { Ok(()) }
+        if self.unsaved >= self.config.save_every.max(1) {
+            self.save()?;
+        }
+        Ok(true)
     }
 
     fn close(&mut self, size: u32) -> Result<(), Reason> {

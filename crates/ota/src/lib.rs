@@ -9,7 +9,7 @@
 //!                                              │
 //!                                              ▼
 //!                                            Platform: flash, boot flags, gates, settings
-//! dfu::Slot                                    └── over updraft-dfu
+//! dfu::Slot, dfu::Slots                        └── over updraft-dfu
 //! ```
 //! The agent decides: which job is taken, which blocks are missing, whether the image is good, when
 //! the slot is marked, whether the new image stays. Nothing is marked before its size, hash,
@@ -20,6 +20,7 @@
 #![no_std]
 
 mod agent;
+pub mod archive;
 pub mod aws;
 mod base64;
 pub mod ddi;
@@ -39,7 +40,7 @@ mod version;
 pub use agent::{Agent, Config, DeferRule, Deferral, Limit, Offer, Signature, Taken, Wanted};
 pub use io::{Endpoint, Input, Output, Protocol, Transport};
 pub use label::Label;
-pub use platform::{Answer, ImageState, Platform, Verdict, Verified, Written};
+pub use platform::{Answer, ImageState, Look, Platform, Verdict, Verified, Written};
 pub use reason::{Gate, Operation, Reason};
 pub use record::{LONGEST_ID, Record};
 pub use report::{Note, Report, State};

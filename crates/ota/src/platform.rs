@@ -2,7 +2,7 @@
 
 use updraft_image::Digest;
 
-use crate::{Gate, Version};
+use crate::{Gate, Reason, Version};
 
 /// The running image, as the boot flags tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,9 @@ pub enum ImageState {
     Trial,
     /// It stays.
     Valid,
+    /// Of an update of several images, only a part runs: a power cut came between two marks, or the
+    /// bootloader has refused one. A reset goes back to what ran before.
+    Torn,
 }
 
 /// What is made of the images.
@@ -49,6 +52,24 @@ pub enum Written {
         /// Where they end.
         end: u32,
     },
+    /// Nothing was done: where it belongs is not known before what is at [`Platform::needs`].
+    Ahead,
+    /// Nothing was done: the file cannot be what it says it is.
+    Refused(Reason),
+}
+
+/// What the beginning of a file tells. Nothing of it is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The version, if it says one.
+    pub version: Option<Verified>,
+    /// Images that the file has: bit 0 is the application's, of which [`Platform::running`] tells.
+    pub images: u8,
+}
+
+impl Look {
+    /// The image of the application, of an unknown version.
+    pub const UNKNOWN: Self = Self { version: None, images: 1 };
 }
 
 /// What has been verified.
@@ -92,11 +113,40 @@ pub trait Platform {
     /// would be refused.
     fn verify(&mut self, size: u32) -> Result<Option<Verified>, Self::Error>;
 
-    /// The version that a file which begins with `first` claims to have, so that one that is no
-    /// update is not fetched whole; `None` if that cannot be told.
-    fn glimpse(&mut self, first: &[u8]) -> Option<Verified> {
-        let _ = first;
+    /// Looks at the beginning of a file of `size` bytes: what is no update is not fetched whole. From
+    /// then on, the file is about the images that it has.
+    ///
+    /// # Errors
+    /// If it cannot be installed.
+    fn look(&mut self, first: &[u8], size: u32) -> Result<Look, Reason> {
+        let _ = (first, size);
+        Ok(Look::UNKNOWN)
+    }
+
+    /// The update is about these images, a bit each, though its file has not been looked at: after a
+    /// reset, or because it is another one.
+    fn concerns(&mut self, images: u8) {
+        let _ = images;
+    }
+
+    /// Where in the file something is that has to be seen before what is behind it can be stored;
+    /// `None` if there is nothing of that kind. 0 if the beginning has not been looked at: that is
+    /// only demanded if it is not held.
+    fn needs(&self) -> Option<u32> {
         None
+    }
+
+    /// Makes room for a file of `size` bytes: erases what is not blank of one sector, and returns
+    /// where to go on, in steps of its own from 0 on. From `size` on there is no more to be done.
+    fn clear(&mut self, at: u32, size: u32) -> Result<u32, Self::Error> {
+        let _ = size;
+        self.erase_at(at)
+    }
+
+    /// Takes up what a power cut has left of accepting an update of several images: asks for those
+    /// that the bootloader has taken back once more, and for good. `false` if there is none.
+    fn finish(&mut self) -> Result<bool, Self::Error> {
+        Ok(false)
     }
 
     /// A whole image was given up: where the bootloader boots what it finds without having been
@@ -178,8 +228,24 @@ impl<P: Platform> Platform for &mut P {
         (**self).verify(size)
     }
 
-    fn glimpse(&mut self, first: &[u8]) -> Option<Verified> {
-        (**self).glimpse(first)
+    fn look(&mut self, first: &[u8], size: u32) -> Result<Look, Reason> {
+        (**self).look(first, size)
+    }
+
+    fn concerns(&mut self, images: u8) {
+        (**self).concerns(images);
+    }
+
+    fn needs(&self) -> Option<u32> {
+        (**self).needs()
+    }
+
+    fn clear(&mut self, at: u32, size: u32) -> Result<u32, Self::Error> {
+        (**self).clear(at, size)
+    }
+
+    fn finish(&mut self) -> Result<bool, Self::Error> {
+        (**self).finish()
     }
 
     fn discard(&mut self) -> Result<u32, Self::Error> {

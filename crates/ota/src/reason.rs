@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::Version;
+use crate::archive;
 use crate::json;
 
 /// What was asked of the device's storage.
@@ -163,6 +164,11 @@ pub enum Reason {
     /// The bootloader would refuse the image.
     ImageRefused,
 
+    /// The file is no archive of images.
+    Archive(archive::Malformed),
+    /// Only a part of the update was started.
+    Torn,
+
     // What goes on.
     /// There was no answer in time.
     Silent,
@@ -203,6 +209,12 @@ impl From<json::Malformed> for Reason {
 impl From<json::Repeated> for Reason {
     fn from(repeated: json::Repeated) -> Self {
         Self::Repeated(repeated.0)
+    }
+}
+
+impl From<archive::Malformed> for Reason {
+    fn from(malformed: archive::Malformed) -> Self {
+        Self::Archive(malformed)
     }
 }
 
@@ -264,6 +276,8 @@ impl Reason {
             | Self::SelfTestFailed
             | Self::SelfTestLate
             | Self::Reverted
+            | Self::Archive(_)
+            | Self::Torn
             | Self::StateMismatch => 24,
             Self::NotAChunk => 19,
             Self::ChunkShort
@@ -344,6 +358,8 @@ impl fmt::Display for Reason {
             Self::NotSigned => f.write_str("the job has no signature"),
             Self::SignatureDiffers => f.write_str("the job's signature does not fit the image"),
             Self::ImageRefused => f.write_str("the bootloader would refuse the image"),
+            Self::Archive(malformed) => malformed.fmt(f),
+            Self::Torn => f.write_str("only a part of the update was started"),
             Self::Silent => f.write_str("the server did not answer in time"),
             Self::Lost => f.write_str("the connection was lost"),
             Self::Exhausted => f.write_str("it was tried as often as allowed"),

@@ -6,7 +6,7 @@
 //!  1  phase              30  1: the job says a version  116 a bit for each block: held
 //!  2  installs           32  size u32, 0: unknown       …   SHA-256 of all before, 4 bytes
 //!  3  length of job id   36  bytes of a block, u32
-//!  4  fingerprint        40  flags u32: 1 told, 2 resumed
+//!  4  fingerprint        40  told, images, 0, 0: a byte each
 //! 20  SHA-256 of the first block, 4 bytes, if the job has no name; 0: not seen   (little-endian)
 //! ```
 
@@ -39,6 +39,8 @@ pub enum Phase {
     Accepted = 5,
     /// It has failed.
     Failed = 6,
+    /// It has passed its test, and not all of its images stay yet.
+    Accepting = 7,
 }
 
 impl Phase {
@@ -51,6 +53,7 @@ impl Phase {
             Self::Testing,
             Self::Accepted,
             Self::Failed,
+            Self::Accepting,
         ];
         all.get(usize::from(number)).copied().unwrap_or(Self::None)
     }
@@ -180,11 +183,20 @@ impl<'b> Record<'b> {
     }
 
     pub(crate) fn is_told(&self) -> bool {
-        self.u32(40) & 1 != 0
+        self.byte(40) & 1 != 0
     }
 
     pub(crate) fn set_told(&mut self) {
-        self.put(40, &(self.u32(40) | 1).to_le_bytes());
+        self.put(40, &[1]);
+    }
+
+    /// Images that the file has, a bit each; 1 as long as nobody has looked at it.
+    pub(crate) fn images(&self) -> u8 {
+        self.byte(41).max(1)
+    }
+
+    pub(crate) fn set_images(&mut self, images: u8) {
+        self.put(41, &[images]);
     }
 
     pub(crate) fn id(&self) -> &str {

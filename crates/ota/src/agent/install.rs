@@ -74,7 +74,7 @@ impl<P: Platform> Agent<'_, P> {
                     self.stage = Stage::Fetching;
                     return Ok(());
                 }
-                let erased = self.platform.erase_at(at);
+                let erased = self.platform.clear(at, end);
                 let next = self.storage(Operation::Erase, erased)?;
                 self.stage = Stage::Erasing { at: next.max(at.saturating_add(1)) };
             }
@@ -129,7 +129,7 @@ impl<P: Platform> Agent<'_, P> {
     }
 
     /// The image is not as it should be. If a part of it is from earlier, that may be why.
-    fn unfit(&mut self, reason: Reason) {
+    pub(super) fn unfit(&mut self, reason: Reason) {
         let by_bytes = match reason {
             Reason::HashDiffers | Reason::ImageRefused => true,
             Reason::SignatureDiffers => self.promise.sha256.is_none(),
@@ -174,11 +174,17 @@ impl<P: Platform> Agent<'_, P> {
         if !passed {
             return self.give_back(Reason::SelfTestFailed);
         }
+        if self.record.phase() == Phase::Testing && self.record.images() != 1 {
+            // Kept first: if the power goes when some of the images stay and others do not, those
+            // are brought back.
+            self.record.set_phase(Phase::Accepting);
+            let _ = self.save();
+        }
         let accepted = self.platform.set_image_state(Verdict::Accepted);
         if let Err(reason) = self.storage(Operation::ImageState, accepted) {
             return self.give_back(reason);
         }
-        if self.record.phase() == Phase::Testing {
+        if matches!(self.record.phase(), Phase::Testing | Phase::Accepting) {
             self.record.set_phase(Phase::Accepted);
             // What comes next under the same name has not failed yet.
             self.record.set_installs(0);

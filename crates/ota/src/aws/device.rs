@@ -330,7 +330,8 @@ impl<'b, P: Platform> Device<'b, P> {
             Reason::HashDiffers
             | Reason::NotSigned
             | Reason::SignatureDiffers
-            | Reason::ImageRefused => Told::Wrong(0xe3),
+            | Reason::ImageRefused
+            | Reason::Archive(_) => Told::Wrong(0xe3),
             Reason::TooLarge { .. } | Reason::TooManyBlocks { .. } => Told::Wrong(0xe5),
             Reason::Storage(_) => Told::Wrong(0xe4),
             _ => Told::Refused(0x13),

@@ -1,5 +1,6 @@
 //! The agent and its protocols, with servers and flash that are played by the tests.
 
+mod archives;
 mod aws;
 mod common;
 mod ddi;
@@ -8,6 +9,8 @@ mod documents;
 mod hostile;
 mod http;
 mod infineon;
+mod pair;
 mod power;
 mod rules;
+mod tar;
 mod transcripts;

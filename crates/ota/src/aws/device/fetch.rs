@@ -93,6 +93,7 @@ impl<P: Platform> Device<'_, P> {
         let taken = self.take_block(payload, now);
         match taken {
             Ok(Taken::Already) => {}
+            Ok(Taken::Again) => (self.due, self.gap) = (0, None),
             Ok(_) => self.came(now),
             Err(reason) => self.agent.refuse(reason, now),
         }

@@ -137,6 +137,7 @@ impl<P: Platform> Device<'_, P> {
         match self.agent.block(chunk.offset, chunk.data, now)? {
             // Whatever was asked for is still on its way: to ask again would double every answer.
             Taken::Already if matches!(self.asked, Asked::Part { .. }) => {}
+            Taken::Again => (self.asked, self.gap) = (Asked::Nothing, None),
             _ => self.came(now),
         }
         Ok(())
