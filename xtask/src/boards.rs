@@ -1,5 +1,4 @@
-//! The table in `docs/boards.md`: what has been run on which board, what was only compiled, and what
-//! is not possible.
+//! The table in `docs/boards.md`: what has been run on which board, and what was only compiled.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -40,15 +39,12 @@ const RUN: [(&str, &str); 7] = [
     ),
 ];
 
-/// What a board has that the others do not, where nobody has run it.
-const COMPILED: [(&str, &str); 2] =
-    [("rak4631", "SMP over USB beside the UART"), ("rak4631-rak", "SMP over USB beside the UART")];
-
-/// Boards that programs cannot be made for, and why.
-const IMPOSSIBLE: [(&str, &str); 1] = [(
-    "cy8ckit-064s0s2-4343w",
-    "the bootloader is in ROM, provisioned for its owner; images can be made for it",
-)];
+/// What else is to be said of boards that nobody has run.
+const COMPILED: [(&str, &str); 3] = [
+    ("rak4631", "SMP over USB beside the UART"),
+    ("rak4631-rak", "SMP over USB beside the UART"),
+    ("cy8ckit-064s0s2-4343w", "the application: the bootloader is its maker's"),
+];
 
 fn page() -> PathBuf {
     workspace::root().join("docs/boards.md")
@@ -81,17 +77,14 @@ fn table() -> Result<String> {
         let find = |list: &[(&str, &'static str)]| {
             list.iter().find_map(|(of, what)| (*of == name).then_some((*what).to_owned()))
         };
-        let (state, seen) = match (find(&IMPOSSIBLE), find(&RUN)) {
-            (Some(why), _) => ("not possible", why),
-            (None, Some(what)) => ("run in QEMU, in CI", what),
-            (None, None) if firmware::has_programs(&name)? => {
+        let (state, seen) = match find(&RUN) {
+            Some(what) => ("run in QEMU, in CI", what),
+            None if firmware::has_programs(&name)? => {
                 let has = find(&COMPILED).map_or(String::new(), |what| format!("{what}; "));
                 let seen = format!("{has}nobody has run it; its README says how to try");
                 ("compiled in CI", seen)
             }
-            (None, None) => {
-                ("described", "images are made for it, and virtual devices play it".to_owned())
-            }
+            None => ("described", "images are made for it, and virtual devices play it".to_owned()),
         };
         let _ = writeln!(rows, "| `{name}` | {} | {state} | {seen} |", cores.join(", "));
     }

@@ -17,6 +17,7 @@ mod qemu;
 mod reports;
 mod runner;
 mod seed;
+mod settings;
 mod setup;
 mod size;
 mod steps;

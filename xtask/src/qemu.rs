@@ -110,7 +110,8 @@ fn in_file(
     command.arg("-object").arg(format!(
         "memory-backend-file,id=flash,size={FILE_SIZE},share=on,prealloc=on,mem-path={file}"
     ));
-    command.arg("-kernel").arg(&programs.bootloader.path);
+    let bootloader = programs.bootloader.as_ref().context("an emulated board has a bootloader")?;
+    command.arg("-kernel").arg(&bootloader.path);
     let log = firmware::folder(name).join("uart.log");
     command.args(["-chardev", &format!("pty,id=uart,logfile={}", log.display())]);
     command.args(["-serial", "chardev:uart"]);

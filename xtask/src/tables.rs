@@ -24,5 +24,9 @@ pub fn run(_: &[String]) -> Result<()> {
     }
     let same = crate::boards::write()?;
     println!("docs/boards.md: {}", if same { "as it was" } else { "written" });
+    let (path, page) = (crate::settings::path(), crate::settings::page()?);
+    let same = fs::read_to_string(&path).is_ok_and(|found| found == page);
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("docs/settings.md: {}", if same { "as it was" } else { "written" });
     Ok(())
 }

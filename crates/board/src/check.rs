@@ -82,6 +82,11 @@ fn basics(file: &BoardFile) -> Result<Option<BoardIds>, Findings> {
         }
     }
     for (index, ram) in file.ram.iter().enumerate() {
+        if let Some(core) = &ram.core
+            && !file.core.iter().any(|known| known.name == *core)
+        {
+            found.add(format!("ram[{index}].core"), format!("there is no [[core]] `{core}`"));
+        }
         if ram.size == 0 || u64::from(ram.base) + u64::from(ram.size) > 1 << 32 {
             found.add(
                 format!("ram[{index}]"),

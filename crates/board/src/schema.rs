@@ -89,6 +89,9 @@ pub struct Ram {
     /// Size in bytes.
     #[serde(with = "size")]
     pub size: u32,
+    /// The processor whose programs have it. Default: whoever runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core: Option<String>,
 }
 
 /// The physics of a flash device, as [`Kind`] without its numbers.

@@ -149,3 +149,23 @@ fn a_malformed_size_is_refused_with_its_line() {
     let error = board.import(Foreign::Make, text).unwrap_err();
     assert_eq!(error.to_string(), "line 2: `0x01c00=00` is no number");
 }
+
+#[test]
+fn each_processor_gets_its_own_memory() {
+    let board = Board::load("cy8cproto-062-4343w").unwrap();
+    let scripts =
+        [Program::Bootloader, Program::Application(0)].map(|it| board.memory_x(it).unwrap());
+    for (script, ram) in scripts.iter().zip([
+        "RAM   : ORIGIN = 0x08000000, LENGTH = 0x20000",
+        "RAM   : ORIGIN = 0x08020000, LENGTH = 0xdf800",
+    ]) {
+        assert!(script.contains(ram), "{script}");
+        // The bootloader looks for the boot mode in its own, whoever has left it.
+        assert!(script.contains("_retained = 0x0801fff0;"), "{script}");
+    }
+    // Each image of the PSoC 64 runs on a processor of its own.
+    let board = Board::load("cy8ckit-064s0s2-4343w").unwrap();
+    let [small, large] = [0, 1].map(|image| board.memory_x(Program::Application(image)).unwrap());
+    assert!(small.contains("ORIGIN = 0x08000000") && small.contains("ORIGIN = 0x10000400"));
+    assert!(large.contains("ORIGIN = 0x08030000") && large.contains("ORIGIN = 0x10050400"));
+}

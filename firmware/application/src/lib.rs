@@ -19,7 +19,7 @@ mod os;
 
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, Keys, flash, milliseconds, say};
+use firmware_board::{Board, Keys, milliseconds, say};
 use firmware_cortex_m::{Chip, Line};
 use updraft_dfu::{Config, Dfu, DfuError, DfuSlots, SlotTable};
 use updraft_flash::{Fault, Which};
@@ -63,7 +63,7 @@ impl<const N: usize, const LINES: usize> Default for Memory<N, LINES> {
     }
 }
 
-type Slots<'k, B> = DfuSlots<Flash<B>, Keys<'k, B>, Dfu, (), BLOCK>;
+type Slots<'k, B> = DfuSlots<<B as Board>::Map, Keys<'k, B>, Dfu, (), BLOCK>;
 
 /// How many lines a board has.
 pub const fn lines<B: Board>() -> usize {
@@ -102,7 +102,7 @@ pub fn run<B: Board, const N: usize, const LINES: usize>(
     let mut board = B::open();
     let description = Description::of(description);
     let facts = &B::FACTS;
-    let mut flash = flash(&mut board);
+    let mut flash = board.flash();
     let config = Config { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
     let Ok(dfu) = Dfu::new(&flash, config) else { board.reset(0) };
     let version = dfu.header(&mut flash, Which::Primary).map(|header| header.version);
@@ -150,7 +150,7 @@ pub fn run<B: Board, const N: usize, const LINES: usize>(
 /// What the application makes of its self-test. One that is not confirmed yet and fails goes back by
 /// a reset; one that is confirmed has nothing to go back to, and goes on as well as it can.
 fn self_test<B: Board>(board: &mut B, description: &Description<'_>, slots: &mut Slots<'_, B>) {
-    let Some((flash, dfu)) = slots.image(0) else { return };
+    let Some((flash, dfu)) = slots.image(B::FACTS.slots.image) else { return };
     let confirmed = dfu.is_confirmed(flash).unwrap_or(false);
     match description.outcome {
         SelfTest::Pass if confirmed => say(board, WHO, &"self-test passed"),

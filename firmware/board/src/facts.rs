@@ -45,10 +45,14 @@ pub struct Facts {
     pub areas: &'static [AreaEntry],
     /// Where its flash devices are mapped into memory.
     pub bases: &'static [Option<u32>],
-    /// The slots of its image.
+    /// The slots of the application's image: the last one, where there are several.
     pub slots: SlotPair,
+    /// The slots of all images.
+    pub pairs: &'static [SlotPair],
     /// The area that swaps exchange through.
     pub scratch: Option<AreaId>,
+    /// The area that the status of a swap is kept in.
+    pub status: Option<AreaId>,
     /// The area with the factory image, if there is one.
     pub factory: Option<AreaId>,
     /// How trailers are laid out, and the upgrade mode with it.
@@ -88,8 +92,10 @@ macro_rules! facts {
             name: $board::NAME,
             areas: &$board::AREAS,
             bases: &$board::BASES,
-            slots: $board::SLOTS[0],
+            slots: $board::SLOTS[$board::SLOTS.len() - 1],
+            pairs: &$board::SLOTS,
             scratch: $board::SCRATCH,
+            status: $board::STATUS,
             factory: $board::FACTORY,
             trailers: $board::TRAILERS,
             rules: $board::RULES,

@@ -7,7 +7,9 @@
 #![no_std]
 
 mod console;
+mod either;
 mod facts;
+mod flash;
 mod keys;
 mod spi_nor;
 mod violation;
@@ -15,13 +17,14 @@ mod violation;
 use core::time::Duration;
 
 use firmware_cortex_m::{Chip, Line};
-use updraft_flash::{AreaEntry, Areas, Brief, Device};
-use updraft_image::Describe;
+use updraft_flash::{Fault, FlashMap};
 
 pub use console::say;
+pub use either::Either;
 pub use facts::{Facts, Watchdog, Ways};
+pub use flash::{Plain, WithStatus, flash, with_status};
 pub use keys::Keys;
-pub use spi_nor::{Spi, SpiNor};
+pub use spi_nor::{Data, NorCommands, Spi, SpiNor};
 pub use violation::{Violation, checked};
 
 /// A board: its facts, its chip, and what else its hardware can be asked to do.
@@ -34,10 +37,8 @@ pub trait Board: Sized {
 
     /// Its chip.
     type Chip: Chip;
-    /// Driver of its flash devices.
-    type Device: Device<Error: Describe>;
-    /// All of them, in the order of the board file.
-    type Devices: AsRef<[Self::Device]> + AsMut<[Self::Device]>;
+    /// Its flash map: [`Plain`], or [`WithStatus`] in the mode that has a status area.
+    type Map: FlashMap<Error = Fault>;
 
     /// The board after a reset.
     fn open() -> Self;
@@ -45,8 +46,8 @@ pub trait Board: Sized {
     /// Its chip.
     fn chip(&mut self) -> &mut Self::Chip;
 
-    /// Its flash devices.
-    fn flash(&mut self) -> Self::Devices;
+    /// Its flash map.
+    fn flash(&mut self) -> Self::Map;
 
     /// Lights or darkens its first LED.
     fn led(&mut self, on: bool);
@@ -80,14 +81,6 @@ pub trait Board: Sized {
     fn reset(&mut self, boot_mode: u32) -> ! {
         self.chip().reset(boot_mode)
     }
-}
-
-/// The flash map of a board.
-pub type Flash<B> = Brief<Areas<<B as Board>::Device, <B as Board>::Devices, &'static [AreaEntry]>>;
-
-/// The flash map of `board`.
-pub fn flash<B: Board>(board: &mut B) -> Flash<B> {
-    Brief::new(Areas::new(board.flash(), B::FACTS.areas))
 }
 
 /// A time in milliseconds, without the long division that [`Duration::as_millis`] takes.

@@ -1,28 +1,47 @@
-//! NOR flash behind SPI, by the commands that all such chips share: 24-bit addresses, pages of 256
-//! bytes, erased by the sector.
+//! NOR flash behind SPI, by the commands that all such chips share: pages that are programmed, sectors
+//! that are erased, addresses of three or four bytes.
 
 use updraft_flash::{Device, Geometry};
 
 use crate::{Violation, checked};
 
-/// A line to the chip.
-pub trait Spi {
-    /// Selects the chip, or lets go of it.
-    fn select(&mut self, selected: bool);
-
-    /// Sends a byte while one comes in.
-    fn exchange(&mut self, byte: u8) -> u8;
+/// What follows a command.
+#[derive(Debug)]
+pub enum Data<'d> {
+    /// Nothing.
+    None,
+    /// Bytes from the chip.
+    In(&'d mut [u8]),
+    /// Bytes to the chip.
+    Out(&'d [u8]),
 }
 
-/// Bytes of a page.
-const PAGE: usize = 256;
+/// A line to the chip.
+pub trait Spi {
+    /// Selects the chip, sends a command, exchanges data, and lets go of the chip.
+    fn transfer(&mut self, command: &[u8], data: Data<'_>);
+}
+
+/// The commands of a kind of chip.
+#[derive(Clone, Copy, Debug)]
+pub struct NorCommands {
+    /// Reads from an address on.
+    pub read: u8,
+    /// Programs a page.
+    pub program: u8,
+    /// Erases a sector of the size that the chip is described with.
+    pub erase: u8,
+    /// Whether addresses have four bytes instead of three.
+    pub long_addresses: bool,
+    /// Bytes of a page.
+    pub page: usize,
+}
+
 /// Looks at the status of a chip that is at work before it is given up: more than a second of them
-/// at 8 MHz, and the slowest erase takes half of one.
+/// at 8 MHz, and several at the pace that chips with slow sectors are asked at.
 const PATIENCE: u32 = 1_000_000;
 
-const READ: u8 = 0x03;
 const WRITE_ENABLE: u8 = 0x06;
-const PROGRAM: u8 = 0x02;
 const STATUS: u8 = 0x05;
 const IDENTIFY: u8 = 0x9f;
 const WAKE: u8 = 0xab;
@@ -34,18 +53,16 @@ const BUSY: u8 = 1;
 pub struct SpiNor<S> {
     line: S,
     geometry: &'static Geometry<'static>,
-    erase: u8,
+    commands: NorCommands,
     id: [u8; 3],
 }
 
 impl<S: Spi> SpiNor<S> {
-    /// The chip on `line`; `erase` is the command for sectors of the size that it is described with.
-    pub fn open(line: S, geometry: &'static Geometry<'static>, erase: u8) -> Self {
-        let mut chip = Self { line, geometry, erase, id: [0; 3] };
-        chip.command(&[WAKE], |_| {});
-        let mut id = [0; 3];
-        chip.command(&[IDENTIFY], |line| id.fill_with(|| line.exchange(0)));
-        chip.id = id;
+    /// The chip on `line`.
+    pub fn open(line: S, geometry: &'static Geometry<'static>, commands: NorCommands) -> Self {
+        let mut chip = Self { line, geometry, commands, id: [0; 3] };
+        chip.line.transfer(&[WAKE], Data::None);
+        chip.line.transfer(&[IDENTIFY], Data::In(&mut chip.id));
         chip
     }
 
@@ -59,25 +76,22 @@ impl<S: Spi> SpiNor<S> {
         self.id != [0xff; 3] && self.id != [0; 3]
     }
 
-    fn command<R>(&mut self, bytes: &[u8], then: impl FnOnce(&mut S) -> R) -> R {
-        self.line.select(true);
-        for byte in bytes {
-            self.line.exchange(*byte);
+    fn at(&mut self, command: u8, address: u32, data: Data<'_>) {
+        let [highest, high, middle, low] = address.to_be_bytes();
+        match self.commands.long_addresses {
+            true => self.line.transfer(&[command, highest, high, middle, low], data),
+            false => self.line.transfer(&[command, high, middle, low], data),
         }
-        let result = then(&mut self.line);
-        self.line.select(false);
-        result
     }
 
-    fn at(&mut self, command: u8, address: u32, then: impl FnOnce(&mut S)) {
-        let [_, high, middle, low] = address.to_be_bytes();
-        self.command(&[command, high, middle, low], then);
-    }
-
-    /// Waits until it is done. One that never is has gone, or never was.
-    fn done(&mut self) -> Result<(), Violation> {
+    /// Changes something, and waits until it is done. What never is has gone, or never was there.
+    fn change(&mut self, command: u8, address: u32, data: Data<'_>) -> Result<(), Violation> {
+        self.line.transfer(&[WRITE_ENABLE], Data::None);
+        self.at(command, address, data);
         for _ in 0..PATIENCE {
-            if self.command(&[STATUS], |line| line.exchange(0)) & BUSY == 0 {
+            let mut status = [0];
+            self.line.transfer(&[STATUS], Data::In(&mut status));
+            if status[0] & BUSY == 0 {
                 return Ok(());
             }
         }
@@ -101,7 +115,7 @@ impl<S: Spi> Device for SpiNor<S> {
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
         self.check(address, buf.len(), 1)?;
-        self.at(READ, address, |line| buf.fill_with(|| line.exchange(0)));
+        self.at(self.commands.read, address, Data::In(buf));
         Ok(())
     }
 
@@ -110,15 +124,9 @@ impl<S: Spi> Device for SpiNor<S> {
         let (mut at, mut left) = (address, data);
         while !left.is_empty() {
             // A page that is passed begins anew with what comes then.
-            let room = PAGE - at as usize % PAGE;
+            let room = self.commands.page - at as usize % self.commands.page;
             let (piece, rest) = left.split_at_checked(room).unwrap_or((left, &[]));
-            self.command(&[WRITE_ENABLE], |_| {});
-            self.at(PROGRAM, at, |line| {
-                for byte in piece {
-                    line.exchange(*byte);
-                }
-            });
-            self.done()?;
+            self.change(self.commands.program, at, Data::Out(piece))?;
             at = at.wrapping_add(piece.len() as u32);
             left = rest;
         }
@@ -129,9 +137,7 @@ impl<S: Spi> Device for SpiNor<S> {
         let sector = self.geometry.sectors.first().map_or(u32::MAX, |run| run.size);
         self.check(address, len as usize, sector)?;
         for at in (address..address + len).step_by(sector as usize) {
-            self.command(&[WRITE_ENABLE], |_| {});
-            self.at(self.erase, at, |_| {});
-            self.done()?;
+            self.change(self.commands.erase, at, Data::None)?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ mod rollback;
 
 use core::time::Duration;
 
-use firmware_board::{Board, flash, say};
+use firmware_board::{Board, say};
 use firmware_cortex_m::{Chip, Line as _};
 use updraft_boot::{Boot, BootError};
 use updraft_flash::Fault;
@@ -70,7 +70,7 @@ pub fn run<B: Board>(trusted: Trusted, line: &'static mut Line) -> ! {
     if let Some(remark) = board.remark() {
         say(&mut board, WHO, &remark);
     }
-    let mut flash = flash(&mut board);
+    let mut flash = board.flash();
     if B::FACTS.recovery.any() && wanted_by_hand(&mut board, &mut entry) {
         recovery::run(&mut board, &mut flash, keys, line);
     }

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use firmware_board::{Board, Facts, Flash, Keys, say};
+use firmware_board::{Board, Facts, Keys, say};
 use updraft_boot::factory::Line;
 use updraft_boot::{
     Boot, BootError, Bootloader, Config, Configured, Downgrade, EqualSlots, Event, Hooks, InPlace,
@@ -31,7 +31,7 @@ impl<B: Board> Hooks<Fault> for Console<'_, B> {
 
 /// What a boot works with.
 pub type Parts<'p, B> =
-    Platform<&'p mut Flash<B>, Keys<'p, B>, updraft_boot::NoCounters, Console<'p, B>>;
+    Platform<&'p mut <B as Board>::Map, Keys<'p, B>, updraft_boot::NoCounters, Console<'p, B>>;
 pub type Outcome = Result<Boot, BootError<Fault>>;
 
 /// What the board's bootloader is configured to.
@@ -56,7 +56,7 @@ pub const fn config(facts: &Facts) -> Config {
 #[inline(always)]
 pub fn parts<'p, B: Board>(
     board: &'p mut B,
-    flash: &'p mut Flash<B>,
+    flash: &'p mut B::Map,
     keys: &'p [PublicKey<'p>],
 ) -> Parts<'p, B> {
     Platform::new(flash, Keys::new(keys)).with_hooks(Console(board))
@@ -64,7 +64,7 @@ pub fn parts<'p, B: Board>(
 
 /// Finishes what was begun, upgrades, and verifies what is to be started.
 #[inline(never)]
-pub fn boot<B: Board>(board: &mut B, flash: &mut Flash<B>, keys: &[PublicKey<'_>]) -> Outcome {
+pub fn boot<B: Board>(board: &mut B, flash: &mut B::Map, keys: &[PublicKey<'_>]) -> Outcome {
     by_mode(&mut parts(board, flash, keys))
 }
 

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, Keys, say};
+use firmware_board::{Board, Keys, say};
 use firmware_cortex_m::{Chip, Line as _};
 use updraft_boot::factory::Hold;
 use updraft_image::{PublicKey, UpgradeMode};
@@ -45,7 +45,7 @@ pub fn ways<B: Board>() -> Ways {
 #[inline(never)]
 pub fn run<B: Board>(
     board: &mut B,
-    flash: &mut Flash<B>,
+    flash: &mut B::Map,
     keys: &[PublicKey<'_>],
     line: &mut Line,
 ) -> ! {
@@ -58,7 +58,7 @@ pub fn run<B: Board>(
 #[inline(never)]
 pub fn listen<B: Board>(
     board: &mut B,
-    flash: &mut Flash<B>,
+    flash: &mut B::Map,
     keys: &[PublicKey<'_>],
     line: &mut Line,
     until: Duration,
@@ -71,7 +71,7 @@ pub fn listen<B: Board>(
 /// Whether a reset was asked for, rather than the time over.
 fn serve<B: Board>(
     board: &mut B,
-    flash: &mut Flash<B>,
+    flash: &mut B::Map,
     keys: &[PublicKey<'_>],
     line: &mut Line,
     mut until: Option<Duration>,

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, say};
+use firmware_board::{Board, say};
 use updraft_boot::Boot;
 use updraft_boot::factory::{Button, Course, Hold, Line, Press, Rollback};
 use updraft_flash::AreaId;
@@ -38,7 +38,7 @@ fn rollback<B: Board>(factory: AreaId) -> Rollback {
 #[inline(never)]
 pub fn boot<B: Board>(
     board: &mut B,
-    flash: &mut Flash<B>,
+    flash: &mut B::Map,
     keys: &[PublicKey<'_>],
     factory: AreaId,
     mut button: Button,
@@ -69,7 +69,7 @@ pub fn boot<B: Board>(
 #[inline(never)]
 pub fn prompt<B: Board>(
     board: &mut B,
-    flash: &mut Flash<B>,
+    flash: &mut B::Map,
     keys: &[PublicKey<'_>],
     factory: AreaId,
     mut button: Button,

@@ -52,12 +52,18 @@ pub fn make() {
     write(&out.join("key.rs"), key::source(&board).as_bytes());
     write(&out.join("description.bin"), &description::bytes());
     write(&out.join("identity.bin"), &identity::bytes());
+    let application = Program::Application(board.images().saturating_sub(1));
     let mut programs =
-        vec![("bootloader", Program::Bootloader, ""), ("application", Program::Application(0), "")];
+        vec![("bootloader", Program::Bootloader, ""), ("application", application, "")];
     if env::var_os("CARGO_FEATURE_NETWORK").is_some() {
-        programs.push(("networked", Program::Application(0), NETWORKED_STACK));
+        programs.push(("networked", application, NETWORKED_STACK));
     }
     for (bin, program, stack) in programs {
+        // A board with a bootloader of its own has no program of ours there.
+        let source = format!("{}/src/bin/{bin}.rs", needed("CARGO_MANIFEST_DIR"));
+        if !Path::new(&source).exists() {
+            continue;
+        }
         let script = board.memory_x(program).unwrap_or_else(|error| panic!("{name}: {error}"));
         let script = script + stack;
         let folder = out.join(bin);

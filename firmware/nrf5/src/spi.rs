@@ -1,6 +1,6 @@
 //! SPI, as its master.
 
-use firmware_board::Spi;
+use firmware_board::{Data, Spi};
 use firmware_cortex_m::Register;
 
 use crate::{Pin, Pull, at};
@@ -40,17 +40,26 @@ impl SpiMaster {
         Self::ENABLE.write(Self::ON);
         Self { select }
     }
-}
 
-impl Spi for SpiMaster {
-    fn select(&mut self, selected: bool) {
-        self.select.set(!selected);
-    }
-
-    fn exchange(&mut self, byte: u8) -> u8 {
+    fn exchange(byte: u8) -> u8 {
         Self::READY.write(0);
         Self::SEND_DATA.write(byte.into());
         while Self::READY.read() == 0 {}
         Self::RECEIVE_DATA.read() as u8
+    }
+}
+
+impl Spi for SpiMaster {
+    fn transfer(&mut self, command: &[u8], data: Data<'_>) {
+        self.select.set(false);
+        for byte in command {
+            Self::exchange(*byte);
+        }
+        match data {
+            Data::None => {}
+            Data::In(bytes) => bytes.fill_with(|| Self::exchange(0)),
+            Data::Out(bytes) => bytes.iter().for_each(|byte| _ = Self::exchange(*byte)),
+        }
+        self.select.set(true);
     }
 }

@@ -25,7 +25,8 @@ pub struct Board {
     pub name: String,
     /// The package with its drivers: several board files may share one.
     package: String,
-    target: String,
+    /// What bootloader and application are compiled for: the first processor, and the last.
+    targets: [String; 2],
     /// How images for it are signed.
     pub signature: String,
     /// Whether there is an application that uses its network.
@@ -35,8 +36,8 @@ pub struct Board {
 /// The programs of a board.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// Linked, for emulators and debuggers.
-    pub bootloader: Program,
+    /// Linked, for emulators and debuggers. None where the board has one of its own.
+    pub bootloader: Option<Program>,
     /// What is to be signed: the bytes behind the header.
     pub application: Program,
     /// The same, of the application that fetches its updates over the network, where there is one.
@@ -66,9 +67,8 @@ pub fn run(args: &[String]) -> Result<()> {
         let programs = build(&board, release)?;
         println!("{}", board.name);
         let Programs { bootloader, application, networked } = programs;
-        for Program { path, footprint, stack } in
-            [bootloader, application].into_iter().chain(networked)
-        {
+        let all = bootloader.into_iter().chain([application]).chain(networked);
+        for Program { path, footprint, stack } in all {
             let elf::Footprint { flash, ram } = footprint;
             println!("  {}: flash {flash}, RAM {ram}, stack {stack}", path.display());
         }
@@ -87,8 +87,8 @@ pub fn build_all() -> Result<Outcome> {
             }
             built => built?,
         };
-        let [boot, app] = [programs.bootloader, programs.application].map(|it| it.footprint.flash);
-        sizes.push(format!("{} {boot} + {app}", board.name));
+        let boot = programs.bootloader.map_or(0, |boot| boot.footprint.flash);
+        sizes.push(format!("{} {boot} + {}", board.name, programs.application.footprint.flash));
         // Variants differ in what their board file says, and not in code.
         if board.name == board.package {
             lint(board)?;
@@ -97,28 +97,49 @@ pub fn build_all() -> Result<Outcome> {
     Ok(Outcome::Passed(format!("bytes of bootloader + application: {}", sizes.join(", "))))
 }
 
-/// Has clippy look at the programs of a board, where the toolchain has one for its processor.
+/// Has clippy look at the programs of a board, where the toolchain has one for its processors.
 fn lint(board: &Board) -> Result<()> {
-    let toolchain = Toolchain::choose(&board.target)?;
-    match toolchain {
-        Toolchain::Usual => {
-            run_command(compile(board, &toolchain, "clippy").args(["--", "-D", "warnings"]))
+    for (target, name) in board.targets.iter().zip([BOOTLOADER, APPLICATION]) {
+        let toolchain = Toolchain::choose(target)?;
+        if board.has(name) && matches!(toolchain, Toolchain::Usual) {
+            let mut command = compile(board, target, &toolchain, "clippy");
+            run_command(command.args(["--bin", name, "--", "-D", "warnings"]))?;
+            if board.networked && name == APPLICATION {
+                let mut command = compile(board, target, &toolchain, "clippy");
+                run_command(command.args(["--bin", "networked", "--", "-D", "warnings"]))?;
+            }
         }
-        Toolchain::WithSource { .. } => Ok(()),
+    }
+    Ok(())
+}
+
+/// The programs that a board may have.
+const BOOTLOADER: &str = "bootloader";
+const APPLICATION: &str = "application";
+
+impl Board {
+    /// Whether it has this program.
+    fn has(&self, name: &str) -> bool {
+        let source = format!("firmware/boards/{}/src/bin/{name}.rs", self.package);
+        workspace::root().join(source).exists()
     }
 }
 
 /// Whether the programs of every board can be built here.
 pub fn can_build() -> bool {
-    let can = |board: &Board| Toolchain::choose(&board.target).is_ok();
+    let can = |board: &Board| board.targets.iter().all(|target| Toolchain::choose(target).is_ok());
     boards().is_ok_and(|boards| boards.iter().all(can))
 }
 
 /// Every board that has programs.
 pub fn boards() -> Result<Vec<Board>> {
-    let packages = packages()?;
-    let has_programs = |name: &String| package_of(name, &packages).is_some();
-    names()?.iter().filter(|name| has_programs(name)).map(|name| board(name)).collect()
+    let mut boards = Vec::new();
+    for name in names()? {
+        if has_programs(&name)? {
+            boards.push(board(&name)?);
+        }
+    }
+    Ok(boards)
 }
 
 /// Every board that has a file.
@@ -134,7 +155,12 @@ pub fn names() -> Result<Vec<String>> {
 
 /// Whether a board has programs.
 pub fn has_programs(name: &str) -> Result<bool> {
-    Ok(package_of(name, &packages()?).is_some())
+    let packages = packages()?;
+    let Some(package) = package_of(name, &packages) else { return Ok(false) };
+    // The bootloader works on plain flash maps; a map with a status area has to be asked for.
+    let mode =
+        file(name)?.get("boot").and_then(|boot| Some(boot.get("mode")?.as_str()?.to_owned()));
+    Ok(package == name || mode.as_deref() != Some("status-partition"))
 }
 
 /// The processors of a board.
@@ -175,14 +201,16 @@ pub fn board(name: &str) -> Result<Board> {
         bail!("{name} has no programs; firmware/boards has {}", known.join(", "));
     };
     let file = file(name)?;
-    let core = file.get("core").and_then(|core| core.get(0));
-    let target =
-        core.and_then(|core| core.get("target")?.as_str()).context("a board has a target")?;
+    let cores = file.get("core").and_then(toml::Value::as_array);
+    let target = |core: Option<&toml::Value>| Some(core?.get("target")?.as_str()?.to_owned());
+    let cores = cores.context("a board has cores")?;
+    let targets = [cores.first(), cores.last()].map(target);
+    let [Some(first), Some(last)] = targets else { bail!("{name} has a core without a target") };
     let signature = file.get("boot").and_then(|boot| boot.get("signature")?.as_str());
     Ok(Board {
         name: name.to_owned(),
         package: package.clone(),
-        target: target.to_owned(),
+        targets: [first, last],
         signature: signature.unwrap_or("ed25519").to_owned(),
         networked: is_networked(package)?,
     })
@@ -206,9 +234,9 @@ fn target_dir(toolchain: &Toolchain) -> PathBuf {
 }
 
 /// A command of cargo's that compiles the programs of a board.
-fn compile(board: &Board, toolchain: &Toolchain, subcommand: &str) -> Command {
+fn compile(board: &Board, target: &str, toolchain: &Toolchain, subcommand: &str) -> Command {
     let mut command = toolchain.cargo(subcommand);
-    command.args(["--quiet", "--package", &board.package, "--target", &board.target]);
+    command.args(["--quiet", "--package", &board.package, "--target", target]);
     command.args(["--no-default-features", "--features", &board.signature]);
     if board.networked && subcommand == "clippy" {
         command.args(["--features", NETWORK]);
@@ -223,14 +251,14 @@ fn compile(board: &Board, toolchain: &Toolchain, subcommand: &str) -> Command {
 
 /// Builds the programs of a board. Without `release` it may trust the sample key.
 pub fn build(board: &Board, release: bool) -> Result<Programs> {
-    let toolchain = Toolchain::choose(&board.target)?;
-    let built = target_dir(&toolchain);
-    let built = built.join(&board.target).join(if release { "release" } else { "debug" });
     let folder = folder(&board.name);
     fs::create_dir_all(&folder)?;
     // Linked, and as bytes.
-    let program = |name: &str, feature: Option<&str>| -> Result<[Program; 2]> {
-        let mut command = compile(board, &toolchain, "rustc");
+    let program = |name: &str, target: &str, feature: Option<&str>| -> Result<[Program; 2]> {
+        let toolchain = Toolchain::choose(target)?;
+        let built = target_dir(&toolchain);
+        let built = built.join(target).join(if release { "release" } else { "debug" });
+        let mut command = compile(board, target, &toolchain, "rustc");
         command.args(feature.iter().flat_map(|feature| ["--features", feature]));
         command.args(release.then_some("--release"));
         command.args(["--bin", name, "--", "--emit=asm,link"]);
@@ -245,10 +273,15 @@ pub fn build(board: &Board, release: bool) -> Result<Programs> {
         replace(&bin, &bytes)?;
         Ok([elf, bin].map(|path| Program { path, footprint, stack }))
     };
-    let [bootloader, _] = program("bootloader", None)?;
-    let [_, application] = program("application", None)?;
+    let [first, last] = &board.targets;
+    let bootloader = match board.has(BOOTLOADER) {
+        true => Some(program(BOOTLOADER, first, None)?),
+        false => None,
+    };
+    let bootloader = bootloader.map(|[linked, _]| linked);
+    let [_, application] = program(APPLICATION, last, None)?;
     let networked = match board.networked {
-        true => program("networked", Some(NETWORK)).map(|[_, networked]| Some(networked))?,
+        true => program("networked", last, Some(NETWORK)).map(|[_, networked]| Some(networked))?,
         false => None,
     };
     Ok(Programs { bootloader, application, networked })

@@ -37,9 +37,13 @@ pub fn weigh() -> Result<Table> {
         let budget = FLASH.into_iter().find_map(|(of, budget)| (of == name).then_some(budget));
         let mut cells = vec![budget.map_or("–".to_owned(), |budget| budget.to_string())];
         for (what, program, limits) in [
-            ("bootloader", &programs.bootloader, [budget, Some(RAM), Some(STACK)]),
-            ("application", &programs.application, [None, None, Some(STACK)]),
+            ("bootloader", programs.bootloader.as_ref(), [budget, Some(RAM), Some(STACK)]),
+            ("application", Some(&programs.application), [None, None, Some(STACK)]),
         ] {
+            let Some(program) = program else {
+                cells.extend(["–"; 3].map(str::to_owned));
+                continue;
+            };
             let Program { footprint: Footprint { flash, ram }, stack, .. } = *program;
             println!("{name}: {what}: flash {flash}, RAM {ram}, stack {stack}");
             let sizes = [("flash", flash), ("RAM", ram), ("stack", stack)];

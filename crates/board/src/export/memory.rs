@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use updraft_image::UpgradeMode;
 
 use super::{ExportError, Program};
-use crate::schema::Role;
+use crate::schema::{Ram, Role};
 use crate::{Area, Board};
 
 pub(super) fn script(board: &Board, program: Program) -> Result<String, ExportError> {
@@ -38,6 +38,9 @@ pub(super) fn script(board: &Board, program: Program) -> Result<String, ExportEr
     let size = room.saturating_sub(header);
     let _ = writeln!(text, "  FLASH : ORIGIN = {:#010x}, LENGTH = {size:#x}", origin + header);
     let _ = writeln!(text, "  RAM   : ORIGIN = {:#010x}, LENGTH = {:#x}\n}}", ram.0, ram.1);
+    if let Some(retained) = retained(board)? {
+        let _ = writeln!(text, "_retained = {retained:#010x};");
+    }
     for area in board.areas() {
         let name = area.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         if let Some(address) = area.address {
@@ -56,13 +59,40 @@ fn address(area: &Area) -> Result<u32, ExportError> {
     area.address.ok_or_else(|| ExportError::NotMapped(area.name.clone()))
 }
 
-/// The largest stretch of RAM that no image is loaded to.
+/// Bytes at the end of RAM that outlive a reset.
+const RETAINED: u32 = 16;
+
+/// Where the bootloader's processor keeps what outlives a reset, on a board where others have RAM of
+/// their own: their programs leave it there, too.
+fn retained(board: &Board) -> Result<Option<u32>, ExportError> {
+    let apart = board.ram().iter().any(|ram| ram.core.is_some());
+    let (start, size) = ram(board, Program::Bootloader)?;
+    Ok(apart.then(|| start.saturating_add(size).saturating_sub(RETAINED)))
+}
+
+/// The processor that runs a program: the first one has the bootloader, the last one the
+/// application; of several images, each has one of its own as long as there are enough.
+fn core(board: &Board, program: Program) -> Option<&str> {
+    let cores = board.cores();
+    let core = match program {
+        Program::Bootloader => cores.first(),
+        Program::Application(image) if board.images() > 1 => {
+            cores.get(usize::from(image)).or(cores.last())
+        }
+        Program::Application(_) => cores.last(),
+    };
+    core.map(|core| core.name.as_str())
+}
+
+/// The largest stretch of RAM that the program's processor has and no image is loaded to.
 fn ram(board: &Board, program: Program) -> Result<(u32, u32), ExportError> {
     let loaded = board.boot().ram_load.as_ref().map(|ram| (ram.base, ram.base + ram.size));
     // An image in RAM has its code there and the rest of the region behind it for its own.
     let taken =
         loaded.filter(|_| board.mode() == UpgradeMode::RamLoad || program == Program::Bootloader);
-    let parts = board.ram().iter().flat_map(|ram| {
+    let core = core(board, program);
+    let its = |ram: &&Ram| ram.core.is_none() || ram.core.as_deref() == core;
+    let parts = board.ram().iter().filter(its).flat_map(|ram| {
         let (start, end) = (u64::from(ram.base), u64::from(ram.base) + u64::from(ram.size));
         let (from, to) = taken.map_or((end, end), |(from, to)| (from.into(), to.into()));
         let (from, to) = (from.clamp(start, end), to.clamp(start, end));

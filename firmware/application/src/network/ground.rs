@@ -4,7 +4,7 @@
 use core::cell::RefCell;
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, Keys, milliseconds, say};
+use firmware_board::{Board, Keys, milliseconds, say};
 use firmware_cortex_m::{Chip, Line};
 use updraft_dfu::{Dfu, DfuSlots};
 use updraft_flash::{AreaId, AreaInfo, FlashMap, Sector};
@@ -45,7 +45,7 @@ impl<M: FlashMap> FlashMap for Shared<'_, M> {
     }
 }
 
-type Slots<'f, 'k, B> = DfuSlots<Shared<'f, Flash<B>>, Keys<'k, B>, Dfu, (), BLOCK>;
+type Slots<'f, 'k, B> = DfuSlots<Shared<'f, <B as Board>::Map>, Keys<'k, B>, Dfu, (), BLOCK>;
 
 pub(super) struct Ground<'f, 'k, B: Board, E, const N: usize, const LINES: usize> {
     pub board: B,

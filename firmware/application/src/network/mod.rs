@@ -22,7 +22,7 @@ mod update;
 use core::cell::RefCell;
 use core::time::Duration;
 
-use firmware_board::{Board, Keys, flash, say};
+use firmware_board::{Board, Keys, say};
 use smoltcp::wire::Ipv4Address;
 use updraft_dfu::{Config as DfuConfig, Dfu, DfuSlots, SlotTable};
 use updraft_flash::{AreaId, Which};
@@ -113,7 +113,7 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
     let identity = Identity::of(setup.identity);
     let facts = &B::FACTS;
     let Memory { smp, buffers, records, inbox, outbox, job, record } = memory;
-    let mut flash = flash(&mut board);
+    let mut flash = board.flash();
     let config = DfuConfig { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
     let (Ok(dfu), Ok(own)) = (Dfu::new(&flash, config), Dfu::new(&flash, config)) else {
         board.reset(0)

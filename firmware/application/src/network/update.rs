@@ -3,7 +3,7 @@
 use core::cell::RefCell;
 use core::time::Duration;
 
-use firmware_board::{Board, Flash, Keys};
+use firmware_board::{Board, Keys};
 use firmware_cortex_m::{Chip as _, Line as _};
 use smoltcp::wire::Ipv4Address;
 use updraft_image::{Describe, Text};
@@ -25,7 +25,7 @@ const LONGEST_SAID: usize = 1024;
 /// Reset and record of a device.
 pub(super) struct Chip<'g, 'f, 'k, B: Board, E, const N: usize, const LINES: usize> {
     pub ground: &'g RefCell<Ground<'f, 'k, B, E, N, LINES>>,
-    pub flash: &'f RefCell<Flash<B>>,
+    pub flash: &'f RefCell<<B as Board>::Map>,
     /// Where the record is kept; without it, downloads begin anew after a reset.
     pub store: Option<Store>,
 }
@@ -58,7 +58,7 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> System
 
 /// The slot that updates are written to.
 pub(super) type Update<'g, 'f, 'k, B, E, const N: usize, const LINES: usize> =
-    Slot<Shared<'f, Flash<B>>, Keys<'k, B>, Chip<'g, 'f, 'k, B, E, N, LINES>>;
+    Slot<Shared<'f, <B as Board>::Map>, Keys<'k, B>, Chip<'g, 'f, 'k, B, E, N, LINES>>;
 
 /// The agent at work.
 pub(super) struct Updating<

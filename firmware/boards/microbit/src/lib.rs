@@ -4,7 +4,7 @@
 //! interrupts are never taken; an application that takes them needs a bootloader that forwards them.
 #![no_std]
 
-use firmware_board::{Board, Facts};
+use firmware_board::{Board, Facts, Plain, flash};
 use firmware_nrf5::{Nordic, Nvmc, Pin, Pull, Uart, chip};
 
 firmware_board::board_file!();
@@ -23,8 +23,7 @@ impl Board for Microbit {
     const FACTS: Facts = FACTS;
 
     type Chip = Nordic;
-    type Device = Nvmc;
-    type Devices = [Nvmc; 1];
+    type Map = Plain<Nvmc, 1>;
 
     fn open() -> Self {
         // The light's row is switched, its column stays low.
@@ -40,8 +39,8 @@ impl Board for Microbit {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> [Nvmc; 1] {
-        [Nvmc(&DEVICES[0])]
+    fn flash(&mut self) -> Self::Map {
+        flash(&FACTS, [Nvmc(&DEVICES[0])])
     }
 
     fn led(&mut self, on: bool) {

@@ -8,7 +8,7 @@ mod ethernet;
 mod flash;
 mod peripherals;
 
-use firmware_board::{Board, Facts};
+use firmware_board::{Board, Facts, Plain, flash};
 use firmware_cortex_m::Parts;
 
 #[cfg(feature = "network")]
@@ -29,8 +29,7 @@ impl Board for Mps2 {
     const FACTS: Facts = FACTS;
 
     type Chip = Parts<Uart, Clock, Watchdog>;
-    type Device = Window;
-    type Devices = [Window; 3];
+    type Map = Plain<Window, 3>;
 
     fn open() -> Self {
         let (line, clock) = (Uart::open(), Clock::start());
@@ -41,8 +40,8 @@ impl Board for Mps2 {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> [Window; 3] {
-        Window::all()
+    fn flash(&mut self) -> Self::Map {
+        flash(&FACTS, Window::all())
     }
 
     fn led(&mut self, on: bool) {

@@ -9,7 +9,7 @@
 
 mod flash;
 
-use firmware_board::{Board, Facts};
+use firmware_board::{Board, Facts, Plain};
 use firmware_cortex_m::{Chip, Rtt, tick_every};
 use firmware_nrf5::{Nordic, Nvmc, Pin, Pull, chip};
 use updraft_flash::Device;
@@ -42,8 +42,7 @@ impl Board for Pinetime {
     const SPEAKS: bool = FACTS.signature.is_some();
 
     type Chip = Nordic<Rtt>;
-    type Device = Flash;
-    type Devices = [Flash; DEVICES.len()];
+    type Map = Plain<Flash, { DEVICES.len() }>;
 
     fn open() -> Self {
         // The button is fed from a pin of its own.
@@ -58,8 +57,8 @@ impl Board for Pinetime {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> [Flash; DEVICES.len()] {
-        flash::all()
+    fn flash(&mut self) -> Self::Map {
+        firmware_board::flash(&FACTS, flash::all())
     }
 
     fn led(&mut self, on: bool) {

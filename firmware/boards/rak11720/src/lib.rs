@@ -7,7 +7,7 @@
 mod flash;
 mod peripherals;
 
-use firmware_board::{Board, Facts};
+use firmware_board::{Board, Facts, Plain, flash};
 use firmware_cortex_m::{NoWatchdog, Parts, Register, tick_every};
 
 use flash::Flash;
@@ -32,8 +32,7 @@ impl Board for Rak11720 {
     const FACTS: Facts = FACTS;
 
     type Chip = Parts<Uart, Clock>;
-    type Device = Flash;
-    type Devices = [Flash; 1];
+    type Map = Plain<Flash, 1>;
 
     fn open() -> Self {
         // So that who waits for the line wakes up for the clock as well.
@@ -46,8 +45,8 @@ impl Board for Rak11720 {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> [Flash; 1] {
-        [Flash]
+    fn flash(&mut self) -> Self::Map {
+        flash(&FACTS, [Flash])
     }
 
     fn led(&mut self, on: bool) {

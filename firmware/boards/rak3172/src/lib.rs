@@ -6,7 +6,7 @@
 mod flash;
 mod peripherals;
 
-use firmware_board::{Board, Facts};
+use firmware_board::{Board, Facts, Plain, flash};
 use firmware_cortex_m::{NoWatchdog, Parts, Register};
 
 use flash::Flash;
@@ -32,8 +32,7 @@ impl Board for Rak3172 {
     const FACTS: Facts = FACTS;
 
     type Chip = Parts<Uart, Clock>;
-    type Device = Flash;
-    type Devices = [Flash; 1];
+    type Map = Plain<Flash, 1>;
 
     fn open() -> Self {
         peripherals::clocks();
@@ -45,8 +44,8 @@ impl Board for Rak3172 {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> [Flash; 1] {
-        [Flash]
+    fn flash(&mut self) -> Self::Map {
+        flash(&FACTS, [Flash])
     }
 
     fn led(&mut self, on: bool) {

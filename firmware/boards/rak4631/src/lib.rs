@@ -4,7 +4,7 @@
 //! Compiled; nobody has run it.
 #![no_std]
 
-use firmware_board::{Board, Facts};
+use firmware_board::{Board, Facts, Plain, flash};
 use firmware_cortex_m::Line;
 use firmware_nrf5::{Identity, Nordic, Nvmc, Pin, Uart, chip};
 
@@ -49,8 +49,7 @@ impl<L: Lines> Board for Rak4631<L> {
     const FACTS: Facts = FACTS;
 
     type Chip = Nordic<L>;
-    type Device = Nvmc;
-    type Devices = [Nvmc; 1];
+    type Map = Plain<Nvmc, 1>;
 
     fn open() -> Self {
         let line = L::with(Uart::open(SEND, RECEIVE));
@@ -61,8 +60,8 @@ impl<L: Lines> Board for Rak4631<L> {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> [Nvmc; 1] {
-        [Nvmc(&DEVICES[0])]
+    fn flash(&mut self) -> Self::Map {
+        flash(&FACTS, [Nvmc(&DEVICES[0])])
     }
 
     fn led(&mut self, on: bool) {

@@ -1,0 +1,51 @@
+//! CY8CKIT-062S2-43012 (`boards/cy8ckit-062s2-43012.toml` and its variants): a PSoC 62.
+//!
+//! Compiled; nobody has run it.
+#![no_std]
+
+use firmware_board::{Board, Facts, Plain};
+use firmware_psoc6::{Chip, Flash, Pin, chip, flash, start_large};
+
+firmware_board::board_file!();
+
+/// The board.
+#[derive(Debug)]
+pub struct Kit062S2 {
+    chip: Chip,
+    /// P1.5, low is on.
+    led: Pin,
+    /// SW2, which pulls its pin down.
+    button: Pin,
+}
+
+impl Board for Kit062S2 {
+    const FACTS: Facts = FACTS;
+
+    type Chip = Chip;
+    type Map = Plain<Flash, { DEVICES.len() }>;
+
+    fn open() -> Self {
+        Self { chip: chip(), led: Pin::new(1, 5).output(), button: Pin::new(0, 4).input() }
+    }
+
+    fn chip(&mut self) -> &mut Chip {
+        &mut self.chip
+    }
+
+    fn flash(&mut self) -> Self::Map {
+        firmware_board::flash(&FACTS, flash(&DEVICES))
+    }
+
+    fn led(&mut self, on: bool) {
+        self.led.set(!on);
+    }
+
+    fn pressed(&mut self) -> bool {
+        !self.button.is_high()
+    }
+
+    /// On the other processor.
+    fn start(&mut self, vectors: u32) -> ! {
+        start_large(vectors)
+    }
+}
