@@ -1,6 +1,8 @@
 //! The `updraft` command: wiring only. One file per subcommand in `commands`; what a command does
 //! is in the library crates.
 
+#[cfg(feature = "air")]
+mod air;
 mod bluetooth;
 mod commands;
 mod demo;
@@ -70,6 +72,12 @@ enum Command {
     Device(commands::device::Args),
     /// Talk to a device over SMP (MCUmgr).
     Smp(commands::smp::Args),
+    /// Answer Infineon's devices that ask for updates over MQTT.
+    #[cfg(feature = "air")]
+    Publish(Box<commands::publish::Args>),
+    /// Ask for an update over the air, as a device does, and take it.
+    #[cfg(feature = "air")]
+    Fetch(Box<commands::fetch::Args>),
     /// Run the fleet server: releases that are checked, and the files of their images.
     #[cfg(feature = "fleet")]
     Serve(Box<commands::serve::Args>),
@@ -119,6 +127,10 @@ fn main() -> ExitCode {
         Command::Explore(args) => commands::explore::run(args, &out),
         Command::Device(args) => commands::device::run(args, &out),
         Command::Smp(args) => commands::smp::run(args, &out),
+        #[cfg(feature = "air")]
+        Command::Publish(args) => commands::publish::run(&args, &out),
+        #[cfg(feature = "air")]
+        Command::Fetch(args) => commands::fetch::run(&args, &out),
         #[cfg(feature = "fleet")]
         Command::Serve(args) => commands::serve::run(&args, &out),
         #[cfg(feature = "fleet")]

@@ -82,9 +82,8 @@ impl<'b, P: Protocol> Online<'b, P> {
         index
     }
 
-    /// The machine of that number. What is changed in it is looked at in the next turn.
+    /// The machine of that number. Who changes something in it has to [`wake`](Self::wake) it.
     pub fn machine(&mut self, index: usize) -> Option<&mut P> {
-        self.wake(index);
         self.links.get_mut(index).map(|link| &mut link.protocol)
     }
 
@@ -93,7 +92,8 @@ impl<'b, P: Protocol> Online<'b, P> {
         self.links.get(index).map(Link::traffic).unwrap_or_default()
     }
 
-    fn wake(&mut self, index: usize) {
+    /// Has that machine asked in the next turn for what it wants.
+    pub fn wake(&mut self, index: usize) {
         if let Some(busy) = self.is_busy.get_mut(index).filter(|busy| !**busy) {
             *busy = true;
             self.busy.push_back(index);

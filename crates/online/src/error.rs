@@ -238,7 +238,7 @@ impl LineError {
             },
             Self::Distrusted { alert, .. } => match *alert {
                 AlertDescription::CertificateRequired => {
-                    "give --cert and --key; `updraft certs device NAME` makes both".into()
+                    "give --tls-cert and --tls-key; `updraft certs device NAME` makes both".into()
                 }
                 AlertDescription::CertificateExpired => {
                     "make a new one: `updraft certs device NAME`".into()
@@ -301,6 +301,9 @@ fn mistrust(why: &CertificateError) -> String {
         }
         CertificateError::UnknownIssuer => {
             "its certificate is signed by an unknown authority".into()
+        }
+        CertificateError::BadSignature => {
+            "its certificate is signed by an authority of the same name, and another one".into()
         }
         CertificateError::NotValidForName => "its certificate is for another name".into(),
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {

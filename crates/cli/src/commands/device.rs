@@ -180,7 +180,7 @@ fn show(args: Show, out: &Output) -> anyhow::Result<()> {
     out.result(&views, |w| write!(w, "{text}"))
 }
 
-fn explained<T>(opened: io::Result<T>, board: &Board, path: &Path) -> anyhow::Result<T> {
+pub(super) fn explained<T>(opened: io::Result<T>, board: &Board, path: &Path) -> anyhow::Result<T> {
     let hint = match &opened {
         Err(error) if error.kind() == ErrorKind::ResourceBusy => {
             "stop that device, or give another file: a device has its flash to itself"

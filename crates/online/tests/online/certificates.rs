@@ -12,7 +12,7 @@ fn a_client_without_a_certificate_is_told_that_it_needs_one() {
     let broker = Broker::start(&folder);
     let settings = tls(&folder.trust(), None, None, "nobody").unwrap();
     let why = fails(Talker::mqtt(broker.tls), settings);
-    assert!(why.contains("wants one, and none was given") && why.contains("--cert"), "{why}");
+    assert!(why.contains("wants one, and none was given") && why.contains("--tls-cert"), "{why}");
 }
 
 #[test]

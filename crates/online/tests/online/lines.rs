@@ -75,6 +75,7 @@ fn the_last_will_is_published_when_the_machine_is_gone_and_not_when_it_leaves() 
     online.add(Talker::mqtt(broker.plain), Settings::plain(session), &mut memory);
     until(&mut online, &mut Vec::new(), |online, _| online.machine(0).unwrap().heard.len() == 1);
     online.machine(0).unwrap().does.push_back(Does::Close);
+    online.wake(0);
     for _ in 0..10 {
         online.turn(Duration::from_millis(20), &mut |_, _| ()).unwrap();
     }
@@ -117,6 +118,7 @@ fn a_clean_session_does_not_repeat_what_the_last_one_left_unacknowledged() {
         Does::Open(Transport::Mqtt, "127.0.0.1".into(), port),
         Does::Publish("topic".into(), b"last".to_vec()),
     ]);
+    online.wake(0);
     until(&mut online, &mut lost, |online, _| online.machine(0).unwrap().heard.len() == 2);
     until(&mut online, &mut lost, |online, _| online.traffic(0).received >= 12);
     let heard = String::from_utf8(listener.wait_with_output().unwrap().stdout).unwrap();
@@ -141,11 +143,13 @@ fn a_broker_that_is_killed_is_noticed_and_found_again() {
     online.machine(0).unwrap().does.push_back(open());
     online.machine(0).unwrap().does.push_back(Does::Subscribe("again".into()));
     online.machine(0).unwrap().does.push_back(Does::Publish("again".into(), b"back".to_vec()));
+    online.wake(0);
     until(&mut online, &mut lost, |online, _| {
         online.machine(0).unwrap().heard.last().is_some_and(|last| last == "again: back")
     });
     let closed = Does::Open(Transport::Mqtt, "127.0.0.1".into(), free_port());
     online.machine(0).unwrap().does.push_back(closed);
+    online.wake(0);
     until(&mut online, &mut lost, |_, lost| lost.len() == 2);
     assert!(lost[1].contains("cannot be reached"), "{lost:?}");
 }

@@ -1,0 +1,152 @@
+//! How servers are reached.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use updraft_online::{Credentials, LineError, Session, Settings, Tls, Trust};
+
+use crate::report::Hint;
+
+/// Options for certificates, names and passwords.
+#[derive(clap::Args)]
+pub struct Lines {
+    /// A folder with mosquitto_ca.crt, mosquitto_client.crt and .key, as `updraft certs lab` makes
+    /// them; those that are there are used.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    certs: PathBuf,
+    /// The certificate of who has signed the server's. Default: mosquitto_ca.crt in that folder;
+    /// without one, those that this system trusts.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The certificate to show to the server. Default: mosquitto_client.crt in that folder.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate. Default: mosquitto_client.key in that folder.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The name that the server's certificate has to be for. Default: what it is reached at.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Who this is for the broker. Default: a name with a random number.
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// A user name for the broker; the password is the first line of --password-file.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    user: Option<String>,
+    /// A file with the password.
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+}
+
+impl Lines {
+    /// How lines are made, MQTT in plain text or over TLS, with HTTPS in any case.
+    pub fn settings(&self, plain: bool, session: Session) -> anyhow::Result<Settings> {
+        let client_id = self.client_id.clone().unwrap_or(session.client_id);
+        let user = match (&self.user, &self.password_file) {
+            (Some(user), Some(file)) => Some((user.clone(), first_line(file)?)),
+            _ => None,
+        };
+        let session = Session { client_id, user, ..session };
+        let tls = self.tls();
+        if plain {
+            // It may be needed for a server that a job names.
+            return Ok(Settings { tls: tls.ok().map(Arc::new), ..Settings::plain(session) });
+        }
+        Ok(Settings::tls(session, Arc::new(tls?)))
+    }
+
+    fn tls(&self) -> anyhow::Result<Tls> {
+        let usual = |name: &str| Some(self.certs.join(name)).filter(|path| path.exists());
+        let trust = match self.ca.clone().or_else(|| usual("mosquitto_ca.crt")) {
+            Some(path) => Trust::File(path),
+            None => Trust::System,
+        };
+        let given = self.tls_cert.clone().zip(self.tls_key.clone());
+        let found = || usual("mosquitto_client.crt").zip(usual("mosquitto_client.key"));
+        let credentials = given.or_else(found);
+        let credentials = credentials.map(|(certificate, key)| Credentials { certificate, key });
+        Tls::new(&trust, credentials.as_ref(), self.server_name.as_deref()).or_else(|error| {
+            let hint = error.hint();
+            Err(error).hint(hint)
+        })
+    }
+}
+
+fn first_line(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path);
+    let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// An address: `scheme://host:port/path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// `mqtt`, `mqtts`, `http` or `https`.
+    pub scheme: String,
+    /// Name or address; one of IPv6 in brackets.
+    pub host: String,
+    /// The port, if it is said.
+    pub port: Option<u16>,
+    /// What stands behind the host, with the slash.
+    pub path: String,
+}
+
+impl std::str::FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scheme, rest) = text.split_once("://").unwrap_or(("mqtts", text));
+        if !["mqtt", "mqtts", "http", "https"].contains(&scheme) {
+            return Err("it begins with none of mqtt://, mqtts://, http://, https://".into());
+        }
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => {
+                (host, Some(port.parse().map_err(|_| format!("`{port}` is no port"))?))
+            }
+            _ => (host, None),
+        };
+        if host.is_empty() || host.contains(':') && !host.starts_with('[') {
+            return Err("it names no host, as in mqtts://192.168.1.10:8884".into());
+        }
+        let (scheme, host, path) = (scheme.to_owned(), host.to_owned(), path.to_owned());
+        Ok(Self { scheme, host, port, path })
+    }
+}
+
+/// What went wrong on a line, with advice.
+pub fn advised(error: &LineError) -> anyhow::Error {
+    let causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.insert(0, error.to_string());
+    let last = anyhow!(causes.pop().unwrap_or_default());
+    let told = causes.into_iter().rev().fold(last, anyhow::Error::context);
+    match error.hint() {
+        Some(hint) => Err::<(), _>(told).hint(hint).err().unwrap_or_else(|| anyhow!("")),
+        None => told,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn addresses_have_a_scheme_a_host_and_perhaps_more() {
+        let parts = |text: &str| {
+            let Address { scheme, host, port, path } = text.parse().unwrap();
+            (scheme, host, port, path)
+        };
+        let all = |scheme: &str, host: &str, port, path: &str| {
+            (scheme.to_owned(), host.to_owned(), port, path.to_owned())
+        };
+        assert_eq!(parts("broker"), all("mqtts", "broker", None, ""));
+        assert_eq!(parts("mqtt://[::1]:1883"), all("mqtt", "[::1]", Some(1883), ""));
+        assert_eq!(parts("http://[::1]/job"), all("http", "[::1]", None, "/job"));
+        assert_eq!(parts("https://h:8/a/b?c"), all("https", "h", Some(8), "/a/b?c"));
+        for wrong in ["ftp://h", "mqtt://", "mqtt://h:x", "mqtt://h:65536", "mqtt://::1", "://h"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+}

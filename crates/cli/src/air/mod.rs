@@ -1,0 +1,15 @@
+//! Over the air: what the commands that publish and fetch have in common.
+//!
+//! ```text
+//! lines     how servers are reached: addresses, TLS, names and passwords
+//! jobs      what is published, from files that are looked at again at each request
+//! target    where an image is fetched to: a file, or the flash of a virtual device
+//! ```
+
+mod jobs;
+mod lines;
+mod target;
+
+pub use jobs::{Described, Files};
+pub use lines::{Address, Lines, advised};
+pub use target::{FileSlot, Notes, header_of};

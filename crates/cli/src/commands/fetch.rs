@@ -1,0 +1,461 @@
+//! `updraft fetch`: a device on the command line, which asks for an update and takes it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use indicatif::ProgressBar;
+use serde_json::json;
+use updraft_online::{Event as Line, Memory, Online, Session, Settings};
+use updraft_ota::infineon::{Flow, Identity, Prefix};
+use updraft_ota::json::Text;
+use updraft_ota::{
+    Agent, Config, Endpoint, Note, Platform, Protocol, Reason, Record, Report, Retry, State,
+    Transport, Version, ddi, dfu, infineon,
+};
+use updraft_sim::device::{Keys, dfu as dfu_of_board, flash_in_file};
+use updraft_sim::flash::SimFlash;
+
+use super::key::load_public;
+use super::publish::{board_of, random};
+use crate::air::{Address, FileSlot, Lines, Notes, advised};
+use crate::output::{DIM, GOOD, Output, WARN, styled};
+use crate::report::Hint;
+
+/// Bytes of a block.
+const BLOCK: u32 = 4096;
+/// How long one turn waits at most.
+const FRAME: Duration = Duration::from_millis(100);
+/// How long an answer is waited for.
+const ANSWER: Duration = Duration::from_secs(30);
+/// A device that rests for longer than this has ended its session.
+const LONG_REST: Duration = Duration::from_secs(3600);
+
+/// Options of `updraft fetch`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Plays a device of Infineon's protocol, or of hawkBit's with --ddi: asks for an update, fetches what is missing of it, verifies it, and keeps it. Killed and started again it goes on
+with what it has.
+
+--out keeps a verified image in a file; what lies there already is what the device runs. --flash writes
+it to the secondary slot of a virtual device and marks it: `updraft device run` with the same file boots it.
+
+The exit code is 0 if an update is installed, or if there is none.
+
+Examples:
+  updraft fetch mqtts://192.168.1.10:8884 --key key.pub.pem --out app.bin
+  updraft fetch mqtt://127.0.0.1 --flash dev.flash --key key.pub.pem
+  updraft fetch https://files.lan/ota_update.json --ca ca.crt --key key.pub.pem --out app.bin
+  updraft fetch http://127.0.0.1:8080/app.bin --direct --key key.pub.pem --out app.bin
+  updraft fetch http://127.0.0.1:60053 --ddi DEFAULT/dev1 --token-file token --key key.pub.pem --out app.bin"
+)]
+pub struct Args {
+    /// The server: mqtts://HOST:PORT, mqtt:// in plain text, or http(s)://HOST/FILE with the job, and
+    /// with --direct the image.
+    #[arg(value_name = "URL")]
+    server: Address,
+    /// The file that keeps the image.
+    #[arg(short, long, value_name = "FILE", required_unless_present = "flash")]
+    out: Option<PathBuf>,
+    /// The flash of a virtual device.
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    flash: Option<PathBuf>,
+    /// Name or file of the board that the flash is of.
+    #[arg(long, default_value = "virtual-nor-4k")]
+    board: String,
+    /// Public (or private) key that images have to be signed with; may be given several times.
+    #[arg(long = "key", value_name = "PEM", required_unless_present = "unsigned")]
+    keys: Vec<PathBuf>,
+    /// Take images without a signature, from anybody.
+    #[arg(long, conflicts_with = "keys")]
+    unsigned: bool,
+    /// The version that runs, where --out names nothing yet.
+    #[arg(long, value_name = "VERSION", default_value = "0.0.0", value_parser = version)]
+    running: Version,
+    /// Bytes of the largest image that --out takes.
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    capacity: u32,
+    /// The kit. In topics and jobs it is APP_ and its name with underscores.
+    #[arg(short, long, value_name = "KIT", default_value = "CY8CPROTO_062_4343W")]
+    kit: String,
+    /// What jobs call the board, to the letter, in place of the kit.
+    #[arg(long, value_name = "NAME", conflicts_with = "kit")]
+    board_name: Option<String>,
+    /// What topics begin with.
+    #[arg(long, value_name = "PREFIX", default_value = "OTAUpdate")]
+    prefix: String,
+    /// The serial number to tell.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    serial: String,
+    /// Without a job: the image at once, from the file that URL names, or from the topic that all
+    /// devices share.
+    #[arg(short, long)]
+    direct: bool,
+    /// Ask for each chunk by itself from the beginning.
+    #[arg(long)]
+    piecewise: bool,
+    /// hawkBit's protocol, as this tenant's controller. Goes on until there is an update.
+    #[arg(long, value_name = "TENANT/CONTROLLER")]
+    ddi: Option<String>,
+    /// A file with the controller's token.
+    #[arg(long, value_name = "FILE", requires = "ddi")]
+    token_file: Option<PathBuf>,
+    /// Give up after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    #[command(flatten)]
+    lines: Lines,
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "three numbers, such as 1.2.3".into())
+}
+
+/// A machine with an agent in it.
+trait Updates: Protocol {
+    type Platform: Platform;
+
+    fn agent(&mut self) -> &mut Agent<'static, Self::Platform>;
+}
+
+impl<P: Platform> Updates for infineon::Device<'static, P> {
+    type Platform = P;
+
+    fn agent(&mut self) -> &mut Agent<'static, P> {
+        Self::agent(self)
+    }
+}
+
+impl<P: Platform> Updates for ddi::Device<'static, P> {
+    type Platform = P;
+
+    fn agent(&mut self) -> &mut Agent<'static, P> {
+        Self::agent(self)
+    }
+}
+
+/// A platform that says when it wants to be reset.
+trait Resets: Platform {
+    fn wants_reset(&mut self) -> bool;
+
+    /// The version of the image of `size` bytes that is installed.
+    fn installed(&mut self, size: u32) -> Option<Version>;
+}
+
+impl Resets for FileSlot {
+    fn wants_reset(&mut self) -> bool {
+        self.notes.reset
+    }
+
+    fn installed(&mut self, _: u32) -> Option<Version> {
+        Some(self.running())
+    }
+}
+
+/// A slot in the flash of a virtual device.
+type FlashSlot = dfu::Slot<SimFlash, Keys, Notes>;
+
+impl Resets for FlashSlot {
+    fn wants_reset(&mut self) -> bool {
+        self.system().reset
+    }
+
+    fn installed(&mut self, size: u32) -> Option<Version> {
+        Some(self.verify(size).ok()??.version)
+    }
+}
+
+/// How a session ended.
+enum Ended {
+    /// An image is installed.
+    Installed(Option<Version>),
+    /// There was none.
+    Nothing,
+}
+
+/// Fetches an update.
+pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    if args.unsigned {
+        out.note(styled(WARN, "this device takes unsigned images"));
+    }
+    let ended = match (&args.flash, &args.out) {
+        (Some(flash), _) => into_flash(args, flash, out)?,
+        (None, Some(file)) => into_file(args, file, out)?,
+        (None, None) => return Err(anyhow!("an image has to go somewhere")).usage("--out FILE"),
+    };
+    match ended {
+        Ended::Installed(version) => {
+            let version = version.map(|version| version.to_string()).unwrap_or_default();
+            let text = format!("{} {version}", styled(GOOD, "installed"));
+            out.event(&json!({ "event": "installed", "version": version }), text)?;
+            if let Some(flash) = &args.flash {
+                let flash = flash.display();
+                out.note(format_args!(
+                    "  on trial at the next boot: updraft device run --flash {flash}"
+                ));
+            }
+            Ok(())
+        }
+        Ended::Nothing => out.event(&json!({ "event": "nothing" }), "there is no update"),
+    }
+}
+
+fn into_flash(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
+    let board = super::boards::load(&args.board)?;
+    let keys = match args.unsigned {
+        true => Keys::unsigned(),
+        false => super::device::trusted(&board, &args.keys, out)?,
+    };
+    if !path.exists() {
+        return Err(anyhow!("{} is not there", path.display()))
+            .hint("updraft device run --flash FILE --load primary=IMAGE makes one");
+    }
+    let flash = super::device::explained(flash_in_file(&board, path), &board, path)?;
+    let dfu = dfu_of_board(&board, &flash)
+        .map_err(|error| anyhow!("{} takes no updates: {error}", board.name()))?;
+    play(args, dfu::Slot::new(dfu, flash, keys, Notes::beside(path)), out)
+}
+
+fn into_file(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
+    let keys = args.keys.iter().map(|path| Ok(load_public(path, out)?.as_der().to_vec()));
+    let keys = Keys::trusting(keys.collect::<anyhow::Result<_>>()?)?;
+    let open = || {
+        let slot = FileSlot::open(path, args.capacity, args.running, keys.clone());
+        slot.with_context(|| format!("{} cannot be written", path.display()))
+    };
+    let ended = play(args, open()?, out)?;
+    match ended {
+        // What polls has to tell that the new image runs.
+        Ended::Installed(version) if args.ddi.is_some() => {
+            play(args, open()?, out)?;
+            Ok(Ended::Installed(version))
+        }
+        ended => Ok(ended),
+    }
+}
+
+fn kept(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+fn room(len: usize) -> &'static mut [u8] {
+    Box::leak(vec![0; len].into_boxed_slice())
+}
+
+/// Plays the device until its session ends. What it refers to lasts as long as the process.
+fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<Ended> {
+    let Address { scheme, host, port, path } = &args.server;
+    let transport = match scheme.as_str() {
+        "http" => Transport::Http,
+        "https" => Transport::Https,
+        _ => Transport::Mqtt,
+    };
+    let usual = if scheme == "mqtts" { 8884 } else { transport.port() };
+    let host = Text::new(kept(host));
+    let server = Endpoint { transport, host, port: port.unwrap_or(usual) };
+    let board = match &args.board_name {
+        Some(name) => name.clone(),
+        None => board_of(&args.kit),
+    };
+    let record = Record::size(slot.capacity().div_ceil(BLOCK) as usize);
+    let config = Config { seed: random(), block: BLOCK, ..Config::new(kept(&board)) };
+    let agent = Agent::new(slot, config, room(record));
+    let session = Session::new(format!("cy_device{}", random() & 0xffff));
+    let plain = matches!(scheme.as_str(), "mqtt" | "http");
+    let settings = args.lines.settings(plain, session)?;
+    let again =
+        Retry { first: Duration::from_secs(1), ..infineon::Timers::default().connect_again };
+    if let Some(controller) = &args.ddi {
+        let (tenant, controller) = controller
+            .split_once('/')
+            .context("--ddi names no controller")
+            .usage("--ddi TENANT/CONTROLLER, such as DEFAULT/dev1")?;
+        let authorization = match &args.token_file {
+            Some(path) => {
+                let token = std::fs::read_to_string(path);
+                let token = token.with_context(|| format!("{} cannot be read", path.display()))?;
+                format!("TargetToken {}", token.lines().next().unwrap_or_default())
+            }
+            None => String::new(),
+        };
+        let first_check = Duration::ZERO;
+        let timers = ddi::Timers { first_check, again, ..ddi::Timers::default() };
+        let settings_of_device = ddi::Settings {
+            server,
+            tenant: kept(tenant),
+            controller: kept(controller),
+            authorization: kept(&authorization),
+            attributes: &[("agent", "updraft")],
+            timers,
+        };
+        let device = ddi::Device::new(agent, settings_of_device, room(64 * 1024));
+        return Watch::new(args, out, true).drive(device, settings);
+    }
+    let file = match (path.as_str(), args.direct) {
+        ("", false) => "/ota_update.json",
+        (path, _) => path,
+    };
+    let settings_of_device = infineon::Settings {
+        prefix: Prefix::Own(kept(&args.prefix)),
+        identity: Identity { serial_number: kept(&args.serial), ..Identity::default() },
+        file: Text::new(kept(file)),
+        flow: if args.direct { Flow::Direct } else { Flow::Job },
+        piecewise: args.piecewise,
+        session: random() as u16,
+        timers: infineon::Timers {
+            first_check: Duration::ZERO,
+            connect_again: again,
+            // One session and no more.
+            session_again: Retry { tries: 1, ..again },
+            job: ANSWER,
+            reset: Duration::ZERO,
+            ..infineon::Timers::default()
+        },
+        ..infineon::Settings::new(server)
+    };
+    let http = room(BLOCK as usize + 1024);
+    let device = infineon::Device::new(agent, settings_of_device, room(1024), http);
+    Watch::new(args, out, false).drive(device, settings)
+}
+
+/// A device's session, and what people and programs get to see of it.
+struct Watch<'o> {
+    out: &'o Output,
+    /// Whether it goes on while there is nothing.
+    polls: bool,
+    until: Option<Instant>,
+    bar: Option<ProgressBar>,
+    /// Why the last line was lost, as long as there is no other.
+    lost: Option<anyhow::Error>,
+    /// Why the update ended, or was refused.
+    reason: Option<Reason>,
+    /// Something has come to an end of which the server is told.
+    ended: bool,
+    /// Since when the line stands.
+    opened: Option<Instant>,
+}
+
+impl<'o> Watch<'o> {
+    fn new(args: &Args, out: &'o Output, polls: bool) -> Self {
+        let until = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        Self { out, polls, until, bar: None, lost: None, reason: None, ended: false, opened: None }
+    }
+
+    fn drive<D: Updates>(mut self, device: D, settings: Settings) -> anyhow::Result<Ended>
+    where
+        D::Platform: Resets,
+    {
+        let mut memory = Memory::of_device(BLOCK as usize);
+        let mut online = Online::new().context("this system cannot wait for sockets")?;
+        online.add(device, settings, &mut memory);
+        loop {
+            let mut lasting = false;
+            let hear = &mut |_, event: Line<'_>| match event {
+                Line::Opened { .. } => (self.lost, self.opened) = (None, Some(Instant::now())),
+                Line::Lost(error) => {
+                    lasting |= error.is_lasting();
+                    if !lasting {
+                        self.note(&format!("{} {error}", styled(WARN, "line:")));
+                    }
+                    self.lost = Some(advised(error));
+                }
+                _ => {}
+            };
+            online.turn(FRAME, hear).context("this system cannot wait for sockets")?;
+            if let Some(error) = self.lost.take_if(|_| lasting) {
+                return Err(error);
+            }
+            let now = online.now();
+            let Some(device) = online.machine(0) else { return Ok(Ended::Nothing) };
+            let rests = device.deadline().is_none_or(|at| at > now + LONG_REST);
+            let agent = device.agent();
+            while let Some(report) = agent.report() {
+                self.report(&report)?;
+            }
+            self.progress(agent.size(), agent.progress().0);
+            if agent.platform().wants_reset() {
+                let size = agent.size().unwrap_or_default();
+                return Ok(Ended::Installed(agent.platform().installed(size)));
+            }
+            let done = match self.polls {
+                true => self.ended && agent.state() == State::Waiting,
+                false => rests && !agent.is_busy(),
+            };
+            if done {
+                return self.end();
+            }
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                let why = self.lost.take().unwrap_or_else(|| anyhow!("nothing came of it"));
+                return Err(why.context("the time that --timeout gave is over"));
+            }
+        }
+    }
+
+    fn end(self) -> anyhow::Result<Ended> {
+        match (self.reason, self.lost) {
+            (None, None) if self.opened.is_some_and(|since| since.elapsed() >= ANSWER) => {
+                Err(anyhow!("nobody has answered for {} seconds", ANSWER.as_secs()))
+                    .hint("does `updraft publish` run, with the same kit and the same prefix?")
+            }
+            (None | Some(Reason::NotNewer { .. }), None) => Ok(Ended::Nothing),
+            (Some(reason), None) => Err(anyhow!(reason)).context("there was no update"),
+            (_, Some(lost)) => Err(lost.context("there was no update")),
+        }
+    }
+
+    fn note(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.out.note(text)),
+            None => self.out.note(text),
+        }
+    }
+
+    fn report(&mut self, report: &Report) -> anyhow::Result<()> {
+        let Report { state, note, held, blocks, .. } = *report;
+        let (word, why) = match note {
+            Note::Entered => (state.name(), None),
+            Note::Progress => ("progress", None),
+            Note::TakenUp => ("taken up", None),
+            Note::BegunAnew(reason) => ("begun anew", Some(reason.to_string())),
+            Note::Deferred(gate) => ("deferred", Some(gate.name().to_owned())),
+            Note::Resumed(gate) | Note::Overruled(gate) => {
+                ("resumed", Some(gate.name().to_owned()))
+            }
+            Note::Differs { promised, image } => {
+                ("differs", Some(format!("the job says {promised}, the image is {image}")))
+            }
+            Note::Activated => ("activated", None),
+            Note::Refused(reason) => ("refused", Some(reason.to_string())),
+            Note::Failed(reason) => ("failed", Some(reason.to_string())),
+        };
+        match note {
+            Note::Refused(reason) => self.reason = Some(reason),
+            Note::Failed(reason) => (self.reason, self.ended) = (Some(reason), true),
+            Note::Entered if state == State::Accepted => self.ended = true,
+            Note::Entered if state == State::JobReceived => self.reason = None,
+            _ => {}
+        }
+        if self.out.json() {
+            let event = json!({
+                "event": word, "state": state.name(), "why": why, "held": held, "blocks": blocks,
+            });
+            return self.out.event(&event, "");
+        }
+        match (note, why) {
+            (Note::Progress, _) => {}
+            (Note::TakenUp, _) => {
+                self.note(&format!("{word}: {held} of {blocks} blocks are there"));
+            }
+            (_, Some(why)) => self.note(&format!("{} {why}", styled(WARN, format!("{word}:")))),
+            (_, None) => self.note(&styled(DIM, word)),
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, size: Option<u32>, held: u32) {
+        let Some(size) = size else { return };
+        let out = self.out;
+        let bar = self.bar.get_or_insert_with(|| out.progress(size.into(), "fetching"));
+        bar.set_position(u64::from(held.saturating_mul(BLOCK).min(size)));
+    }
+}

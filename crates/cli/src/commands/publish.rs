@@ -1,0 +1,363 @@
+//! `updraft publish`: what Infineon's publisher.py does.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use indicatif::{MultiProgress, ProgressBar};
+use serde_json::{Value, json};
+use updraft_online::{Event as Line, Memory, Online, Session};
+use updraft_publisher::{Event, Jobs, Note, Offers, Publisher, Settings};
+
+use crate::air::{Address, Described, Files, Lines, advised, header_of};
+use crate::output::{BAD, DIM, GOOD, Output, WARN, styled};
+use crate::report::Hint;
+
+/// The job document of the original, which is read if it is there.
+const USUAL_JOB: &str = "ota_update.json";
+/// The kit of the original.
+const USUAL_KIT: &str = "CY8CPROTO_062_4343W";
+/// Bars on a terminal; more devices than that are counted only.
+const MOST_BARS: usize = 12;
+/// How often bars move.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Options of `updraft publish`.
+#[derive(clap::Args)]
+#[command(
+    disable_version_flag = true,
+    after_help = "Devices with Infineon's update library, or this project's, ask for updates over MQTT; each is
+offered the job, sent the image, and its result is told. It goes on until it is ended, or until --count
+devices have updated.
+
+Without --job the job is made of the image: board, version, MQTT. A job document is read again at each
+request, and so is the image: changing one of them publishes.
+
+Arguments of publisher.py are taken as they are: tls, -l, -b, -k, -f. TLS is the default here; --plain does
+without.
+
+Examples:
+  updraft certs lab 192.168.1.10 && updraft certs mosquitto > mosquitto.conf && mosquitto -c mosquitto.conf
+  updraft publish -b 192.168.1.10 -k CY8CPROTO-062-4343W -f app-1.1.0.bin
+  updraft publish --plain -f app-1.1.0.bin --count 1
+  updraft publish tls -b ml --job ota_update.json -f app.bin --json"
+)]
+pub struct Args {
+    /// Connect over TLS, as the original says it: the default.
+    #[arg(value_name = "tls", value_parser = ["tls", "TLS"], conflicts_with = "plain")]
+    tls: Option<String>,
+    /// Connect in plain text.
+    #[arg(long)]
+    plain: bool,
+    /// The broker: HOST or HOST:PORT; or m(osquitto) for test.mosquitto.org, e(clipse) for
+    /// mqtt.eclipseprojects.io, ml (mosquitto_local) for this computer.
+    #[arg(short, long, value_name = "BROKER", default_value = "mosquitto_local")]
+    broker: String,
+    /// The kit. In topics and jobs it is APP_ and its name with underscores.
+    #[arg(short, long, value_name = "KIT", default_value = USUAL_KIT)]
+    kit: String,
+    /// The board in topics and jobs, to the letter, in place of the kit.
+    #[arg(long, value_name = "NAME", conflicts_with = "kit")]
+    board_name: Option<String>,
+    /// What topics begin with.
+    #[arg(long, value_name = "PREFIX", default_value = "OTAUpdate")]
+    prefix: String,
+    /// The image.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The job document. Default: ota_update.json, if it is there.
+    #[arg(long, value_name = "FILE")]
+    job: Option<PathBuf>,
+    /// The version in the job, where there is no document. Default: that of the image.
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// Bytes of a chunk. Devices have buffers for 4096.
+    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = clap::value_parser!(u16).range(256..=32768))]
+    chunk: u16,
+    /// Milliseconds from one chunk to the next of the same device.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pause: u64,
+    /// Offer the job to devices that run this version or a newer one as well, as the original does.
+    #[arg(long)]
+    always: bool,
+    /// Seconds without a word after which a device has failed.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    patience: u64,
+    /// End once so many devices have updated.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Keep the session at the broker, so that requests wait while this is not running. It needs
+    /// --client-id.
+    #[arg(long, requires = "client_id")]
+    keep_session: bool,
+    /// Tell of every chunk that is asked for by itself.
+    #[arg(short = 'l', long)]
+    log: bool,
+    #[command(flatten)]
+    lines: Lines,
+}
+
+/// Publishes until it is ended.
+pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
+    let board = match &args.board_name {
+        Some(name) => name.clone(),
+        None => board_of(&args.kit),
+    };
+    let document = args.job.clone().or_else(|| {
+        Some(PathBuf::from(USUAL_JOB)).filter(|path| args.version.is_none() && path.exists())
+    });
+    if document.is_none() && args.file.is_none() {
+        return Err(anyhow!("there is nothing to publish"))
+            .usage("give an image, -f FILE; or a job document, --job FILE");
+    }
+    let described = Described { board: board.clone(), version: args.version.clone() };
+    let mut files = Files::new(document.clone(), described, args.file.clone());
+    look_at(&mut files, &board, args.file.as_deref(), out)?;
+    let (host, port) = broker(&args.broker, args.plain)?;
+    let offers = if args.always { Offers::Always } else { Offers::Newer };
+    let settings = Settings {
+        prefix: args.prefix.clone(),
+        chunk: args.chunk,
+        pause: Duration::from_millis(args.pause),
+        patience: Duration::from_secs(args.patience),
+        offers,
+        ..Settings::new(host, port, board)
+    };
+    let session =
+        Session { clean: !args.keep_session, ..Session::new(format!("OTASend{}", random())) };
+    let line = args.lines.settings(args.plain, session)?;
+    let publisher = Publisher::new(files, settings);
+    // Nine chunks on their way keep a line busy.
+    let mut memory = Memory::new(4096, 9 * (usize::from(args.chunk) + 512));
+    let mut online = Online::new().context("this system cannot wait for sockets")?;
+    online.add(publisher, line, &mut memory);
+    let mut show = Show::new(args, out);
+    loop {
+        let mut lasting = None;
+        let hear = &mut |_, event: Line<'_>| match event {
+            Line::Opened { peer, .. } => show.opened(peer),
+            Line::Lost(error) if error.is_lasting() => lasting = Some(advised(error)),
+            Line::Lost(error) => show.note(format!("{} {error}", styled(WARN, "line:"))),
+            _ => {}
+        };
+        online.turn(FRAME, hear).context("this system cannot wait for sockets")?;
+        if let Some(error) = lasting {
+            return Err(error);
+        }
+        let Some(publisher) = online.machine(0) else { return Ok(()) };
+        while let Some(event) = publisher.event() {
+            show.event(&event)?;
+        }
+        show.frame(publisher);
+        if args.count.is_some_and(|count| show.updated >= count) {
+            // The last device hears that its result was read.
+            for _ in 0..5 {
+                online.turn(FRAME / 10, &mut |_, _| ())?;
+            }
+            return show.end();
+        }
+    }
+}
+
+/// What would be offered now: what is wrong with it is better told before a device asks.
+fn look_at(
+    files: &mut Files,
+    board: &str,
+    image: Option<&Path>,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let job = files
+        .current()
+        .hint("give an image and a job document as devices take them; `--help` has examples")?;
+    let warning = styled(WARN, "warning:");
+    if job.board != board {
+        out.note(format_args!(
+            "{warning} the job is for {}, and {board} is who is listened to: devices take jobs for \
+             their own board only; -k or --board-name gives another one",
+            job.board
+        ));
+    }
+    match (header_of(&job.image), image) {
+        (Some(header), _) if updraft_ota::Version::from(header.version) != job.version => {
+            out.note(format_args!(
+                "{warning} the job says {}, the image is {}: devices of this project refuse that",
+                job.version, header.version
+            ));
+        }
+        (None, Some(path)) => out.note(format_args!(
+            "{warning} {} is no MCUboot image; a bootloader would refuse it",
+            path.display()
+        )),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The board that the original makes of a kit's name.
+pub fn board_of(kit: &str) -> String {
+    let kit = kit.replace('-', "_");
+    if kit.starts_with("APP_") { kit } else { format!("APP_{kit}") }
+}
+
+fn broker(name: &str, plain: bool) -> anyhow::Result<(String, u16)> {
+    let usual = |tls| if plain { 1883 } else { tls };
+    Ok(match name {
+        "ml" | "mosquitto_local" => ("127.0.0.1".into(), usual(8884)),
+        "m" | "mosquitto" => ("test.mosquitto.org".into(), usual(8884)),
+        "e" | "eclipse" => ("mqtt.eclipseprojects.io".into(), usual(8883)),
+        "a" | "amazon" => {
+            return Err(anyhow!("every account of AWS has a broker of its own"))
+                .usage("give its name: -b ID-ats.iot.REGION.amazonaws.com:8883");
+        }
+        name => {
+            let address: Result<Address, String> = format!("mqtts://{name}").parse();
+            let address = address
+                .map_err(|why| anyhow!("`{name}` is no broker: {why}"))
+                .usage("-b HOST, or -b HOST:PORT")?;
+            (address.host, address.port.unwrap_or(usual(8884)))
+        }
+    })
+}
+
+/// Something that differs from process to process.
+pub fn random() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    (RandomState::new().hash_one(std::process::id()) & 0x3fff_ffff) as u32
+}
+
+/// What people and programs get to see.
+struct Show<'o> {
+    out: &'o Output,
+    log: bool,
+    bars: MultiProgress,
+    shown: HashMap<String, ProgressBar>,
+    updated: u64,
+    failed: u64,
+}
+
+impl<'o> Show<'o> {
+    fn new(args: &Args, out: &'o Output) -> Self {
+        let (bars, shown) = (MultiProgress::new(), HashMap::new());
+        Self { out, log: args.log, bars, shown, updated: 0, failed: 0 }
+    }
+
+    /// A line above the bars.
+    fn note(&self, text: String) {
+        self.bars.suspend(|| self.out.note(text));
+    }
+
+    fn opened(&self, peer: &str) {
+        if self.out.json() {
+            let _ = self.out.event(&json!({ "event": "connected", "broker": peer }), "");
+        } else {
+            self.note(format!("{} connected to {peer}", styled(GOOD, "publisher:")));
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> anyhow::Result<()> {
+        let (word, text, more) = match &event.note {
+            Note::Offered(version) => (
+                "offered",
+                format!("is offered {version}"),
+                json!({ "version": version.to_string() }),
+            ),
+            Note::NothingNewer(version) => (
+                "nothing-newer",
+                format!("runs {version} already"),
+                json!({ "version": version.to_string() }),
+            ),
+            Note::Sending(bytes) => {
+                ("sending", format!("is sent {bytes} bytes"), json!({ "bytes": bytes }))
+            }
+            Note::Sent(bytes) => {
+                ("sent", format!("was sent {bytes} bytes"), json!({ "bytes": bytes }))
+            }
+            Note::Chunk { .. } if !self.log => return Ok(()),
+            Note::Chunk { offset, .. } => {
+                ("chunk", format!("is sent the chunk at {offset}"), json!({ "offset": offset }))
+            }
+            Note::Succeeded => ("succeeded", styled(GOOD, "has updated"), json!({})),
+            Note::Failed => ("failed", styled(BAD, "has failed"), json!({})),
+            Note::Silent => ("silent", styled(BAD, "says nothing any more"), json!({})),
+            Note::Refused(refusal) => {
+                let text = format!("{} {refusal}", styled(WARN, "is not answered:"));
+                ("refused", text, json!({ "why": refusal.to_string() }))
+            }
+            _ => return Ok(()),
+        };
+        match event.note {
+            Note::Succeeded => self.updated += 1,
+            Note::Failed | Note::Silent => self.failed += 1,
+            _ => {}
+        }
+        if matches!(event.note, Note::Succeeded | Note::Failed | Note::Silent)
+            && let Some(bar) = self.shown.remove(&event.topic)
+        {
+            bar.finish_and_clear();
+        }
+        let line = self.json(event, word, more);
+        let who = who(event);
+        let text = format!("{} {who} {text}", styled(DIM, clock()));
+        self.bars.suspend(|| self.out.event(&line, text))
+    }
+
+    fn json(&self, event: &Event, word: &str, more: Value) -> Value {
+        let mut line = json!({
+            "time": now(), "event": word, "topic": event.topic, "serial": event.serial,
+            "running": event.running.map(|running| running.to_string()),
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            line[key] = value.clone();
+        }
+        line
+    }
+
+    /// Moves the bars.
+    fn frame(&mut self, publisher: &Publisher<Files>) {
+        for (topic, progress) in publisher.progress().filter(|(_, progress)| progress.sent > 0) {
+            if !self.shown.contains_key(topic) {
+                if self.shown.len() >= MOST_BARS {
+                    continue;
+                }
+                let bar = self.out.progress(progress.total.into(), "");
+                let bar = if bar.is_hidden() { bar } else { self.bars.add(bar) };
+                let name = topic.rsplit('/').next().unwrap_or_default();
+                bar.set_message(name.to_owned());
+                self.shown.insert(topic.to_owned(), bar);
+            }
+            if let Some(bar) = self.shown.get(topic) {
+                bar.set_position(progress.sent.into());
+            }
+        }
+    }
+
+    fn end(&self) -> anyhow::Result<()> {
+        let Self { updated, failed, .. } = self;
+        let value = json!({ "event": "ended", "updated": updated, "failed": failed });
+        self.out.event(&value, format!("{updated} updated, {failed} failed"))
+    }
+}
+
+/// A device in a word or two.
+fn who(event: &Event) -> String {
+    let session = event.topic.rsplit('/').next().unwrap_or_default();
+    let name = match (event.serial.as_str(), session) {
+        ("", "") => "somebody".to_owned(),
+        ("", session) => format!("device {session}"),
+        (serial, session) => format!("{serial} ({session})"),
+    };
+    let name = crate::output::tame(&name);
+    event.running.map_or(name.clone(), |running| format!("{name}, at {running},"))
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs())
+}
+
+/// The time of day, in UTC.
+pub fn clock() -> String {
+    let now = now();
+    format!("{:02}:{:02}:{:02}Z", now / 3600 % 24, now / 60 % 60, now % 60)
+}

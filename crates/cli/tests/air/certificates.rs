@@ -1,0 +1,54 @@
+//! Certificates that do not fit are named by both commands, with what to do.
+
+use crate::support::{Lab, foreign};
+
+#[test]
+fn certificates_that_do_not_fit_end_both_commands_with_advice() {
+    if !foreign("mosquitto") {
+        return;
+    }
+    let lab = Lab::new("certificates", 5_000);
+    let _broker = lab.broker();
+    std::fs::create_dir(lab.path("other")).unwrap();
+    lab.ok("certs lab 127.0.0.1 --dir other");
+    let both = |more: &str| {
+        let publish = format!("publish -b 127.0.0.1:{} -f 1.1.0.bin {more}", lab.tls);
+        [publish, format!("{} {more}", lab.fetch(lab.tls, "got.bin"))]
+    };
+    for (more, why, advice) in [
+        ("--certs other --ca mosquitto_ca.crt", "refuses this client's certificate", "certs show"),
+        ("--ca other/mosquitto_ca.crt", "of the same name, and another one", "--ca FILE"),
+        ("--certs nowhere --ca mosquitto_ca.crt", "none was given", "--tls-cert and --tls-key"),
+        ("--server-name broker.lan", "its certificate is for", "--server-name"),
+        (
+            "--tls-cert mosquitto_client.crt --tls-key other/mosquitto_client.key",
+            "is not that of the certificate",
+            "made together",
+        ),
+        ("--ca nowhere.crt", "nowhere.crt cannot be read", "path"),
+    ] {
+        for line in both(more) {
+            let said = lab.fails(&line);
+            assert!(said.contains(why) && said.contains(advice), "{line}\n{said}");
+        }
+    }
+    // And one that has been made for the name that is expected.
+    lab.publish(lab.tls, "-f 1.1.0.bin --server-name mosquitto_server");
+}
+
+#[test]
+fn images_that_are_not_signed_by_the_key_are_refused_and_nothing_is_kept() {
+    if !foreign("mosquitto") {
+        return;
+    }
+    let lab = Lab::new("strangers", 9_000);
+    let _broker = lab.broker();
+    lab.ok("key new --type ed25519 stranger.pem");
+    let _publisher = lab.publish(lab.tls, "-f 1.1.0.bin");
+    let line = lab.fetch(lab.tls, "got.bin").replace("key.pem", "stranger.pem");
+    let said = lab.fails(&line);
+    assert!(said.contains("the bootloader would refuse the image"), "{said}");
+    assert!(!lab.path("got.bin").exists());
+    let unsigned = lab.fetch(lab.tls, "got.bin").replace("--key key.pem", "--unsigned");
+    assert_eq!(lab.ok(&unsigned), "installed 1.1.0\n");
+}

@@ -1,0 +1,9 @@
+//! Updates over the air as people run them: `updraft publish` and `updraft fetch`, with mosquitto
+//! between them, lines that break and processes that are killed.
+#![cfg(feature = "air")]
+
+mod broken;
+mod certificates;
+mod files;
+mod flows;
+mod support;
