@@ -43,7 +43,9 @@ pub struct Deferral {
 pub struct Config<'c> {
     /// What jobs call this board.
     pub board: &'c str,
-    /// Bytes of a block, which is what is asked for at once. A multiple of the flash's write size.
+    /// Bytes of a block, which is what is asked for at once. A multiple of the flash's write size;
+    /// for archives of 512, and at least 2,048. Infineon's publishers send pieces of 4,096, of which
+    /// it has to be a divisor; AWS takes 256 to 131,072.
     pub block: u32,
     /// The record is kept after so many blocks. More of them wear the record's flash less, and are
     /// fetched again after a power cut.

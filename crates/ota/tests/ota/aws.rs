@@ -1,4 +1,4 @@
-//! AWS IoT: recordings of its own agent, a stand-in for the service, and servers that misbehave.
+//! AWS IoT: recordings of its own agent, updates from a stand-in, and servers that misbehave.
 
 use std::time::Duration;
 
@@ -7,15 +7,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use updraft_image::{Digest, HashKind, PublicKey, Software, SwapType, Verifier};
 use updraft_ota::aws::{
-    Answer, Block, BlockRequest, Details, Device, Execution, File, Format, JobTopic, NextJob,
-    OtaJob, Rejected, Settings, Status, StreamTopic, Update, job_topic, stream_topic, update_topic,
+    Answer, Block, BlockRequest, Details, Device, Format, JobTopic, NextJob, OtaJob, Rejected,
+    Settings, Status, StreamTopic, Update, job_topic, stream_topic, update_topic,
 };
 use updraft_ota::json::Text;
 use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
 
+use crate::cloud::{Cloud, Spoil};
 use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
 use crate::http::{Files, Wrong};
 use crate::infineon::{V1, V2};
+use crate::pair::{Pair, archive};
 use crate::transcripts::{lines, vectors};
 
 const V092: Version = Version::new(0, 9, 2);
@@ -67,7 +69,7 @@ struct Replay {
     said: Vec<String>,
 }
 
-fn payload(line: &Value) -> Vec<u8> {
+pub fn payload(line: &Value) -> Vec<u8> {
     match line["cbor_hex"].as_str() {
         Some(hex) => (0..hex.len())
             .step_by(2)
@@ -258,143 +260,6 @@ fn the_modular_libraries_words_are_ours() {
     assert!(str::from_utf8(&again[..len]).unwrap().contains("\"b\":\"0x130080\""));
 }
 
-/// What happens to the block of this number on its way.
-type Spoil = fn(usize, Vec<u8>) -> Option<Vec<u8>>;
-
-/// A stand-in for the service.
-struct Cloud {
-    image: Vec<u8>,
-    job: &'static str,
-    signature: Option<String>,
-    url: Option<&'static str>,
-    /// Writes addresses as some encoders do.
-    escaped: bool,
-    format: Format,
-    status: Status,
-    self_test: Option<(String, String)>,
-    reports: Vec<String>,
-    asked: Vec<Vec<u32>>,
-    served: Vec<u32>,
-    spoil: Spoil,
-    files: Option<Files>,
-}
-
-impl Cloud {
-    fn new(image: Vec<u8>, format: Format) -> Self {
-        Self {
-            image,
-            job: "job-1",
-            signature: None,
-            url: None,
-            escaped: false,
-            format,
-            status: Status::Queued,
-            self_test: None,
-            reports: Vec::new(),
-            asked: Vec::new(),
-            served: Vec::new(),
-            spoil: |_, bytes| Some(bytes),
-            files: None,
-        }
-    }
-
-    fn next(&self) -> Vec<u8> {
-        let pending = matches!(self.status, Status::Queued | Status::InProgress);
-        let details = self.self_test.as_ref().map(|(test, by)| Details {
-            self_test: Some(Text::new(test)),
-            updated_by: Some(Text::new(by)),
-            ..Details::default()
-        });
-        let job = OtaJob {
-            mqtt: self.url.is_none(),
-            http: self.url.is_some(),
-            stream: self.url.is_none().then_some(Text::new("stream-1")),
-            file: File {
-                size: self.image.len() as u32,
-                id: 3,
-                signature: self.signature.as_deref().map(Text::new),
-                url: self.url.map(Text::new),
-                ..File::default()
-            },
-        };
-        let execution = pending.then_some(Execution {
-            job: Text::new(self.job),
-            status: self.status,
-            version: Some(1),
-            details: details.unwrap_or_default(),
-            document: None,
-        });
-        let mut bytes = vec![0; 3000];
-        let len = NextJob { token: None, execution }.encode(Some(&job), &mut bytes).unwrap();
-        bytes.truncate(len);
-        if self.escaped {
-            let text = String::from_utf8(bytes).unwrap();
-            return text.replace('/', "\\/").replace('&', "\\u0026").into_bytes();
-        }
-        bytes
-    }
-}
-
-impl Server for Cloud {
-    fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
-        if topic.ends_with("$next/get") {
-            return vec![(format!("{topic}/accepted"), self.next())];
-        }
-        if topic.ends_with("/update") {
-            self.reports.push(String::from_utf8(payload.to_vec()).unwrap());
-            let update = Update::decode(payload).unwrap();
-            self.status = update.status;
-            if let Some(details) = update.details.filter(|it| it.self_test.is_some()) {
-                let text = |text: Option<Text<'_>>| text.unwrap_or_default().to_string();
-                self.self_test = Some((text(details.self_test), text(details.updated_by)));
-            }
-            return Vec::new();
-        }
-        let wanted: Vec<u32> = match self.format {
-            Format::Cbor => {
-                let request = BlockRequest::decode(payload).unwrap();
-                let bits = request.bitmap.unwrap();
-                let bit = |at: &u32| bits[*at as usize / 8] >> (at % 8) & 1 == 1;
-                let all = (0..8 * bits.len() as u32).filter(bit).map(|at| request.offset + at);
-                all.take(request.count.unwrap() as usize).collect()
-            }
-            Format::Json => {
-                let request: Value = serde_json::from_slice(payload).unwrap();
-                let bits = payload_of_hex(request["b"].as_str().unwrap());
-                let (offset, count) =
-                    (request["o"].as_u64().unwrap(), request["n"].as_u64().unwrap());
-                let bit = |at: &u64| bits[*at as usize / 8] >> (at % 8) & 1 == 1;
-                let all = (0..8 * bits.len() as u64).filter(bit).map(|at| (offset + at) as u32);
-                all.take(count as usize).collect()
-            }
-        };
-        self.asked.push(wanted.clone());
-        let topic = topic.replace("/get/", "/data/");
-        let mut answers = Vec::new();
-        for index in wanted {
-            let data = &self.image[index as usize * 4096..];
-            let data = &data[..data.len().min(4096)];
-            let mut bytes = vec![0; 2 * data.len() + 100];
-            let block = Block { file: 3, index, data };
-            let len = block.encode(self.format, &mut bytes).unwrap();
-            bytes.truncate(len);
-            self.served.push(index);
-            if let Some(bytes) = (self.spoil)(self.served.len(), bytes) {
-                answers.push((topic.clone(), bytes));
-            }
-        }
-        answers
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
-        self.files.as_mut().expect("there is a file server").bytes(bytes)
-    }
-}
-
-fn payload_of_hex(text: &str) -> Vec<u8> {
-    payload(&serde_json::json!({ "cbor_hex": text.strip_prefix("0x").unwrap() }))
-}
-
 #[test]
 fn an_update_goes_through_streams_of_both_formats_and_its_self_test() {
     for format in [Format::Cbor, Format::Json] {
@@ -517,6 +382,24 @@ fn blocks_that_are_lost_or_spoilt_are_asked_for_again() {
         assert!(board.holds(&new), "{name}");
         assert_eq!(board.swap_type(), SwapType::Test, "{name}");
     }
+}
+
+#[test]
+fn an_archive_comes_in_a_stream_too() {
+    let file = archive(V2, [image(V2, 20_000), image(V2, 15_000)]);
+    let mut cloud = Cloud::new(file.clone(), Format::Cbor);
+    let mut pair = Pair::new([V1, V1]);
+    let now = pair.device(Config::new(BOARD), |agent| {
+        let mut job = [0; 2560];
+        let mut device = Device::new(agent, settings(Format::Cbor), &mut job, &mut []);
+        let mut line = Line::new();
+        device.start(line.now);
+        line.run(&mut device, &mut cloud, |device| device.agent().platform().system().resets > 0);
+        line.now
+    });
+    // What came while the slots were made ready is asked for again at once.
+    assert!(now < 30 * SECOND, "{now:?}");
+    assert_eq!(pair.pending(), [SwapType::Test; 2]);
 }
 
 #[test]

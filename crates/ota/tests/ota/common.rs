@@ -55,6 +55,8 @@ pub struct Settings {
     pub closed: Vec<(Gate, Answer)>,
     /// The record's place is broken.
     pub unreadable: bool,
+    /// Nothing more can be kept.
+    pub full: bool,
     /// The key that jobs are signed with.
     pub signer: Option<Signer>,
 }
@@ -78,6 +80,9 @@ impl System for Settings {
     }
 
     fn save(&mut self, record: &[u8]) -> Result<(), ()> {
+        if self.full {
+            return Err(());
+        }
         self.record = Some(record.to_vec());
         self.saves += 1;
         Ok(())

@@ -2,12 +2,13 @@
 
 use updraft_image::SwapType;
 use updraft_ota::http::{Exchange, Head, Method, Request};
-use updraft_ota::infineon::{Document, Flow, Message, Settings};
+use updraft_ota::infineon::{Device, Document, Flow, Message, Settings};
 use updraft_ota::json::Text;
-use updraft_ota::{Endpoint, Reason, State, Transport, Version};
+use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
 
 use crate::common::{BOARD, Board, Line, SECOND, Server, image, reasons};
 use crate::infineon::{Publisher, V1, V2, device, session_with, settings};
+use crate::pair::{Pair, archive};
 
 /// What a server does wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,6 +236,34 @@ fn a_bad_file_without_a_job_is_tried_twice_and_not_again_until_it_changes() {
     assert_eq!(board.swap_type(), SwapType::Test);
 }
 
+/// Archives come from file servers, as in the field; whoever is dropped on the way goes on.
+#[test]
+fn an_archive_is_fetched_from_a_file_server_whatever_happens_on_the_way() {
+    let file = archive(V2, [image(V2, 20_000), image(V2, 15_000)]);
+    let blocks = file.len().div_ceil(4096);
+    for stop in [0, 1, 3, 5, 7, blocks] {
+        let mut pair = Pair::new([V1, V1]);
+        let mut files = Files { wrong: Wrong::ClosesAfterEach, ..Files::new(file.clone()) };
+        let mut reset = false;
+        for drops in [true, false] {
+            reset = pair.device(Config::new(BOARD), |agent| {
+                let (mut job, mut memory) = ([0; 1024], [0; 4096]);
+                let mut device = Device::new(agent, http(), &mut job, &mut memory);
+                let mut line = Line::new();
+                device.start(line.now);
+                line.run(&mut device, &mut files, |device| {
+                    let dropped = drops && device.agent().progress().0 as usize >= stop;
+                    dropped || device.agent().platform().system().resets > 0
+                });
+                device.agent().platform().system().resets > 0
+            });
+        }
+        assert!(reset, "{stop}");
+        assert!(files.ranges.len() <= blocks + 3, "{stop}: {:?}", files.ranges);
+        assert_eq!(pair.pending(), [SwapType::Test; 2]);
+    }
+}
+
 #[test]
 fn a_job_by_mqtt_may_send_the_device_to_a_file_server_and_back() {
     let new = image(V2, 9000);
@@ -416,7 +445,7 @@ fn a_job_document_of_1024_bytes_is_too_long_over_http() {
     files.job = format!("{:1024}", files.job);
     let mut device = device(&mut board, http());
     let mut line = Line::new();
-    updraft_ota::Protocol::start(&mut device, line.now);
+    device.start(line.now);
     line.run(&mut device, &mut files, |device| device.agent().reason().is_some());
     let refused = [Reason::DocumentTooLong { len: 1024, max: 1024 }];
     assert_eq!(reasons(device.agent()), refused);

@@ -2,9 +2,9 @@
 
 mod archives;
 mod aws;
+mod cloud;
 mod common;
 mod ddi;
-
 mod documents;
 mod hostile;
 mod http;

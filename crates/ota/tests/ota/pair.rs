@@ -66,9 +66,18 @@ impl Pair {
         config: Config<'static>,
         then: impl FnOnce(&mut Agent<'_, Flash<'_>>) -> R,
     ) -> R {
+        self.device(config, |mut agent| then(&mut agent))
+    }
+
+    /// The same with a device that is made of it.
+    pub fn device<R>(
+        &mut self,
+        config: Config<'static>,
+        then: impl FnOnce(Agent<'_, Flash<'_>>) -> R,
+    ) -> R {
         let (dfus, mut memory) = (self.dfus(), vec![0; Record::size(256)]);
         let platform = Slots::new(&dfus, &mut self.flash, HashOnly, &mut self.settings);
-        then(&mut Agent::new(platform, config, &mut memory))
+        then(Agent::new(platform, config, &mut memory))
     }
 
     /// Resets, as often as the power goes meanwhile.

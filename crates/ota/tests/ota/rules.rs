@@ -292,6 +292,12 @@ fn a_record_that_cannot_be_read_does_not_keep_a_new_image_from_its_test() {
     assert_eq!(agent.start(SECOND), Ok(State::SelfTest));
     let first = agent.report().map(|report| report.note);
     assert_eq!(first, Some(Note::Failed(Reason::Storage(Operation::Record))));
+    drop(agent);
+    // Nor one that cannot be kept.
+    board.settings.unreadable = false;
+    board.settings.full = true;
+    let mut agent = board.agent(Config::new(BOARD));
+    assert_eq!(agent.start(SECOND), Ok(State::SelfTest));
     agent.self_test(true, SECOND);
     drop(agent);
     assert_eq!(board.swap_type(), SwapType::None);
