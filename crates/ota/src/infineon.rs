@@ -17,9 +17,11 @@
 //! |---|---|---|
 //! | `No Update Available` | is read as a job of version 0.0.0 | is believed |
 //! | over-long values | are cut off | refused |
-//! | numbers for strings, a key twice | ignored | refused |
+//! | numbers for strings, a key with two values | ignored | refused |
 //! | a chunk's header | 7 bytes of the magic, no sums | everything that can be compared |
 //! | a missing chunk | waits for the timer | is asked for by itself |
+//! | the version of the image itself | is not looked at | has to be newer than what runs |
+//! | archives | only the application is marked | both images or neither |
 //! | a reset in the middle | begins anew | goes on with what is held |
 //! | connection errors | again every 5 s for ever | ever longer, with a limit |
 //! | `Failure` | practically never sent | sent |

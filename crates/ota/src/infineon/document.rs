@@ -176,8 +176,8 @@ impl<'d> Document<'d> {
     /// Reads a message. Unknown keys are passed over.
     ///
     /// # Errors
-    /// If it is longer than 1,536 bytes, no flat JSON object, or if a known key is there twice, is
-    /// no string, or longer than allowed.
+    /// If it is longer than 1,536 bytes, no flat JSON object, or if a known key is there with two
+    /// values, is no string, or longer than allowed.
     pub fn decode(bytes: &'d [u8]) -> Result<Self, Reason> {
         if bytes.len() > LONGEST_MESSAGE {
             return Err(Reason::DocumentTooLong { len: bytes.len(), max: LONGEST_MESSAGE });
@@ -195,8 +195,15 @@ impl<'d> Document<'d> {
             if text.len() > key.longest {
                 return Err(Reason::TooLong(key.job));
             }
-            if field.replace(text).is_some() {
-                return Err(Reason::Repeated(key.job));
+            // Some write both names of a key, one of them empty or both the same.
+            match *field {
+                Some(other) if !other.is_empty() && !text.is_empty() => {
+                    if !other.chars().eq(text.chars()) {
+                        return Err(Reason::Repeated(key.job));
+                    }
+                }
+                Some(_) if text.is_empty() => {}
+                _ => *field = Some(text),
             }
         }
         Ok(document)

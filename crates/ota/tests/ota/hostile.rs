@@ -59,7 +59,10 @@ fn jobs_that_break_the_rules_are_refused_by_name() {
         (with("\"Port\":\"\"", "\"Port\":\"65536\""), Reason::BadValue("Port")),
         (with("\"Port\":\"\"", "\"Port\":\"x\""), Reason::BadValue("Port")),
         (with("\"Port\":\"\"", "\"Port\":8883"), Reason::WrongType("Port")),
-        (with("\"Port\":\"\"", "\"Server\":\"a\""), Reason::Repeated("Broker")),
+        (
+            with("\"Broker\":\"\",\"Port\":\"\"", "\"Broker\":\"b\",\"Server\":\"a\""),
+            Reason::Repeated("Broker"),
+        ),
         (with("\"Port\":\"\"", "\"VERSION\":\"3.0.0\""), Reason::Repeated("Version")),
         (with("\"Port\":\"\"", "\"BoardName\":\"x\""), Reason::Repeated("Board")),
         (with(BOARD, "CY8CPROTO_062_4343W"), Reason::WrongBoard),
@@ -81,6 +84,21 @@ fn jobs_that_break_the_rules_are_refused_by_name() {
         );
     }
     println!("{count} / {count} jobs refused");
+}
+
+#[test]
+fn both_names_of_a_key_may_be_there_if_they_do_not_contradict_each_other() {
+    let text = job("2.0.0", BOARD);
+    for (more, server) in [
+        (r#""Server":"","Broker":"a""#, Some("a")),
+        (r#""Server":"a","Broker":"""#, Some("a")),
+        (r#""Server":"a","Broker":"a""#, Some("a")),
+        (r#""Server":"","Broker":"""#, None),
+    ] {
+        let text = text.replace(r#""Broker":"""#, more);
+        let found = Document::decode(text.as_bytes()).unwrap().job().unwrap().server;
+        assert_eq!(found.map(|found| found.to_string()).as_deref(), server, "{more}");
+    }
 }
 
 #[test]

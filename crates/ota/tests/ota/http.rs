@@ -362,6 +362,27 @@ fn a_part_that_never_comes_is_asked_for_again_on_another_connection() {
 }
 
 #[test]
+fn a_file_server_that_does_not_answer_is_not_taken_for_one_without_a_job() {
+    struct Deaf(usize);
+    impl Server for Deaf {
+        fn message(&mut self, _: &str, _: &[u8]) -> Vec<(String, Vec<u8>)> {
+            Vec::new()
+        }
+
+        fn bytes(&mut self, _: &[u8]) -> Vec<Option<Vec<u8>>> {
+            self.0 += 1;
+            Vec::new()
+        }
+    }
+    let mut board = Board::new(V1);
+    let mut device = device(&mut board, http());
+    let mut deaf = Deaf(0);
+    session_with(&mut device, &mut deaf);
+    // Six tries a session, three sessions.
+    assert_eq!(deaf.0, 18);
+}
+
+#[test]
 fn a_host_cannot_add_lines_to_a_request() {
     let mut buffer = [0; 300];
     let evil = Request::get(Text::new("a\r\nX: y"), None, Text::new("/"));
