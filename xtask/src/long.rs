@@ -92,6 +92,13 @@ const PROOFS: &[Proof] = &[
         work: Work::Timings { package: "updraft-sim" },
     },
     Proof {
+        name: "ota",
+        about: "Updates over the air: a thousand agents in one process ask at once, a publisher answers \
+                them through mosquitto, and every flash is compared with the image; beside it, \
+                mosquitto brings the same bytes to as many subscribers that only count them.",
+        work: Work::Bench { package: "updraft-cli", bench: "ota" },
+    },
+    Proof {
         name: "mutants",
         about: "Every planted fault has to be noticed by the tests that it names.",
         work: Work::Mutants,

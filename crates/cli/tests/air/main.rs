@@ -6,4 +6,5 @@ mod broken;
 mod certificates;
 mod files;
 mod flows;
+mod many;
 mod support;
