@@ -14,10 +14,10 @@ const BEGIN: &str = "<!-- cargo xtask tables makes this table -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
 /// Boards whose programs run, by the tests of `crates/cli/tests/chips`; and what they have shown.
-const RUN: [(&str, &str); 7] = [
+const RUN: [(&str, &str); 8] = [
     (
         "mps2-an386",
-        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads and swaps; on a network: TCP, TLS 1.3 against OpenSSL both ways, impostors refused, SMP over UDP",
+        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads, swaps and whole upgrades; on a network: TCP, TLS 1.3 against OpenSSL both ways, impostors refused, SMP over UDP",
     ),
     (
         "mps2-an386-external",
@@ -25,10 +25,14 @@ const RUN: [(&str, &str); 7] = [
     ),
     (
         "microbit",
-        "uploads by `updraft smp` and smpmgr; test, confirm, revert; refused images; not one access that the flash controller or a timer does not allow; the power cut before any erase or store of a swap",
+        "uploads by `updraft smp` and smpmgr; test, confirm, revert; refused images; the watchdog started, and its reset played from outside; not one access that the flash controller or a timer does not allow; the power cut before any erase or store of a swap",
     ),
     ("microbit-offset", "the same"),
     ("microbit-scratch", "the same"),
+    (
+        "microbit-recovery",
+        "serial recovery by updraft and smpmgr: of an empty chip, by the button, by the application's wish, with the power cut while it is filled",
+    ),
     (
         "microbit-factory",
         "button A held, or pressed on an empty chip, brings the factory image back, with the original's lines; a damaged one costs nothing; the power cut before any write of a rollback",

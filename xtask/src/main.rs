@@ -92,6 +92,12 @@ const COMMANDS: &[Command] = &[
         run: qemu::run,
     },
     Command {
+        name: "record",
+        options: "",
+        about: "record an update and a rollback on emulated boards, into docs/recordings",
+        run: qemu::record,
+    },
+    Command {
         name: "bench",
         options: "",
         about: "measure the explorer, and the boot of a large image by phase",

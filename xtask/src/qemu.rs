@@ -65,6 +65,19 @@ fn test() -> Result<()> {
     Ok(())
 }
 
+/// `cargo xtask record`: the tests that play the recordings write them.
+pub fn record(_: &[String]) -> Result<()> {
+    if !is_there() {
+        bail!("qemu-system-arm is not there; Debian has it in the package of that name");
+    }
+    for name in ["microbit", "microbit-factory"] {
+        firmware::build(&firmware::board(name)?, false)?;
+    }
+    let mut command = cargo(["test", "--quiet", "--package", "updraft-cli", "--test", "chips"]);
+    command.args(["--", "recordings::"]).env("UPDRAFT_RECORD", "1");
+    run_command(with_programs(&mut command))
+}
+
 /// Tells tests where the programs of boards are.
 pub fn with_programs(command: &mut std::process::Command) -> &mut std::process::Command {
     command.env("UPDRAFT_FIRMWARE", workspace::target().join("firmware"))

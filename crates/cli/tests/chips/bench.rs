@@ -49,8 +49,8 @@ pub const MPS2_NETWORKED: Chip = Chip { application: NETWORKED, ..MPS2 };
 /// The same with updates on a second device, and P-256.
 pub const MPS2_EXTERNAL: Chip = Chip { board: "mps2-an386-external", ..MPS2 };
 
-/// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes, and with a factory
-/// image.
+/// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes, with serial
+/// recovery, and with a factory image.
 pub const MICROBIT: Chip = Chip {
     board: "microbit",
     machine: "microbit",
@@ -59,6 +59,7 @@ pub const MICROBIT: Chip = Chip {
     in_file: false,
 };
 pub const MICROBIT_OFFSET: Chip = Chip { board: "microbit-offset", ..MICROBIT };
+pub const MICROBIT_RECOVERY: Chip = Chip { board: "microbit-recovery", ..MICROBIT };
 pub const MICROBIT_FACTORY: Chip = Chip { board: "microbit-factory", ..MICROBIT };
 pub const MICROBIT_SCRATCH: Chip = Chip { board: "microbit-scratch", ..MICROBIT };
 

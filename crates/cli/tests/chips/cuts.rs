@@ -10,9 +10,8 @@ use crate::story::{HOST, running};
 /// Bytes that are each version's own.
 const TAIL: usize = 24 * 1024;
 
-#[test]
-fn a_chip_killed_during_a_swap_always_comes_back() {
-    let Some(bench) = Bench::new(MPS2, "killed-in-swap") else { return };
+fn a_chip_killed_during_a_swap_always_comes_back(chip: Chip, longest_ms: u64) {
+    let Some(bench) = Bench::new(chip, "killed-in-swap") else { return };
     let mut chance = Chance::new();
     let [old, new] = ["1.0.0", "2.0.0"].map(|version| bench.image_with_tail(version, HOST, TAIL));
     let (mut lives, mut swaps, mut resumed) = (0, 0, 0);
@@ -21,7 +20,7 @@ fn a_chip_killed_during_a_swap_always_comes_back() {
         bench.request(&new.bytes, true);
         for _ in 0..4 {
             let chip = bench.start();
-            std::thread::sleep(Duration::from_millis(chance.below(150)));
+            std::thread::sleep(Duration::from_millis(chance.below(longest_ms)));
             chip.cut();
             lives += 1;
         }
@@ -34,6 +33,54 @@ fn a_chip_killed_during_a_swap_always_comes_back() {
         swaps += 1;
     }
     println!("{lives} cuts in {swaps} swaps, {resumed} of which the last boot had to finish");
+}
+
+#[test]
+fn a_large_chip_killed_during_a_swap_always_comes_back() {
+    a_chip_killed_during_a_swap_always_comes_back(MPS2, 150);
+}
+
+#[test]
+fn a_small_chip_killed_during_a_swap_always_comes_back() {
+    a_chip_killed_during_a_swap_always_comes_back(MICROBIT, 600);
+}
+
+/// An upgrade over the line, from the upload to the confirmation, on a chip that loses its power at any
+/// moment of it: every life begins with an image that runs, and in the end there is the new one.
+#[test]
+fn a_chip_killed_at_any_moment_of_an_upgrade_always_runs_something() {
+    let Some(bench) = Bench::new(MPS2, "killed-in-upgrade") else { return };
+    let mut chance = Chance::new();
+    let (chip, _) = running(&bench);
+    chip.cut();
+    let new = bench.image_with_tail("2.0.0", HOST, TAIL);
+    let path = new.path.to_str().unwrap();
+    let (mut before, mut after) = (0, 0);
+    for _ in 0..12 {
+        let chip = bench.start();
+        chip.wait("app: self-test passed");
+        let printed = chip.printed();
+        match printed.contains("app: blinky 2.0.0") {
+            true => after += 1,
+            false => {
+                before += 1;
+                assert!(printed.contains("app: blinky 1.0.0"), "{printed}");
+            }
+        }
+        let mut client = chip.smp_begun(&["upgrade", path]);
+        std::thread::sleep(Duration::from_millis(chance.below(9000)));
+        chip.cut();
+        let _ = client.kill();
+        let _ = client.wait();
+    }
+    let chip = bench.start();
+    chip.wait("app: self-test passed");
+    chip.smp(&["upgrade", path]).ok();
+    chip.cut();
+    let chip = bench.start();
+    chip.wait("boot: starting 2.0.0");
+    chip.wait("app: self-test passed");
+    println!("12 lives began with the old image {before} times, with the new one {after} times");
 }
 
 #[test]

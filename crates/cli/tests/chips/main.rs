@@ -11,5 +11,6 @@ mod cuts;
 mod factory;
 mod network;
 mod publisher;
+mod recordings;
 mod recovery;
 mod story;

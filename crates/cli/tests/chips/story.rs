@@ -231,3 +231,31 @@ on!(microbit_scratch, MICROBIT_SCRATCH, (0x5000_0504, 1 << 13));
 fn an_update_that_hangs_is_reverted_by_the_watchdog() {
     goes_back(MPS2, "hang", "app: hangs");
 }
+
+/// QEMU has no watchdog there: that the bootloader starts it is seen by what it writes, and the reset
+/// comes from outside.
+#[test]
+fn a_microbit_starts_its_watchdog_and_an_update_that_hangs_is_reverted() {
+    // Start, and the time in ticks of 32768 Hz.
+    const START: u32 = 0x4001_0000;
+    const RELOAD_VALUE: u32 = 0x4001_0504;
+    let Some(bench) = Bench::new(MICROBIT, "hang") else { return };
+    let old = bench.image("1.0.0", HOST);
+    bench.provision(&old);
+    let new = bench.image("2.0.0", "self-test = hang\nself-test-ms = 50\n");
+    bench.request(&new.bytes, false);
+    let chip = bench.start_paused();
+    for register in [RELOAD_VALUE, START] {
+        let written = chip.machine().run_to_store(&[(register, 4)], Duration::from_secs(60));
+        assert!(written.unwrap(), "nobody writes to {register:#x}");
+    }
+    chip.machine().resume().unwrap();
+    chip.wait("boot: starting 2.0.0");
+    chip.wait("app: hangs");
+    chip.machine().reset().unwrap();
+    chip.wait("boot: image under test not confirmed: reverted");
+    chip.wait("boot: starting 1.0.0");
+    chip.wait("app: self-test passed");
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &old));
+}
