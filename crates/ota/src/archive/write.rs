@@ -99,7 +99,7 @@ pub fn write<E>(
     Ok(written.saturating_add(2 * RECORD as u32))
 }
 
-/// Bytes of the archive that [`write`] makes of `members`.
+/// Bytes of the archive that [`write()`] makes of `members`.
 ///
 /// # Errors
 /// If it cannot be written.

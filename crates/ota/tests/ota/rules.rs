@@ -8,7 +8,7 @@ use updraft_ota::{
     Version,
 };
 
-use crate::common::{BOARD, Board, SECOND, Settings, image};
+use crate::common::{BOARD, Board, PRIMARY, SECOND, Settings, image};
 use crate::infineon::{V1, V2};
 
 type Agent<'a> = updraft_ota::Agent<'a, crate::common::Flash<'a>>;
@@ -214,7 +214,7 @@ fn what_does_not_keep_the_promise_of_its_job_is_never_marked() {
     ];
     for (image, offer, reason) in cases {
         let mut board = Board::new(V1);
-        let before = board.flash.bytes(crate::common::PRIMARY);
+        let before = board.flash.bytes(PRIMARY);
         let mut agent = board.agent(Config::new(BOARD));
         agent.start(SECOND).unwrap();
         for _ in 0..2 {
@@ -228,7 +228,7 @@ fn what_does_not_keep_the_promise_of_its_job_is_never_marked() {
         assert_eq!(agent.offer(&offer, SECOND), Err(Reason::FailedBefore));
         drop(agent);
         assert_eq!(board.swap_type(), SwapType::None);
-        assert_eq!(board.flash.bytes(crate::common::PRIMARY), before);
+        assert_eq!(board.flash.bytes(PRIMARY), before);
         // Another one is as welcome as ever.
         installed_by("another job", &mut board, &good);
     }
@@ -280,6 +280,31 @@ fn an_image_that_is_not_newer_is_given_up_after_its_first_block_and_has_not_fail
         assert_eq!(work(&mut agent, SECOND), State::Rejected);
         assert_eq!(agent.reason(), Some(Reason::ImageRefused));
     }
+}
+
+#[test]
+fn an_image_is_held_against_what_runs_once_more_when_it_is_verified() {
+    let new = image(V2, 9000);
+    let mut board = Board::new(V1);
+    let offer = Offer { version: None, ..offer() };
+    let mut agent = board.agent(Config::new(BOARD));
+    agent.start(SECOND).unwrap();
+    agent.offer(&offer, SECOND).unwrap();
+    work(&mut agent, SECOND);
+    agent.sized(new.len() as u32, SECOND).unwrap();
+    agent.block(0, &new[..4096], SECOND).unwrap();
+    drop(agent);
+    // Meanwhile the device is updated in another way.
+    board.flash.load(PRIMARY, 0, &image(V2, 3000)).unwrap();
+    let mut agent = board.agent(Config::new(BOARD));
+    agent.start(SECOND).unwrap();
+    agent.offer(&offer, SECOND).unwrap();
+    work(&mut agent, SECOND);
+    give(&mut agent, &new, SECOND).unwrap();
+    assert_eq!(work(&mut agent, SECOND), State::Rejected);
+    assert_eq!(agent.reason(), Some(Reason::NotNewer { offered: V2, running: V2 }));
+    drop(agent);
+    assert_eq!(board.swap_type(), SwapType::None);
 }
 
 #[test]
