@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use updraft_board::{Board, Role};
 use updraft_image::UpgradeMode;
@@ -14,6 +14,14 @@ use updraft_qemu::{Machine, Setup};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of the description in an application.
 const DESCRIPTION: usize = 256;
+/// Of the emulated MPS2: the word that stands for a button, and the register of its lights.
+const BUTTON: u32 = 0x0100_0000;
+const LIGHTS: u32 = 0x4002_f004;
+/// Its timer, as the board's driver sets it up.
+const TIMER: u32 = 0x4000_2004;
+const TICKS_PER_SECOND: f64 = 25e6 / 16.0;
+/// Changes of a light that are measured.
+const EDGES: usize = 6;
 /// The applications of boards.
 const APPLICATION: &str = "application.bin";
 const NETWORKED: &str = "networked.bin";
@@ -46,7 +54,10 @@ pub const MPS2: Chip = Chip {
 /// The same on a network, with the application that uses it.
 pub const MPS2_NETWORKED: Chip = Chip { application: NETWORKED, ..MPS2 };
 
-/// The same with updates on a second device, and P-256.
+/// The same with a factory image, and a button.
+pub const MPS2_FACTORY: Chip = Chip { board: "mps2-an386-factory", ..MPS2_NETWORKED };
+
+/// The first with updates on a second device, and P-256.
 pub const MPS2_EXTERNAL: Chip = Chip { board: "mps2-an386-external", ..MPS2 };
 
 /// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes, with serial
@@ -241,31 +252,28 @@ impl Bench {
         ((start + area.offset) as usize, area.size as usize)
     }
 
-    /// The flash as it is without power.
-    fn with_flash<R>(&self, work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        let mut flash = self.flash.borrow_mut();
-        if self.chip.in_file {
-            *flash = std::fs::read(self.file()).unwrap();
-        }
-        let result = work(&mut flash);
-        if self.chip.in_file {
-            std::fs::write(self.file(), &*flash).unwrap();
-        }
-        result
-    }
-
-    /// Programs `bytes` into a slot, from `offset` on.
+    /// Programs `bytes` into a slot, from `offset` on. The chip has no power.
     pub fn put(&self, role: Role, offset: usize, bytes: &[u8]) {
         let (start, size) = self.place(role);
         assert!(offset + bytes.len() <= size);
         let at = start + offset;
-        self.with_flash(|flash| flash[at..at + bytes.len()].copy_from_slice(bytes));
+        let mut flash = self.flash.borrow_mut();
+        if self.chip.in_file {
+            *flash = std::fs::read(self.file()).unwrap();
+        }
+        flash[at..at + bytes.len()].copy_from_slice(bytes);
+        if self.chip.in_file {
+            std::fs::write(self.file(), &*flash).unwrap();
+        }
     }
 
-    /// What a slot holds.
+    /// What a slot holds; flash that is in no file has to be without power.
     pub fn slot(&self, role: Role) -> Vec<u8> {
         let (start, size) = self.place(role);
-        self.with_flash(|flash| flash[start..start + size].to_vec())
+        match self.chip.in_file {
+            true => std::fs::read(self.file()).unwrap()[start..start + size].to_vec(),
+            false => self.flash.borrow()[start..start + size].to_vec(),
+        }
     }
 
     /// Where in the secondary slot updates begin.
@@ -385,9 +393,36 @@ impl Powered<'_> {
         self.machine.as_ref().unwrap()
     }
 
-    /// Presses or releases button A of a `microbit`, which pulls its pin down.
+    /// Presses or releases the button: A of a `microbit`, which pulls its pin down, or the word that
+    /// stands for one.
     pub fn press(&self, pressed: bool) {
-        self.machine().set_pin("/machine/nrf51", 17, !pressed).unwrap();
+        match self.bench.chip.in_file {
+            true => self.machine().write(BUTTON, &u32::from(pressed).to_le_bytes()).unwrap(),
+            false => self.machine().set_pin("/machine/nrf51", 17, !pressed).unwrap(),
+        }
+    }
+
+    /// How long the light stays as it is, over some changes, by the chip's own clock: looking at it
+    /// stops the chip.
+    pub fn half_period(&self) -> Duration {
+        let until = Instant::now() + PATIENCE;
+        let word = |place| {
+            let bytes = self.machine().read(place, 4).unwrap();
+            u32::from_le_bytes(bytes.try_into().unwrap())
+        };
+        let mut edges = Vec::new();
+        let mut last = word(LIGHTS) & 1;
+        while edges.len() <= EDGES {
+            assert!(Instant::now() < until, "{} changes of the light", edges.len());
+            std::thread::sleep(Duration::from_millis(5));
+            if word(LIGHTS) & 1 != last {
+                last ^= 1;
+                edges.push(word(TIMER));
+            }
+        }
+        // It counts down.
+        let ticks = edges[0].wrapping_sub(edges[EDGES]) / EDGES as u32;
+        Duration::from_secs_f64(f64::from(ticks) / TICKS_PER_SECOND)
     }
 
     /// Its board file.

@@ -10,7 +10,7 @@ use crate::story::HOST;
 /// From the reset on, before anything is verified.
 const STARTED: &str = "MCUboot Bootloader Started";
 const VALIDATED: &str = "Application validated successfully !";
-const PROMPT: &str = "Press and release user button to initiate Rollback";
+pub const PROMPT: &str = "Press and release user button to initiate Rollback";
 /// A rollback, from the button to the factory image.
 const ROLLBACK: [&str; 7] = [
     "Valid image magic found",

@@ -9,6 +9,7 @@ mod bench;
 mod cost;
 mod cuts;
 mod factory;
+mod golden;
 mod network;
 mod publisher;
 mod recordings;

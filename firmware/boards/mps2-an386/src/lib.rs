@@ -14,7 +14,7 @@ use firmware_cortex_m::Parts;
 #[cfg(feature = "network")]
 pub use ethernet::Lan9118;
 use flash::Window;
-use peripherals::{Clock, Led, Uart, Watchdog};
+use peripherals::{Button, Clock, Led, Uart, Watchdog};
 
 firmware_board::board_file!();
 
@@ -46,6 +46,10 @@ impl Board for Mps2 {
 
     fn led(&mut self, on: bool) {
         self.led.set(on);
+    }
+
+    fn pressed(&mut self) -> bool {
+        Button.is_pressed()
     }
 
     #[cfg(feature = "network")]

@@ -1,4 +1,4 @@
-//! Serial port, timer, watchdog, light: registers of the Cortex-M System Design Kit.
+//! Serial port, timer, watchdog, light, button: registers of the Cortex-M System Design Kit.
 
 use core::time::Duration;
 
@@ -10,7 +10,8 @@ const PER_MS: u32 = 25_000;
 
 /// A register of this board.
 const fn at(address: u32) -> Register {
-    // SAFETY: every address below is a register of a peripheral.
+    // SAFETY: every address below is a register of a peripheral, or a word of the block RAM, which
+    // the linker gives to nobody.
     unsafe { Register::at(address) }
 }
 
@@ -128,5 +129,18 @@ impl Led {
 
     pub fn set(&mut self, on: bool) {
         Self::LIGHTS.write(on.into());
+    }
+}
+
+/// What stands for the button that the emulator does not have: a word of the block RAM, which
+/// nobody but a debugger writes.
+#[derive(Debug)]
+pub struct Button;
+
+impl Button {
+    const WORD: Register = at(0x0100_0000);
+
+    pub fn is_pressed(&self) -> bool {
+        Self::WORD.read() == 1
     }
 }
