@@ -14,10 +14,14 @@ const BEGIN: &str = "<!-- cargo xtask tables makes this table -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
 /// Boards whose programs run, by the tests of `crates/cli/tests/chips`; and what they have shown.
-const RUN: [(&str, &str); 8] = [
+const RUN: [(&str, &str); 9] = [
     (
         "mps2-an386",
-        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads, swaps and whole upgrades; on a network: TCP, TLS 1.3 against OpenSSL both ways, impostors refused, SMP over UDP",
+        "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads, swaps and whole upgrades; on a network: TCP, TLS 1.3 against OpenSSL both ways, impostors refused, SMP over UDP; updates over MQTT from mosquitto, plain and with mutual TLS, power cuts in the download",
+    ),
+    (
+        "mps2-an386-factory",
+        "the original's demonstration, plain and over TLS: an empty device, the factory app by the button, its light, an update over MQTT, the rollback with the power cut in it, the update again",
     ),
     (
         "mps2-an386-external",

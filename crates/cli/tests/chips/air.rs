@@ -23,7 +23,7 @@ fn outdated<'b>(bench: &'b Bench, tls: bool, app: &str) -> (Powered<'b>, Server,
     let server = Server::start(bench, "0.0.1", &bench.image("0.0.1", ""));
     let says = asking(&server, tls);
     let new = bench.image("1.1.0", &format!("{says}{app}"));
-    server.publish(bench, "1.1.0", &new);
+    Server::edit(bench, "1.1.0", &new);
     bench.provision(&bench.image("1.0.0", &says));
     (bench.start(), server, new)
 }

@@ -70,7 +70,7 @@ fn the_story(tls: bool, name: &str) {
     let says_where = format!("self-test-ms = 50\nask = button\nserver = 10.0.2.2:{port}\n{tls}");
     let factory = bench.image("1.0.0", &format!("name = factory\nblink-ms = 1000\n{says_where}"));
     let blinky = bench.image("1.1.0", &format!("blink-ms = 250\n{says_where}"));
-    server.publish(&bench, "1.0.0", &blinky);
+    Server::edit(&bench, "1.0.0", &blinky);
 
     // There is nothing on the device but its factory app, which runs once the button is pressed.
     bench.put(Role::Factory, 0, &factory.bytes);
@@ -86,7 +86,7 @@ fn the_story(tls: bool, name: &str) {
     chip.wait("app: button pressed, asks for an update");
     std::thread::sleep(Duration::from_secs(2));
     assert!(!chip.printed().contains("job received"), "{}", chip.printed());
-    server.publish(&bench, "1.1.0", &blinky);
+    Server::edit(&bench, "1.1.0", &blinky);
     update(&chip, &bench, &blinky);
     chip.cut();
 

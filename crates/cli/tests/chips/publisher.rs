@@ -1,35 +1,20 @@
-//! What devices on a network ask for updates: mosquitto, and a publisher behind it.
+//! What devices on a network ask for updates: mosquitto, and `updraft publish` behind it.
 
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use updraft_online::{Memory, Online, Session, Settings as Lines};
-use updraft_publisher::{Job, JobError, Jobs, Publisher, Settings};
 
 use crate::bench::{Bench, Image, free_port};
 
-/// What is published, to be changed at any time.
-#[derive(Clone)]
-struct Shelf(Arc<Mutex<Arc<Job>>>);
-
-impl Jobs for Shelf {
-    fn current(&mut self) -> Result<Arc<Job>, JobError> {
-        Ok(self.0.lock().unwrap().clone())
-    }
-}
+const JOB: &str = "ota_update.json";
+const PUBLISHED: &str = "published.bin";
 
 /// A broker with a plain port and one that wants a certificate, and a publisher.
 pub struct Server {
     broker: Child,
+    publisher: Child,
     pub plain: u16,
     pub tls: u16,
-    shelf: Shelf,
-    over: Arc<AtomicBool>,
-    publisher: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -47,8 +32,8 @@ impl Server {
         std::fs::write(bench.path("mosquitto.conf"), configuration).unwrap();
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let mut command = bench.tool("mosquitto", &["-c", "mosquitto.conf"]);
-        command.env("PATH", path).stderr(Stdio::null()).stdout(Stdio::null());
-        let broker = command.spawn().expect("mosquitto: `cargo xtask setup` installs it");
+        command.env("PATH", path);
+        let broker = quietly(&mut command);
         let until = Instant::now() + Duration::from_secs(20);
         for port in [plain, tls] {
             while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -56,44 +41,36 @@ impl Server {
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
-        let board = bench.chip.board;
-        let shelf = Shelf(Arc::new(Mutex::new(job(board, version, image))));
-        let over = Arc::new(AtomicBool::new(false));
-        let publisher = {
-            let (shelf, over) = (shelf.clone(), over.clone());
-            std::thread::spawn(move || {
-                let mut memory = Memory::new(8192, 65_536);
-                let mut online = Online::new().unwrap();
-                let publisher = Publisher::new(shelf, Settings::new("127.0.0.1", plain, board));
-                online.add(publisher, Lines::plain(Session::new("publisher")), &mut memory);
-                while !over.load(Ordering::Relaxed) {
-                    online.turn(Duration::from_millis(50), &mut |_, _| {}).unwrap();
-                }
-            })
-        };
-        Self { broker, plain, tls, shelf, over, publisher: Some(publisher) }
+        Self::edit(bench, version, image);
+        let at = format!("127.0.0.1:{plain}");
+        let base = ["publish", "--plain", "-b", &at, "--board-name", bench.chip.board];
+        let files = ["--job", JOB, "-f", PUBLISHED];
+        let updraft = env!("CARGO_BIN_EXE_updraft");
+        let publisher = quietly(&mut bench.tool(updraft, &[&base[..], &files].concat()));
+        Self { broker, publisher, plain, tls }
     }
 
-    /// Publishes another image.
-    pub fn publish(&self, bench: &Bench, version: &str, image: &Image) {
-        *self.shelf.0.lock().unwrap() = job(bench.chip.board, version, image);
+    /// Publishes another image, or the same as another version: the files are read at each request.
+    pub fn edit(bench: &Bench, version: &str, image: &Image) {
+        let board = bench.chip.board;
+        let job = format!(
+            r#"{{"Message":"Update Available","Manufacturer":"Updraft","Board":"{board}","Version":"{version}","Connection":"MQTT"}}"#
+        );
+        std::fs::write(bench.path(PUBLISHED), &image.bytes).unwrap();
+        std::fs::write(bench.path(JOB), job).unwrap();
     }
 }
 
-fn job(board: &str, version: &str, image: &Image) -> Arc<Job> {
-    let document = format!(
-        r#"{{"Message":"Update Available","Manufacturer":"Updraft","Board":"{board}","Version":"{version}","Connection":"MQTT"}}"#
-    );
-    Arc::new(Job::new(document.as_bytes(), image.bytes.clone().into()).unwrap())
+fn quietly(command: &mut Command) -> Child {
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    child.expect("mosquitto: `cargo xtask setup` installs it")
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(publisher) = self.publisher.take() {
-            let _ = publisher.join();
+        for child in [&mut self.publisher, &mut self.broker] {
+            let _ = child.kill();
+            let _ = child.wait();
         }
-        let _ = self.broker.kill();
-        let _ = self.broker.wait();
     }
 }
