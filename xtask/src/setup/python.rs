@@ -42,7 +42,7 @@ impl Need for Tools {
     }
 
     fn purpose(&self) -> &'static str {
-        "foreign signing tool, SMP client and Bluetooth stack"
+        "foreign signing tool, SMP client, Bluetooth stack and update server"
     }
 
     fn is_met(&self) -> bool {

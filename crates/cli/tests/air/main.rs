@@ -6,5 +6,6 @@ mod broken;
 mod certificates;
 mod files;
 mod flows;
+mod goosebit;
 mod many;
 mod support;
