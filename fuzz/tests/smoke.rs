@@ -161,4 +161,5 @@ driven! {
     fleet_upload
     release_files
     imgtool_files
+    x509_certificate
 }
