@@ -154,6 +154,7 @@ driven! {
     ota_ddi
     ota_http
     ota_archive
+    x509_certificate
     recovery
     board_toml
     key_file
