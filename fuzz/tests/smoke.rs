@@ -162,5 +162,4 @@ driven! {
     fleet_upload
     release_files
     imgtool_files
-    x509_certificate
 }
