@@ -42,6 +42,8 @@ impl Recording {
     /// What the board prints up to this text.
     fn console(&mut self, chip: &Powered<'_>, until: &str) {
         chip.wait(until);
+        // To the end of its line, which may come later.
+        chip.wait("\n");
         let printed = chip.printed();
         let from = printed.get(self.shown..).unwrap_or_default();
         let end = from.find(until).map_or(from.len(), |at| at + until.len());
