@@ -159,7 +159,8 @@ fn a_tls_server_of_another_version_or_none_at_all_is_refused() {
 #[test]
 fn smp_is_spoken_over_udp_as_well() {
     let Some(bench) = Bench::new(MPS2_NETWORKED, "udp") else { return };
-    bench.provision(&bench.image("1.0.0", "self-test-ms = 50\nask = button\n"));
+    let open = "self-test-ms = 50\nask = button\nsmp = update\n";
+    bench.provision(&bench.image("1.0.0", open));
     let chip = bench.start();
     chip.wait("app: self-test passed");
     let host = format!("127.0.0.1:{}", bench.smp_port);
@@ -170,7 +171,16 @@ fn smp_is_spoken_over_udp_as_well() {
     let path = new.path.to_str().unwrap();
     udp(&["image", "upload", path]).ok();
     udp(&["image", "test", path]).ok();
-    udp(&["os", "reset"]).ok();
+    // Nobody is there for serial recovery: the application starts again.
+    udp(&["os", "reset", "--boot-mode", "1"]).ok();
     chip.wait("boot: starting 2.0.0");
     chip.wait("app: self-test passed, image confirmed");
+    // This image does not say that the network may update it.
+    assert!(udp(&["image", "list"]).ok().contains("2.0.0"));
+    for refused in
+        [&["image", "upload", path, "--again"][..], &["os", "reset"], &["image", "erase"]]
+    {
+        let said = udp(refused).refused();
+        assert!(said.contains("rc 11"), "{said}");
+    }
 }

@@ -10,7 +10,7 @@ use updraft_dfu::{Dfu, DfuSlots};
 use updraft_flash::{AreaId, AreaInfo, FlashMap, Sector};
 use updraft_image::Describe;
 use updraft_smp::framing::{Console, Framing, Received};
-use updraft_smp::server::{ImageGroup, OsGroup, Server};
+use updraft_smp::server::{Access, ImageGroup, LinkSecurity, OsGroup, Server};
 
 use super::ethernet::Ethernet;
 use super::stack::Stack;
@@ -52,6 +52,8 @@ pub(super) struct Ground<'f, 'k, B: Board, E, const N: usize, const LINES: usize
     pub stack: Stack<'f, E>,
     pub blink_ms: u32,
     pub groups: (OsGroup<Platform>, ImageGroup<Slots<'f, 'k, B>>),
+    /// What may be asked for over UDP.
+    pub access: Access<'static>,
     pub memory: &'static mut Memory<N, LINES>,
     pub reset: Option<(Duration, u32)>,
     /// Whether the beginning of a TLS record is waited for; the rest of one always is, as it cannot
@@ -98,15 +100,18 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> Ground<'_, '_, B
 
     /// SMP over UDP.
     fn serve(&mut self, now: Duration) {
-        let Self { stack, groups, memory, .. } = self;
+        let Self { stack, groups, access, memory, .. } = self;
+        let mut groups = access.guard(LinkSecurity::default(), groups);
         let mut request = [0; N];
         while let Some((len, from)) = stack.request(&mut request) {
             let message = request.get(..len).unwrap_or_default();
-            let asked = Server::default()
-                .handle(message, groups, &mut memory.answer, |answer| stack.answer(answer, from));
-            if let Some(asked) = asked {
-                self.reset =
-                    self.reset.or(Some((now.saturating_add(RESET_DELAY), asked.boot_mode)));
+            let asked =
+                Server::default().handle(message, &mut groups, &mut memory.answer, |answer| {
+                    stack.answer(answer, from);
+                });
+            if asked.is_some() {
+                // Serial recovery is of no use to who is not there.
+                self.reset = self.reset.or(Some((now.saturating_add(RESET_DELAY), 0)));
             }
         }
     }

@@ -137,6 +137,7 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
         board,
         blink_ms: description.blink_ms,
         groups: (OsGroup(crate::os::Platform::new(facts, N as u32)), ImageGroup::new(slots)),
+        access: settings.smp,
         memory: smp,
         reset: None,
         awaits_records: false,

@@ -6,11 +6,13 @@
 //! does = update                 update, or echo: sends back whatever the server says
 //! ask = 10                      seconds after the start, or `button`
 //! prefix = OTAUpdate            what topics begin with
+//! smp = update                  over UDP, updates too; without this line, only what changes nothing
 //! ```
 
 use core::time::Duration;
 
 use smoltcp::wire::Ipv4Address;
+use updraft_smp::server::Access;
 
 use crate::description::lines;
 
@@ -29,6 +31,8 @@ pub(super) struct Settings<'t> {
     pub echoes: bool,
     pub ask: Ask,
     pub prefix: &'t str,
+    /// What everybody on the network may ask for.
+    pub smp: Access<'static>,
 }
 
 impl<'t> Settings<'t> {
@@ -39,6 +43,7 @@ impl<'t> Settings<'t> {
             echoes: false,
             ask: Ask::After(Duration::from_secs(10)),
             prefix: "OTAUpdate",
+            smp: Access::READ_ONLY,
         };
         for (key, value) in lines(text) {
             let Ok(value) = str::from_utf8(value) else { continue };
@@ -52,6 +57,7 @@ impl<'t> Settings<'t> {
                     found.ask = after.unwrap_or(found.ask);
                 }
                 b"prefix" => found.prefix = value,
+                b"smp" if value == "update" => found.smp = Access::UPDATE_ONLY,
                 _ => {}
             }
         }

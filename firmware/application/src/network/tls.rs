@@ -63,6 +63,9 @@ struct Servers<'o> {
     unfit: &'o Cell<Option<Unfit>>,
     /// The server's key, and the handshake up to its certificate.
     believed: Option<(VerifyingKey, Hash)>,
+    /// Whether the server has shown that it has the key. The library does not ask: a handshake
+    /// without a certificate, or without a signature, is whole to it.
+    proven: &'o Cell<bool>,
 }
 
 impl TlsVerifier<Aes128GcmSha256> for Servers<'_> {
@@ -104,7 +107,9 @@ impl TlsVerifier<Aes128GcmSha256> for Servers<'_> {
         let hash = transcript.finalize();
         let parts = SIGNED_FIRST.iter().chain(SIGNED_NEXT).chain(&hash);
         message.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
-        is_signed(&key, &message, signature.signature)
+        is_signed(&key, &message, signature.signature)?;
+        self.proven.set(true);
+        Ok(())
     }
 }
 
@@ -142,8 +147,10 @@ impl CryptoProvider for Provider<'_> {
     }
 
     fn client_cert(&mut self) -> Option<Certificate<impl AsRef<[u8]>>> {
+        // Who has proven nothing is told nothing.
         let certificate = self.identity.certificate;
-        (!certificate.is_empty()).then_some(Certificate::X509(certificate))
+        (self.servers.proven.get() && !certificate.is_empty())
+            .then_some(Certificate::X509(certificate))
     }
 }
 
@@ -164,13 +171,16 @@ impl<'r, 'g, 'f, 'k, B: Board, E: Ethernet, const N: usize, const LINES: usize>
     ) -> Result<Self, NotOpened> {
         let mut connection = TlsConnection::new(tcp, &mut records.received, &mut records.sent);
         let config = TlsConfig::new().with_server_name(name);
-        let (authority, unfit) = (identity.authority, Cell::new(None));
-        let servers = Servers { authority, name, unfit: &unfit, believed: None };
+        let (authority, unfit, proven) = (identity.authority, Cell::new(None), Cell::new(false));
+        let servers = Servers { authority, name, unfit: &unfit, believed: None, proven: &proven };
         let provider = Provider { random, servers, identity };
         connection
             .open(TlsContext::new(&config, provider))
             .map_err(|error| NotOpened { error, unfit: unfit.get() })?;
-        Ok(Self { connection })
+        match proven.get() {
+            true => Ok(Self { connection }),
+            false => Err(NotOpened { error: TlsError::InvalidSignature, unfit: unfit.get() }),
+        }
     }
 }
 
@@ -186,6 +196,10 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> Line
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
+        if bytes.is_empty() {
+            // It would be a record all the same.
+            return Ok(0);
+        }
         let sent = self.connection.write(bytes).map_err(|_| Gone)?;
         self.connection.flush().map_err(|_| Gone)?;
         Ok(sent)
