@@ -116,9 +116,7 @@ impl<'b> Client<'b> {
     /// # Errors
     /// If there is no room for CONNECT beside what was not acknowledged on the last connection.
     pub fn connect(&mut self, connect: &Connect<'_>, now: Duration) -> Result<(), NoRoom> {
-        self.inbox.clear();
-        (self.looked_at, self.owed, self.ping) = (false, None, None);
-        self.state = State::Closed;
+        self.closed();
         self.outbox.begin_anew();
         let packet = Packet::Connect(*connect);
         self.outbox.push(Kind::Connect, None, 0, |writer| writer.packet(&packet))?;
@@ -126,6 +124,13 @@ impl<'b> Client<'b> {
         self.keep_alive = Duration::from_secs(connect.keep_alive.into());
         self.state = State::Connecting { until: now.saturating_add(self.patience.connect) };
         Ok(())
+    }
+
+    /// The connection is gone. What was not acknowledged is kept for the next one.
+    pub fn closed(&mut self) {
+        self.inbox.clear();
+        (self.looked_at, self.owed, self.ping) = (false, None, None);
+        self.state = State::Closed;
     }
 
     /// Forgets what waits to be sent or to be acknowledged: before a clean session, of which the

@@ -124,13 +124,30 @@ impl Line {
             },
             Ok(Some(error)) | Err(error) => error,
         };
-        while let Some(address) = self.others.pop() {
+        self.give_up(failed, registry, token).map(|()| false)
+    }
+
+    /// Whether there are further addresses to try.
+    pub fn has_others(&self) -> bool {
+        self.stage == Stage::Connecting && !self.others.is_empty()
+    }
+
+    /// Leaves what has taken too long for the next address, if there is one.
+    pub fn give_up(
+        &mut self,
+        why: io::Error,
+        registry: &Registry,
+        token: Token,
+    ) -> Result<(), LineError> {
+        let others =
+            if self.stage == Stage::Connecting { &mut self.others } else { &mut Vec::new() };
+        while let Some(address) = others.pop() {
             if let Ok(socket) = open(address, registry, token) {
                 self.socket = socket;
-                return Ok(false);
+                return Ok(());
             }
         }
-        Err(LineError::Unreachable { peer: self.peer.clone(), source: failed })
+        Err(LineError::Unreachable { peer: self.peer.clone(), source: why })
     }
 
     /// Whether more may be written.
@@ -142,6 +159,13 @@ impl Line {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         self.out.extend_from_slice(bytes);
         self.flush().map(|_| ())
+    }
+
+    /// Sends what waits; says whether anything could be sent.
+    pub fn make_room(&mut self) -> Result<bool, LineError> {
+        let before = self.out.len();
+        self.flush()?;
+        Ok(self.out.len() < before)
     }
 
     /// Sends what waits; says whether nothing does any more.

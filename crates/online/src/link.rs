@@ -14,6 +14,10 @@ use crate::{LineError, Tls, TlsError};
 
 /// Steps that one machine makes before the others have their turn.
 const STEPS: usize = 64;
+/// How long a line may take until it stands.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Part of it that one address may take while there are others.
+const EACH: u32 = 6;
 /// How long a line that was left is kept until the server has heard it.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// Bytes of the outbox that are kept for acknowledgements.
@@ -59,17 +63,20 @@ pub struct Settings {
     pub tls: Option<Arc<Tls>>,
     /// Speaks MQTT in plain text. HTTP is encrypted if the machine says so.
     pub plain: bool,
+    /// How long a line may take until it stands: the look for the name, TCP, TLS. A sixth of that
+    /// for each address while there are others.
+    pub patience: Duration,
 }
 
 impl Settings {
     /// Plain MQTT, and HTTP without TLS.
     pub fn plain(session: Session) -> Self {
-        Self { session, tls: None, plain: true }
+        Self { session, tls: None, plain: true, patience: PATIENCE }
     }
 
     /// MQTT over TLS, and HTTP as the machine says.
     pub fn tls(session: Session, tls: Arc<Tls>) -> Self {
-        Self { session, tls: Some(tls), plain: false }
+        Self { session, tls: Some(tls), plain: false, patience: PATIENCE }
     }
 }
 
@@ -172,6 +179,8 @@ pub(crate) struct Link<'b, P> {
     topics: Vec<(updraft_mqtt::PacketId, String)>,
     leaving: Option<(Line, Duration)>,
     questions: u64,
+    /// Until when the line has to stand, or its next address is tried.
+    until: Option<Duration>,
     past: Traffic,
 }
 
@@ -191,6 +200,7 @@ impl<'b, P: Protocol> Link<'b, P> {
             topics: Vec::new(),
             leaving: None,
             questions: 0,
+            until: None,
             past: Traffic::default(),
         }
     }
@@ -204,7 +214,7 @@ impl<'b, P: Protocol> Link<'b, P> {
     pub fn deadline(&self) -> Option<Duration> {
         let client = if self.speaks_mqtt() { self.client.deadline() } else { None };
         let leaving = self.leaving.as_ref().map(|(_, until)| *until);
-        [self.protocol.deadline(), client, leaving].into_iter().flatten().min()
+        [self.protocol.deadline(), client, leaving, self.until].into_iter().flatten().min()
     }
 
     fn speaks_mqtt(&self) -> bool {
@@ -216,7 +226,7 @@ impl<'b, P: Protocol> Link<'b, P> {
         self.see_off(common);
         for _ in 0..STEPS {
             let mut busy = self.outputs(common, hear);
-            match self.transfer(common, hear) {
+            match self.look_at_the_clock(common).and_then(|()| self.transfer(common, hear)) {
                 Ok(moved) => busy |= moved,
                 Err(error) => {
                     let error = self.before_greeting(error);
@@ -230,10 +240,38 @@ impl<'b, P: Protocol> Link<'b, P> {
                 busy = true;
             }
             if !busy {
+                // A line that was just left need not wait for anybody.
+                self.see_off(common);
                 return false;
             }
         }
         true
+    }
+
+    /// Gives up what takes too long to stand: an address while there are others, then the line.
+    fn look_at_the_clock(&mut self, common: &Common) -> Result<(), LineError> {
+        let now = common.now();
+        if self.until.is_none_or(|until| now < until) {
+            return Ok(());
+        }
+        self.until = None;
+        let source = std::io::Error::from(std::io::ErrorKind::TimedOut);
+        if let Stage::Asking(wish) = &self.stage {
+            return Err(LineError::NotFound { host: wish.host.clone(), source });
+        }
+        let Some(line) = &mut self.line else { return Ok(()) };
+        line.give_up(source, &common.registry, Token(self.index))?;
+        self.until = Some(now + self.patience());
+        Ok(())
+    }
+
+    /// How long the line, or its address, may take.
+    fn patience(&self) -> Duration {
+        let patience = self.settings.patience;
+        match &self.line {
+            Some(line) if line.has_others() => patience / EACH,
+            _ => patience,
+        }
     }
 
     /// A server that hangs up before it has said anything does not like what it was told, however
@@ -354,6 +392,7 @@ impl<'b, P: Protocol> Link<'b, P> {
         }
         self.topics.clear();
         self.questions += 1;
+        self.until = Some(common.now() + self.settings.patience);
         if let Some(address) = Resolver::address(&wish.host, wish.port) {
             return self.connect(&wish, vec![address], common);
         }
@@ -389,19 +428,23 @@ impl<'b, P: Protocol> Link<'b, P> {
         let token = Token(self.index);
         let line = Line::connect(peer.clone(), addresses, tls, &common.registry, token)?;
         self.line = Some(line);
+        self.until = Some(common.now() + self.patience());
         self.stage = Stage::Greeting(*transport);
         Ok(())
     }
 
     fn close(&mut self, now: Duration) {
+        let speaks_mqtt = matches!(self.stage, Stage::Open(Transport::Mqtt));
         self.stage = Stage::Apart;
+        self.until = None;
         self.unread.clear();
         let Some(mut line) = self.line.take() else { return };
-        if self.client.is_open() {
+        if speaks_mqtt && self.client.is_open() {
             // Without room for a goodbye, the server notices the line's end.
             let _ = self.client.disconnect();
             let _ = transmit(&mut self.client, &mut line, now, true);
         }
+        self.client.closed();
         line.leave();
         if let Some((before, _)) = self.leaving.replace((line, now + GOODBYE)) {
             self.past = add(self.past, before.traffic);
@@ -428,8 +471,13 @@ impl<'b, P: Protocol> Link<'b, P> {
 
     fn drop_line(&mut self) {
         self.stage = Stage::Apart;
+        self.until = None;
         self.unread.clear();
-        self.held = None;
+        self.client.closed();
+        // A session that is kept loses nothing.
+        if self.settings.session.clean {
+            self.held = None;
+        }
         if let Some(line) = self.line.take() {
             self.past = add(self.past, line.traffic);
         }
@@ -444,6 +492,9 @@ impl<'b, P: Protocol> Link<'b, P> {
         let now = common.now();
         let Some(line) = &mut self.line else { return Ok(false) };
         let just_open = line.advance(&common.registry, Token(self.index))?;
+        if just_open {
+            self.until = None;
+        }
         match self.stage {
             Stage::Greeting(Transport::Mqtt) if just_open => {
                 self.greet(now)?;
@@ -494,8 +545,9 @@ impl<'b, P: Protocol> Link<'b, P> {
         let peer = line.peer.clone();
         let failed = |source| LineError::Mqtt { peer: peer.clone(), source };
         self.client.tick(now).map_err(failed)?;
-        let mut moved = transmit(&mut self.client, line, now, false)?;
-        line.flush()?;
+        // The socket tells once that it takes bytes again: what it takes makes room for more.
+        let mut moved = line.make_room()?;
+        moved |= transmit(&mut self.client, line, now, false)?;
         if let Some(event) = self.client.event().map_err(failed)? {
             match event {
                 Heard::Connected { session_present } => {
@@ -550,14 +602,14 @@ impl<'b, P: Protocol> Link<'b, P> {
     ) -> Result<bool, LineError> {
         let now = common.now();
         let Some(line) = &mut self.line else { return Ok(false) };
-        line.flush()?;
+        let moved = line.make_room()?;
         match line.read(&mut common.scratch)? {
             Piece::Bytes(len) => {
                 let bytes = common.scratch.get(..len).unwrap_or_default();
                 self.protocol.handle(Input::Bytes(bytes), now);
                 Ok(true)
             }
-            Piece::Nothing => Ok(false),
+            Piece::Nothing => Ok(moved),
             Piece::End => {
                 hear(Event::Closed { peer: &line.peer });
                 self.drop_line();

@@ -1,11 +1,12 @@
 //! The machine.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use updraft_ota::infineon::{
-    CHUNK_HEADER, Chunk, Document, Message, Prefix, Request, notify_topic, shared_topic,
+    CHUNK_HEADER, Chunk, Document, Message, Prefix, Request, is_unique_topic, notify_topic,
+    shared_topic,
 };
 use updraft_ota::json::Text;
 use updraft_ota::{Endpoint, Input, Output, Protocol, Random, Reason, Retry, Transport, Version};
@@ -15,10 +16,10 @@ use crate::{Job, JobError, Jobs};
 
 /// Events that nobody has asked for yet; the oldest go.
 const MOST_EVENTS: usize = 10_000;
-/// Chunks that are sent once more when the line was lost: as many as may have been on their way.
-const ON_THE_WAY: u32 = 12;
-/// Bytes of the longest chunk, so that a message with it has room on any line.
-const LONGEST_CHUNK: u32 = 60_000;
+/// Messages that are sent once more when the line was lost: as many as may have been on their way.
+const ON_THE_WAY: usize = 12;
+/// Bytes of the longest chunk that a device is sent for asking, if usual ones are no longer.
+const LONGEST_CHUNK: u16 = 4096;
 
 /// To whom a job is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +89,21 @@ enum Todo {
 }
 
 /// What goes out before the images.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Answer {
     Document { topic: String, payload: Vec<u8> },
     Chunk { topic: String, job: Arc<Job>, offset: u32, size: u16 },
+}
+
+/// What was handed out.
+#[derive(Debug)]
+enum Sent {
+    Answer(Answer),
+    /// The chunk of an image at this offset.
+    Image {
+        topic: String,
+        offset: u32,
+    },
 }
 
 /// A publisher.
@@ -106,10 +118,13 @@ pub struct Publisher<J> {
     todo: VecDeque<Todo>,
     answers: VecDeque<Answer>,
     sessions: HashMap<String, Session>,
-    /// Who is being sent an image, in turns.
-    turns: VecDeque<String>,
-    /// Who is to be heard of, and until when, soonest first.
-    silences: VecDeque<(Duration, String)>,
+    /// The last messages that were handed out, oldest first.
+    on_the_way: VecDeque<Sent>,
+    /// Who is being sent an image, by the number of their turn: once each.
+    turns: BTreeMap<u64, String>,
+    last_turn: u64,
+    /// When each session is looked at for silence.
+    silences: BTreeSet<(Duration, String)>,
     events: VecDeque<Event>,
     /// What is handed out.
     topic: String,
@@ -135,8 +150,10 @@ impl<J: Jobs> Publisher<J> {
             todo: VecDeque::new(),
             answers: VecDeque::new(),
             sessions: HashMap::new(),
-            turns: VecDeque::new(),
-            silences: VecDeque::new(),
+            on_the_way: VecDeque::new(),
+            turns: BTreeMap::new(),
+            last_turn: 0,
+            silences: BTreeSet::new(),
             events: VecDeque::new(),
             topic: String::new(),
             payload: Vec::new(),
@@ -232,11 +249,7 @@ impl<J: Jobs> Publisher<J> {
     /// Whether a topic is below the board's, and not one that others listen or publish to.
     fn is_a_devices(&self, topic: &str) -> bool {
         let Settings { prefix, board, .. } = &self.settings;
-        let below = topic
-            .strip_prefix(prefix.as_str())
-            .and_then(|rest| rest.strip_prefix('/')?.strip_prefix(board.as_str()))
-            .and_then(|rest| rest.strip_prefix('/'));
-        below.is_some_and(|rest| !rest.is_empty() && !rest.contains(['+', '#', '\0']))
+        is_unique_topic(Text::new(topic), Prefix::Own(prefix), board)
             && topic != self.notify
             && topic != self.shared
     }
@@ -251,7 +264,7 @@ impl<J: Jobs> Publisher<J> {
             Request::Availability { running, .. } => self.availability(topic, serial, running),
             Request::Update { .. } | Request::Direct { .. } => self.update(topic, serial),
             Request::Chunk { offset, size, .. } => self.chunk(topic, serial, offset, size),
-            Request::Result { good, .. } => self.result(topic, good),
+            Request::Result { good, .. } => self.result(topic, serial, good),
         }
     }
 
@@ -266,11 +279,13 @@ impl<J: Jobs> Publisher<J> {
         let newer = running.is_none_or(|running| version > running);
         if !newer && self.settings.offers == Offers::Newer {
             self.say(&job, Message::Unavailable, topic)?;
-            self.sessions.remove(topic);
+            if !self.serves_another(topic, serial) {
+                self.end(topic);
+            }
             return Ok(Some(Note::NothingNewer(version)));
         }
+        self.begin(topic, serial, running, Arc::clone(&job))?;
         self.say(&job, Message::Available, topic)?;
-        self.begin(topic, serial, running, job)?;
         Ok(Some(Note::Offered(version)))
     }
 
@@ -296,17 +311,45 @@ impl<J: Jobs> Publisher<J> {
         running: Option<Version>,
         job: Arc<Job>,
     ) -> Result<(), Refusal> {
-        let known = self.sessions.contains_key(topic);
-        if !known && self.sessions.len() >= self.settings.most {
+        if self.serves_another(topic, serial) {
+            // Theirs comes to its end first.
+            return Ok(());
+        }
+        self.end(topic);
+        if self.sessions.len() >= self.settings.most {
             return Err(Refusal::Crowd(self.sessions.len()));
         }
-        let session = Session::new(job, serial.to_owned(), running, self.now);
+        let until = self.now.saturating_add(self.settings.patience);
+        let session = Session::new(job, serial.to_owned(), running, (self.now, until));
         self.sessions.insert(topic.to_owned(), session);
-        if !known {
-            let until = self.now.saturating_add(self.settings.patience);
-            self.silences.push_back((until, topic.to_owned()));
-        }
+        self.silences.insert((until, topic.to_owned()));
         Ok(())
+    }
+
+    /// Whether a device of another serial number is being sent an image on this topic: names of
+    /// sessions are short, and devices that start together may choose the same.
+    fn serves_another(&self, topic: &str, serial: &str) -> bool {
+        let session = self.sessions.get(topic);
+        session.is_some_and(|session| session.next.is_some() && session.serial != serial)
+    }
+
+    /// Ends a session, and all that is kept for it.
+    fn end(&mut self, topic: &str) {
+        let Some(session) = self.sessions.remove(topic) else { return };
+        if let Some(turn) = session.turn {
+            self.turns.remove(&turn);
+        }
+        self.silences.remove(&(session.until, topic.to_owned()));
+    }
+
+    /// Lets a session wait for its turn, behind all others.
+    fn queue(&mut self, topic: &str) {
+        let Some(session) = self.sessions.get_mut(topic).filter(|it| it.turn.is_none()) else {
+            return;
+        };
+        self.last_turn += 1;
+        session.turn = Some(self.last_turn);
+        self.turns.insert(self.last_turn, topic.to_owned());
     }
 
     /// The update that a request belongs to. One that nobody knows was begun before this publisher
@@ -325,6 +368,7 @@ impl<J: Jobs> Publisher<J> {
     fn update(&mut self, topic: &str, serial: &str) -> Result<Option<Note>, Refusal> {
         let chunk = self.settings.chunk;
         let is_shared = topic == self.shared;
+        let waits = is_shared || self.serves_another(topic, serial);
         if is_shared && self.sessions.get(topic).is_none_or(|session| session.next.is_none()) {
             // There is no session to go by: what is published now is sent.
             let job = self.jobs.current().map_err(Refusal::Job)?;
@@ -338,14 +382,12 @@ impl<J: Jobs> Publisher<J> {
         }
         let total = session.total();
         let runs = session.next.is_some();
-        if runs && is_shared {
-            session.again = true;
+        if runs && waits {
+            session.again = Some(serial.to_owned());
             return Ok(None);
         }
         (session.next, session.reached) = (Some(0), 0);
-        if !runs {
-            self.turns.push_back(topic.to_owned());
-        }
+        self.queue(topic);
         Ok(Some(Note::Sending(total)))
     }
 
@@ -362,8 +404,8 @@ impl<J: Jobs> Publisher<J> {
         // Of the rest, what a chunk holds.
         let size = size.unwrap_or(u32::from(usual));
         let refused = Refusal::Chunk { offset, size };
-        let Some(size) = u16::try_from(size).ok().filter(|it| u32::from(*it) <= LONGEST_CHUNK)
-        else {
+        let longest = usual.max(LONGEST_CHUNK);
+        let Some(size) = u16::try_from(size).ok().filter(|size| *size <= longest) else {
             return Err(refused);
         };
         let Some(chunk) = Chunk::of(&job.image, job.version, offset, size) else {
@@ -376,15 +418,19 @@ impl<J: Jobs> Publisher<J> {
         Ok(Some(Note::Chunk { offset, total }))
     }
 
-    fn result(&mut self, topic: &str, good: bool) -> Result<Option<Note>, Refusal> {
+    fn result(&mut self, topic: &str, serial: &str, good: bool) -> Result<Option<Note>, Refusal> {
         let known = self.sessions.get(topic).map(|session| Arc::clone(&session.job));
         let job = match known {
             Some(job) => job,
             None => self.jobs.current().map_err(Refusal::Job)?,
         };
         let note = if good { Note::Succeeded } else { Note::Failed };
+        if self.serves_another(topic, serial) {
+            self.say(&job, Message::ResultReceived, topic)?;
+            return Ok(Some(note));
+        }
         self.tell(topic, None, note);
-        self.sessions.remove(topic);
+        self.end(topic);
         self.say(&job, Message::ResultReceived, topic)?;
         Ok(None)
     }
@@ -393,11 +439,12 @@ impl<J: Jobs> Publisher<J> {
     /// others then.
     fn next_chunk(&mut self) -> bool {
         for _ in 0..self.turns.len() {
-            let Some(topic) = self.turns.pop_front() else { return false };
+            let Some((_, topic)) = self.turns.pop_first() else { return false };
             let Some(session) = self.sessions.get_mut(&topic) else { continue };
+            session.turn = None;
             let Some(offset) = session.next else { continue };
             if session.not_before > self.now {
-                self.turns.push_back(topic);
+                self.queue(&topic);
                 continue;
             }
             let job = Arc::clone(&session.job);
@@ -408,20 +455,33 @@ impl<J: Jobs> Publisher<J> {
             };
             put(&chunk, &mut self.payload);
             let end = offset.saturating_add(chunk.data.len() as u32);
-            (session.reached, session.seen) = (end, self.now);
+            session.reached = end;
             session.not_before = self.now.saturating_add(self.settings.pause);
             session.next = Some(end).filter(|end| *end < chunk.total);
             self.topic.clone_from(&topic);
-            if session.next.is_none() && std::mem::take(&mut session.again) {
-                session.next = Some(0);
+            if session.next.is_none()
+                && let Some(serial) = session.again.take()
+            {
+                (session.next, session.serial) = (Some(0), serial);
             } else if session.next.is_none() {
+                // From now on it is for the device to say something.
+                session.seen = self.now;
                 self.tell(&topic, None, Note::Sent(chunk.total));
-                return true;
             }
-            self.turns.push_back(topic);
+            if self.sessions.get(&topic).is_some_and(|session| session.next.is_some()) {
+                self.queue(&topic);
+            }
+            self.remember(Sent::Image { topic, offset });
             return true;
         }
         false
+    }
+
+    fn remember(&mut self, sent: Sent) {
+        if self.on_the_way.len() >= ON_THE_WAY {
+            self.on_the_way.pop_front();
+        }
+        self.on_the_way.push_back(sent);
     }
 
     fn closed(&mut self, now: Duration) {
@@ -431,40 +491,39 @@ impl<J: Jobs> Publisher<J> {
         let wait = wait.unwrap_or_else(|| self.random.jitter(self.settings.again.longest));
         self.step = Step::Again { at: now.saturating_add(wait) };
         // What was on its way may not have arrived, and nobody would ask for it.
-        let back = ON_THE_WAY.saturating_mul(u32::from(self.settings.chunk));
-        let listed: HashSet<String> = self.turns.iter().cloned().collect();
-        for (topic, session) in &mut self.sessions {
-            let unfinished = session.next.or((session.reached > 0).then_some(session.reached));
-            session.next = match (session.next, unfinished) {
-                (Some(next), _) => Some(next.saturating_sub(back)),
-                // The last chunks of an image that was sent whole.
-                (None, Some(end)) if end == session.total() => {
-                    let first = end.div_ceil(u32::from(self.settings.chunk));
-                    let first = first.saturating_sub(ON_THE_WAY);
-                    Some(first.saturating_mul(u32::from(self.settings.chunk)))
+        while let Some(sent) = self.on_the_way.pop_back() {
+            match sent {
+                Sent::Answer(answer) => self.answers.push_front(answer),
+                Sent::Image { topic, offset } => {
+                    let Some(session) = self.sessions.get_mut(&topic) else { continue };
+                    session.next = Some(session.next.map_or(offset, |next| next.min(offset)));
+                    self.queue(&topic);
                 }
-                _ => None,
-            };
-            if session.next.is_some() && !listed.contains(topic) {
-                self.turns.push_back(topic.clone());
             }
         }
     }
 
     fn look_for_silence(&mut self) {
-        while self.silences.front().is_some_and(|(until, _)| *until <= self.now) {
-            let Some((_, topic)) = self.silences.pop_front() else { return };
-            let Some(session) = self.sessions.get(&topic) else { continue };
+        while let Some((until, topic)) = self.silences.first().cloned() {
+            if until > self.now {
+                return;
+            }
+            self.silences.pop_first();
+            let Some(session) = self.sessions.get_mut(&topic) else { continue };
+            if session.next.is_some() {
+                // Who is being sent an image has nothing to say yet.
+                session.seen = self.now;
+            }
             let until = session.seen.saturating_add(self.settings.patience);
             if until > self.now {
-                // Later than all others, or nearly so.
-                self.silences.push_back((until, topic));
+                session.until = until;
+                self.silences.insert((until, topic));
                 continue;
             }
             if topic != self.shared {
                 self.tell(&topic, None, Note::Silent);
             }
-            self.sessions.remove(&topic);
+            self.end(&topic);
         }
     }
 }
@@ -523,13 +582,19 @@ impl<J: Jobs> Protocol for Publisher<J> {
             return None;
         }
         match self.answers.pop_front() {
-            Some(Answer::Document { topic, payload }) => {
-                (self.topic, self.payload) = (topic, payload);
-            }
-            Some(Answer::Chunk { topic, job, offset, size }) => {
-                self.topic = topic;
-                let chunk = Chunk::of(&job.image, job.version, offset, size)?;
-                put(&chunk, &mut self.payload);
+            Some(answer) => {
+                match &answer {
+                    Answer::Document { topic, payload } => {
+                        self.topic.clone_from(topic);
+                        self.payload.clone_from(payload);
+                    }
+                    Answer::Chunk { topic, job, offset, size } => {
+                        self.topic.clone_from(topic);
+                        let chunk = Chunk::of(&job.image, job.version, *offset, *size)?;
+                        put(&chunk, &mut self.payload);
+                    }
+                }
+                self.remember(Sent::Answer(answer));
             }
             None if self.next_chunk() => {}
             None => return None,
@@ -542,10 +607,10 @@ impl<J: Jobs> Protocol for Publisher<J> {
             Step::Again { at } => Some(at),
             _ => None,
         };
-        let silence = self.silences.front().map(|(until, _)| *until);
+        let silence = self.silences.first().map(|(until, _)| *until);
         // What may be sent already waits for the line, and that alone says when.
         let paused = self.step == Step::Open && !self.settings.pause.is_zero();
-        let turns = self.turns.iter().filter(|_| paused);
+        let turns = self.turns.values().filter(|_| paused);
         let chunk = turns.filter_map(|topic| Some(self.sessions.get(topic)?.not_before));
         let chunk = chunk.filter(|at| *at > self.now).min();
         [again, silence, chunk].into_iter().flatten().min()

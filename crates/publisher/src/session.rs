@@ -96,10 +96,15 @@ pub(crate) struct Session {
     pub serial: String,
     pub running: Option<Version>,
     pub job: Arc<Job>,
+    /// The number of its turn, while it waits for that.
+    pub turn: Option<u64>,
+    /// When it is looked at for silence.
+    pub until: Duration,
     /// Where the next chunk of the whole image begins, while that is being sent.
     pub next: Option<u32>,
-    /// Once more from the beginning after that: somebody else on the same topic has asked.
-    pub again: bool,
+    /// The serial number of somebody else on the same topic, who has asked: it is sent once more from
+    /// the beginning after that.
+    pub again: Option<String>,
     /// The next chunk is sent no earlier.
     pub not_before: Duration,
     /// Where what was sent last ends.
@@ -109,13 +114,20 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub fn new(job: Arc<Job>, serial: String, running: Option<Version>, now: Duration) -> Self {
+    pub fn new(
+        job: Arc<Job>,
+        serial: String,
+        running: Option<Version>,
+        (now, until): (Duration, Duration),
+    ) -> Self {
         Self {
             serial,
             running,
             job,
+            turn: None,
+            until,
             next: None,
-            again: false,
+            again: None,
             not_before: Duration::ZERO,
             reached: 0,
             seen: now,

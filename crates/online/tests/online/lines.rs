@@ -57,6 +57,77 @@ fn a_message_that_can_never_be_sent_is_named() {
     assert!(why.starts_with("a message of 50") && why.ends_with("send smaller pieces"), "{why}");
 }
 
+/// A broker redirects to a server of files, which hears nothing of MQTT.
+#[test]
+fn what_was_said_over_mqtt_does_not_go_to_the_next_server() {
+    let folder = Folder::new();
+    let broker = Broker::start(&folder);
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = server.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let (mut socket, _) = server.accept().unwrap();
+        socket.read_exact(&mut [0; 3]).unwrap();
+        socket.write_all(b"answer").unwrap();
+        socket.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    let mut memory = Memory::of_device(4096);
+    let mut online = Online::new().unwrap();
+    online.add(Talker::mqtt(broker.plain).listens("jobs"), plain("redirected"), &mut memory);
+    let mut lost = Vec::new();
+    until(&mut online, &mut lost, |online, _| online.machine(0).unwrap().heard.len() == 1);
+    let next = [
+        Does::Close,
+        Does::Open(Transport::Http, "127.0.0.1".into(), port),
+        Does::Send(b"GET".to_vec()),
+    ];
+    online.machine(0).unwrap().does.extend(next);
+    online.wake(0);
+    until(&mut online, &mut lost, |online, _| {
+        online.machine(0).unwrap().heard.iter().any(|it| it == "answer")
+    });
+    online.machine(0).unwrap().does.push_back(Does::Close);
+    online.wake(0);
+    for _ in 0..10 {
+        online.turn(Duration::from_millis(20), &mut |_, _| ()).unwrap();
+    }
+    assert_eq!(heard.join().unwrap(), b"");
+    assert_eq!(lost, Vec::<String>::new());
+}
+
+/// A socket tells once that it takes bytes again.
+#[test]
+fn a_server_that_reads_slowly_gets_everything() {
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = server.local_addr().unwrap().port();
+    let (pieces, len) = (100, 60_000);
+    let reader = std::thread::spawn(move || {
+        let (mut socket, _) = server.accept().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let mut bytes = vec![0; pieces * len];
+        socket.read_exact(&mut bytes).unwrap();
+        socket.write_all(b"thanks").unwrap();
+        bytes.iter().all(|byte| *byte == 7)
+    });
+    let mut talker = Talker::to(Transport::Http, "127.0.0.1", port);
+    for _ in 0..pieces {
+        talker = talker.and(Does::Send(vec![7; len]));
+    }
+    assert_eq!(talk(talker, plain("sender"), "thanks"), ["opened", "thanks"]);
+    assert!(reader.join().unwrap());
+}
+
+#[test]
+fn a_server_that_takes_the_call_and_says_nothing_is_given_up() {
+    let folder = Folder::with_lab("127.0.0.1");
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = server.local_addr().unwrap().port();
+    let settings = Settings { patience: Duration::from_millis(300), ..folder.settings("patient") };
+    let why = fails(Talker::mqtt(port), settings);
+    assert!(why.contains("timed out"), "{why}");
+}
+
 #[test]
 fn the_last_will_is_published_when_the_machine_is_gone_and_not_when_it_leaves() {
     let folder = Folder::new();

@@ -78,8 +78,13 @@ pub fn parse_notify(topic: &str) -> Option<(&str, &str)> {
     (!prefix.is_empty() && !board.is_empty()).then_some((prefix, board))
 }
 
+/// Levels of a device's topic: AWS allows no more (AWS IoT Core quotas, slashes in a topic).
+const MOST_LEVELS: usize = 8;
+
 /// Whether a publisher may send to `topic` because a device of `prefix` and `board` has asked for
-/// it: a topic under `P/B/` that no publisher and not all devices listen to, without wildcards.
+/// it: a topic under `P/B/` that no publisher and not all devices listen to, without wildcards, and
+/// of a kind that all brokers take. At characters that cannot be printed and at many levels some of
+/// them hang up on whoever publishes.
 pub fn is_unique_topic(topic: Text<'_>, prefix: Prefix<'_>, board: &str) -> bool {
     let mut chars = topic.chars();
     let begins = [prefix.text(), "/", board, "/"].into_iter();
@@ -90,7 +95,8 @@ pub fn is_unique_topic(topic: Text<'_>, prefix: Prefix<'_>, board: &str) -> bool
     !is("")
         && !is("publish_notify")
         && !is("OTAImage")
-        && !chars.clone().any(|c| matches!(c, '+' | '#' | '\0'))
+        && chars.clone().all(|c| c.is_ascii_graphic() && !matches!(c, '+' | '#'))
+        && topic.chars().filter(|c| *c == '/').count() < MOST_LEVELS
 }
 
 fn topic(to: &mut impl Write, prefix: Prefix<'_>, board: &str, rest: &str) -> fmt::Result {

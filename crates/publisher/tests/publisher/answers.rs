@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use updraft_publisher::{Job, JobError, Settings};
 
 use crate::common::{
-    NOTIFY, Shelf, Talk, always, document, image, job, put_together, settings, topic,
+    BOARD, NOTIFY, Shelf, Talk, always, document, image, job, put_together, settings, topic,
 };
 
 fn none() -> Value {
@@ -43,6 +43,66 @@ fn a_device_that_runs_what_is_published_is_told_so_with_the_whole_job() {
     let mut talk = Talk::with(Shelf(Some(job("2.0.0", 9000))), always());
     talk.device("Update Availability", &topic(7), json!({ "Version": "2.0.0" }));
     assert_eq!(talk.all()[0].json()["Message"], "Update Available");
+}
+
+/// Some brokers hang up on whoever publishes to such a topic.
+#[test]
+fn nothing_is_sent_to_topics_that_brokers_dislike() {
+    let mut talk = Talk::new(job("2.0.0", 9000));
+    for name in ["\u{1}", "\u{7f}", "\u{85}", "\u{fdd0}", "a b", &"/".repeat(220)] {
+        talk.device("Request Update", &format!("OTAUpdate/{BOARD}/{name}"), none());
+    }
+    assert_eq!(talk.all(), []);
+    let told = talk.told();
+    assert_eq!(told.len(), 6);
+    assert!(told.iter().all(|told| told.ends_with("which is no device's topic")), "{told:?}");
+}
+
+#[test]
+fn who_asks_ever_again_gets_no_more_turns_and_no_more_memory() {
+    let mut talk = Talk::new(job("2.0.0", 40_000));
+    let size = |talk: &Talk<Shelf>| format!("{:?}", talk.publisher).len();
+    for _ in 0..20 {
+        talk.device("Request Update", &topic(1), none());
+        talk.device("Success", &topic(1), none());
+        talk.all();
+        talk.told();
+    }
+    let before = size(&talk);
+    for _ in 0..2_000 {
+        talk.device("Request Update", &topic(1), none());
+        talk.device("Success", &topic(1), none());
+        talk.all();
+        talk.told();
+    }
+    assert!(size(&talk) < before + 100);
+    for number in [1, 2] {
+        talk.device("Request Update", &topic(number), none());
+    }
+    let said = talk.said(10);
+    assert!(said.windows(2).all(|pair| pair[0].topic != pair[1].topic));
+}
+
+/// The names of sessions are 16 bits of a clock that all devices of a site start together.
+#[test]
+fn devices_that_have_chosen_one_topic_are_served_one_after_the_other() {
+    let mut talk = Talk::new(job("2.0.0", 9000));
+    let [first, second] = ["A", "B"].map(|serial| json!({ "SerialNumber": serial }));
+    talk.device("Request Update", &topic(1), first.clone());
+    let mut said = talk.said(1);
+    talk.device("Update Availability", &topic(1), second.clone());
+    talk.device("Request Update", &topic(1), second.clone());
+    said.extend(talk.said(4));
+    talk.device("Success", &topic(1), first);
+    said.extend(talk.all());
+    let (documents, chunks): (Vec<_>, Vec<_>) =
+        said.iter().partition(|said| said.payload.starts_with(b"{"));
+    let chunks: Vec<_> = chunks.iter().map(|said| said.chunk().index).collect();
+    assert_eq!(chunks, [0, 1, 2, 0, 1, 2]);
+    let documents: Vec<_> = documents.iter().map(|said| said.json()["Message"].clone()).collect();
+    assert_eq!(documents, ["Update Available", "Result Received"]);
+    talk.device("Success", &topic(1), second);
+    assert_eq!(talk.publisher.sessions(), 0);
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub fn job(version: &str, len: usize) -> Arc<Job> {
 }
 
 /// What is published, until that changes.
+#[derive(Debug)]
 pub struct Shelf(pub Option<Arc<Job>>);
 
 impl Jobs for Shelf {

@@ -68,6 +68,28 @@ fn what_was_on_its_way_when_the_line_was_lost_is_sent_again() {
     assert_eq!(last, (18..30).collect::<Vec<_>>());
 }
 
+/// Every try to connect that fails is told as a line that was lost, too.
+#[test]
+fn an_outage_has_nothing_sent_again_but_what_was_on_its_way() {
+    let mut talk = Talk::new(job("2.0.0", 100 * 4096));
+    talk.device("Request Update", &topic(1), json!({}));
+    talk.said(50);
+    talk.device("Update Availability", &topic(2), json!({}));
+    assert_eq!(talk.said(1)[0].json()["Message"], "Update Available");
+    for _ in 0..10 {
+        talk.publisher.handle(Input::Closed, talk.now);
+        let at = talk.publisher.deadline().unwrap();
+        talk.passes(at - talk.now);
+        talk.all();
+    }
+    talk.publisher.handle(Input::Opened, talk.now);
+    let said = talk.all();
+    assert_eq!(said[0].json()["Message"], "Update Available");
+    let chunks: Vec<_> = said[1..].iter().map(|said| said.chunk().index).collect();
+    // Eleven of the last twelve messages were chunks.
+    assert_eq!(chunks, (39..100).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_pause_is_kept_for_each_device_by_itself() {
     let pause = Duration::from_millis(100);
