@@ -434,12 +434,11 @@ impl<'b, P: Protocol> Link<'b, P> {
     }
 
     fn close(&mut self, now: Duration) {
-        let speaks_mqtt = matches!(self.stage, Stage::Open(Transport::Mqtt));
         self.stage = Stage::Apart;
         self.until = None;
         self.unread.clear();
         let Some(mut line) = self.line.take() else { return };
-        if speaks_mqtt && self.client.is_open() {
+        if self.client.is_open() {
             // Without room for a goodbye, the server notices the line's end.
             let _ = self.client.disconnect();
             let _ = transmit(&mut self.client, &mut line, now, true);
