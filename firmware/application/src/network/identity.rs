@@ -38,3 +38,33 @@ fn part(bytes: &'static [u8]) -> Option<(&'static [u8], &'static [u8])> {
     let (len, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(u16::from_le_bytes(*len).into())
 }
+
+/// What a device is called, other than all others: `mps2-an386-525400123456`.
+#[derive(Debug)]
+pub(super) struct OwnName {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl OwnName {
+    /// The name of the board, and the address of the chip. Of the name, what there is room for.
+    pub fn new(board: &str, mac: [u8; 6]) -> Self {
+        let dash = if board.is_empty() { "" } else { "-" };
+        let digit =
+            |value: u8| char::from_digit(value.into(), 16).map_or(b'0', |digit| digit as u8);
+        let mac = mac.into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+        let mut name = Self { bytes: [0; 64], len: 0 };
+        for byte in board.bytes().take(48).chain(dash.bytes()).chain(mac) {
+            if let Some(room) = name.bytes.get_mut(name.len) {
+                *room = byte;
+                name.len += 1;
+            }
+        }
+        name
+    }
+
+    pub fn text(&self) -> &str {
+        let name = self.bytes.get(..self.len).unwrap_or_default();
+        str::from_utf8(name).unwrap_or_default()
+    }
+}

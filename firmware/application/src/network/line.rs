@@ -78,6 +78,11 @@ pub(super) struct Tcp<'g, 'f, 'k, B: Board, E, const N: usize, const LINES: usiz
 impl<'g, 'f, 'k, B: Board, E: Ethernet, const N: usize, const LINES: usize>
     Tcp<'g, 'f, 'k, B, E, N, LINES>
 {
+    /// What goes on meanwhile.
+    pub fn ground(&self) -> &'g RefCell<Ground<'f, 'k, B, E, N, LINES>> {
+        self.ground
+    }
+
     /// Connects.
     pub fn connect(
         ground: &'g RefCell<Ground<'f, 'k, B, E, N, LINES>>,

@@ -40,7 +40,7 @@ pub use tls::Records;
 
 use crate::{Description, Started, WHO};
 use ground::{Ground, Shared};
-use identity::Identity;
+use identity::{Identity, OwnName};
 use line::{Line, Tcp};
 use random::Random;
 use settings::{Ask, Settings};
@@ -125,7 +125,9 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
     let starts = count(starts, &mut flash);
     let flash = RefCell::new(flash);
     let mut places = stack::Places::new();
-    let mut random = Random::new(identity.key, starts, setup.entropy);
+    let mac = chip.address();
+    let (own_name, serial_number) = (OwnName::new(facts.name, mac), OwnName::new("", mac));
+    let mut random = Random::new(identity.key, &mac, starts, setup.entropy);
     if settings.tls.is_some() && identity.key.is_empty() && setup.entropy.is_empty() {
         say(&mut board, WHO, &"no source of random numbers: TLS keeps nothing secret");
     }
@@ -182,7 +184,11 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
         agent,
         Infineon {
             prefix: Prefix::Own(settings.prefix),
-            identity: Names { product: description.name, ..Names::default() },
+            identity: Names {
+                product: description.name,
+                serial_number: serial_number.text(),
+                ..Names::default()
+            },
             session: seed as u16,
             timers: Timers { first_check, ..Timers::default() },
             ..Infineon::new(server)
@@ -194,7 +200,7 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
         ground: &ground,
         device,
         client: Client::new(inbox, outbox, Patience::default()),
-        name: facts.name,
+        name: own_name.text(),
         test: Some((test_at, description.outcome)),
         button: (settings.ask == Ask::AtButton).then_some(true),
         said: [0; 1024],

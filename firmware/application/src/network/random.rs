@@ -1,7 +1,7 @@
 //! Random numbers for a board that has no source of them.
 //!
 //! ```text
-//! state = SHA-256(private key │ starts so far │ entropy of the board)
+//! state = SHA-256(private key │ MAC address │ starts so far │ entropy of the board)
 //! numbers = SHA-256(state │ 0), SHA-256(state │ 1), …
 //! ```
 //! No two starts have the same count, so that no two have the same numbers; nobody who lacks the
@@ -20,8 +20,9 @@ pub(super) struct Random {
 }
 
 impl Random {
-    pub fn new(key: &[u8], starts: u32, entropy: &[u8]) -> Self {
-        let state = hash(&[b"updraft random numbers", key, &starts.to_le_bytes(), entropy]);
+    pub fn new(key: &[u8], mac: &[u8; 6], starts: u32, entropy: &[u8]) -> Self {
+        let starts = starts.to_le_bytes();
+        let state = hash(&[b"updraft random numbers", key, mac, &starts, entropy]);
         Self { state, count: 0, left: [0; 32], used: 32 }
     }
 

@@ -14,6 +14,7 @@ use embedded_tls::{
     TlsError, TlsVerifier,
 };
 use firmware_board::Board;
+use firmware_cortex_m::Chip;
 use p256::ecdsa::signature::{SignerMut, Verifier};
 use p256::ecdsa::{DerSignature, Signature, SigningKey, VerifyingKey};
 use updraft_image::{Describe, Text};
@@ -126,6 +127,8 @@ struct Provider<'o> {
     random: &'o mut Random,
     servers: Servers<'o>,
     identity: Identity,
+    /// Keeps the watchdog content: on a slow chip a handshake takes seconds.
+    feed: &'o dyn Fn(),
 }
 
 impl CryptoProvider for Provider<'_> {
@@ -133,14 +136,17 @@ impl CryptoProvider for Provider<'_> {
     type Signature = DerSignature;
 
     fn rng(&mut self) -> impl CryptoRngCore {
+        (self.feed)();
         &mut *self.random
     }
 
     fn verifier(&mut self) -> Result<&mut impl TlsVerifier<Aes128GcmSha256>, TlsError> {
+        (self.feed)();
         Ok(&mut self.servers)
     }
 
     fn signer(&mut self) -> Result<(impl SignerMut<DerSignature>, SignatureScheme), TlsError> {
+        (self.feed)();
         let key = SigningKey::from_slice(self.identity.key);
         let key = key.map_err(|_| TlsError::InvalidPrivateKey)?;
         Ok((key, SignatureScheme::EcdsaSecp256r1Sha256))
@@ -169,11 +175,13 @@ impl<'r, 'g, 'f, 'k, B: Board, E: Ethernet, const N: usize, const LINES: usize>
         records: &'r mut Records,
         (name, identity, random): (&str, Identity, &mut Random),
     ) -> Result<Self, NotOpened> {
+        let ground = tcp.ground();
+        let feed = || ground.borrow_mut().board.chip().feed_watchdog();
         let mut connection = TlsConnection::new(tcp, &mut records.received, &mut records.sent);
         let config = TlsConfig::new().with_server_name(name);
         let (authority, unfit, proven) = (identity.authority, Cell::new(None), Cell::new(false));
         let servers = Servers { authority, name, unfit: &unfit, believed: None, proven: &proven };
-        let provider = Provider { random, servers, identity };
+        let provider = Provider { random, servers, identity, feed: &feed };
         connection
             .open(TlsContext::new(&config, provider))
             .map_err(|error| NotOpened { error, unfit: unfit.get() })?;
