@@ -12,7 +12,7 @@ use crate::steps::{Outcome, Steps};
 use crate::{chip, deps, firmware, fuzz, mutants, qemu, reports, setup, size};
 
 /// How long faults are planted.
-const MUTANTS_TIME: Duration = Duration::from_secs(8 * 60);
+const MUTANTS_TIME: Duration = Duration::from_secs(6 * 60);
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: u64 = 10;
 
