@@ -150,7 +150,8 @@ impl Policy {
             None if image.sample_key.is_some() && !self.allow_sample_key => Err(Reason::NotTrusted),
             _ if self.trusted.is_empty() => Ok(()),
             _ => match &image.signature {
-                Signature::Good(by) if self.trusted().any(|name| name == by) => Ok(()),
+                // A name is that of a file, behind which may be another key by now.
+                Signature::Good(_) if self.trusted.iter().any(|key| has_hash(key, image)) => Ok(()),
                 _ => Err(Reason::NotTrusted),
             },
         }
@@ -196,10 +197,12 @@ struct Examiner<'a> {
 }
 
 /// What is known of an image's content once it is checked.
-struct Content {
+struct Content<'p> {
     hash: Digest,
     signature: Signature,
     encrypted: bool,
+    /// The trusted key that has signed it.
+    by: Option<&'p NamedKey>,
 }
 
 /// What is read of an image before it is judged.
@@ -257,7 +260,7 @@ impl Facts {
     }
 }
 
-impl Examiner<'_> {
+impl<'p> Examiner<'p> {
     fn examine(&self, image: &SubmittedImage) -> Result<Image, Reason> {
         let file = image.bytes.as_slice();
         let header = Header::parse(file).map_err(Reason::NotAnImage)?;
@@ -267,7 +270,8 @@ impl Examiner<'_> {
         let facts = Facts::read(file, &header)
             .map_err(|error| Reason::Invalid(Refusal::from(error).to_string()))?;
         self.check_signer(&facts)?;
-        let Content { hash, signature, encrypted } = self.check_content(image, &header, &facts)?;
+        let Content { hash, signature, encrypted, by } =
+            self.check_content(image, &header, &facts)?;
         if let Some(board) = self.board {
             suits::check(board, image.number, &header, file).map_err(|(reason, hint)| {
                 Reason::Unsuited { board: board.name().to_owned(), reason, hint }
@@ -280,7 +284,8 @@ impl Examiner<'_> {
             version: header.version.to_string(),
             image_hash: hash.to_string(),
             security_counter: facts.security_counter,
-            key_hash: facts.key_hash,
+            // Whatever else is named: whose signature is good is known.
+            key_hash: by.map(|key| key.key.hash(HashKind::Sha256).to_string()).or(facts.key_hash),
             signature,
             sample_key: facts.sample_key.map(|key| key.name.to_owned()),
             encrypted,
@@ -316,7 +321,7 @@ impl Examiner<'_> {
         image: &SubmittedImage,
         header: &Header,
         facts: &Facts,
-    ) -> Result<Content, Reason> {
+    ) -> Result<Content<'p>, Reason> {
         let (slot, rules) = self.stored(image, header)?;
         let trusted: Vec<_> = self.policy.trusted.iter().collect();
         let ring: Vec<_> = trusted.iter().filter_map(|key| key.key.as_embedded()).collect();
@@ -346,13 +351,13 @@ impl Examiner<'_> {
         if header.flags.intersects(Flags::COMPRESSED) && !encrypted {
             self.check_uncompressed(&slot, header, &rules, &ring)?;
         }
-        let by = valid.key.and_then(|index| trusted.get(index));
+        let by = valid.key.and_then(|index| trusted.get(index).copied());
         let signature = match (by, facts.signatures.is_empty()) {
             (Some(key), _) => Signature::Good(key.name.clone()),
             (None, false) => Signature::Unchecked,
             (None, true) => Signature::None,
         };
-        Ok(Content { hash: valid.hash, signature, encrypted })
+        Ok(Content { hash: valid.hash, signature, encrypted, by })
     }
 
     /// The image where its bootloader meets it, and what that asks of it.
@@ -394,6 +399,11 @@ impl Examiner<'_> {
         };
         verdict.map(|_| ()).map_err(|refusal| Reason::Uncompressed(refusal.to_string()))
     }
+}
+
+/// Whether it is this key that has signed an image, of which a trusted key's signature was good.
+fn has_hash(key: &NamedKey, image: &Image) -> bool {
+    image.key_hash.as_deref() == Some(key.key.hash(HashKind::Sha256).to_string().as_str())
 }
 
 /// Whether an encrypted image has the TLV that a device takes its content key from.

@@ -34,8 +34,8 @@ pub struct Image {
     pub image_hash: String,
     /// The security counter.
     pub security_counter: Option<u32>,
-    /// The hash of the key that the image names as its signer's, in hexadecimal; of several the
-    /// first.
+    /// SHA-256 of the trusted key that has signed it, in hexadecimal. If there is none: the hash of the
+    /// key that the image names as its signer's, of several the first.
     pub key_hash: Option<String>,
     /// What is known of its signature.
     pub signature: Signature,

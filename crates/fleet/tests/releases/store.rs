@@ -180,6 +180,9 @@ fn a_stricter_server_keeps_what_a_lenient_one_took_to_itself() {
     assert_eq!(withheld(trusting()).1, [true, false]);
     let others = Policy::new().trusting(named("theirs", &theirs)).unwrap();
     assert_eq!(withheld(others).1, [false, false]);
+    // Another key behind the same name.
+    let renewed = Policy::new().trusting(named("ours", &theirs)).unwrap();
+    assert_eq!(withheld(renewed).1, [false, false]);
 }
 
 /// What the disk has cut off is no file of a release.

@@ -75,7 +75,8 @@ impl<const SIZE: usize> Packets<SIZE> {
     }
 
     /// Offers the packet that leaves next to `write`, which returns whether the pipe has taken it.
-    /// To be called once a packet is full, and once nothing more is to be said for now.
+    /// It is to be called as soon as a packet is full, and at a pause of what is sent: a packet that is
+    /// not full leaves then.
     pub fn send_with(&mut self, write: impl FnOnce(&[u8]) -> bool) {
         let packet = self.outgoing.get(..self.filled).unwrap_or_default();
         if self.is_waiting() && write(packet) {
