@@ -159,6 +159,8 @@ pub enum Reason {
     HashDiffers,
     /// The signature in the job is missing.
     NotSigned,
+    /// The signature in the job is of a kind that cannot be checked.
+    SignatureKind(&'static str),
     /// The signature in the job does not fit the image.
     SignatureDiffers,
     /// The bootloader would refuse the image.
@@ -271,6 +273,7 @@ impl Reason {
             Self::FailedBefore
             | Self::HashDiffers
             | Self::NotSigned
+            | Self::SignatureKind(_)
             | Self::SignatureDiffers
             | Self::ImageRefused
             | Self::SelfTestFailed
@@ -356,6 +359,9 @@ impl fmt::Display for Reason {
             Self::Cut => f.write_str("the server closed the connection too early"),
             Self::HashDiffers => f.write_str("the image has not the job's hash"),
             Self::NotSigned => f.write_str("the job has no signature"),
+            Self::SignatureKind(key) => {
+                write!(f, "{key} is a signature that this device cannot check")
+            }
             Self::SignatureDiffers => f.write_str("the job's signature does not fit the image"),
             Self::ImageRefused => f.write_str("the bootloader would refuse the image"),
             Self::Archive(malformed) => malformed.fmt(f),

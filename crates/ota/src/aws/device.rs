@@ -6,6 +6,7 @@ mod write;
 use core::cmp::Ordering;
 use core::time::Duration;
 
+use super::jobs::LONGEST_SIGNATURE;
 use super::{Answer, Format, JobTopic, NextJob, OtaJob, StreamTopic, job_topic, stream_topic};
 use crate::agent::{Agent, Offer, Signature};
 use crate::http::Exchange;
@@ -155,6 +156,9 @@ pub struct Device<'b, P: Platform> {
     /// Questions for a job that had no answer, one after the other.
     unanswered: u8,
 }
+
+/// Bytes of a certificate's longest name.
+const LONGEST_CERTIFICATE: usize = 64;
 
 /// What a message says that there is to do.
 enum Plan {
@@ -329,6 +333,7 @@ impl<'b, P: Platform> Device<'b, P> {
             | Reason::BadValue(_) => Told::Wrong(0xc),
             Reason::HashDiffers
             | Reason::NotSigned
+            | Reason::SignatureKind(_)
             | Reason::SignatureDiffers
             | Reason::ImageRefused
             | Reason::Archive(_) => Told::Wrong(0xe3),
@@ -456,14 +461,15 @@ impl<'b, P: Platform> Device<'b, P> {
         let next = NextJob::decode(self.job.get(..self.job_len).unwrap_or_default())?;
         let execution = next.execution.ok_or(Reason::Missing("execution"))?;
         let job = OtaJob::of(execution.document.ok_or(Reason::Missing("jobDocument"))?)?;
-        let mut buffer = [0; 384];
-        let mut certificate = [0; 64];
+        let mut buffer = [0; LONGEST_SIGNATURE];
+        let mut certificate = [0; LONGEST_CERTIFICATE];
         let id = Label::<64>::of(execution.job).ok_or(Reason::TooLong("jobId"))?;
         let signature = match job.signature(&mut buffer)? {
             None => None,
             Some(bytes) => {
                 let name = job.file.certificate.unwrap_or_default();
                 let certificate = name.copied(&mut certificate);
+                let certificate = certificate.filter(|name| name.len() <= LONGEST_CERTIFICATE);
                 let certificate = certificate.ok_or(Reason::TooLong("certfile"))?;
                 Some(Signature { bytes, certificate })
             }

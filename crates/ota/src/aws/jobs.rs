@@ -184,8 +184,11 @@ impl<'m> NextJob<'m> {
         let details = object(execution, "statusDetails")?.map(Details::of).transpose()?;
         let job = text(execution, "jobId")?.ok_or(Reason::Missing("jobId"))?;
         let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        // It becomes a part of topics.
+        if job.len() > LONGEST_JOB_ID {
+            return Err(Reason::TooLong("jobId"));
+        }
         if job.is_empty() || !job.chars().all(named) {
-            // It becomes a part of topics.
             return Err(Reason::BadValue("jobId"));
         }
         let execution = Execution {
@@ -224,7 +227,7 @@ impl<'m> NextJob<'m> {
     }
 }
 
-/// What is to be downloaded: `files[0]` of the document.
+/// What is to be downloaded: the only one of the document's `files`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct File<'m> {
     /// Its name on the device.
@@ -259,6 +262,26 @@ pub struct OtaJob<'m> {
 }
 
 const SIGNATURE: &str = "sig-sha256-ecdsa";
+/// What other signatures are called, of which none can be checked here.
+const OTHER_SIGNATURES: [&str; 3] = ["sig-sha256-rsa", "sig-sha1-rsa", "sig-sha1-ecdsa"];
+/// Bytes of the longest name of a job.
+const LONGEST_JOB_ID: usize = 64;
+/// Bytes of the longest name of a stream.
+const LONGEST_STREAM: usize = 44;
+/// Bytes of the longest address.
+const LONGEST_URL: usize = 1500;
+/// Bytes of the longest signature, decoded.
+pub(crate) const LONGEST_SIGNATURE: usize = 384;
+
+/// The name of the first signature that is not of our kind.
+fn other_signature(file: Object<'_>) -> Option<&'static str> {
+    let mut keys = file.members().map(|(key, _)| key);
+    let other = keys.find(|key| {
+        let mut start = key.chars();
+        "sig-".chars().all(|c| start.next() == Some(c)) && !key.is(SIGNATURE)
+    })?;
+    Some(OTHER_SIGNATURES.into_iter().find(|known| other.is(known)).unwrap_or("sig-…"))
+}
 
 impl<'m> OtaJob<'m> {
     /// Reads a document.
@@ -274,11 +297,27 @@ impl<'m> OtaJob<'m> {
         };
         let files = ota.member("files")?.ok_or(Reason::Missing("files"))?;
         let files = files.array().ok_or(Reason::WrongType("files"))?;
-        let file = files.values().next().ok_or(Reason::Missing("files"))?;
+        let mut files = files.values();
+        let file = files.next().ok_or(Reason::Missing("files"))?;
         let file = file.object().ok_or(Reason::WrongType("files"))?;
+        // To tell of success with one of them would be untrue.
+        if files.next().is_some() {
+            return Err(Reason::Repeated("files"));
+        }
         let size = number(file, "filesize")?.ok_or(Reason::Missing("filesize"))?;
         let id = number(file, "fileid")?.ok_or(Reason::Missing("fileid"))?;
         let url = text(file, "update_data_url")?;
+        if url.is_some_and(|url| url.len() > LONGEST_URL) {
+            return Err(Reason::TooLong("update_data_url"));
+        }
+        let signature = text(file, SIGNATURE)?;
+        match (signature, other_signature(file)) {
+            (None, Some(other)) => return Err(Reason::SignatureKind(other)),
+            (Some(signature), _) if signature.len() > LONGEST_SIGNATURE.div_ceil(3) * 4 => {
+                return Err(Reason::TooLong(SIGNATURE));
+            }
+            _ => {}
+        }
         let mqtt = has("MQTT");
         let job = Self {
             mqtt,
@@ -290,7 +329,7 @@ impl<'m> OtaJob<'m> {
                 size,
                 id: u8::try_from(id).map_err(|_| Reason::BadValue("fileid"))?,
                 certificate: text(file, "certfile")?,
-                signature: text(file, SIGNATURE)?,
+                signature,
                 url,
                 auth_scheme: text(file, "auth_scheme")?,
                 kind: number(file, "fileType")?.unwrap_or(0),
@@ -302,7 +341,7 @@ impl<'m> OtaJob<'m> {
         let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         match job.stream {
             None if job.mqtt => return Err(Reason::Missing("streamname")),
-            Some(name) if name.len() > 44 => return Err(Reason::TooLong("streamname")),
+            Some(name) if name.len() > LONGEST_STREAM => return Err(Reason::TooLong("streamname")),
             Some(name) if !name.chars().all(named) => return Err(Reason::BadValue("streamname")),
             _ => {}
         }

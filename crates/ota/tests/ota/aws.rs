@@ -14,8 +14,8 @@ use updraft_ota::json::Text;
 use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
 
 use crate::cloud::{Cloud, Spoil};
-use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
-use crate::http::{Files, Wrong};
+use crate::common::{BOARD, Board, Flash, Line, PRIMARY, SECOND, Server, image, reasons};
+use crate::http::{Files, Like, Wrong};
 use crate::infineon::{V1, V2};
 use crate::pair::{Pair, archive};
 use crate::transcripts::{lines, vectors};
@@ -453,53 +453,115 @@ fn a_job_that_is_taken_back_is_broken_off() {
 }
 
 #[test]
-fn jobs_that_break_the_rules_fail_by_name() {
+fn jobs_that_break_the_rules_fail_by_name_and_the_next_one_is_taken() {
     let good = r#"{"execution":{"jobId":"j","status":"QUEUED","jobDocument":{"afr_ota":{"protocols":["MQTT"],"streamname":"s","files":[{"filesize":9000,"fileid":0}]}}}}"#;
+    let signed =
+        |key: &str, bytes: usize| format!("9000,\"{key}\":\"{}\"", STANDARD.encode(vec![7; bytes]));
     let cases = [
-        ("\"afr_ota\"", "\"other\"", Reason::Missing("afr_ota")),
-        ("[\"MQTT\"]", "[]", Reason::BadValue("protocols")),
-        ("[\"MQTT\"]", "\"MQTT\"", Reason::WrongType("protocols")),
-        ("\"streamname\":\"s\",", "", Reason::Missing("streamname")),
-        ("\"s\"", "\"a/b\"", Reason::BadValue("streamname")),
-        ("\"s\"", "5", Reason::WrongType("streamname")),
-        ("9000", "0", Reason::BadValue("filesize")),
-        ("9000", "-1", Reason::WrongType("filesize")),
-        ("9000", "4294967296", Reason::WrongType("filesize")),
-        ("9000", "9000,\"filesize\":1", Reason::Repeated("filesize")),
-        ("\"fileid\":0", "\"fileid\":256", Reason::BadValue("fileid")),
-        ("\"fileid\":0", "\"x\":0", Reason::Missing("fileid")),
-        ("[{", "[5,{", Reason::WrongType("files")),
-        ("9000", "9000,\"sig-sha256-ecdsa\":\"?\"", Reason::BadValue("sig-sha256-ecdsa")),
-        ("[\"MQTT\"]", "[\"HTTP\"]", Reason::Missing("update_data_url")),
-        ("\"j\"", "\"../j\"", Reason::BadValue("jobId")),
-        ("9000", "60000", Reason::TooLarge { size: 60_000, max: 0 }),
+        ("\"afr_ota\"", "\"other\"".into(), Reason::Missing("afr_ota")),
+        ("[\"MQTT\"]", "[]".into(), Reason::BadValue("protocols")),
+        ("[\"MQTT\"]", "\"MQTT\"".into(), Reason::WrongType("protocols")),
+        ("\"streamname\":\"s\",", String::new(), Reason::Missing("streamname")),
+        ("\"s\"", "\"a/b\"".into(), Reason::BadValue("streamname")),
+        ("\"s\"", "5".into(), Reason::WrongType("streamname")),
+        ("\"s\"", format!("\"{}\"", "s".repeat(45)), Reason::TooLong("streamname")),
+        ("9000", "0".into(), Reason::BadValue("filesize")),
+        ("9000", "-1".into(), Reason::WrongType("filesize")),
+        ("9000", "4294967296".into(), Reason::WrongType("filesize")),
+        ("9000", "9000,\"filesize\":1".into(), Reason::Repeated("filesize")),
+        ("\"fileid\":0", "\"fileid\":256".into(), Reason::BadValue("fileid")),
+        ("\"fileid\":0", "\"x\":0".into(), Reason::Missing("fileid")),
+        ("[{", "[5,{".into(), Reason::WrongType("files")),
+        ("0}]", "0},{\"filesize\":9000,\"fileid\":1}]".into(), Reason::Repeated("files")),
+        ("[\"MQTT\"]", "[\"HTTP\"]".into(), Reason::Missing("update_data_url")),
+        (
+            "9000",
+            format!("9000,\"update_data_url\":\"https://{}\"", "u".repeat(1493)),
+            Reason::TooLong("update_data_url"),
+        ),
+        ("\"j\"", "\"../j\"".into(), Reason::BadValue("jobId")),
+        ("\"j\"", format!("\"{}\"", "j".repeat(65)), Reason::TooLong("jobId")),
+        ("9000", "60000".into(), Reason::TooLarge { size: 60_000, max: 0 }),
+        (
+            "{\"execution\"",
+            format!("{{\"x\":\"{}\",\"execution\"", "x".repeat(2560)),
+            Reason::DocumentTooLong { len: 0, max: 2560 },
+        ),
+        ("9000", signed("sig-sha256-ecdsa", 385), Reason::TooLong("sig-sha256-ecdsa")),
+        ("9000", "9000,\"sig-sha256-ecdsa\":\"?\"".into(), Reason::BadValue("sig-sha256-ecdsa")),
         // Base64 of nothing is a signature of nothing.
-        ("9000", "9000,\"sig-sha256-ecdsa\":\"\"", Reason::NotSigned),
+        ("9000", signed("sig-sha256-ecdsa", 0), Reason::NotSigned),
+        (
+            "9000",
+            format!("{},\"certfile\":\"{}\"", signed("sig-sha256-ecdsa", 70), "c".repeat(65)),
+            Reason::TooLong("certfile"),
+        ),
+        // What cannot be checked is not the same as no signature.
+        ("9000", signed("sig-sha256-rsa", 256), Reason::SignatureKind("sig-sha256-rsa")),
+        ("9000", signed("sig-sha1-rsa", 256), Reason::SignatureKind("sig-sha1-rsa")),
+        ("9000", signed("sig-sha1-ecdsa", 70), Reason::SignatureKind("sig-sha1-ecdsa")),
+        ("9000", signed("sig-sha512-rsa", 256), Reason::SignatureKind("sig-…")),
     ];
     let count = cases.len();
     for (from, to, reason) in cases {
-        struct Says(String, usize);
+        struct Says(String, Vec<String>);
         impl Server for Says {
-            fn message(&mut self, topic: &str, _: &[u8]) -> Vec<(String, Vec<u8>)> {
-                self.1 += usize::from(topic.ends_with("/update"));
+            fn message(&mut self, topic: &str, payload: &[u8]) -> Vec<(String, Vec<u8>)> {
+                if topic.ends_with("/update") {
+                    self.1.push(String::from_utf8(payload.to_vec()).unwrap());
+                }
                 vec![(format!("{topic}/accepted"), self.0.clone().into_bytes())]
             }
         }
         assert!(good.contains(from), "{from}");
         let mut board = Board::new(V1);
-        let mut device = device(&mut board, settings(Format::Cbor));
-        let mut server = Says(good.replacen(from, to, 1), 0);
-        let (_, reasons) = run(&mut device, &mut server);
+        let before = board.flash.bytes(PRIMARY);
+        let mut first = device(&mut board, settings(Format::Cbor));
+        let mut server = Says(good.replacen(from, &to, 1), Vec::new());
+        let (_, reasons) = run(&mut first, &mut server);
         match (reason, reasons.first()) {
             (Reason::TooLarge { .. }, Some(Reason::TooLarge { .. })) => {}
+            (Reason::DocumentTooLong { .. }, Some(Reason::DocumentTooLong { .. })) => {}
             (reason, found) => assert_eq!(found, Some(&reason), "{to}"),
         }
-        // Of a job without a name nothing can be told.
-        assert_eq!(server.1, usize::from(reason != Reason::BadValue("jobId")), "{to}");
-        drop(device);
+        // Of a job without a name nothing can be told, nor of one that nobody could keep.
+        let nameless = matches!(
+            reason,
+            Reason::BadValue("jobId") | Reason::TooLong("jobId") | Reason::DocumentTooLong { .. }
+        );
+        assert_eq!(server.1.len(), usize::from(!nameless), "{to}");
+        assert!(server.1.iter().all(|told| told.contains("FAILED")), "{to}: {:?}", server.1);
+        drop(first);
         assert_eq!(board.flash.counts().erases, 0, "{to}");
+        assert_eq!(board.swap_type(), SwapType::None, "{to}");
+        assert_eq!(board.flash.bytes(PRIMARY), before, "{to}");
+        // A better one is taken.
+        let new = image(V2, 9000);
+        let mut next = device(&mut board, settings(Format::Cbor));
+        let (_, reasons) = run(&mut next, &mut Cloud::new(new.clone(), Format::Cbor));
+        assert_eq!(reasons, [], "{to}, afterwards");
+        drop(next);
+        assert!(board.holds(&new), "{to}");
+        assert_eq!(board.swap_type(), SwapType::Test, "{to}");
     }
     println!("{count} / {count} jobs refused");
+}
+
+#[test]
+fn values_of_a_job_may_be_as_long_as_aws_allows() {
+    let long = |c: &str, len: usize| c.repeat(len);
+    let signature = STANDARD.encode([7; 384]);
+    let (job, stream) = (long("j", 64), long("s", 44));
+    let url = format!("https://{}", long("u", 1492));
+    let text = format!(
+        r#"{{"execution":{{"jobId":"{job}","status":"QUEUED","jobDocument":{{"afr_ota":{{"protocols":["MQTT","HTTP"],"streamname":"{stream}","files":[{{"filesize":9,"fileid":255,"update_data_url":"{url}","sig-sha256-ecdsa":"{signature}","sig-sha1-rsa":"AA=="}}]}}}}}}}}"#
+    );
+    let execution = NextJob::decode(text.as_bytes()).unwrap().execution.unwrap();
+    assert!(execution.job.is(&job));
+    let ota = OtaJob::of(execution.document.unwrap()).unwrap();
+    assert!(ota.stream.unwrap().is(&stream) && ota.file.url.unwrap().is(&url));
+    // Of several signatures, the one that can be checked counts.
+    assert_eq!(ota.signature(&mut [0; 384]).unwrap().unwrap(), [7; 384]);
 }
 
 #[test]
@@ -685,6 +747,36 @@ fn streams_may_refuse_for_good() {
             assert_eq!((rejected.code, rejected.is_final()), (code, last));
         }
     }
+}
+
+/// The same servers that Infineon's devices have to put up with.
+#[test]
+fn servers_of_signed_addresses_that_send_something_else_fail_the_job_by_name() {
+    let new = image(V2, 9000);
+    let count = Wrong::REFUSED.len();
+    for (wrong, reason) in Wrong::REFUSED {
+        let mut cloud = Cloud::new(new.clone(), Format::Cbor);
+        cloud.url = Some("https://s3.example/fw/new%20image.bin");
+        cloud.files = Some(Files { wrong, ..Files::new(new.clone()) });
+        let mut board = Board::new(V1);
+        let mut first = device(&mut board, settings(Format::Cbor));
+        let (_, reasons) = run(&mut first, &mut cloud);
+        assert!(reasons.iter().any(|it| it.is_like(reason)), "{wrong:?}: {reasons:?}");
+        assert_eq!(cloud.status, Status::Failed, "{wrong:?}");
+        drop(first);
+        assert_eq!(board.swap_type(), SwapType::None, "{wrong:?}");
+        // A better one is welcome.
+        let mut cloud = Cloud { job: "job-2", ..Cloud::new(new.clone(), Format::Cbor) };
+        cloud.url = Some("https://s3.example/fw/new%20image.bin");
+        cloud.files = Some(Files::new(new.clone()));
+        let mut next = device(&mut board, settings(Format::Cbor));
+        let (_, reasons) = run(&mut next, &mut cloud);
+        assert_eq!(reasons, [], "{wrong:?}, afterwards");
+        drop(next);
+        assert!(board.holds(&new), "{wrong:?}");
+        assert_eq!(board.swap_type(), SwapType::Test, "{wrong:?}");
+    }
+    println!("{count} / {count} servers refused");
 }
 
 #[test]

@@ -23,11 +23,29 @@ pub const SECOND: Duration = Duration::from_secs(1);
 
 /// An unsigned image with an intact hash.
 pub fn image(version: Version, body_len: usize) -> Vec<u8> {
+    image_with(version, body_len, &[])
+}
+
+/// The same with protected TLVs.
+pub fn image_with(version: Version, body_len: usize, tlvs: &[(TlvType, &[u8])]) -> Vec<u8> {
     let Version { major, minor, build } = version;
     let version = updraft_image::Version::new(major as u8, minor as u8, build, 0);
-    let header = Header { hdr_size: 32, img_size: body_len as u32, version, ..Header::default() };
+    let mut area = [0; 128];
+    let mut writer = TlvWriter::new(TlvKind::Protected, &mut area).expect("there is room");
+    for (kind, payload) in tlvs {
+        writer.push(*kind, payload).expect("there is room");
+    }
+    let protected = if tlvs.is_empty() { &[] } else { writer.finish() };
+    let header = Header {
+        hdr_size: 32,
+        protect_tlv_size: protected.len() as u16,
+        img_size: body_len as u32,
+        version,
+        ..Header::default()
+    };
     let mut image = header.emit().to_vec();
     image.extend((0..body_len).map(|i| (i * 7 + i / 4096) as u8));
+    image.extend_from_slice(protected);
     let hash = Digest::of(HashKind::Sha256, &image);
     let mut area = [0; 64];
     let mut tlvs = TlvWriter::new(TlvKind::Unprotected, &mut area).expect("there is room");
@@ -40,6 +58,8 @@ pub fn image(version: Version, body_len: usize) -> Vec<u8> {
 pub struct Board {
     pub flash: SimFlash,
     pub mode: UpgradeMode,
+    /// What the bootloader asks of images.
+    pub rules: Rules,
     pub settings: Settings,
 }
 
@@ -115,14 +135,15 @@ impl Board {
         let areas = vec![area(PRIMARY, 0), area(SECONDARY, SLOT)];
         let mut flash = SimFlash::new(vec![spec], areas);
         flash.load(PRIMARY, 0, &image(running, 3000)).unwrap();
-        Self { flash, mode: UpgradeMode::SwapMove, settings: Settings::default() }
+        let (mode, rules) = (UpgradeMode::SwapMove, Rules::default());
+        Self { flash, mode, rules, settings: Settings::default() }
     }
 
     pub fn dfu(&self) -> Dfu {
         let config = DfuConfig {
             slots: SlotPair { image: 0, primary: PRIMARY, secondary: SECONDARY },
             trailers: TrailerFormat { mode: self.mode, max_align: 8, max_sectors: 128, keys: None },
-            rules: Rules::default(),
+            rules: self.rules,
         };
         Dfu::new(&self.flash, config).expect("the slots hold a trailer")
     }

@@ -10,29 +10,39 @@ use updraft_ota::json::Text;
 use updraft_ota::{Answer, Config, Endpoint, Gate, Protocol, Reason, State, Transport, Version};
 
 use crate::common::{BOARD, Board, Flash, Line, SECOND, Server, image, reasons};
+use crate::http::{Files, Wrong};
 use crate::infineon::{V1, V2};
 
 const ROOT: &str = "/default/controller/v1/device-1";
 
-struct Hawk {
+pub struct Hawk {
     image: Vec<u8>,
     sha256: [u8; 32],
     version: &'static str,
     address: &'static str,
-    open: bool,
-    cancels: bool,
+    pub open: bool,
+    pub cancels: bool,
     wants_data: bool,
     data: Option<String>,
-    feedback: Vec<(Execution, Finished, String)>,
-    ranges: Vec<u32>,
+    pub feedback: Vec<(Execution, Finished, String)>,
+    pub ranges: Vec<u32>,
     polls: usize,
     broken: usize,
     /// So many last words are answered by `429 Too Many Requests`.
     refuses: usize,
+    /// What becomes of a text in deployments, answers to polls, cancellations.
+    pub change: Change,
+    pub change_base: Change,
+    pub change_cancel: Change,
+    /// What the server of files does wrong.
+    pub wrong: Wrong,
+    count: usize,
 }
 
+type Change = Option<(&'static str, String)>;
+
 impl Hawk {
-    fn new(image: Vec<u8>) -> Self {
+    pub fn new(image: Vec<u8>) -> Self {
         let digest = Digest::of(HashKind::Sha256, &image);
         Self {
             sha256: digest.as_bytes().try_into().unwrap(),
@@ -48,10 +58,15 @@ impl Hawk {
             polls: 0,
             broken: 0,
             refuses: 0,
+            change: None,
+            change_base: None,
+            change_cancel: None,
+            wrong: Wrong::Nothing,
+            count: 0,
         }
     }
 
-    fn last(&self) -> (Execution, Finished) {
+    pub fn last(&self) -> (Execution, Finished) {
         let (execution, finished, _) = self.feedback.last().expect("it was told something");
         (*execution, *finished)
     }
@@ -78,7 +93,9 @@ impl Server for Hawk {
         assert_eq!(secret, head.contains("\r\nHost: hawk"), "{head}");
         let link = |rest: &str| format!("https://hawk{ROOT}/{rest}");
         let mut buffer = [0; 2000];
+        let mut change = &None;
         let len = if first == format!("GET {ROOT} HTTP/1.1") {
+            change = &self.change_base;
             self.polls += 1;
             let [deployment, cancel, data] =
                 ["deploymentBase/8?c=-77", "cancelAction/9", "configData"].map(link);
@@ -90,6 +107,7 @@ impl Server for Hawk {
             };
             base.encode(&mut buffer).unwrap()
         } else if first == format!("GET {ROOT}/deploymentBase/8?c=-77 HTTP/1.1") {
+            change = &self.change;
             let deployment = Deployment {
                 id: Text::new("8"),
                 waits: false,
@@ -104,6 +122,7 @@ impl Server for Hawk {
             };
             deployment.encode(&mut buffer).unwrap()
         } else if first == format!("GET {ROOT}/cancelAction/9 HTTP/1.1") {
+            change = &self.change_cancel;
             let cancel = Cancel { id: Text::new("9"), stop: Text::new("8") };
             cancel.encode(&mut buffer).unwrap()
         } else if first.starts_with("PUT ") {
@@ -132,18 +151,22 @@ impl Server for Hawk {
             let (from, last) = range.split_once('-').unwrap();
             let (from, last): (usize, usize) = (from.parse().unwrap(), last.parse().unwrap());
             self.ranges.push(from as u32);
-            let (data, total) = (&self.image[from..=last], self.image.len());
-            let head = format!(
-                "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {from}-{last}/{total}\r\nContent-Length: {}\r\n\r\n",
-                data.len()
-            );
-            return vec![Some([head.as_bytes(), data].concat())];
+            let mut files =
+                Files { wrong: self.wrong, count: self.count, ..Files::new(self.image.clone()) };
+            let answer = files.part(from as u32, last as u32);
+            self.count = files.count;
+            return answer;
         };
-        vec![Some(ok(&buffer[..len]))]
+        let mut text = String::from_utf8(buffer[..len].to_vec()).unwrap();
+        if let Some((from, to)) = change {
+            assert!(text.contains(from), "{from} in {text}");
+            text = text.replacen(from, to, 1);
+        }
+        vec![Some(ok(text.as_bytes()))]
     }
 }
 
-fn device(board: &mut Board) -> Device<'_, Flash<'_>> {
+pub fn device(board: &mut Board) -> Device<'_, Flash<'_>> {
     let settings = Settings {
         server: Endpoint { transport: Transport::Https, host: Text::new("hawk"), port: 443 },
         tenant: "default",
@@ -157,7 +180,7 @@ fn device(board: &mut Board) -> Device<'_, Flash<'_>> {
 }
 
 /// Up to the reset, or to the rest after a poll.
-fn on(line: &mut Line, device: &mut Device<'_, Flash<'_>>, hawk: &mut Hawk) {
+pub fn on(line: &mut Line, device: &mut Device<'_, Flash<'_>>, hawk: &mut Hawk) {
     line.now += Duration::from_secs(3600 * 2);
     device.poll(line.now);
     let from = line.now;
@@ -370,16 +393,4 @@ fn messages_of_hawkbit_are_read() {
     assert_eq!(deployment.artifact.sha256.unwrap()[..2], [0x01, 0x23]);
     let feedback = br#"{"id":"3","time":"20140511T121314","status":{"execution":"closed","result":{"finished":"success","progress":{"cnt":2,"of":5}},"details":["ok"]}}"#;
     assert_eq!(Feedback::decode(feedback).unwrap().progress, Some((2, 5)));
-    for bad in [
-        &br#"{"id":"3/..","deployment":{}}"#[..],
-        br#"{"id":"3","deployment":{"chunks":[]}}"#,
-        // More than one file is no update of this device's.
-        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"_links":{"download":{"href":"h"}}},{}]}]}}"#,
-        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"_links":{"download":{"href":"h"}}}]},{}]}}"#,
-        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":0}]}]}}"#,
-        br#"{"id":"3","deployment":{"chunks":[{"artifacts":[{"size":5,"hashes":{"sha256":"0"}}]}]}}"#,
-        br#"{"config":{"polling":{"sleep":"5"}}}"#,
-    ] {
-        assert!(Deployment::decode(bad).is_err() && Base::decode(bad).is_err() == bad.starts_with(b"{\"con"));
-    }
 }

@@ -7,6 +7,7 @@ mod common;
 mod ddi;
 mod documents;
 mod hostile;
+mod hostile_ddi;
 mod http;
 mod infineon;
 mod pair;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use updraft_image::{SwapType, UpgradeMode};
+use updraft_image::{BoardIds, Rules, SwapType, TlvType, UpgradeMode};
 use updraft_ota::{
     Answer, Config, DeferRule, Gate, Limit, Note, Offer, Operation, Platform, Reason, State,
     Version,
 };
 
-use crate::common::{BOARD, Board, PRIMARY, SECOND, Settings, image};
+use crate::common::{BOARD, Board, PRIMARY, SECOND, Settings, image, image_with};
 use crate::infineon::{V1, V2};
 
 type Agent<'a> = updraft_ota::Agent<'a, crate::common::Flash<'a>>;
@@ -112,6 +112,57 @@ fn a_gate_that_closes_during_the_download_pauses_it() {
     let again = agent.deadline().unwrap();
     agent.poll(again);
     assert_eq!(agent.wanted(0).unwrap().offset, 4096);
+}
+
+const VENDOR: [u8; 16] = [0x11; 16];
+const CLASS: [u8; 16] = [0x22; 16];
+
+/// What a board with ids of its own and a security counter of 5 asks of images.
+fn of_a_board() -> Rules {
+    let board = BoardIds { vendor: Some(VENDOR), class: Some(CLASS), required: true };
+    Rules { board: Some(board), security_counter: Some(5), ..Rules::default() }
+}
+
+fn for_a_board(version: Version, vendor: u8, class: u8, counter: u32) -> Vec<u8> {
+    let (vendor, class, counter) = ([vendor; 16], [class; 16], counter.to_le_bytes());
+    let tlvs: [(TlvType, &[u8]); 3] =
+        [(TlvType::SEC_CNT, &counter), (TlvType::UUID_VID, &vendor), (TlvType::UUID_CID, &class)];
+    image_with(version, 9000, &tlvs)
+}
+
+/// Their hashes are intact, and their jobs promise nothing that is not so.
+#[test]
+fn images_of_another_board_and_of_an_old_security_counter_are_never_marked() {
+    let good = for_a_board(V2, 0x11, 0x22, 5);
+    let cases = [
+        ("another vendor", for_a_board(V2, 0x33, 0x22, 5)),
+        ("another class of board", for_a_board(V2, 0x11, 0x33, 5)),
+        ("an old counter", for_a_board(V2, 0x11, 0x22, 4)),
+        ("no ids and no counter", image(V2, 9000)),
+        // Signed once, with a lower counter, and published again under a higher number.
+        ("an old one of a high number", for_a_board(Version::new(9, 0, 0), 0x11, 0x22, 0)),
+    ];
+    let count = cases.len();
+    for (name, bad) in cases {
+        let mut board = Board { rules: of_a_board(), ..Board::new(V1) };
+        let before = board.flash.bytes(PRIMARY);
+        let mut agent = board.agent(Config::new(BOARD));
+        agent.start(SECOND).unwrap();
+        let offer = Offer { version: None, ..offer() };
+        agent.offer(&offer, SECOND).unwrap();
+        work(&mut agent, SECOND);
+        give(&mut agent, &bad, SECOND).unwrap();
+        assert_eq!(work(&mut agent, SECOND), State::Rejected, "{name}");
+        assert_eq!(agent.reason(), Some(Reason::ImageRefused), "{name}");
+        agent.reported(SECOND);
+        drop(agent);
+        assert_eq!(board.swap_type(), SwapType::None, "{name}");
+        assert_eq!(board.flash.bytes(PRIMARY), before, "{name}");
+        // One that is for this board is welcome.
+        installed_by("another job", &mut board, &good);
+        assert_eq!(board.swap_type(), SwapType::Test, "{name}");
+    }
+    println!("{count} / {count} images refused");
 }
 
 #[test]
