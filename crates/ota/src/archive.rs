@@ -41,7 +41,7 @@ const LONGEST_LIST: usize = 2 * RECORD;
 const LIST: &str = "components.json";
 
 /// `fileType` of an image, by its number: the application, and the secure part below it.
-const KINDS: [&str; IMAGES] = ["NSPE", "SPE"];
+pub const KINDS: [&str; IMAGES] = ["NSPE", "SPE"];
 
 /// Why a file is no archive of images. Places are bytes of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

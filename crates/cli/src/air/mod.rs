@@ -1,15 +1,18 @@
 //! Over the air: what the commands that publish and fetch have in common.
 //!
 //! ```text
+//! archives  several images in one file: built, and looked at
 //! lines     how servers are reached: addresses, TLS, names and passwords
 //! jobs      what is published, from files that are looked at again at each request
 //! target    where an image is fetched to: a file, or the flash of a virtual device
 //! ```
 
+mod archives;
 mod jobs;
 mod lines;
 mod target;
 
-pub use jobs::{Described, Files};
+pub use archives::{Contents, Part};
+pub use jobs::{Described, Files, Source};
 pub use lines::{Address, Lines, advised};
-pub use target::{FileSlot, Notes, header_of};
+pub use target::{FileSlot, Notes};

@@ -13,7 +13,7 @@ use updraft_ota::{
     Agent, Config, Endpoint, Note, Platform, Protocol, Reason, Record, Report, Retry, State,
     Transport, Version, ddi, dfu, infineon,
 };
-use updraft_sim::device::{Keys, dfu as dfu_of_board, flash_in_file};
+use updraft_sim::device::{Keys, dfu_of, flash_in_file};
 use updraft_sim::flash::SimFlash;
 
 use super::key::load_public;
@@ -39,6 +39,7 @@ with what it has.
 
 --out keeps a verified image in a file; what lies there already is what the device runs. --flash writes
 it to the secondary slot of a virtual device and marks it: `updraft device run` with the same file boots it.
+On a board of two images an archive updates both, or neither.
 
 The exit code is 0 if an update is installed, or if there is none.
 
@@ -152,10 +153,10 @@ impl Resets for FileSlot {
     }
 }
 
-/// A slot in the flash of a virtual device.
-type FlashSlot = dfu::Slot<SimFlash, Keys, Notes>;
+/// The slots in the flash of a virtual device, for images and for archives.
+type FlashSlots = dfu::Slots<'static, SimFlash, Keys, Notes>;
 
-impl Resets for FlashSlot {
+impl Resets for FlashSlots {
     fn wants_reset(&mut self) -> bool {
         self.system().reset
     }
@@ -211,9 +212,11 @@ fn into_flash(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
             .hint("updraft device run --flash FILE --load primary=IMAGE makes one");
     }
     let flash = super::device::explained(flash_in_file(&board, path), &board, path)?;
-    let dfu = dfu_of_board(&board, &flash)
+    let images = (0..board.images()).map(|image| dfu_of(&board, &flash, image));
+    let images = images
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| anyhow!("{} takes no updates: {error}", board.name()))?;
-    play(args, dfu::Slot::new(dfu, flash, keys, Notes::beside(path)), out)
+    play(args, dfu::Slots::new(images.leak(), flash, keys, Notes::beside(path)), out)
 }
 
 fn into_file(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {

@@ -1,16 +1,17 @@
 //! `updraft publish`: what Infineon's publisher.py does.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::{Value, json};
 use updraft_online::{Event as Line, Memory, Online, Session};
+use updraft_ota::archive::KINDS;
 use updraft_publisher::{Event, Jobs, Note, Offers, Publisher, Settings};
 
-use crate::air::{Address, Described, Files, Lines, advised, header_of};
+use crate::air::{Address, Contents, Described, Files, Lines, Part, Source, advised};
 use crate::output::{BAD, DIM, GOOD, Output, WARN, styled};
 use crate::report::Hint;
 
@@ -41,6 +42,7 @@ Examples:
   updraft certs lab 192.168.1.10 && updraft certs mosquitto > mosquitto.conf && mosquitto -c mosquitto.conf
   updraft publish -b 192.168.1.10 -k CY8CPROTO-062-4343W -f app-1.1.0.bin
   updraft publish --plain -f app-1.1.0.bin --count 1
+  updraft publish --image NSPE=cm4-1.1.0.bin --image SPE=cm0-1.1.0.bin --archive files/update.tar
   updraft publish tls -b ml --job ota_update.json -f app.bin --json"
 )]
 pub struct Args {
@@ -63,9 +65,16 @@ pub struct Args {
     /// What topics begin with.
     #[arg(long, value_name = "PREFIX", default_value = "OTAUpdate")]
     prefix: String,
-    /// The image.
+    /// The image, or an archive of several.
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// An image of several that devices get in one archive: NSPE=FILE for the application, SPE=FILE
+    /// for the secure part.
+    #[arg(long = "image", value_name = "KIND=FILE", conflicts_with = "file")]
+    images: Vec<Part>,
+    /// Keep that archive in this file too, for jobs that send devices to a server of files.
+    #[arg(long, value_name = "FILE", requires = "images")]
+    archive: Option<PathBuf>,
     /// The job document. Default: ota_update.json, if it is there.
     #[arg(long, value_name = "FILE")]
     job: Option<PathBuf>,
@@ -100,21 +109,22 @@ pub struct Args {
 
 /// Publishes until it is ended.
 pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
-    let board = match &args.board_name {
-        Some(name) => name.clone(),
-        None => board_of(&args.kit),
-    };
+    let Target { host, port, board } = args.target()?;
     let document = args.job.clone().or_else(|| {
         Some(PathBuf::from(USUAL_JOB)).filter(|path| args.version.is_none() && path.exists())
     });
-    if document.is_none() && args.file.is_none() {
+    let source = match (&args.file, args.images.as_slice()) {
+        (Some(file), _) => Source::File(file.clone()),
+        (None, []) => Source::Nowhere,
+        (None, parts) => Source::Archive { parts: parts.to_vec(), keep: args.archive.clone() },
+    };
+    if document.is_none() && matches!(source, Source::Nowhere) {
         return Err(anyhow!("there is nothing to publish"))
             .usage("give an image, -f FILE; or a job document, --job FILE");
     }
     let described = Described { board: board.clone(), version: args.version.clone() };
-    let mut files = Files::new(document.clone(), described, args.file.clone());
-    look_at(&mut files, &board, args.file.as_deref(), out)?;
-    let (host, port) = broker(&args.broker, args.plain)?;
+    let mut files = Files::new(document.clone(), described, source);
+    look_at(&mut files, &board, out)?;
     let offers = if args.always { Offers::Always } else { Offers::Newer };
     let settings = Settings {
         prefix: args.prefix.clone(),
@@ -161,37 +171,66 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
 }
 
 /// What would be offered now: what is wrong with it is better told before a device asks.
-fn look_at(
-    files: &mut Files,
-    board: &str,
-    image: Option<&Path>,
-    out: &Output,
-) -> anyhow::Result<()> {
+fn look_at(files: &mut Files, board: &str, out: &Output) -> anyhow::Result<()> {
     let job = files
         .current()
         .hint("give an image and a job document as devices take them; `--help` has examples")?;
-    let warning = styled(WARN, "warning:");
+    let warn = |text: String| out.note(format_args!("{} {text}", styled(WARN, "warning:")));
     if job.board != board {
-        out.note(format_args!(
-            "{warning} the job is for {}, and {board} is who is listened to: devices take jobs for \
-             their own board only; -k or --board-name gives another one",
+        warn(format!(
+            "the job is for {}, and {board} is who is listened to: devices take jobs for their own \
+             board only; -k or --board-name gives another one",
             job.board
         ));
     }
-    match (header_of(&job.image), image) {
-        (Some(header), _) if updraft_ota::Version::from(header.version) != job.version => {
-            out.note(format_args!(
-                "{warning} the job says {}, the image is {}: devices of this project refuse that",
-                job.version, header.version
-            ));
+    let contents = Contents::of(&job.image);
+    if let Some(version) = contents.version().filter(|version| *version != job.version) {
+        warn(format!(
+            "the job says {}, the image is {version}: devices go by the image in the end",
+            job.version
+        ));
+    }
+    match contents {
+        Contents::Archive { version, images } => {
+            for (kind, image) in KINDS.iter().zip(images) {
+                match image {
+                    Some(None) => warn(format!(
+                        "{kind} in the archive is no MCUboot image; a bootloader would refuse it"
+                    )),
+                    Some(Some(header)) if *kind == KINDS[0] && version != header.version.into() => {
+                        warn(format!(
+                            "the archive's list says {version}, the application in it is {}",
+                            header.version
+                        ));
+                    }
+                    _ => {}
+                }
+            }
         }
-        (None, Some(path)) => out.note(format_args!(
-            "{warning} {} is no MCUboot image; a bootloader would refuse it",
-            path.display()
-        )),
-        _ => {}
+        Contents::Spoilt(why) => warn(format!("devices would refuse the archive: {why}")),
+        Contents::Unknown if !job.image.is_empty() => warn(
+            "the file is neither a MCUboot image nor an archive; a bootloader would refuse it"
+                .into(),
+        ),
+        Contents::Unknown | Contents::Image(_) => {}
     }
     Ok(())
+}
+
+/// Who is published to, and over which broker.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    host: String,
+    port: u16,
+    board: String,
+}
+
+impl Args {
+    fn target(&self) -> anyhow::Result<Target> {
+        let (host, port) = broker(&self.broker, self.plain)?;
+        let board = self.board_name.clone().unwrap_or_else(|| board_of(&self.kit));
+        Ok(Target { host, port, board })
+    }
 }
 
 /// The board that the original makes of a kit's name.

@@ -15,7 +15,7 @@ fn held(lab: &Lab, file: &str) -> usize {
     bits.iter().map(|byte| byte.count_ones() as usize).sum()
 }
 
-fn until_it_holds(lab: &Lab, file: &str, blocks: usize) {
+pub fn until_it_holds(lab: &Lab, file: &str, blocks: usize) {
     let until = Instant::now() + LONG;
     while held(lab, file) < blocks {
         assert!(Instant::now() < until, "{} blocks of {blocks}", held(lab, file));

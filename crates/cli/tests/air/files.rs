@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Lab, Process, answers, foreign, free_port};
 
 /// Python's server of files; with `ranges` it is taught these.
-fn python(lab: &Lab, ranges: bool) -> (Process, u16) {
+pub fn python(lab: &Lab, ranges: bool) -> (Process, u16) {
     let script = "
 import http.server, os, re, sys
 class Ranges(http.server.SimpleHTTPRequestHandler):
@@ -36,7 +36,7 @@ http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), handler).serve_
     (Process(child), port)
 }
 
-fn job(lab: &Lab, connection: &str, host: &str, port: u16, file: &str) {
+pub fn job(lab: &Lab, connection: &str, host: &str, port: u16, file: &str) {
     let text = format!(
         r#"{{"Message":"Update Available","Board":"APP_KIT_1","Version":"1.1.0",
         "Connection":"{connection}","Broker":"{host}","Port":"{port}","File":"{file}"}}"#

@@ -113,16 +113,7 @@ fn a_virtual_device_boots_what_was_fetched_to_its_flash() {
     let lab = Lab::new("flash", 50_000);
     let _broker = lab.broker();
     lab.ok("image sign --board virtual-nor-4k --key key.pem --version 9.0.0 app.bin 9.0.0.bin");
-    let boots = |more: &str| {
-        use std::io::Write;
-        let line = format!("device run --flash dev.flash --key key.pem --udp 127.0.0.1:0 {more}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
-        let command = command.args(line.split_whitespace()).current_dir(lab.path(""));
-        let mut device = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-        device.stdin.as_mut().unwrap().write_all(b"quit\n").unwrap();
-        String::from_utf8(device.wait_with_output().unwrap().stdout).unwrap()
-    };
+    let boots = |more: &str| lab.boots(more);
     assert!(boots("--load primary=1.0.0.bin").contains("starting 1.0.0"));
     let _publisher = lab.publish(lab.tls, &format!("{KIT} -f 1.1.0.bin"));
     let fetch =

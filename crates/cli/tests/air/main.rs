@@ -2,6 +2,7 @@
 //! between them, lines that break and processes that are killed.
 #![cfg(feature = "air")]
 
+mod archives;
 mod broken;
 mod certificates;
 mod files;

@@ -166,6 +166,16 @@ impl Lab {
         format!("fetch {scheme}://127.0.0.1:{port} --key key.pem --out {file}")
     }
 
+    /// What a virtual device says while it boots from `dev.flash`.
+    pub fn boots(&self, more: &str) -> String {
+        let line = format!("device run --flash dev.flash --key key.pem --udp 127.0.0.1:0 {more}");
+        let mut command = self.command(&line);
+        let mut device = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        device.stdin.as_mut().unwrap().write_all(b"quit\n").unwrap();
+        String::from_utf8(device.wait_with_output().unwrap().stdout).unwrap()
+    }
+
     pub fn broker(&self) -> Process {
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("mosquitto");
