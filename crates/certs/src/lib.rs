@@ -6,11 +6,13 @@
 //! lab          the six files that a broker, its devices and a publisher need           (lab)
 //! inspect      what a certificate says, and what is wrong with it                      (inspect)
 //! listing      certificates and keys as C strings                                      (listing)
+//! access       who may publish and read what at such a broker                          (access)
 //! mosquitto    the configuration of a broker that goes with them                       (mosquitto)
 //! ```
 //! Keys are ECDSA over P-256: what every TLS stack for microcontrollers knows, and small. Nothing
 //! here reads or writes files.
 
+mod access;
 mod authority;
 mod error;
 mod inspect;
@@ -19,6 +21,7 @@ mod listing;
 mod mosquitto;
 mod subject;
 
+pub use access::Access;
 pub use authority::{Authority, Issued, Lifetime};
 pub use error::CertsError;
 pub use inspect::{Concern, Inspected, Use, certificates};

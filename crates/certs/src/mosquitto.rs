@@ -1,7 +1,7 @@
 //! A configuration of mosquitto that goes with the files of a lab.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Pair;
 
@@ -23,12 +23,14 @@ pub struct Listener {
     pub address: Option<std::net::IpAddr>,
     /// `None` for a plain line.
     pub tls: Option<Clients>,
+    /// The file with the access list; without one, everybody may do everything.
+    pub access: Option<PathBuf>,
 }
 
 /// The text of `mosquitto.conf`, for files that lie in `folder`.
 pub fn configuration(listeners: &[Listener], folder: &Path) -> String {
     let mut text = String::from("per_listener_settings true\n");
-    for Listener { port, address, tls } in listeners {
+    for Listener { port, address, tls, access } in listeners {
         let address = address.map(|address| format!(" {address}")).unwrap_or_default();
         let _ = writeln!(text, "\nlistener {port}{address}");
         let anonymous = match tls {
@@ -49,6 +51,9 @@ pub fn configuration(listeners: &[Listener], folder: &Path) -> String {
             None => true,
         };
         let _ = writeln!(text, "allow_anonymous {anonymous}");
+        if let Some(access) = access {
+            let _ = writeln!(text, "acl_file {}", access.display());
+        }
     }
     text
 }

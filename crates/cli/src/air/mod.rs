@@ -15,4 +15,4 @@ mod target;
 pub use archives::{Contents, Part};
 pub use jobs::{Described, Files, Source};
 pub use lines::{Address, Lines, advised};
-pub use target::{FileSlot, Notes};
+pub use target::{FileGate, FileSlot, Notes};

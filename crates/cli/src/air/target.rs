@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use updraft_image::{Header, Rules, validate};
 use updraft_ota::dfu::System;
-use updraft_ota::{ImageState, Platform, Verdict, Verified, Version, Written};
+use updraft_ota::{Answer, Gate, ImageState, Platform, Verdict, Verified, Version, Written};
 use updraft_sim::device::Keys;
 
 /// The header that an image begins with, if it is one.
@@ -31,12 +31,45 @@ pub struct Notes {
     path: PathBuf,
     /// The image is marked, and the next boot would try it.
     pub reset: bool,
+    /// What updates have to wait for.
+    pub gates: Vec<FileGate>,
+}
+
+/// A gate that is closed as long as its file says so: `battery=FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileGate {
+    gate: Gate,
+    path: PathBuf,
+}
+
+impl FileGate {
+    fn answer(&self) -> Answer {
+        match fs::read_to_string(&self.path).unwrap_or_default().trim() {
+            "wait" => Answer::NotNow,
+            "never" => Answer::Never,
+            _ => Answer::Go,
+        }
+    }
+}
+
+impl std::str::FromStr for FileGate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, path) = text.split_once('=').ok_or("GATE=FILE, as in battery=low")?;
+        let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name);
+        let gate = gate.ok_or("the gates are battery, network, space and user")?;
+        if path.is_empty() {
+            return Err("it names no file".into());
+        }
+        Ok(Self { gate, path: path.into() })
+    }
 }
 
 impl Notes {
     /// Beside `path`.
     pub fn beside(path: &Path) -> Self {
-        Self { path: with_ending(path, ".ota"), reset: false }
+        Self { path: with_ending(path, ".ota"), reset: false, gates: Vec::new() }
     }
 }
 
@@ -71,6 +104,16 @@ impl System for Notes {
         let new = with_ending(&self.path, ".new");
         fs::write(&new, record)?;
         Ok(fs::rename(&new, &self.path)?)
+    }
+
+    fn gate(&mut self, gate: Gate) -> Answer {
+        let own = self.gates.iter().filter(|own| own.gate == gate).map(FileGate::answer);
+        let worst = |answer: &Answer| match answer {
+            Answer::Go => 0,
+            Answer::NotNow => 1,
+            Answer::Never => 2,
+        };
+        own.max_by_key(worst).unwrap_or(Answer::Go)
     }
 }
 
@@ -171,6 +214,10 @@ impl Platform for FileSlot {
 
     fn reset(&mut self) {
         self.notes.reset();
+    }
+
+    fn gate(&mut self, gate: Gate) -> Answer {
+        self.notes.gate(gate)
     }
 
     fn load(&mut self, record: &mut [u8]) -> Result<Option<usize>, TargetError> {

@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use updraft_certs::{
-    Authority, CertsError, Clients, HostName, Inspected, LabFile, Lifetime, Listener, Pair,
+    Access, Authority, CertsError, Clients, HostName, Inspected, LabFile, Lifetime, Listener, Pair,
     Subject, Use, certificates, configuration, is_listed, lab, listing,
 };
 
@@ -124,6 +124,7 @@ struct Format {
 #[command(after_help = "Examples:
   updraft certs mosquitto > mosquitto.conf
   updraft certs mosquitto --dir /etc/mosquitto/lab --require-certificate off
+  updraft certs mosquitto --acl /etc/mosquitto/devices.acl
   updraft certs mosquitto --plain 1883 --address 127.0.0.1")]
 struct Mosquitto {
     /// The folder with the lab's files, as the broker finds it.
@@ -141,6 +142,16 @@ struct Mosquitto {
     /// The address to listen at. Default: all of them.
     #[arg(long)]
     address: Option<IpAddr>,
+    /// Write an access list to this file, and name it: every device reads below the name in its
+    /// certificate only, as with `updraft fetch --device NAME`, and only the publisher sends.
+    #[arg(long, value_name = "FILE")]
+    acl: Option<PathBuf>,
+    /// The name in the publisher's certificate.
+    #[arg(long, value_name = "NAME", default_value = "mosquitto_client", requires = "acl")]
+    publisher: String,
+    /// What topics begin with.
+    #[arg(long, value_name = "PREFIX", default_value = "OTAUpdate", requires = "acl")]
+    prefix: String,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -333,9 +344,15 @@ fn mosquitto(args: &Mosquitto, out: &Output) -> anyhow::Result<()> {
         return Err(anyhow!("port {port} cannot be both plain and TLS"))
             .usage("give --plain another port");
     }
-    let listener = |port, tls| Listener { port, address: args.address, tls };
+    let acl = args.acl.clone();
+    let listener = |port, tls| Listener { port, address: args.address, tls, access: acl.clone() };
     let mut listeners = vec![listener(port, Some(clients))];
     listeners.extend(args.plain.map(|port| listener(port, None)));
+    if let Some(path) = &args.acl {
+        let access = Access { prefix: args.prefix.clone(), publisher: args.publisher.clone() };
+        std::fs::write(path, access.text())
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
     let text = configuration(&listeners, &args.dir);
     out.result(&json!({ "configuration": text }), |to| to.write_all(text.as_bytes()))
 }

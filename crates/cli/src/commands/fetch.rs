@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use indicatif::ProgressBar;
 use serde_json::json;
-use updraft_online::{Event as Line, Memory, Online, Session, Settings};
-use updraft_ota::infineon::{Flow, Identity, Prefix};
+use updraft_online::{Event as Line, Memory, Online, Session, Settings, Will};
+use updraft_ota::infineon::{Flow, Identity, Prefix, Spelling};
 use updraft_ota::json::Text;
 use updraft_ota::{
     Agent, Config, Endpoint, Note, Platform, Protocol, Reason, Record, Report, Retry, State,
@@ -18,7 +18,7 @@ use updraft_sim::flash::SimFlash;
 
 use super::key::load_public;
 use super::publish::{board_of, random};
-use crate::air::{Address, FileSlot, Lines, Notes, advised};
+use crate::air::{Address, FileGate, FileSlot, Lines, Notes, advised};
 use crate::output::{DIM, GOOD, Output, WARN, styled};
 use crate::report::Hint;
 
@@ -28,6 +28,10 @@ const BLOCK: u32 = 4096;
 const FRAME: Duration = Duration::from_millis(100);
 /// How long an answer is waited for.
 const ANSWER: Duration = Duration::from_secs(30);
+/// How often files of gates are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// What the original's broker says when one of its devices is gone, and where.
+const WILL: (&str, &str) = ("cy_ota_device/will", "MQTT demo unexpectedly disconnected.");
 /// A device that rests for longer than this has ended its session.
 const LONG_REST: Duration = Duration::from_secs(3600);
 
@@ -95,6 +99,21 @@ pub struct Args {
     /// Ask for each chunk by itself from the beginning.
     #[arg(long)]
     piecewise: bool,
+    /// The device's name in topics, PREFIX/BOARD/NAME/OTAImage/…, by which a broker can keep devices
+    /// apart: `updraft certs mosquitto --acl`. Default: none, as in the original.
+    #[arg(long, value_name = "NAME", value_parser = level)]
+    device: Option<String>,
+    /// How keys of messages are spelled: as the original's devices do, or as its scripts and jobs do.
+    #[arg(long, value_enum, default_value_t)]
+    spelling: SpellingOf,
+    /// Keep the session at the broker, so that messages wait while this is not running. It needs
+    /// --client-id.
+    #[arg(long, requires = "client_id")]
+    keep_session: bool,
+    /// What an update has to wait for, such as battery=FILE: as long as the file says `wait`. `never`
+    /// refuses updates, anything else lets them go on. Also network, space, user.
+    #[arg(long = "gate", value_name = "GATE=FILE")]
+    gates: Vec<FileGate>,
     /// hawkBit's protocol, as this tenant's controller. Goes on until there is an update.
     #[arg(long, value_name = "TENANT/CONTROLLER")]
     ddi: Option<String>,
@@ -106,6 +125,24 @@ pub struct Args {
     timeout: Option<u64>,
     #[command(flatten)]
     lines: Lines,
+}
+
+/// Keys of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum SpellingOf {
+    /// BoardName, ProductID, ManufacturerID.
+    #[default]
+    Device,
+    /// Board, Product, ManufacturerId.
+    Job,
+}
+
+/// A level of a topic.
+fn level(text: &str) -> Result<String, String> {
+    let good = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | '+' | '#');
+    let named = !text.is_empty() && text.len() <= 64 && text.chars().all(good);
+    let why = "1 to 64 printable characters without a space, / + or #";
+    if named { Ok(text.to_owned()) } else { Err(why.into()) }
 }
 
 fn version(text: &str) -> Result<Version, String> {
@@ -216,7 +253,9 @@ fn into_flash(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
     let images = images
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| anyhow!("{} takes no updates: {error}", board.name()))?;
-    play(args, dfu::Slots::new(images.leak(), flash, keys, Notes::beside(path)), out)
+    let mut notes = Notes::beside(path);
+    notes.gates.clone_from(&args.gates);
+    play(args, dfu::Slots::new(images.leak(), flash, keys, notes), out)
 }
 
 fn into_file(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
@@ -224,7 +263,9 @@ fn into_file(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
     let keys = Keys::trusting(keys.collect::<anyhow::Result<_>>()?)?;
     let open = || {
         let slot = FileSlot::open(path, args.capacity, args.running, keys.clone());
-        slot.with_context(|| format!("{} cannot be written", path.display()))
+        let mut slot = slot.with_context(|| format!("{} cannot be written", path.display()))?;
+        slot.notes.gates.clone_from(&args.gates);
+        Ok::<_, anyhow::Error>(slot)
     };
     let ended = play(args, open()?, out)?;
     match ended {
@@ -261,9 +302,17 @@ fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<End
         None => board_of(&args.kit),
     };
     let record = Record::size(slot.capacity().div_ceil(BLOCK) as usize);
-    let config = Config { seed: random(), block: BLOCK, ..Config::new(kept(&board)) };
+    let mut config = Config { seed: random(), block: BLOCK, ..Config::new(kept(&board)) };
+    for rule in &mut config.defer {
+        // A file is looked at for nothing.
+        rule.again = LOOK;
+    }
     let agent = Agent::new(slot, config, room(record));
-    let session = Session::new(format!("cy_device{}", random() & 0xffff));
+    let session = Session {
+        clean: !args.keep_session,
+        will: Some(Will { topic: WILL.0.into(), payload: WILL.1.into() }),
+        ..Session::new(format!("cy_device{}", random() & 0xffff))
+    };
     let plain = matches!(scheme.as_str(), "mqtt" | "http");
     let settings = args.lines.settings(plain, session)?;
     let again =
@@ -304,6 +353,11 @@ fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<End
         file: Text::new(kept(file)),
         flow: if args.direct { Flow::Direct } else { Flow::Job },
         piecewise: args.piecewise,
+        device: args.device.as_deref().map(kept),
+        spelling: match args.spelling {
+            SpellingOf::Device => Spelling::Device,
+            SpellingOf::Job => Spelling::Job,
+        },
         session: random() as u16,
         timers: infineon::Timers {
             first_check: Duration::ZERO,

@@ -9,4 +9,5 @@ mod files;
 mod flows;
 mod goosebit;
 mod many;
+mod options;
 mod support;

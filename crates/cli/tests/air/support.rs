@@ -81,6 +81,7 @@ impl Teller {
 /// A folder with a key, images of two versions, certificates, and a broker's configuration.
 pub struct Lab {
     folder: PathBuf,
+    config: &'static str,
     pub plain: u16,
     pub tls: u16,
 }
@@ -91,7 +92,8 @@ impl Lab {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("air-{name}"));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        let lab = Self { folder, plain: free_port(), tls: free_port() };
+        let config = "mosquitto.conf";
+        let lab = Self { folder, config, plain: free_port(), tls: free_port() };
         lab.ok("key new --type ed25519 key.pem");
         for (number, version) in ["1.0.0", "1.1.0", "1.2.0"].into_iter().enumerate() {
             // No two blocks are alike.
@@ -101,13 +103,27 @@ impl Lab {
             lab.ok(&format!("{sign} {version} app.bin {version}.bin"));
         }
         lab.ok("certs lab 127.0.0.1");
+        lab.configure("");
+        lab
+    }
+
+    /// Another broker in the same folder, with the same certificates.
+    pub fn neighbour(&self) -> Self {
+        let (folder, config) = (self.folder.clone(), "neighbour.conf");
+        let lab = Self { folder, config, plain: free_port(), tls: free_port() };
+        lab.configure("");
+        lab
+    }
+
+    /// Writes the broker's configuration.
+    pub fn configure(&self, more: &str) {
+        let Self { folder, plain, tls, .. } = self;
         let line =
-            format!("certs mosquitto --address 127.0.0.1 --port {} --plain {}", lab.tls, lab.plain);
+            format!("certs mosquitto --address 127.0.0.1 --port {tls} --plain {plain} {more}");
         // As root it would become another user, who may not read the folder.
         let user = std::env::var("USER").unwrap_or_else(|_| "root".into());
-        let config = lab.ok(&format!("{line} --dir {}", lab.folder.display()));
-        std::fs::write(lab.path("mosquitto.conf"), format!("user {user}\n{config}")).unwrap();
-        lab
+        let config = self.ok(&format!("{line} --dir {}", folder.display()));
+        std::fs::write(self.path(self.config), format!("user {user}\n{config}")).unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -179,7 +195,7 @@ impl Lab {
     pub fn broker(&self) -> Process {
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("mosquitto");
-        command.env("PATH", path).arg("-c").arg(self.path("mosquitto.conf"));
+        command.env("PATH", path).arg("-c").arg(self.path(self.config));
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let child = child.expect("mosquitto: `cargo xtask setup` installs it");
         answers(self.plain);

@@ -101,9 +101,10 @@ impl Broker {
     pub fn with(folder: &Folder, more: &str) -> Self {
         let (plain, tls) = (free_port(), free_port());
         let address = Some(Ipv4Addr::LOCALHOST.into());
-        let mut listeners = vec![Listener { port: plain, address, tls: None }];
+        let mut listeners = vec![Listener { port: plain, address, tls: None, access: None }];
         if folder.file("mosquitto_ca.crt").exists() {
-            listeners.push(Listener { port: tls, address, tls: Some(Clients::Certified) });
+            let tls_of = Some(Clients::Certified);
+            listeners.push(Listener { port: tls, address, tls: tls_of, access: None });
         }
         let config = folder.file("mosquitto.conf");
         let text = configuration(&listeners, &folder.0);
