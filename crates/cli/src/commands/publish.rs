@@ -400,3 +400,67 @@ pub fn clock() -> String {
     let now = now();
     format!("{:02}:{:02}:{:02}Z", now / 3600 % 24, now / 60 % 60, now % 60)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use super::{Args, Target};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        let line = line.split_whitespace();
+        Line::try_parse_from(std::iter::once("publish").chain(line)).map(|line| line.args)
+    }
+
+    #[test]
+    fn arguments_of_the_original_say_what_they_say_there() {
+        const BOARD: &str = "APP_CY8CPROTO_062_4343W";
+        for (line, host, port, board) in [
+            // Without `tls` the original goes in plain text, which has to be said here.
+            ("", "127.0.0.1", 8884, BOARD),
+            ("--plain", "127.0.0.1", 1883, BOARD),
+            ("tls", "127.0.0.1", 8884, BOARD),
+            ("TLS -l -f app.bin", "127.0.0.1", 8884, BOARD),
+            ("tls -b ml", "127.0.0.1", 8884, BOARD),
+            ("-b mosquitto_local --plain", "127.0.0.1", 1883, BOARD),
+            ("tls -b m", "test.mosquitto.org", 8884, BOARD),
+            ("-b mosquitto --plain", "test.mosquitto.org", 1883, BOARD),
+            ("tls -b e", "mqtt.eclipseprojects.io", 8883, BOARD),
+            ("--plain -b eclipse", "mqtt.eclipseprojects.io", 1883, BOARD),
+            ("-b lan", "lan", 8884, BOARD),
+            ("-b lan --plain", "lan", 1883, BOARD),
+            ("-b [::1]:99 --plain", "[::1]", 99, BOARD),
+            ("-k CY8CKIT-062S2-43012", "127.0.0.1", 8884, "APP_CY8CKIT_062S2_43012"),
+            ("-k APP_CY8CKIT_062S2_43012", "127.0.0.1", 8884, "APP_CY8CKIT_062S2_43012"),
+            ("--board-name CY8C-1", "127.0.0.1", 8884, "CY8C-1"),
+        ] {
+            let args = parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let (host, board) = (host.to_owned(), board.to_owned());
+            let target = args.target().unwrap();
+            assert_eq!(target, Target { host, port, board }, "{line}");
+            assert_eq!(args.plain, line.contains("--plain"), "{line}");
+            assert_eq!(args.log, line.contains("-l "), "{line}");
+            let file = line.contains("-f ").then_some(Path::new("app.bin"));
+            assert_eq!(args.file.as_deref(), file, "{line}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_meant_are_refused() {
+        for line in ["ssl", "tls --plain", "-k A --board-name B", "-f a --image NSPE=b", "-b"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+        // Every account of AWS has a broker of its own, which the original has by heart.
+        for line in ["-b a", "tls -b amazon", "-b lan:x", "-b a:1:2"] {
+            assert!(parse(line).unwrap().target().is_err(), "{line}");
+        }
+    }
+}
