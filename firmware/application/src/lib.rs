@@ -102,7 +102,7 @@ pub fn run<B: Board, const N: usize, const LINES: usize>(
     let mut board = B::open();
     let description = Description::of(description);
     let facts = &B::FACTS;
-    let mut flash = board.flash();
+    let Ok(mut flash) = board.flash() else { board.reset(0) };
     let config = Config { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
     let Ok(dfu) = Dfu::new(&flash, config) else { board.reset(0) };
     let version = dfu.header(&mut flash, Which::Primary).map(|header| header.version);

@@ -126,7 +126,8 @@ macro_rules! facts {
 }
 
 /// What was made of the board file and the key, as items: the module `board` with the constants, the
-/// keys `KEYS` and whether they are a `SAMPLE`, the [`Facts`] as `FACTS`, its flash `DEVICES`.
+/// keys `KEYS` and whether they are a `SAMPLE`, the [`Facts`] as `FACTS`, its flash `DEVICES`, and the
+/// flash map that its mode works on, as `Map`.
 #[macro_export]
 macro_rules! board_file {
     () => {
@@ -137,6 +138,7 @@ macro_rules! board_file {
 
         use updraft_image::PublicKey;
         include!(concat!(env!("OUT_DIR"), "/key.rs"));
+        include!(concat!(env!("OUT_DIR"), "/map.rs"));
 
         const FACTS: $crate::Facts = $crate::facts!(board);
         static DEVICES: [updraft_flash::Geometry<'static>; board::DEVICES.len()] = board::DEVICES;

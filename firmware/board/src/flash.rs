@@ -1,6 +1,6 @@
 //! Flash maps of boards.
 
-use updraft_flash::{AreaEntry, Areas, Brief, Device, Fault, StatusFormat, StatusMap};
+use updraft_flash::{AreaEntry, Areas, Brief, Device, Fault, FlashMap, StatusFormat, StatusMap};
 
 use crate::Facts;
 
@@ -10,18 +10,32 @@ pub type Plain<D, const N: usize> = Brief<Areas<D, [D; N], &'static [AreaEntry]>
 /// The same with trailers in the board's status area.
 pub type WithStatus<D, const N: usize> = StatusMap<Plain<D, N>>;
 
-/// The flash map of a board with these devices, in the order of its file.
-pub fn flash<D: Device, const N: usize>(facts: &Facts, devices: [D; N]) -> Plain<D, N> {
-    Brief::new(Areas::new(devices, facts.areas))
+/// The flash map that a board's mode works on. [`board_file!`](crate::board_file) picks it, as `Map`.
+pub trait Open<D: Device, const N: usize>: FlashMap<Error = Fault> + Sized {
+    /// The first look at it after a reset.
+    fn open(facts: &Facts, areas: Plain<D, N>) -> Result<Self, Fault>;
 }
 
-/// The same with trailers in the status area. An application opens it after its bootloader has.
-/// `None` for a board without such an area.
-pub fn with_status<D: Device, const N: usize>(
+impl<D: Device, const N: usize> Open<D, N> for Plain<D, N> {
+    fn open(_: &Facts, areas: Self) -> Result<Self, Fault> {
+        Ok(areas)
+    }
+}
+
+impl<D: Device, const N: usize> Open<D, N> for WithStatus<D, N> {
+    fn open(facts: &Facts, areas: Plain<D, N>) -> Result<Self, Fault> {
+        let format = facts.status.zip(facts.scratch).and_then(|(status, scratch)| {
+            StatusFormat::new(status, scratch, facts.trailers, facts.pairs)
+        });
+        Self::open(areas, format.ok_or(Fault::NoArea)?)
+    }
+}
+
+/// The flash map of a board with these devices, in the order of its file. An application opens it
+/// after its bootloader has.
+pub fn flash<M: Open<D, N>, D: Device, const N: usize>(
     facts: &Facts,
     devices: [D; N],
-) -> Option<Result<WithStatus<D, N>, Fault>> {
-    let (status, scratch) = (facts.status?, facts.scratch?);
-    let format = StatusFormat::new(status, scratch, facts.trailers, facts.pairs)?;
-    Some(StatusMap::open(flash(facts, devices), format))
+) -> Result<M, Fault> {
+    M::open(facts, Brief::new(Areas::new(devices, facts.areas)))
 }

@@ -22,7 +22,7 @@ use updraft_flash::{Fault, FlashMap};
 pub use console::say;
 pub use either::Either;
 pub use facts::{Facts, Watchdog, Ways};
-pub use flash::{Plain, WithStatus, flash, with_status};
+pub use flash::{Open, Plain, WithStatus, flash};
 pub use keys::Keys;
 pub use spi_nor::{Data, NorCommands, Spi, SpiNor};
 pub use violation::{Violation, checked};
@@ -37,7 +37,8 @@ pub trait Board: Sized {
 
     /// Its chip.
     type Chip: Chip;
-    /// Its flash map: [`Plain`], or [`WithStatus`] in the mode that has a status area.
+    /// Its flash map: [`Plain`], or [`WithStatus`] in the mode that has a status area. The `Map` of
+    /// [`board_file!`] is the right one.
     type Map: FlashMap<Error = Fault>;
 
     /// The board after a reset.
@@ -46,8 +47,8 @@ pub trait Board: Sized {
     /// Its chip.
     fn chip(&mut self) -> &mut Self::Chip;
 
-    /// Its flash map.
-    fn flash(&mut self) -> Self::Map;
+    /// Its flash map. Fails where flash has to be settled first, and fails.
+    fn flash(&mut self) -> Result<Self::Map, Fault>;
 
     /// Lights or darkens its first LED.
     fn led(&mut self, on: bool);

@@ -70,7 +70,13 @@ pub fn run<B: Board>(trusted: Trusted, line: &'static mut Line) -> ! {
     if let Some(remark) = board.remark() {
         say(&mut board, WHO, &remark);
     }
-    let mut flash = board.flash();
+    let mut flash = match board.flash() {
+        Ok(flash) => flash,
+        Err(fault) => {
+            say(&mut board, WHO, &Failed(&BootError::Flash(fault)));
+            try_again(&mut board)
+        }
+    };
     if B::FACTS.recovery.any() && wanted_by_hand(&mut board, &mut entry) {
         recovery::run(&mut board, &mut flash, keys, line);
     }
@@ -96,8 +102,13 @@ pub fn run<B: Board>(trusted: Trusted, line: &'static mut Line) -> ! {
     if let Ok(boot) = booted {
         start(&mut board, &boot);
     }
-    // What keeps the board from booting may pass, and nothing gets worse by trying again.
-    say(&mut board, WHO, &"nothing to start, trying again in 10 s");
+    try_again(&mut board)
+}
+
+/// Resets after a while. What keeps the board from booting may pass, and nothing gets worse by trying
+/// again.
+fn try_again<B: Board>(board: &mut B) -> ! {
+    say(board, WHO, &"nothing to start, trying again in 10 s");
     let until = board.now().saturating_add(PATIENCE);
     while board.now() < until {
         board.idle();

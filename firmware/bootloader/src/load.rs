@@ -6,7 +6,8 @@ use firmware_board::{Board, Facts, Keys, say};
 use updraft_boot::factory::Line;
 use updraft_boot::{
     Boot, BootError, Bootloader, Config, Configured, Downgrade, EqualSlots, Event, Hooks, InPlace,
-    Overwrite, Platform, SingleSlot, Strategy, SwapMove, SwapOffset, SwapScratch, Validate,
+    Overwrite, Platform, SingleSlot, Strategy, SwapMove, SwapOffset, SwapScratch, SwapStatus,
+    Validate,
 };
 use updraft_flash::Fault;
 use updraft_image::{PublicKey, UpgradeMode};
@@ -78,6 +79,7 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
                 UpgradeMode::SwapMove
                     | UpgradeMode::SwapOffset
                     | UpgradeMode::SwapScratch
+                    | UpgradeMode::StatusPartition
                     | UpgradeMode::OverwriteOnly
                     | UpgradeMode::DirectXip
                     | UpgradeMode::DirectXipRevert
@@ -89,10 +91,15 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
     // The mode is a constant: only one of these is there in the end.
     match B::FACTS.trailers.mode {
         UpgradeMode::SwapOffset => upgrade(SwapOffset, parts),
-        UpgradeMode::SwapScratch => match B::FACTS.scratch {
-            Some(scratch) => upgrade(SwapScratch { scratch }, parts),
-            None => Err(BootError::NoSlot { area: B::FACTS.slots.secondary }),
-        },
+        mode @ (UpgradeMode::SwapScratch | UpgradeMode::StatusPartition) => {
+            match B::FACTS.scratch {
+                None => Err(BootError::NoSlot { area: B::FACTS.slots.secondary }),
+                Some(scratch) if matches!(mode, UpgradeMode::SwapScratch) => {
+                    upgrade(SwapScratch { scratch }, parts)
+                }
+                Some(scratch) => upgrade(SwapStatus { scratch }, parts),
+            }
+        }
         UpgradeMode::OverwriteOnly => upgrade(Overwrite::Image, parts),
         mode @ (UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert) => {
             let revert = matches!(mode, UpgradeMode::DirectXipRevert);

@@ -5,6 +5,7 @@
 //! | `board.rs` | the board file: flash map, rules |
 //! | `bootloader/memory.x`, `application/memory.x` | the board file |
 //! | `key.rs` | the public key |
+//! | `map.rs` | the board's upgrade mode: which flash map it works on |
 //! | `description.bin` | what the application does |
 //! | `identity.bin` | certificates and key of a networked application |
 //!
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use updraft_board::{Board, Program};
+use updraft_image::UpgradeMode;
 
 /// TLS's handshake goes deep.
 const NETWORKED_STACK: &str = "_stack_size = 48K;\n";
@@ -50,6 +52,7 @@ pub fn make() {
     let rust = board.rust().unwrap_or_else(|error| panic!("{name}: {error}"));
     write(&out.join("board.rs"), rust.as_bytes());
     write(&out.join("key.rs"), key::source(&board).as_bytes());
+    write(&out.join("map.rs"), map(&board).as_bytes());
     write(&out.join("description.bin"), &description::bytes());
     write(&out.join("identity.bin"), &identity::bytes());
     let application = Program::Application(board.images().saturating_sub(1));
@@ -72,6 +75,18 @@ pub fn make() {
         println!("cargo::rustc-link-arg-bin={bin}=-L{}", folder.display());
         println!("cargo::rustc-link-arg-bin={bin}=-Tlink.x");
     }
+}
+
+/// The type of the flash map, over the board's kind of device.
+fn map(board: &Board) -> String {
+    let map = match board.boot().mode {
+        UpgradeMode::StatusPartition => "WithStatus",
+        _ => "Plain",
+    };
+    format!(
+        "/// The flash map that the board's mode works on.\n\
+         pub type Map<D> = firmware_board::{map}<D, {{ board::DEVICES.len() }}>;\n"
+    )
 }
 
 /// A variable of the environment, if it is set and not empty.

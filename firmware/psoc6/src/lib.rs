@@ -14,6 +14,7 @@
 
 mod clock;
 mod cores;
+mod kit;
 mod pin;
 mod rows;
 mod smif;
@@ -26,6 +27,7 @@ use updraft_flash::Geometry;
 
 pub use clock::Clock;
 pub use cores::start_large;
+pub use kit::{Kit, Wiring};
 pub use pin::Pin;
 pub use rows::Rows;
 pub use smif::Smif;

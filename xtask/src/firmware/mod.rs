@@ -155,12 +155,7 @@ pub fn names() -> Result<Vec<String>> {
 
 /// Whether a board has programs.
 pub fn has_programs(name: &str) -> Result<bool> {
-    let packages = packages()?;
-    let Some(package) = package_of(name, &packages) else { return Ok(false) };
-    // The bootloader works on plain flash maps; a map with a status area has to be asked for.
-    let mode =
-        file(name)?.get("boot").and_then(|boot| Some(boot.get("mode")?.as_str()?.to_owned()));
-    Ok(package == name || mode.as_deref() != Some("status-partition"))
+    Ok(package_of(name, &packages()?).is_some())
 }
 
 /// The processors of a board.

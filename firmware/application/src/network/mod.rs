@@ -113,7 +113,7 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
     let identity = Identity::of(setup.identity);
     let facts = &B::FACTS;
     let Memory { smp, buffers, records, inbox, outbox, job, record } = memory;
-    let mut flash = board.flash();
+    let Ok(mut flash) = board.flash() else { board.reset(0) };
     let config = DfuConfig { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
     let (Ok(dfu), Ok(own)) = (Dfu::new(&flash, config), Dfu::new(&flash, config)) else {
         board.reset(0)

@@ -4,49 +4,29 @@
 //! Compiled; nobody has run it.
 #![no_std]
 
-use firmware_board::{Board, Facts, WithStatus, with_status};
-use firmware_cortex_m::Chip as _;
-use firmware_psoc6::{Chip, Flash, Pin, chip, flash};
+use firmware_board::Facts;
+use firmware_psoc6::{Flash, Kit, Wiring, flash};
+use updraft_flash::Fault;
 
 firmware_board::board_file!();
 
 /// The board.
+pub type Kit064S0S2 = Kit<Wires>;
+
+/// Its wires.
 #[derive(Debug)]
-pub struct Kit064S0S2 {
-    chip: Chip,
-    /// P1.5, low is on.
-    led: Pin,
-    /// SW2, which pulls its pin down.
-    button: Pin,
-}
+pub struct Wires;
 
-impl Board for Kit064S0S2 {
+impl Wiring for Wires {
     const FACTS: Facts = FACTS;
+    /// LED8.
+    const LED: [u32; 2] = [1, 5];
+    /// SW2.
+    const BUTTON: [u32; 2] = [0, 4];
 
-    type Chip = Chip;
-    type Map = WithStatus<Flash, { DEVICES.len() }>;
+    type Map = Map<Flash>;
 
-    fn open() -> Self {
-        Self { chip: chip(), led: Pin::new(1, 5).output(), button: Pin::new(0, 4).input() }
-    }
-
-    fn chip(&mut self) -> &mut Chip {
-        &mut self.chip
-    }
-
-    fn flash(&mut self) -> Self::Map {
-        match with_status(&FACTS, flash(&DEVICES)) {
-            Some(Ok(map)) => map,
-            // The status area cannot be read: a reset is all that is left.
-            _ => self.chip.reset(0),
-        }
-    }
-
-    fn led(&mut self, on: bool) {
-        self.led.set(!on);
-    }
-
-    fn pressed(&mut self) -> bool {
-        !self.button.is_high()
+    fn flash() -> Result<Self::Map, Fault> {
+        firmware_board::flash(&FACTS, flash(&DEVICES))
     }
 }

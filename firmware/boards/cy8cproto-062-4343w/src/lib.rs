@@ -3,49 +3,29 @@
 //! Compiled; nobody has run it.
 #![no_std]
 
-use firmware_board::{Board, Facts, Plain};
-use firmware_psoc6::{Chip, Flash, Pin, chip, flash, start_large};
+use firmware_board::Facts;
+use firmware_psoc6::{Flash, Kit, Wiring, flash};
+use updraft_flash::Fault;
 
 firmware_board::board_file!();
 
 /// The board.
+pub type Proto062 = Kit<Wires>;
+
+/// Its wires.
 #[derive(Debug)]
-pub struct Proto062 {
-    chip: Chip,
-    /// P13.7, low is on.
-    led: Pin,
-    /// SW2, which pulls its pin down.
-    button: Pin,
-}
+pub struct Wires;
 
-impl Board for Proto062 {
+impl Wiring for Wires {
     const FACTS: Facts = FACTS;
+    /// LED4.
+    const LED: [u32; 2] = [13, 7];
+    /// SW2.
+    const BUTTON: [u32; 2] = [0, 4];
 
-    type Chip = Chip;
-    type Map = Plain<Flash, { DEVICES.len() }>;
+    type Map = Map<Flash>;
 
-    fn open() -> Self {
-        Self { chip: chip(), led: Pin::new(13, 7).output(), button: Pin::new(0, 4).input() }
-    }
-
-    fn chip(&mut self) -> &mut Chip {
-        &mut self.chip
-    }
-
-    fn flash(&mut self) -> Self::Map {
+    fn flash() -> Result<Self::Map, Fault> {
         firmware_board::flash(&FACTS, flash(&DEVICES))
-    }
-
-    fn led(&mut self, on: bool) {
-        self.led.set(!on);
-    }
-
-    fn pressed(&mut self) -> bool {
-        !self.button.is_high()
-    }
-
-    /// On the other processor.
-    fn start(&mut self, vectors: u32) -> ! {
-        start_large(vectors)
     }
 }

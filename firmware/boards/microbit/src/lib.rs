@@ -4,8 +4,9 @@
 //! interrupts are never taken; an application that takes them needs a bootloader that forwards them.
 #![no_std]
 
-use firmware_board::{Board, Facts, Plain, flash};
+use firmware_board::{Board, Facts, flash};
 use firmware_nrf5::{Nordic, Nvmc, Pin, Pull, Uart, chip};
+use updraft_flash::Fault;
 
 firmware_board::board_file!();
 
@@ -23,7 +24,7 @@ impl Board for Microbit {
     const FACTS: Facts = FACTS;
 
     type Chip = Nordic;
-    type Map = Plain<Nvmc, 1>;
+    type Map = Map<Nvmc>;
 
     fn open() -> Self {
         // The light's row is switched, its column stays low.
@@ -39,7 +40,7 @@ impl Board for Microbit {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> Self::Map {
+    fn flash(&mut self) -> Result<Self::Map, Fault> {
         flash(&FACTS, [Nvmc(&DEVICES[0])])
     }
 

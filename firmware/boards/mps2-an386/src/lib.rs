@@ -8,8 +8,9 @@ mod ethernet;
 mod flash;
 mod peripherals;
 
-use firmware_board::{Board, Facts, Plain, flash};
+use firmware_board::{Board, Facts, flash};
 use firmware_cortex_m::Parts;
+use updraft_flash::Fault;
 
 #[cfg(feature = "network")]
 pub use ethernet::Lan9118;
@@ -29,7 +30,7 @@ impl Board for Mps2 {
     const FACTS: Facts = FACTS;
 
     type Chip = Parts<Uart, Clock, Watchdog>;
-    type Map = Plain<Window, 3>;
+    type Map = Map<Window>;
 
     fn open() -> Self {
         let (line, clock) = (Uart::open(), Clock::start());
@@ -40,7 +41,7 @@ impl Board for Mps2 {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> Self::Map {
+    fn flash(&mut self) -> Result<Self::Map, Fault> {
         flash(&FACTS, Window::all())
     }
 

@@ -9,10 +9,10 @@
 
 mod flash;
 
-use firmware_board::{Board, Facts, Plain};
+use firmware_board::{Board, Facts};
 use firmware_cortex_m::{Chip, Rtt, tick_every};
 use firmware_nrf5::{Nordic, Nvmc, Pin, Pull, chip};
-use updraft_flash::Device;
+use updraft_flash::{Device, Fault};
 
 use flash::Flash;
 
@@ -42,7 +42,7 @@ impl Board for Pinetime {
     const SPEAKS: bool = FACTS.signature.is_some();
 
     type Chip = Nordic<Rtt>;
-    type Map = Plain<Flash, { DEVICES.len() }>;
+    type Map = Map<Flash>;
 
     fn open() -> Self {
         // The button is fed from a pin of its own.
@@ -57,7 +57,7 @@ impl Board for Pinetime {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> Self::Map {
+    fn flash(&mut self) -> Result<Self::Map, Fault> {
         firmware_board::flash(&FACTS, flash::all())
     }
 

@@ -7,8 +7,9 @@
 mod flash;
 mod peripherals;
 
-use firmware_board::{Board, Facts, Plain, flash};
+use firmware_board::{Board, Facts, flash};
 use firmware_cortex_m::{NoWatchdog, Parts, Register, tick_every};
+use updraft_flash::Fault;
 
 use flash::Flash;
 use peripherals::{Clock, Led, Uart};
@@ -32,7 +33,7 @@ impl Board for Rak11720 {
     const FACTS: Facts = FACTS;
 
     type Chip = Parts<Uart, Clock>;
-    type Map = Plain<Flash, 1>;
+    type Map = Map<Flash>;
 
     fn open() -> Self {
         // So that who waits for the line wakes up for the clock as well.
@@ -45,7 +46,7 @@ impl Board for Rak11720 {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> Self::Map {
+    fn flash(&mut self) -> Result<Self::Map, Fault> {
         flash(&FACTS, [Flash])
     }
 

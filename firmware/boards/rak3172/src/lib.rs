@@ -6,8 +6,9 @@
 mod flash;
 mod peripherals;
 
-use firmware_board::{Board, Facts, Plain, flash};
+use firmware_board::{Board, Facts, flash};
 use firmware_cortex_m::{NoWatchdog, Parts, Register};
+use updraft_flash::Fault;
 
 use flash::Flash;
 use peripherals::{Clock, Led, Uart};
@@ -32,7 +33,7 @@ impl Board for Rak3172 {
     const FACTS: Facts = FACTS;
 
     type Chip = Parts<Uart, Clock>;
-    type Map = Plain<Flash, 1>;
+    type Map = Map<Flash>;
 
     fn open() -> Self {
         peripherals::clocks();
@@ -44,7 +45,7 @@ impl Board for Rak3172 {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> Self::Map {
+    fn flash(&mut self) -> Result<Self::Map, Fault> {
         flash(&FACTS, [Flash])
     }
 

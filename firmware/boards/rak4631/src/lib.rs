@@ -4,9 +4,10 @@
 //! Compiled; nobody has run it.
 #![no_std]
 
-use firmware_board::{Board, Facts, Plain, flash};
+use firmware_board::{Board, Facts, flash};
 use firmware_cortex_m::Line;
 use firmware_nrf5::{Identity, Nordic, Nvmc, Pin, Uart, chip};
+use updraft_flash::Fault;
 
 pub use firmware_nrf5::WithUsb;
 
@@ -49,7 +50,7 @@ impl<L: Lines> Board for Rak4631<L> {
     const FACTS: Facts = FACTS;
 
     type Chip = Nordic<L>;
-    type Map = Plain<Nvmc, 1>;
+    type Map = Map<Nvmc>;
 
     fn open() -> Self {
         let line = L::with(Uart::open(SEND, RECEIVE));
@@ -60,7 +61,7 @@ impl<L: Lines> Board for Rak4631<L> {
         &mut self.chip
     }
 
-    fn flash(&mut self) -> Self::Map {
+    fn flash(&mut self) -> Result<Self::Map, Fault> {
         flash(&FACTS, [Nvmc(&DEVICES[0])])
     }
 
