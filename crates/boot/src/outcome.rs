@@ -57,6 +57,9 @@ pub enum Event<E> {
     SecondaryEmpty,
     /// The secondary slot cannot be read; what is asked there has to wait.
     SecondaryUnreadable(E),
+    /// What is in the secondary slot, or asked there, is not acceptable, and flash fails to clear it
+    /// away. What runs now stays.
+    NotCleared(E),
     /// The image in the secondary slot was not acceptable and has been erased.
     SecondaryRefused(Refusal<E>),
     /// There is an image at the beginning of the secondary slot, but updates have to be uploaded
@@ -173,6 +176,9 @@ impl<E: Describe> Describe for Event<E> {
             Self::Bootstrapped => to.say("first image installed"),
             Self::SecondaryEmpty => to.say("no upgrade: the secondary slot holds no image"),
             Self::SecondaryUnreadable(error) => to.fill("no upgrade: {}", &[error]),
+            Self::NotCleared(error) => {
+                to.fill("no upgrade, nor can it be cleared away: {}", &[error])
+            }
             Self::CannotEncrypt(refusal) => {
                 to.fill("no upgrade: the running image cannot be encrypted again: {}", &[refusal]);
             }

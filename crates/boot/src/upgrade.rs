@@ -185,8 +185,9 @@ where
         if !self.slots.strict() && head(secondary.start).is_ok_and(|head| head.is_empty()) {
             return Ok(false);
         }
-        secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
-        self.tell(Event::Misplaced { expected });
+        if self.discard()? {
+            self.tell(Event::Misplaced { expected });
+        }
         Ok(true)
     }
 
@@ -385,12 +386,13 @@ where
     fn give_up(&mut self) -> Step<SwapType, M> {
         let loader = self.loader;
         let map = &mut self.platform.flash;
-        self.slots.confirm_primary(map).map_err(BootError::Flash)?;
+        let mut given_up = self.slots.confirm_primary(map).map_err(BootError::Flash);
         // Otherwise the original finds the record, and clears the secondary trailer, at every
         // boot.
         if self.slots.strict() {
-            loader.strategy().forget(map, &self.slots)?;
+            given_up = given_up.and_then(|()| loader.strategy().forget(map, &self.slots));
         }
+        self.put_up_with(given_up)?;
         Ok(SwapType::Fail)
     }
 
@@ -426,11 +428,9 @@ where
                 Ok(Check::Unreadable)
             }
             Err(refusal) => {
-                self.slots
-                    .secondary
-                    .erase_all(&mut self.platform.flash)
-                    .map_err(BootError::Flash)?;
-                self.tell(Event::SecondaryRefused(refusal));
+                if self.discard()? {
+                    self.tell(Event::SecondaryRefused(refusal));
+                }
                 if self.slots.strict() && swap == SwapType::Revert {
                     self.tell(Event::NothingToRevertTo);
                     self.stay()?;
@@ -459,8 +459,27 @@ where
             }
             Ok(())
         };
-        clear().map_err(BootError::Flash)?;
+        let cleared = clear().map_err(BootError::Flash);
+        self.put_up_with(cleared)?;
         if self.slots.strict() && swap == SwapType::Revert { self.stay() } else { Ok(()) }
+    }
+
+    /// Erases the secondary slot, whose image is not acceptable. Returns whether it is erased.
+    fn discard(&mut self) -> Step<bool, M> {
+        let erased = self.slots.secondary.erase_all(&mut self.platform.flash);
+        self.put_up_with(erased.map_err(BootError::Flash))
+    }
+
+    /// Goes on without what could not be cleared away: it is looked at again at the next boot. The
+    /// original does not start the running image then, though it is as good as ever.
+    fn put_up_with(&mut self, cleared: Step<(), M>) -> Step<bool, M> {
+        match cleared {
+            Err(BootError::Flash(error)) if self.slots.strict() => {
+                self.tell(Event::NotCleared(error));
+                Ok(false)
+            }
+            cleared => cleared.map(|()| true),
+        }
     }
 
     /// Settles for the image under test, as there is nothing to revert to. If that were left for
@@ -469,7 +488,8 @@ where
     /// One write does it; erasing the primary trailer, torn, might leave a record of a swap that
     /// is over.
     fn stay(&mut self) -> Step<(), M> {
-        self.slots.confirm_primary(&mut self.platform.flash).map_err(BootError::Flash)
+        let stayed = self.slots.confirm_primary(&mut self.platform.flash);
+        self.put_up_with(stayed.map_err(BootError::Flash)).map(|_| ())
     }
 
     /// Whether the secondary slot's image is older than the running one and that matters. If so
@@ -480,30 +500,24 @@ where
             Downgrade::Allowed => Ok(false),
             Downgrade::Refused => {
                 let Some((running, offered)) = self.lower_version()? else { return Ok(false) };
-                let refused = self.refuse_downgrade()?;
-                if refused {
-                    self.tell(Event::DowngradeRefused { running, offered });
-                }
-                Ok(refused)
+                self.refuse_downgrade(Event::DowngradeRefused { running, offered })
             }
             Downgrade::ByCounter => {
                 let Some((running, offered)) = self.lower_counter()? else { return Ok(false) };
-                let refused = self.refuse_downgrade()?;
-                if refused {
-                    self.tell(Event::CounterRefused { running, offered });
-                }
-                Ok(refused)
+                self.refuse_downgrade(Event::CounterRefused { running, offered })
             }
         }
     }
 
-    /// Erases an image that is older than the running one. The version of an image that cannot run,
-    /// or that a cut has half replaced, is no reason to erase the one that could: `false`.
-    fn refuse_downgrade(&mut self) -> Step<bool, M> {
+    /// Erases an image that is older than the running one, and tells so. The version of an image that
+    /// cannot run, or that a cut has half replaced, is no reason to erase the one that could: `false`.
+    fn refuse_downgrade(&mut self, why: Event<M::Error>) -> Step<bool, M> {
         if self.slots.strict() && self.primary_is_bad()? {
             return Ok(false);
         }
-        self.slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
+        if self.discard()? {
+            self.tell(why);
+        }
         Ok(true)
     }
 
@@ -547,8 +561,9 @@ where
         {
             return Ok(false);
         }
-        self.slots.secondary.erase_all(&mut self.platform.flash).map_err(BootError::Flash)?;
-        self.tell(Event::CounterExhausted);
+        if self.discard()? {
+            self.tell(Event::CounterExhausted);
+        }
         Ok(true)
     }
 }

@@ -196,7 +196,7 @@ impl Rollback {
     {
         if self.is_in_progress(&mut platform.flash)? {
             platform.hooks.line(Line::Resuming);
-            return self.carry_out(platform, true).map(Some);
+            return self.carry_out(platform, true, &mut false).map(Some);
         }
         Ok(None)
     }
@@ -243,19 +243,19 @@ impl Rollback {
         }
         platform.hooks.line(Line::ButtonDetected);
         platform.hooks.line(Line::RollbackAtStartup);
-        let error = match self.roll_back(platform) {
+        let mut touched = false;
+        let begun = self.is_in_progress(&mut platform.flash);
+        let error = match begun.and_then(|begun| self.carry_out(platform, begun, &mut touched)) {
             Ok(boot) => return Course::StartFactory(boot),
             Err(error) => error,
         };
         platform.hooks.line(Line::CannotRollBack);
-        match self.is_in_progress(&mut platform.flash) {
-            Ok(false) => {
-                platform.hooks.event(image, Event::RollbackFailed(error));
-                platform.hooks.line(Line::Starting);
-                Course::Start(boot)
-            }
-            _ => Course::Prompt(error.into()),
+        if touched {
+            return Course::Prompt(error.into());
         }
+        platform.hooks.event(image, Event::RollbackFailed(error));
+        platform.hooks.line(Line::Starting);
+        Course::Start(boot)
     }
 
     /// Rolls the device back. The image that is returned is the factory's, in the primary slot.
@@ -267,13 +267,16 @@ impl Rollback {
         H: Hooks<M::Error>,
     {
         let begun = self.is_in_progress(&mut platform.flash)?;
-        self.carry_out(platform, begun)
+        self.carry_out(platform, begun, &mut false)
     }
 
+    /// Rolls back; one that has `begun` has its record. From `touched` on, the primary slot is not
+    /// what it was.
     fn carry_out<M, V, C, H>(
         &self,
         platform: &mut Platform<M, V, C, H>,
         begun: bool,
+        touched: &mut bool,
     ) -> Outcome<Boot, M>
     where
         M: FlashMap,
@@ -306,6 +309,7 @@ impl Rollback {
             self.begin(flash, &secondary)?;
         }
         hooks.line(Line::Erasing);
+        *touched = true;
         make_room(flash, &primary, max).map_err(RollbackError::Flash)?;
         hooks.line(Line::Transferring);
         let size = align_up(validated.size, primary.write_size).unwrap_or(validated.size).min(max);

@@ -7,8 +7,8 @@ use updraft_boot::{
     SwapMove, SwapOffset, SwapScratch,
 };
 use updraft_flash::{
-    AreaEntry, AreaId, Error, FlashMap, SectorRun, SlotPair, SlotSource, TrailerAccess,
-    TrailerFormat,
+    AreaEntry, AreaId, AreaInfo, Error, FlashMap, Sector, SectorRun, SlotPair, SlotSource,
+    TrailerAccess, TrailerFormat,
 };
 use updraft_image::encryption::{AesKeyWrap, BodyCipher};
 use updraft_image::{
@@ -316,6 +316,35 @@ impl Board {
     /// The trailers of both slots.
     pub fn trailers(&self) -> [TrailerAccess; 2] {
         [self.primary, self.secondary]
+    }
+}
+
+/// A flash map whose secondary slot does not answer from an offset on.
+pub struct Silent<'m, M>(pub &'m mut M, pub u32);
+
+impl<M: FlashMap<Error = FlashFault>> FlashMap for Silent<'_, M> {
+    type Error = FlashFault;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        self.0.info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        self.0.sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
+        // Past the end of every area: the access is refused.
+        let silent = id == SECONDARY && offset >= self.1;
+        self.0.read(id, if silent { u32::MAX } else { offset }, buf)
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), FlashFault> {
+        self.0.write(id, offset, data)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), FlashFault> {
+        self.0.erase(id, offset, len)
     }
 }
 

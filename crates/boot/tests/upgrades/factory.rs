@@ -1,11 +1,11 @@
 //! Rolling back to the factory image: every row of the decision, and every power cut.
 
-use crate::board::{FlashFault, PRIMARY, Report, SECONDARY, image};
+use crate::board::{FlashFault, PRIMARY, Report, SECONDARY, Silent, image};
 use updraft_boot::factory::{Course, Line, Press, Rollback, RollbackError};
 use updraft_boot::{
     AnyStrategy, Bootloader, Config, Event, FlashCounters, Hooks, Overwrite, Platform, SwapMove,
 };
-use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
+use updraft_flash::{AreaEntry, AreaId, FlashMap, SlotPair, TrailerAccess, TrailerFormat};
 use updraft_image::{
     Digest, HashKind, HashOnly, Header, Magic, Refusal, Rules, TlvKind, TlvType, TlvWriter,
     UpgradeMode, Version,
@@ -85,8 +85,16 @@ impl Device {
     }
 
     fn boot(&mut self, press: Press) -> (Course<FlashFault>, Console) {
+        self.boot_through(press, |flash| flash)
+    }
+
+    fn boot_through<'f, M: FlashMap<Error = FlashFault>>(
+        &'f mut self,
+        press: Press,
+        through: impl FnOnce(&'f mut SimFlash) -> M,
+    ) -> (Course<FlashFault>, Console) {
         let mut console = Console::default();
-        let mut platform = Platform::new(&mut self.flash, HashOnly)
+        let mut platform = Platform::new(through(&mut self.flash), HashOnly)
             .with_counters(FlashCounters::new(COUNTERS))
             .with_hooks(&mut console);
         let loader = Bootloader::new(self.rollback.config, self.strategy);
@@ -236,6 +244,33 @@ fn a_bad_factory_image_costs_nobody_the_application() {
             }
             assert_eq!(device.flash.bytes(PRIMARY), before, "{mode}: untouched");
         }
+    }
+}
+
+/// Where the secondary slot and the factory image share a chip that does not answer, the record of
+/// a rollback cannot be looked for either. The application has just been verified, and is whole.
+#[test]
+fn external_flash_that_does_not_answer_costs_nobody_the_application() {
+    for mode in MODES {
+        for press in [Press::No, Press::Yes] {
+            let mut device = device(mode, true, None);
+            let (course, console) = device.boot_through(press, |flash| Silent(flash, 0));
+            assert_eq!(major(&course), Some((OLD, false)), "{mode}: {:?}", console.lines);
+            assert!(console.lines.ends_with(&[Line::Starting]));
+            let (course, _) = device.boot(Press::Yes);
+            assert_eq!(major(&course), Some((FACTORY_VERSION, true)), "as soon as it answers");
+        }
+    }
+}
+
+/// From there on the application is not what was verified.
+#[test]
+fn an_application_that_a_rollback_may_have_erased_is_not_started() {
+    for mode in MODES {
+        let mut device = device(mode, true, None);
+        assert!(device.flash.make_read_only(PRIMARY));
+        let (course, _) = device.boot(Press::Yes);
+        assert_eq!(major(&course), None, "{mode}");
     }
 }
 

@@ -1,11 +1,14 @@
 //! Flash that fails to answer for once, devices that differ, and slots that were used before.
 
-use crate::board::{Board, FlashFault, Layout, PRIMARY, Report, SECONDARY, Shape, image};
+use crate::board::{
+    Board, FlashFault, Layout, PRIMARY, Report, SECONDARY, SWAP_SCRATCH, Shape, image,
+};
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, Event, Platform, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, Event, Overwrite, Platform,
+    SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerFormat};
-use updraft_image::{HashOnly, Rules, SwapInfo, SwapType, UpgradeMode};
+use updraft_image::{HashOnly, Rules, Strictness, SwapInfo, SwapType, UpgradeMode};
 use updraft_sim::flash::{DeviceSpec, OpKind, SimFlash, Torn};
 
 const SWAP: Shape = Shape {
@@ -110,6 +113,65 @@ fn a_recorded_swap_does_not_outlive_its_image() {
     assert!(matches!(events[..], [Event::SecondaryUnreadable(_)]), "{events:?}");
     board.upload(&image(3, 3000)).unwrap();
     assert_eq!([runs(&mut board), runs(&mut board)], [1, 1], "nobody asked for 3.0.0");
+}
+
+/// What is not acceptable is erased so that it is not looked at again. That this fails is no reason
+/// not to start what runs, which the original does not.
+#[test]
+fn what_cannot_be_cleared_away_does_not_keep_the_running_image_from_being_started() {
+    let overwrite = Shape { strategy: AnyStrategy::Overwrite(Overwrite::Image), ..SWAP };
+    let scratched = Shape { strategy: SWAP_SCRATCH, layout: Layout::Scratch(1), ..SWAP };
+    let offset = Shape { strategy: AnyStrategy::SwapOffset(SwapOffset), sectors: [8, 9], ..SWAP };
+    let mut damaged = image(3, 3000);
+    damaged[100] ^= 1;
+    for shape in [SWAP, offset, scratched, overwrite] {
+        for (what, update) in
+            [("damaged", Some(&damaged)), ("older", Some(&image(1, 3000))), ("empty", None)]
+        {
+            for strictness in [Strictness::Strict, Strictness::Imitate] {
+                let place = format!("{shape:?}, {what}, {strictness:?}");
+                let mut board = Board::configured(shape, |config| {
+                    config.downgrade = Downgrade::Refused;
+                    config.rules.strictness = strictness;
+                });
+                board.program(&image(2, 2500));
+                if let Some(update) = update {
+                    board.upload(update).unwrap();
+                }
+                let [_, secondary] = board.trailers();
+                secondary.write_magic(&mut board.flash).unwrap();
+                let mut worn = board.clone();
+                assert!(worn.flash.make_read_only(SECONDARY));
+                let (booted, events) = worn.boot_reporting();
+                // The original does not look at an overwrite that nothing came of again.
+                if strictness == Strictness::Strict {
+                    assert_eq!(booted.unwrap().header.version.major, 2, "{place}");
+                    assert!(
+                        matches!(events[..], [.., Event::NotCleared(_)]),
+                        "{place}: {events:?}"
+                    );
+                } else {
+                    assert!(!matches!(events[..], [.., Event::NotCleared(_)]), "{place}");
+                }
+                assert_eq!([runs(&mut board), runs(&mut board)], [2, 2], "{place}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_test_that_cannot_be_reverted_goes_on_where_its_way_back_cannot_be_cleared_away() {
+    let mut board = Board::new(SWAP);
+    board.program(&image(1, 2500));
+    board.upload(&image(2, 3000)).unwrap();
+    assert!(board.request(SwapType::Test).unwrap());
+    assert_eq!(runs(&mut board), 2);
+    board.flash.load(SECONDARY, 100, &[0]).unwrap();
+    for area in [SECONDARY, PRIMARY] {
+        assert!(board.flash.make_read_only(area));
+        let (booted, events) = board.boot_reporting();
+        assert_eq!(booted.unwrap().header.version.major, 2, "{events:?}");
+    }
 }
 
 #[test]

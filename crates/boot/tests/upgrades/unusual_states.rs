@@ -4,7 +4,7 @@ use updraft_boot::{
     AnyStrategy, BootError, CounterFault, Downgrade, Event, Overwrite, Platform, SecurityCounters,
     SwapMove, SwapOffset,
 };
-use updraft_flash::{AreaId, AreaInfo, Fault, FlashError, FlashMap, Sector, TrailerFormat};
+use updraft_flash::{Fault, FlashError, FlashMap, TrailerFormat};
 use updraft_image::{
     Flag, HashOnly, Header, Magic, Refusal, SwapInfo, SwapType, TlvType, TrailerLayout,
     UpgradeMode, Version,
@@ -12,8 +12,8 @@ use updraft_image::{
 use updraft_sim::flash::Torn;
 
 use crate::board::{
-    Board, FlashFault, Layout, PRIMARY, Part, Report, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape,
-    image, image_with,
+    Board, Layout, PRIMARY, Part, Report, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, Silent, image,
+    image_with,
 };
 
 const SWAP: Shape = Shape {
@@ -497,35 +497,6 @@ fn without_bootstrap_an_upload_alone_is_not_installed() {
         let mut board = Board::new(shape);
         board.upload(&image(2, 3000)).unwrap();
         assert_eq!(board.boot().unwrap_err(), BootError::NoImage);
-    }
-}
-
-/// A flash map whose secondary slot does not answer from an offset on.
-struct Silent<'m, M>(&'m mut M, u32);
-
-impl<M: FlashMap<Error = FlashFault>> FlashMap for Silent<'_, M> {
-    type Error = FlashFault;
-
-    fn info(&self, id: AreaId) -> Option<AreaInfo> {
-        self.0.info(id)
-    }
-
-    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
-        self.0.sector_at(id, offset)
-    }
-
-    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
-        // Past the end of every area: the access is refused.
-        let silent = id == SECONDARY && offset >= self.1;
-        self.0.read(id, if silent { u32::MAX } else { offset }, buf)
-    }
-
-    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), FlashFault> {
-        self.0.write(id, offset, data)
-    }
-
-    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), FlashFault> {
-        self.0.erase(id, offset, len)
     }
 }
 
