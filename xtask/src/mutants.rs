@@ -84,19 +84,17 @@ fn plant(list: &[Mutant], total: usize, time: Option<Duration>) -> Result<Outcom
     let start = Instant::now();
     let mut planted = 0;
     let mut problems = Vec::new();
-    let mut sound = Vec::new();
+    let mut sound = Sound { copy: &copy, known: Vec::new() };
+    if time.is_none() {
+        // All at once: between two faults everything would have to be built again.
+        list.iter().try_for_each(|mutant| sound.check(&mutant.test))?;
+    }
     for mutant in list {
         if planted >= AT_LEAST && time.is_some_and(|time| start.elapsed() > time) {
             break;
         }
         planted += 1;
-        // Without a fault the tests have to pass: else failing would say nothing about a fault.
-        if !sound.contains(&mutant.test.as_str()) {
-            if copy.test(&mutant.test)? != Noticed::No {
-                bail!("`cargo test {}` fails without any fault", mutant.test);
-            }
-            sound.push(mutant.test.as_str());
-        }
+        sound.check(&mutant.test)?;
         let noticed = copy.with_fault(mutant)?;
         println!("{:<8} {}", noticed.word(), mutant.name);
         if !noticed.counts() {
@@ -109,6 +107,25 @@ fn plant(list: &[Mutant], total: usize, time: Option<Duration>) -> Result<Outcom
         return Ok(Outcome::Passed(figure));
     }
     Ok(Outcome::Failed(format!("{figure}; not caught: {}", problems.join(", "))))
+}
+
+/// Tests that pass without a fault: else failing would say nothing about one.
+struct Sound<'l> {
+    copy: &'l Copy,
+    known: Vec<&'l str>,
+}
+
+impl<'l> Sound<'l> {
+    fn check(&mut self, test: &'l str) -> Result<()> {
+        if self.known.contains(&test) {
+            return Ok(());
+        }
+        if self.copy.test(test)? != Noticed::No {
+            bail!("`cargo test {test}` fails without any fault");
+        }
+        self.known.push(test);
+        Ok(())
+    }
 }
 
 /// What the tests made of a fault.
