@@ -35,7 +35,12 @@ pub fn run(data: &[u8]) {
             let Ok(request) = BlockRequest::decode(bytes) else { return };
             let len = request.encode(Format::Cbor, &mut again).expect("there is room");
             assert_eq!(BlockRequest::decode(&again[..len]), Ok(request));
-            let _ = request.encode(Format::Json, &mut again).expect("there is room");
+            let len = request.encode(Format::Json, &mut again).expect("there is room");
+            let mut bitmap = vec![0; bytes.len()];
+            // A token that has to be escaped is read by nobody.
+            if let Ok(read) = BlockRequest::decode_json(&again[..len], &mut bitmap) {
+                assert_eq!(read, request);
+            }
         }
         3 => {
             let mut buffer = vec![0; bytes.len()];
@@ -45,6 +50,7 @@ pub fn run(data: &[u8]) {
             assert_eq!(Block::decode(&again[..len], format, &mut buffer), Ok(block));
         }
         _ => {
+            let _ = BlockRequest::decode_json(bytes, &mut [0; 16]);
             let _ = Rejected::decode(bytes, format);
         }
     }

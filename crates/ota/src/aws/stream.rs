@@ -3,7 +3,7 @@
 use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder};
 
-use crate::json::{NoRoom, Text, Value, Writer};
+use crate::json::{Malformed, NoRoom, Text, Value, Writer};
 use crate::{Reason, base64};
 
 /// How messages about streams are written.
@@ -105,7 +105,7 @@ impl<'m> BlockRequest<'m> {
         Ok(())
     }
 
-    /// Reads a request in CBOR: the server's side.
+    /// Reads a request in CBOR: the server's side. [`decode_json`](Self::decode_json) reads others.
     ///
     /// # Errors
     /// If it is none.
@@ -129,6 +129,52 @@ impl<'m> BlockRequest<'m> {
         request.size = size.filter(|size| *size > 0).ok_or(Reason::Missing("l"))?;
         Ok(request)
     }
+
+    /// Reads a request in JSON: the server's side. Its bitmap is decoded into `buffer`.
+    ///
+    /// # Errors
+    /// If it is none, or its bitmap has no room.
+    pub fn decode_json(bytes: &'m [u8], buffer: &'m mut [u8]) -> Result<Self, Reason> {
+        let object = Value::parse(bytes)?.object();
+        let object = object.ok_or(Reason::NotJson(Malformed { offset: 0 }))?;
+        let number = |key| match object.member(key)? {
+            None => Ok(None),
+            Some(value) => value.number().map(Some).ok_or(Reason::WrongType(key)),
+        };
+        let text = |key| match object.member(key)? {
+            None => Ok(None),
+            Some(value) => value.text().map(Some).ok_or(Reason::WrongType(key)),
+        };
+        let token = text("c")?.map(|token| token.plain().ok_or(Reason::BadValue("c")));
+        let file = number("f")?.ok_or(Reason::Missing("f"))?;
+        let size = number("l")?.filter(|size| *size > 0).ok_or(Reason::Missing("l"))?;
+        let bitmap = match text("b")? {
+            None => None,
+            Some(digits) => Some(hex(digits, buffer).ok_or(Reason::BadValue("b"))?),
+        };
+        Ok(Self {
+            token: token.transpose()?,
+            version: number("s")?,
+            file: u8::try_from(file).map_err(|_| Reason::BadValue("f"))?,
+            size,
+            offset: number("o")?.unwrap_or(0),
+            bitmap,
+            count: number("n")?,
+        })
+    }
+}
+
+/// `0x130080`, or without `0x`.
+fn hex<'b>(text: Text<'_>, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let digits = text.plain()?;
+    let digits = digits.strip_prefix("0x").unwrap_or(digits).as_bytes();
+    let (pairs, []) = digits.as_chunks::<2>() else { return None };
+    let room = buffer.get_mut(..pairs.len())?;
+    for (byte, [high, low]) in room.iter_mut().zip(pairs) {
+        let value = |digit: u8| char::from(digit).to_digit(16);
+        *byte = (value(*high)? << 4 | value(*low)?) as u8;
+    }
+    Some(room)
 }
 
 /// A block.

@@ -258,6 +258,40 @@ fn the_modular_libraries_words_are_ours() {
     let mut again = [0; 100];
     let len = request.encode(Format::Json, &mut again).unwrap();
     assert!(str::from_utf8(&again[..len]).unwrap().contains("\"b\":\"0x130080\""));
+    assert_eq!(BlockRequest::decode_json(&again[..len], &mut [0; 3]), Ok(request));
+    // What the modular library writes in JSON has no bitmap.
+    let json = br#"{"s": 1,"f": 0,"l": 4096,"o": 3,"n": 1}"#;
+    let request = BlockRequest::decode_json(json, &mut []).unwrap();
+    assert_eq!((request.version, request.offset, request.count), (Some(1), 3, Some(1)));
+}
+
+#[test]
+fn questions_for_blocks_in_json_that_make_no_sense_are_refused_by_name() {
+    let good = r#"{"c":"rdy","f":0,"l":4096,"o":0,"b":"0x3f","n":8}"#;
+    assert!(BlockRequest::decode_json(good.as_bytes(), &mut [0; 1]).is_ok());
+    for (from, to, reason) in [
+        ("{", "[", Reason::NotJson(updraft_ota::json::Malformed { offset: 1 })),
+        ("\"f\":0,", "", Reason::Missing("f")),
+        ("\"f\":0", "\"f\":256", Reason::BadValue("f")),
+        ("\"f\":0", "\"f\":\"0\"", Reason::WrongType("f")),
+        ("4096", "0", Reason::Missing("l")),
+        ("\"n\":8", "\"n\":8,\"n\":9", Reason::Repeated("n")),
+        ("0x3f", "0x3", Reason::BadValue("b")),
+        ("0x3f", "0xzz", Reason::BadValue("b")),
+        ("0x3f", "+1", Reason::BadValue("b")),
+        // More than there is room for.
+        ("0x3f", "0x3f3f", Reason::BadValue("b")),
+        ("\"rdy\"", "5", Reason::WrongType("c")),
+    ] {
+        let text = good.replacen(from, to, 1);
+        let mut room = [0; 1];
+        let found = BlockRequest::decode_json(text.as_bytes(), &mut room).unwrap_err();
+        let same = match reason {
+            Reason::NotJson(_) => matches!(found, Reason::NotJson(_)),
+            reason => found == reason,
+        };
+        assert!(same, "{to}: {found:?}");
+    }
 }
 
 #[test]
