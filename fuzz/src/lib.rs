@@ -20,9 +20,11 @@ pub mod mqtt_client;
 pub mod ota_archive;
 pub mod ota_aws;
 pub mod ota_ddi;
+pub mod ota_devices;
 pub mod ota_http;
 pub mod ota_infineon;
 pub mod packets;
+pub mod publisher;
 pub mod recovery;
 pub mod release_files;
 pub mod smp_client_answer;
@@ -55,7 +57,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 33] = [
+pub const TARGETS: [Target; 35] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -71,6 +73,8 @@ pub const TARGETS: [Target; 33] = [
     Target { name: "ota_infineon", run: ota_infineon::run, seeds: ota_infineon::seeds },
     Target { name: "ota_aws", run: ota_aws::run, seeds: ota_aws::seeds },
     Target { name: "ota_ddi", run: ota_ddi::run, seeds: ota_ddi::seeds },
+    Target { name: "ota_devices", run: ota_devices::run, seeds: ota_devices::seeds },
+    Target { name: "publisher", run: publisher::run, seeds: publisher::seeds },
     Target { name: "ota_http", run: ota_http::run, seeds: ota_http::seeds },
     Target { name: "ota_archive", run: ota_archive::run, seeds: ota_archive::seeds },
     Target { name: "recovery", run: recovery::run, seeds: recovery::seeds },
