@@ -127,7 +127,12 @@ impl Broker {
     pub fn restart(&mut self) {
         self.stop();
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let child = Command::new("mosquitto")
+        let mut command = Command::new("mosquitto");
+        let openssl = self.config.with_file_name("openssl.cnf");
+        if openssl.exists() {
+            command.env("OPENSSL_CONF", openssl);
+        }
+        let child = command
             .env("PATH", path)
             .arg("-c")
             .arg(&self.config)

@@ -74,6 +74,29 @@ fn a_server_of_another_name_is_refused_unless_that_name_is_expected() {
     }
 }
 
+/// A broker that speaks one version of TLS only, as OpenSSL's client finds out.
+#[test]
+fn both_versions_of_tls_are_spoken_with_certificates_on_both_sides() {
+    for (version, other) in [("1.2", "-tls1_3"), ("1.3", "-tls1_2")] {
+        let folder = Folder::with_lab("127.0.0.1");
+        // What mosquitto lets be set is the lowest version alone.
+        let only = format!("MinProtocol = TLSv{version}\nMaxProtocol = TLSv{version}\n");
+        let config = "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = only\n";
+        std::fs::write(folder.file("openssl.cnf"), format!("{config}[only]\n{only}")).unwrap();
+        let broker = Broker::start(&folder);
+        let client = |option: &str| {
+            let port = format!("127.0.0.1:{}", broker.tls);
+            let mut command = std::process::Command::new("openssl");
+            command.args(["s_client", "-brief", "-connect", &port, option]);
+            command.stdin(std::process::Stdio::null()).output().unwrap().stderr
+        };
+        let refused = String::from_utf8(client(other)).unwrap();
+        assert!(refused.contains("protocol version"), "{version}: {refused}");
+        let talker = Talker::mqtt(broker.tls);
+        assert_eq!(talk(talker, folder.settings("both"), "opened"), ["opened"], "{version}");
+    }
+}
+
 #[test]
 fn certificates_of_the_first_version_are_sent_and_left_to_the_server() {
     let folder = Folder::with_lab("127.0.0.1");
