@@ -204,6 +204,19 @@ fn files_are_printed_as_strings_with_their_names_as_given() {
     assert_eq!(printed, expected);
 }
 
+/// What the original printed for the same files.
+#[test]
+fn files_are_printed_byte_for_byte_as_the_original_has_printed_them() {
+    let desk = Desk::new("certs-as-recorded");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/ota/listing");
+    let files = ["ca.crt", "both.pem", "notes.txt", "client.key"];
+    for name in files {
+        std::fs::copy(folder.join(name), desk.path(name)).unwrap();
+    }
+    let printed = desk.stdout(&format!("certs format --wait {}", files.join(" ")));
+    assert_eq!(printed, std::fs::read_to_string(folder.join("printed.txt")).unwrap());
+}
+
 #[test]
 fn what_cannot_be_used_is_told_in_a_line() {
     let desk = lab("certs-refused");

@@ -26,6 +26,8 @@ pub struct Publisher {
     pub version: Version,
     pub job: String,
     pub prefix: Prefix<'static>,
+    /// Bytes of a chunk.
+    pub chunk: u16,
     /// Answers requests for single chunks.
     pub chunkwise: bool,
     pub weather: Weather,
@@ -49,6 +51,7 @@ impl Publisher {
             version,
             job: job(&version.to_string(), BOARD),
             prefix: Prefix::OtaUpdate,
+            chunk: 4096,
             chunkwise: true,
             weather: Box::new(|chunks| chunks),
             served: Vec::new(),
@@ -59,7 +62,7 @@ impl Publisher {
     }
 
     fn chunk(&mut self, offset: u32) -> Option<Vec<u8>> {
-        let chunk = Chunk::of(&self.image, self.version, offset, 4096)?;
+        let chunk = Chunk::of(&self.image, self.version, offset, self.chunk)?;
         self.served.push(offset);
         let mut bytes = vec![0; 32 + chunk.data.len()];
         assert_eq!(chunk.encode(&mut bytes), Some(bytes.len()));
@@ -82,7 +85,7 @@ impl Server for Publisher {
         let document = Document::decode(payload).expect("devices send messages");
         self.heard.extend(document.kind());
         let request = document.request().expect("devices ask");
-        let all = || (0..self.image.len() as u32).step_by(4096).collect::<Vec<_>>();
+        let all = || (0..self.image.len() as u32).step_by(self.chunk.into()).collect::<Vec<_>>();
         let (topic, offsets) = match request {
             Request::Availability { topic, .. } => {
                 return vec![(topic.to_string(), self.job.clone().into_bytes())];
@@ -98,7 +101,7 @@ impl Server for Publisher {
             }
             Request::Update { topic } => (topic.to_string(), all()),
             Request::Chunk { topic, offset, size } => {
-                assert_eq!(size, Some(4096));
+                assert_eq!(size, Some(self.chunk.into()));
                 let offsets = if self.chunkwise { vec![offset] } else { Vec::new() };
                 (topic.to_string(), offsets)
             }

@@ -10,6 +10,7 @@ mod hostile;
 mod hostile_ddi;
 mod http;
 mod infineon;
+mod limits;
 mod pair;
 mod power;
 mod rules;
