@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::chip::as_weighed;
-use crate::process::{cargo, run};
-use crate::workspace;
+use crate::chip::{as_weighed, compile};
+use crate::firmware::Toolchain;
+use crate::process::run;
 
 /// Where to look, and how often what has to occur there.
 ///
@@ -24,13 +24,14 @@ const EXPECTED: [(&str, &str, &str, usize); 6] = [
 ];
 
 /// Checks the code that `target` gets; returns how many places were looked at.
-pub fn check(target: &str) -> Result<usize> {
+pub fn check(target: &str, toolchain: &Toolchain) -> Result<usize> {
     for package in ["updraft-image", "updraft-boot"] {
-        let mut command = cargo(["rustc", "--quiet", "--profile", "chip", "--target", target]);
+        let mut command = compile(toolchain, "rustc", target);
         as_weighed(&mut command);
         command.args(["--package", package, "--", "--emit=asm"]);
         run(&mut command)?;
-        let code = assembly(target, package)?;
+        let built = toolchain.workspace_target().join(target).join("chip/deps");
+        let code = assembly(&built, package)?;
         for (_, function, wanted, times) in EXPECTED.iter().filter(|(of, ..)| *of == package) {
             let body = body(&code, function)
                 .with_context(|| format!("{target}: no function {function} in {package}"))?;
@@ -48,14 +49,13 @@ pub fn check(target: &str) -> Result<usize> {
 }
 
 /// The newest assembly of `package`.
-fn assembly(target: &str, package: &str) -> Result<String> {
-    let folder = workspace::target().join(target).join("chip/deps");
+fn assembly(folder: &Path, package: &str) -> Result<String> {
     let prefix = format!("{}-", package.replace('-', "_"));
     let is_ours = |path: &Path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.starts_with(&prefix) && name.ends_with(".s")
     };
-    let mut files: Vec<_> = fs::read_dir(&folder)
+    let mut files: Vec<_> = fs::read_dir(folder)
         .with_context(|| format!("{} cannot be read", folder.display()))?
         .flatten()
         .map(|entry| entry.path())

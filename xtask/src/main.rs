@@ -87,8 +87,9 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "qemu",
-        options: "[--test] [NAME...]",
-        about: "run a board's programs in an emulator; --test has them tell the whole story",
+        options: "[--test] [--network] [NAME...]",
+        about: "run a board's programs in an emulator, with its networked application if asked; --test \
+                has all of them tell the whole story",
         run: qemu::run,
     },
     Command {

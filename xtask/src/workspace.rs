@@ -17,6 +17,13 @@ pub fn target() -> PathBuf {
     root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
 }
 
+/// The oldest version of Rust that builds the workspace, as its manifest has it.
+pub fn rust_version() -> Option<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).ok()?;
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = "))?;
+    Some(line.trim_matches('"').to_owned())
+}
+
 /// Crates that run on the chip, lowest first; each is `no_std`.
 pub const CHIP_CRATES: [&str; 9] =
     ["image", "flash", "mqtt", "x509", "smp", "boot", "dfu", "ota", "recovery"];

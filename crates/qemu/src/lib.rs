@@ -1,5 +1,6 @@
-//! Emulated microcontrollers for tests: a [`Machine`] is a QEMU process with its serial lines and
-//! what a debugger can do to it. It ends when it is dropped.
+//! Emulated microcontrollers: a [`Machine`] is a QEMU process with its serial lines and what a debugger
+//! can do to it. It ends when it is dropped. [`Emulated`] is a board of `boards/` on such a machine, with
+//! its programs and the flash that outlives its power; [`MODELS`] has a row for each family of boards.
 //!
 //! ```text
 //!              ┌── UART 0, 1, … ── Line ── pseudo-terminal ── any SMP client
@@ -27,13 +28,19 @@
 
 #![cfg(unix)]
 
+mod emulated;
 mod line;
 mod machine;
+mod models;
 mod pins;
 mod stub;
 
+use std::path::PathBuf;
+
+pub use emulated::{Emulated, Powered};
 pub use line::Line;
 pub use machine::{Machine, Setup};
+pub use models::{MODELS, Model};
 
 /// Why a machine does not do as it is told.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +49,25 @@ pub enum Error {
     /// QEMU cannot be started.
     #[error("qemu-system-arm cannot be started: {0}; Debian has it in the package qemu-system-arm")]
     Missing(std::io::Error),
+    /// QEMU has no machine for the board.
+    #[error("QEMU has no machine for {0}, but for {known} and their variants", known = known())]
+    NoMachine(String),
+    /// Nobody has built the board's programs.
+    #[error("no firmware for {board}: {} is not there", path.display())]
+    NoProgram {
+        /// The board.
+        board: String,
+        /// The first that is missing.
+        path: PathBuf,
+    },
+    /// A file cannot be the flash of the board.
+    #[error("{} cannot be the flash: {source}", path.display())]
+    Flash {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// QEMU has ended.
     #[error("QEMU has ended: {0}")]
     Ended(String),
@@ -66,4 +92,9 @@ pub enum Error {
         /// What was printed instead.
         printed: String,
     },
+}
+
+/// The families of boards, to be told.
+fn known() -> String {
+    MODELS.iter().map(|model| model.board).collect::<Vec<_>>().join(", ")
 }

@@ -49,9 +49,14 @@ impl Printed {
 }
 
 impl Line {
-    /// The line behind QEMU's socket.
-    pub(crate) fn new(uart: UnixStream, mut ears: Option<Ears>) -> Result<Self, Error> {
-        let pty = Arc::new(Pty::open()?);
+    /// The line behind QEMU's socket, which ends in `pty`.
+    pub(crate) fn new(
+        uart: UnixStream,
+        pty: Arc<Pty>,
+        mut ears: Option<Ears>,
+    ) -> Result<Self, Error> {
+        // What was sent to a machine without power.
+        while !pty.receive(&mut [0; 4096])?.is_empty() {}
         let printed = Arc::new(Printed::default());
         let over = Arc::new(AtomicBool::new(false));
         let hears = Arc::new(AtomicBool::new(true));
@@ -97,6 +102,21 @@ impl Line {
     /// Everything that the machine has printed, binary messages included.
     pub fn printed(&self) -> String {
         String::from_utf8_lossy(&self.printed.text().bytes).into_owned()
+    }
+
+    /// What the machine has printed behind the first `at` bytes: as soon as that is something, or
+    /// nothing once `patience` is over.
+    pub fn printed_since(&self, at: usize, patience: Duration) -> Vec<u8> {
+        let end = Instant::now() + patience;
+        let mut said = self.printed.text();
+        loop {
+            let new = said.bytes.get(at..).unwrap_or_default();
+            let left = end.saturating_duration_since(Instant::now());
+            if !new.is_empty() || left.is_zero() {
+                return new.to_vec();
+            }
+            said = self.printed.more.wait_timeout(said, left).expect("no panic holds it").0;
+        }
     }
 
     /// Waits until the machine has printed `text`. Texts are waited for in their order: what was
@@ -151,10 +171,14 @@ mod tests {
 
     use super::*;
 
+    fn pty() -> Arc<Pty> {
+        Arc::new(Pty::open().unwrap())
+    }
+
     #[test]
     fn both_a_client_and_the_test_hear_what_is_printed() {
         let (mut uart, ours) = UnixStream::pair().unwrap();
-        let line = Line::new(ours, None).unwrap();
+        let line = Line::new(ours, pty(), None).unwrap();
         let mut client = File::options().read(true).write(true).open(line.path()).unwrap();
         uart.write_all(b"boot\r\nready\r\n").unwrap();
         line.wait("ready", Duration::from_secs(5)).unwrap();
@@ -177,7 +201,7 @@ mod tests {
     fn what_is_sent_to_a_deaf_machine_is_lost() {
         let (mut uart, ours) = UnixStream::pair().unwrap();
         let ears: Ears = Box::new(|printed| Some(printed != b"reset"));
-        let line = Line::new(ours, Some(ears)).unwrap();
+        let line = Line::new(ours, pty(), Some(ears)).unwrap();
         let mut client = File::options().read(true).write(true).open(line.path()).unwrap();
         let mut heard = [0; 5];
         uart.write_all(b"reset").unwrap();

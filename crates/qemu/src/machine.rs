@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use updraft_pty::Pty;
 
 use crate::line::Ears;
 use crate::pins::Pins;
@@ -26,7 +29,9 @@ pub struct Setup {
     program: Vec<(u32, Vec<u8>)>,
     args: Vec<OsString>,
     ears: Option<Ears>,
+    port: Option<Arc<Pty>>,
     pins: bool,
+    detached: bool,
 }
 
 impl Setup {
@@ -34,7 +39,8 @@ impl Setup {
     pub fn new(machine: &str) -> Self {
         let machine = machine.to_owned();
         let (program, args) = (Vec::new(), Vec::new());
-        Self { machine, serials: 1, program, args, ears: None, pins: false }
+        let (ears, port) = (None, None);
+        Self { machine, serials: 1, program, args, ears, port, pins: false, detached: false }
     }
 
     /// Writes `bytes` at `address`, once, before the first instruction.
@@ -61,6 +67,22 @@ impl Setup {
     #[must_use]
     pub fn ears(mut self, ears: impl FnMut(&[u8]) -> Option<bool> + Send + 'static) -> Self {
         self.ears = Some(Box::new(ears));
+        self
+    }
+
+    /// Its first line ends in this pseudo-terminal, as a cable that stays where it is while the machine
+    /// has no power. What was sent to it meanwhile is lost.
+    #[must_use]
+    pub fn port(mut self, port: Arc<Pty>) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Leaves it to this process what a signal of the terminal's does, such as Ctrl-C: QEMU does not
+    /// hear it.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        self.detached = true;
         self
     }
 
@@ -115,6 +137,9 @@ impl Setup {
         }
         let stderr = File::create(folder.0.join("stderr"))?;
         command.args(self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+        if self.detached {
+            command.process_group(0);
+        }
         let child = command.spawn().map_err(Error::Missing)?;
         let mut process = Process { child, folder };
 
@@ -124,8 +149,11 @@ impl Setup {
         }
         let pins = self.pins.then(|| streams.pop()).flatten().map(Pins::new).map(Mutex::new);
         let debugger = streams.pop().expect("the debugger's is the last one");
-        let mut ears = self.ears;
-        let lines = streams.into_iter().map(|stream| Line::new(stream, ears.take()));
+        let (mut ears, mut port) = (self.ears, self.port);
+        let lines = streams.into_iter().map(|stream| {
+            let pty = port.take().map_or_else(|| Pty::open().map(Arc::new), Ok)?;
+            Line::new(stream, pty, ears.take())
+        });
         let lines = lines.collect::<Result<Vec<_>, _>>()?;
         let mut stub = Stub::new(debugger)?;
         for (address, bytes) in &self.program {
@@ -225,6 +253,14 @@ impl Machine {
         self.stub().at_rest(|stub| stub.write(address, bytes))
     }
 
+    /// Fails if QEMU has ended.
+    ///
+    /// # Errors
+    /// [`Error::Ended`], with what it said.
+    pub fn lives(&mut self) -> Result<(), Error> {
+        self.process.lives()
+    }
+
     /// What the program did that the hardware does not allow, one line for each time.
     pub fn guest_errors(&self) -> String {
         self.process.errors().split_off(self.own_errors)
@@ -246,6 +282,18 @@ impl Process {
         std::fs::read_to_string(self.folder.0.join("errors")).unwrap_or_default()
     }
 
+    fn lives(&mut self) -> Result<(), Error> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => {
+                let said = std::fs::read_to_string(self.folder.0.join("stderr"))?;
+                let said = said.trim();
+                let why = if said.is_empty() { status.to_string() } else { said.to_owned() };
+                Err(Error::Ended(why))
+            }
+        }
+    }
+
     /// The connection that QEMU makes.
     fn accept(&mut self, listener: &UnixListener) -> Result<UnixStream, Error> {
         listener.set_nonblocking(true)?;
@@ -259,10 +307,7 @@ impl Process {
                 Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {}
                 Err(error) => return Err(error.into()),
             }
-            if self.child.try_wait()?.is_some() {
-                let why = std::fs::read_to_string(self.folder.0.join("stderr"))?;
-                return Err(Error::Ended(why.trim().to_owned()));
-            }
+            self.lives()?;
             std::thread::sleep(Duration::from_millis(5));
         }
     }

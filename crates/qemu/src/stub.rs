@@ -22,19 +22,21 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Stub {
     stream: UnixStream,
     running: bool,
+    /// It stands before a store that was waited for.
+    before_store: bool,
 }
 
 impl Stub {
     pub fn new(stream: UnixStream) -> Result<Self, Error> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, running: false })
+        Ok(Self { stream, running: false, before_store: false })
     }
 
     /// Lets the machine run.
     pub fn resume(&mut self) -> Result<(), Error> {
         if !self.running {
             self.send("c")?;
-            self.running = true;
+            (self.running, self.before_store) = (true, false);
         }
         Ok(())
     }
@@ -57,8 +59,10 @@ impl Stub {
         patience: Duration,
     ) -> Result<bool, Error> {
         self.pause()?;
-        self.send("s")?;
-        self.stopped()?;
+        if self.before_store {
+            self.send("s")?;
+            self.stopped()?;
+        }
         for (address, len) in places {
             self.expect_ok(&format!("Z2,{address:x},{len:x}"))?;
         }
@@ -68,7 +72,7 @@ impl Stub {
         self.stream.set_read_timeout(Some(PATIENCE))?;
         let there = match stopped {
             Ok(()) => {
-                self.running = false;
+                (self.running, self.before_store) = (false, true);
                 true
             }
             Err(Error::System(error))
@@ -135,6 +139,7 @@ impl Stub {
 
     /// Resets the machine as its reset line would.
     pub fn reset(&mut self) -> Result<(), Error> {
+        self.before_store = false;
         let digits: String = "system_reset".bytes().map(|byte| format!("{byte:02x}")).collect();
         self.expect_ok(&format!("qRcmd,{digits}"))
     }

@@ -13,7 +13,7 @@ use crate::process::run as run_command;
 use crate::steps::Outcome;
 use crate::{size, workspace};
 
-pub use toolchain::{NoToolchain, Toolchain};
+pub use toolchain::{DEBIAN, NoToolchain, Toolchain};
 
 /// The feature of packages whose board has a network, and of programs that use it.
 const NETWORK: &str = "network";
@@ -30,7 +30,9 @@ pub struct Board {
     /// How images for it are signed.
     pub signature: String,
     /// Whether there is an application that uses its network.
-    networked: bool,
+    pub networked: bool,
+    /// Whether it has room for a factory image.
+    pub factory: bool,
 }
 
 /// The programs of a board.
@@ -125,12 +127,6 @@ impl Board {
     }
 }
 
-/// Whether the programs of every board can be built here.
-pub fn can_build() -> bool {
-    let can = |board: &Board| board.targets.iter().all(|target| Toolchain::choose(target).is_ok());
-    boards().is_ok_and(|boards| boards.iter().all(can))
-}
-
 /// Every board that has programs.
 pub fn boards() -> Result<Vec<Board>> {
     let mut boards = Vec::new();
@@ -201,6 +197,10 @@ pub fn board(name: &str) -> Result<Board> {
     let cores = cores.context("a board has cores")?;
     let targets = [cores.first(), cores.last()].map(target);
     let [Some(first), Some(last)] = targets else { bail!("{name} has a core without a target") };
+    let areas = file.get("area").and_then(toml::Value::as_array);
+    let is_factory = |area: &toml::Value| {
+        area.get("role").and_then(toml::Value::as_str).is_some_and(|role| role == "factory")
+    };
     let signature = file.get("boot").and_then(|boot| boot.get("signature")?.as_str());
     Ok(Board {
         name: name.to_owned(),
@@ -208,6 +208,7 @@ pub fn board(name: &str) -> Result<Board> {
         targets: [first, last],
         signature: signature.unwrap_or("ed25519").to_owned(),
         networked: is_networked(package)?,
+        factory: areas.is_some_and(|areas| areas.iter().any(is_factory)),
     })
 }
 

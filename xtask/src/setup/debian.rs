@@ -107,18 +107,25 @@ impl Need for Package {
     }
 
     fn install(&self) -> Result<()> {
-        let install = || {
-            let args = ["install", "-qq", "--yes", "--no-install-recommends", "-oDpkg::Use-Pty=0"];
-            run(program("apt-get", args).arg(self.name).env("DEBIAN_FRONTEND", "noninteractive"))
-        };
         // The list of packages may be missing or too old to find one.
-        install().or_else(|_| {
-            run(&mut program("apt-get", ["update", "-qq"]))?;
-            install()
+        install(self.name).or_else(|_| {
+            update()?;
+            install(self.name)
         })
     }
 
     fn needs_root(&self) -> bool {
         true
     }
+}
+
+/// Installs a package.
+pub fn install(name: &str) -> Result<()> {
+    let args = ["install", "-qq", "--yes", "--no-install-recommends", "-oDpkg::Use-Pty=0"];
+    run(program("apt-get", args).arg(name).env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// Fetches the list of packages.
+pub fn update() -> Result<()> {
+    run(&mut program("apt-get", ["update", "-qq"]))
 }

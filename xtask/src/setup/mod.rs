@@ -27,10 +27,6 @@ trait Need {
     fn needs_root(&self) -> bool {
         false
     }
-    /// Whether tests go on without it, reported as left out.
-    fn is_optional(&self) -> bool {
-        false
-    }
 }
 
 /// All needs, in the order in which they can be met.
@@ -62,7 +58,6 @@ pub fn run(args: &[String]) -> Result<()> {
         match need.install() {
             Ok(()) if need.is_met() => {}
             Ok(()) => failed.push(format!("{}: installed, but still not found", need.name())),
-            Err(why) if need.is_optional() => println!("left out   {}: {why:#}", need.name()),
             Err(why) => failed.push(format!("{}: {why:#}", need.name())),
         }
     }
@@ -76,10 +71,9 @@ pub fn run(args: &[String]) -> Result<()> {
 fn check() -> Result<()> {
     let missing: Vec<_> = needs().into_iter().filter(|need| !need.is_met()).collect();
     for need in &missing {
-        let weight = if need.is_optional() { "optional" } else { "needed" };
-        println!("missing, {weight}: {} ({})", need.name(), need.purpose());
+        println!("missing: {} ({})", need.name(), need.purpose());
     }
-    if missing.iter().any(|need| !need.is_optional()) {
+    if !missing.is_empty() {
         bail!("something is missing\n{}", advice());
     }
     println!("all that the tests need is there");

@@ -1,15 +1,21 @@
-//! The standard library's core for Cortex-M.
+//! A compiler for Cortex-M: the core library for the one that is there, or Debian's, which builds its own.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
 use super::Need;
-use crate::chip::{self, TARGETS};
-use crate::process::{program, run};
+use super::debian;
+use crate::chip::TARGETS;
+use crate::firmware::{DEBIAN, Toolchain};
+use crate::process::{program, run, succeeds};
 
 struct Target(&'static str);
 
 pub fn needs() -> Vec<Box<dyn Need>> {
     TARGETS.iter().map(|target| Box::new(Target(target)) as Box<dyn Need>).collect()
+}
+
+fn has_rustup() -> bool {
+    succeeds(&mut program("rustup", ["--version"]))
 }
 
 impl Need for Target {
@@ -22,20 +28,22 @@ impl Need for Target {
     }
 
     fn is_met(&self) -> bool {
-        chip::has_core(self.0)
+        Toolchain::find(self.0).is_ok()
     }
 
     fn install(&self) -> Result<()> {
-        run(&mut program("rustup", ["target", "add", self.0])).with_context(|| {
-            format!(
-                "rustup does not bring {}; a toolchain with its library's source builds for the \
-                 chip as well: `cargo build -Z build-std=core`",
-                self.0
-            )
-        })
+        if has_rustup() && run(&mut program("rustup", ["target", "add", self.0])).is_ok() {
+            return Ok(());
+        }
+        if !super::is_debian() {
+            bail!("rustup does not bring {}", self.0);
+        }
+        // A list of packages from before has an older compiler.
+        debian::update()?;
+        DEBIAN.iter().try_for_each(|package| debian::install(package))
     }
 
-    fn is_optional(&self) -> bool {
-        true
+    fn needs_root(&self) -> bool {
+        !has_rustup()
     }
 }

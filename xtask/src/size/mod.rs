@@ -10,9 +10,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::chip::has_core;
 use crate::elf::{self, Footprint};
-use crate::process::{cargo, run as run_command};
+use crate::firmware::Toolchain;
+use crate::process::run as run_command;
 use crate::steps::Outcome;
 use crate::workspace;
 
@@ -70,9 +70,7 @@ struct Weighed {
 /// `cargo xtask size [--all] [NAME...]`: everything, or the configurations of these features, or those
 /// that have a budget for flash.
 pub fn run(args: &[String]) -> Result<()> {
-    if let Some(missing) = TARGETS.into_iter().find(|target| !has_core(target)) {
-        bail!("no core library for {missing}; `rustup target add {missing}` brings one");
-    }
+    TARGETS.into_iter().try_for_each(|target| Toolchain::choose(target).map(drop))?;
     match args {
         [all] if all == "--all" => write_page(),
         [] => {
@@ -89,8 +87,8 @@ pub fn run(args: &[String]) -> Result<()> {
 
 /// A step of `cargo xtask test`: the bootloaders that have a budget for flash are within it.
 pub fn check() -> Result<Outcome> {
-    if let Some(missing) = TARGETS.into_iter().find(|target| !has_core(target)) {
-        return Ok(Outcome::LeftOut(format!("no core library for {missing}")));
+    if let Some(none) = TARGETS.into_iter().find_map(|target| Toolchain::choose(target).err()) {
+        return Ok(Outcome::LeftOut(none.to_string()));
     }
     let mut exceeded = weigh_all(has_budget)?.exceeded;
     let of_boards = boards::weigh()?;
@@ -170,8 +168,10 @@ fn verdict(exceeded: &[String]) -> String {
 
 /// Builds the probe and weighs it.
 fn weigh(features: &str, target: &str) -> Result<Weighed> {
-    let folder = workspace::target().join("size-probe");
-    let mut command = cargo(["rustc", "--quiet", "--release", "--target", target]);
+    let toolchain = Toolchain::choose(target)?;
+    let folder = toolchain.target_dir(&workspace::target().join("size-probe"));
+    let mut command = toolchain.cargo("rustc");
+    command.args(["--quiet", "--release", "--target", target]);
     command.args(["--features", features, "--", "--emit=asm,link"]);
     // Its own settings for the compiler are in its own folder.
     command.current_dir(workspace::root().join("xtask/size-probe"));

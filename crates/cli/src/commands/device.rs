@@ -1,14 +1,16 @@
-//! `updraft device`: virtual devices.
+//! `updraft device`: virtual devices, and boards in QEMU.
 
 use std::io::{self, BufRead, ErrorKind};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use serde_json::json;
 use updraft_ble::{Peripheral, Security};
-use updraft_board::{Board, Encryption, Role};
+use updraft_board::{Area, Board, Encryption, Role};
 use updraft_image::Verifier;
 use updraft_sim::PrivateKey;
 use updraft_sim::device::{
@@ -20,8 +22,8 @@ use updraft_smp::server::{Access, Demand};
 use super::image::encryption::{describe, load_decryption_key};
 use super::key::load_public;
 use crate::bluetooth::{BondFile, Controller};
-use crate::device::{Detail, Host, Radio, Remote, Serial, draw, slots};
-use crate::output::{DIM, GOOD, Output, styled};
+use crate::device::{Detail, Emulation, Emulator, Host, Radio, Remote, Serial, draw, slots};
+use crate::output::{DIM, GOOD, Output, WARN, styled};
 use crate::report::Hint;
 
 /// Options of `updraft device`.
@@ -33,7 +35,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Play a device: bootloader, application, SMP server, on a flash file.
+    /// Play a device: bootloader, application, SMP server, on a flash file; or a board's own in QEMU.
     Run(Box<Run>),
     /// Show what lies in a flash file.
     Show(Show),
@@ -64,13 +66,18 @@ body, in lines like these:
   self-test-ms = 200     how long it takes
   confirm = self         who confirms it: self or host
 
+With --qemu, the board's own bootloader and application run on a processor that QEMU emulates;
+FIRMWARE/BOARD has them (cargo xtask firmware), and the bootloader the key that it trusts. Its commands are
+those above, but that `cut N` counts single stores to flash.
+
 Examples:
   updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem \\
       --load primary=app-1.0.0.signed.bin --udp 127.0.0.1:1337
   updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem
   updraft device run --flash dev.flash --key key.pub.pem --files device-files \\
       --allow-udp read-only
-  updraft device run --flash dev.flash --key key.pub.pem --ble hci-tcp:127.0.0.1:9641"))]
+  updraft device run --flash dev.flash --key key.pub.pem --ble hci-tcp:127.0.0.1:9641
+  updraft device run --qemu --board mps2-an386 --flash mps2.flash --load primary=app.signed.bin"))]
 struct Run {
     /// Name or file of the board.
     #[arg(long, default_value = "virtual-nor-4k")]
@@ -126,6 +133,25 @@ struct Run {
     /// Program an image into an area before the power is turned on, as a probe does.
     #[arg(long, value_name = "AREA=FILE")]
     load: Vec<String>,
+    /// Have QEMU play the board itself: its bootloader and application on an emulated processor.
+    #[arg(
+        long,
+        conflicts_with_all = [
+            "ble", "keys", "private_key", "unsigned", "files", "allow_udp", "allow_serial", "allow_ble",
+        ]
+    )]
+    qemu: bool,
+    /// With --qemu: the folder that has one with the programs of the board.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        env = "UPDRAFT_FIRMWARE",
+        default_value = "target/firmware"
+    )]
+    firmware: PathBuf,
+    /// With --qemu: give the board a network. What comes to the address of --udp goes to it.
+    #[arg(long, requires = "qemu")]
+    network: bool,
 }
 
 /// What may be asked for over a transport; the rest is refused.
@@ -194,6 +220,9 @@ pub(super) fn explained<T>(opened: io::Result<T>, board: &Board, path: &Path) ->
 
 fn play(args: Run, out: &Output) -> anyhow::Result<()> {
     let board = super::boards::load(&args.board)?;
+    if args.qemu {
+        return emulate(&args, &board, out);
+    }
     let keys = match (args.unsigned, args.keys.is_empty()) {
         (true, _) => Keys::unsigned(),
         (false, true) => {
@@ -211,7 +240,7 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
         load_area(&board, &mut flash, load)?;
     }
     if !keys.demands_signature() {
-        out.note(styled(crate::output::WARN, "this device boots unsigned images"));
+        out.note(styled(WARN, "this device boots unsigned images"));
     }
     let device = Device::new(board, flash, keys)?.serving(services(&args)?);
     let (mut host, remote) = Host::bind(device, &args.udp)?;
@@ -244,7 +273,7 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
             .play(remote.clone(), peripheral, bonds, complain)
             .context("no thread for the radio")?;
         if args.ble_unsafe_open {
-            out.note(styled(crate::output::WARN, "this device answers anybody over Bluetooth"));
+            out.note(styled(WARN, "this device answers anybody over Bluetooth"));
         }
         let name = &args.ble_name;
         if out.json() {
@@ -344,7 +373,66 @@ pub(super) fn decrypting(keys: Keys, board: &Board, path: Option<&Path>) -> anyh
     Ok(keys.with_private_key(key))
 }
 
-fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<()> {
+/// Has QEMU play the board.
+fn emulate(args: &Run, board: &Board, out: &Output) -> anyhow::Result<()> {
+    let network = match args.network {
+        true => Some(args.udp.parse::<SocketAddr>()),
+        false => None,
+    };
+    let network = network
+        .transpose()
+        .with_context(|| format!("{} is no address and port", args.udp))
+        .usage("--udp 127.0.0.1:1337")?;
+    let network = network.map(with_port).transpose()?;
+    let (flash, serial) = (args.flash.as_deref(), args.serial.as_deref());
+    let emulation = Emulation { board, firmware: &args.firmware, flash, serial, network };
+    let emulator = Emulator::new(&emulation, out)?;
+    for load in &args.load {
+        let (area, bytes) = area_and_image(board, load)?;
+        emulator.load(area, &bytes).with_context(|| format!("--load {load}"))?;
+    }
+    if emulator.is_new() && args.load.is_empty() {
+        out.note(format!(
+            "{} the flash is empty. An image for --load primary=FILE, or for an upload:\n  updraft \
+             image sign --board {name} --key KEY --version 1.0.0 {} FILE",
+            styled(WARN, "device:"),
+            args.firmware.join(board.name()).join("application.bin").display(),
+            name = board.name()
+        ));
+    }
+    let (tell, commands) = channel();
+    let console = *out;
+    let input = std::thread::Builder::new().name("input".into());
+    input.spawn(move || send_lines(&tell, &console))?;
+    emulator.run(network, &commands)
+}
+
+/// The same address with a port that is free, where it names none.
+fn with_port(address: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let bound = UdpSocket::bind(address).and_then(|socket| socket.local_addr());
+    bound
+        .context("the UDP address cannot be used")
+        .hint("give another one with --udp; port 0 takes any that is free")
+}
+
+/// Hands lines of standard input over until it ends.
+fn send_lines(to: &Sender<String>, out: &Output) {
+    for line in io::stdin().lock().split(b'\n') {
+        let line = match line {
+            Ok(line) => String::from_utf8_lossy(&line).into_owned(),
+            Err(error) => {
+                out.note(format_args!("standard input cannot be read any more: {error}"));
+                return;
+            }
+        };
+        if to.send(line).is_err() {
+            return;
+        }
+    }
+}
+
+/// What `--load AREA=FILE` names.
+fn area_and_image<'b>(board: &'b Board, load: &str) -> anyhow::Result<(&'b Area, Vec<u8>)> {
     let (name, path) = load
         .split_once('=')
         .ok_or_else(|| anyhow!("--load {load} names no area"))
@@ -359,8 +447,14 @@ fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<
         .ok_or_else(|| anyhow!("{} has no area {name}", board.name()))
         .hint(format!("updraft boards {} shows them", board.name()))?;
     let bytes = std::fs::read(path).with_context(|| format!("{path} cannot be read"))?;
-    program_at(flash, area.id, update_start(board, flash, area), &bytes)
-        .with_context(|| format!("{path} does not fit the {}-byte area {name}", area.size))
+    Ok((area, bytes))
+}
+
+fn load_area(board: &Board, flash: &mut SimFlash, load: &str) -> anyhow::Result<()> {
+    let (area, bytes) = area_and_image(board, load)?;
+    program_at(flash, area.id, update_start(board, flash, area), &bytes).with_context(|| {
+        format!("--load {load} does not fit the {}-byte area {}", area.size, area.name)
+    })
 }
 
 /// Reads commands until standard input ends; then the device goes on by itself.

@@ -35,6 +35,11 @@ impl Serial {
         self.0.path()
     }
 
+    /// The line itself.
+    pub fn into_pty(self) -> Pty {
+        self.0
+    }
+
     /// Waits until something has come over the line or to `socket`, at most for `timeout`.
     pub fn wait(&self, socket: &UdpSocket, timeout: Duration) -> anyhow::Result<()> {
         let timeout = Timespec {

@@ -1,21 +1,20 @@
 //! A bench: a folder with images, and one chip whose flash outlives its power.
 
 use std::cell::RefCell;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use updraft_board::{Board, Role};
+use updraft_board::{Area, Board, Role};
 use updraft_image::UpgradeMode;
-use updraft_qemu::{Machine, Setup};
+use updraft_qemu::{Emulated, Machine, Setup};
 
 /// How long anything may take on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of the description in an application.
 const DESCRIPTION: usize = 256;
-/// Of the emulated MPS2: the word that stands for a button, and the register of its lights.
-const BUTTON: u32 = 0x0100_0000;
+/// Of the emulated MPS2: the register of its lights.
 const LIGHTS: u32 = 0x4002_f004;
 /// Its timer, as the board's driver sets it up.
 const TIMER: u32 = 0x4000_2004;
@@ -31,25 +30,17 @@ const NETWORKED: &str = "networked.bin";
 pub struct Chip {
     /// Its board file.
     pub board: &'static str,
-    /// The machine.
-    machine: &'static str,
     /// Which of the board's applications.
     application: &'static str,
-    /// Which device of the board file is kept.
-    device: usize,
-    /// Whether the emulator keeps the flash in a file; else it is in the emulator's memory, and
-    /// comes and goes by its debugger.
-    in_file: bool,
+}
+
+/// A board with the application that every board has.
+const fn chip(board: &'static str) -> Chip {
+    Chip { board, application: APPLICATION }
 }
 
 /// Cortex-M4, flash in a file.
-pub const MPS2: Chip = Chip {
-    board: "mps2-an386",
-    machine: "mps2-an386",
-    application: APPLICATION,
-    device: 1,
-    in_file: true,
-};
+pub const MPS2: Chip = chip("mps2-an386");
 
 /// The same on a network, with the application that uses it.
 pub const MPS2_NETWORKED: Chip = Chip { application: NETWORKED, ..MPS2 };
@@ -58,28 +49,23 @@ pub const MPS2_NETWORKED: Chip = Chip { application: NETWORKED, ..MPS2 };
 pub const MPS2_FACTORY: Chip = Chip { board: "mps2-an386-factory", ..MPS2_NETWORKED };
 
 /// The first with updates on a second device, and P-256.
-pub const MPS2_EXTERNAL: Chip = Chip { board: "mps2-an386-external", ..MPS2 };
+pub const MPS2_EXTERNAL: Chip = chip("mps2-an386-external");
 
 /// Cortex-M0 with 16 KiB of RAM, flash behind its controller; in three modes, with serial
 /// recovery, and with a factory image.
-pub const MICROBIT: Chip = Chip {
-    board: "microbit",
-    machine: "microbit",
-    application: APPLICATION,
-    device: 0,
-    in_file: false,
-};
-pub const MICROBIT_OFFSET: Chip = Chip { board: "microbit-offset", ..MICROBIT };
-pub const MICROBIT_RECOVERY: Chip = Chip { board: "microbit-recovery", ..MICROBIT };
-pub const MICROBIT_FACTORY: Chip = Chip { board: "microbit-factory", ..MICROBIT };
-pub const MICROBIT_SCRATCH: Chip = Chip { board: "microbit-scratch", ..MICROBIT };
+pub const MICROBIT: Chip = chip("microbit");
+pub const MICROBIT_OFFSET: Chip = chip("microbit-offset");
+pub const MICROBIT_RECOVERY: Chip = chip("microbit-recovery");
+pub const MICROBIT_FACTORY: Chip = chip("microbit-factory");
+pub const MICROBIT_SCRATCH: Chip = chip("microbit-scratch");
 
 /// A folder with everything that a test needs, gone when the test has passed.
 pub struct Bench {
     pub chip: Chip,
     folder: PathBuf,
     programs: PathBuf,
-    flash: RefCell<Vec<u8>>,
+    /// The board with its flash.
+    emulated: Emulated,
     /// What images carry besides their description, by its first line.
     identity: RefCell<Vec<u8>>,
     /// A port of the host that leads to the chip's SMP over UDP.
@@ -129,19 +115,14 @@ impl Bench {
         let name = format!("updraft-chips-{}-{test}-{}", chip.board, std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let size = Board::load(chip.board).unwrap().flash()[chip.device].size();
-        let flash = if chip.in_file { 16 << 20 } else { size as usize };
-        let (flash_bytes, identity) = (RefCell::new(vec![0xff; flash]), RefCell::default());
+        let board = Board::load(chip.board).unwrap();
+        let emulated = Emulated::new(board, &programs, &folder.join("flash.bin"));
+        let mut emulated = emulated.unwrap_or_else(|error| panic!("{error}"));
         let smp_port = free_port();
-        let bench = Self { chip, folder, programs, flash: flash_bytes, identity, smp_port };
-        if chip.in_file {
-            std::fs::write(bench.file(), vec![0xff; flash]).unwrap();
+        if chip.application == NETWORKED {
+            emulated = emulated.on_network(SocketAddr::from((Ipv4Addr::LOCALHOST, smp_port)));
         }
-        Some(bench)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.join("flash.bin")
+        Some(Self { chip, folder, programs, emulated, identity: RefCell::default(), smp_port })
     }
 
     fn program(&self, name: &str) -> PathBuf {
@@ -164,7 +145,7 @@ impl Bench {
 
     /// How its images are signed.
     pub fn scheme(&self) -> &'static str {
-        Board::load(self.chip.board).unwrap().boot().signature.name()
+        self.emulated.board().boot().signature.name()
     }
 
     /// The application, which behaves as the lines of `app` say, signed with the sample key.
@@ -243,43 +224,24 @@ impl Bench {
         *self.identity.borrow_mut() = identity;
     }
 
-    fn place(&self, role: Role) -> (usize, usize) {
-        let board = Board::load(self.chip.board).unwrap();
-        let area = board.area(role).unwrap();
-        // The devices of a file lie one behind the other.
-        let before = &board.flash()[self.chip.device..area.device];
-        let start: u32 = before.iter().map(|device| device.size()).sum();
-        ((start + area.offset) as usize, area.size as usize)
+    fn area(&self, role: Role) -> &Area {
+        self.emulated.board().area(role).unwrap()
     }
 
     /// Programs `bytes` into a slot, from `offset` on. The chip has no power.
     pub fn put(&self, role: Role, offset: usize, bytes: &[u8]) {
-        let (start, size) = self.place(role);
-        assert!(offset + bytes.len() <= size);
-        let at = start + offset;
-        let mut flash = self.flash.borrow_mut();
-        if self.chip.in_file {
-            *flash = std::fs::read(self.file()).unwrap();
-        }
-        flash[at..at + bytes.len()].copy_from_slice(bytes);
-        if self.chip.in_file {
-            std::fs::write(self.file(), &*flash).unwrap();
-        }
+        self.emulated.put(self.area(role), offset, bytes).unwrap();
     }
 
     /// What a slot holds; flash that is in no file has to be without power.
     pub fn slot(&self, role: Role) -> Vec<u8> {
-        let (start, size) = self.place(role);
-        match self.chip.in_file {
-            true => std::fs::read(self.file()).unwrap()[start..start + size].to_vec(),
-            false => self.flash.borrow()[start..start + size].to_vec(),
-        }
+        self.emulated.area(self.area(role)).unwrap()
     }
 
     /// Where in the secondary slot updates begin.
     pub fn update_start(&self) -> usize {
-        let board = Board::load(self.chip.board).unwrap();
-        let sector = board.sectors(board.area(Role::Secondary).unwrap())[0].size as usize;
+        let board = self.emulated.board();
+        let sector = board.sectors(self.area(Role::Secondary))[0].size as usize;
         if board.mode() == UpgradeMode::SwapOffset { sector } else { 0 }
     }
 
@@ -293,8 +255,7 @@ impl Bench {
     /// A chip with this image and nothing else.
     pub fn provision(&self, image: &Image) {
         for role in [Role::Primary, Role::Secondary] {
-            let (_, size) = self.place(role);
-            self.put(role, 0, &vec![0xff; size]);
+            self.put(role, 0, &vec![0xff; self.area(role).size as usize]);
         }
         self.put(Role::Primary, 0, &image.bytes);
     }
@@ -302,9 +263,7 @@ impl Bench {
     /// Puts an update into the secondary slot and asks for it, for good or for a test, as an
     /// application would.
     pub fn request(&self, image: &[u8], permanent: bool) {
-        let board = Board::load(self.chip.board).unwrap();
-        let area = board.area(Role::Secondary).unwrap();
-        let layout = board.trailer(area).unwrap();
+        let layout = self.emulated.board().trailer(self.area(Role::Secondary)).unwrap();
         let magic = updraft_image::magic_bytes(layout.max_align());
         self.put(Role::Secondary, self.update_start(), image);
         self.put(Role::Secondary, layout.magic() as usize, &magic);
@@ -315,50 +274,24 @@ impl Bench {
 
     /// The chip with power.
     pub fn start(&self) -> Powered<'_> {
-        self.start_with(Setup::start)
+        let chip = self.start_paused();
+        chip.machine().resume().unwrap();
+        chip
     }
 
     /// The same, stopped before its first instruction.
     pub fn start_paused(&self) -> Powered<'_> {
-        self.start_with(Setup::start_paused)
+        self.start_with(|setup| setup)
     }
 
     /// The same, its clock moves by a nanosecond for every instruction.
     pub fn start_counting(&self) -> Powered<'_> {
-        self.start_with(|setup| setup.args(["-icount", "shift=0"]).start_paused())
+        self.start_with(|setup| setup.args(["-icount", "shift=0"]))
     }
 
-    fn start_with(
-        &self,
-        start: impl FnOnce(Setup) -> Result<Machine, updraft_qemu::Error>,
-    ) -> Powered<'_> {
-        let setup = match self.chip.in_file {
-            true => {
-                let object = format!(
-                    "memory-backend-file,id=flash,size=16M,share=on,prealloc=on,mem-path={}",
-                    self.file().display()
-                );
-                let bootloader = self.program("bootloader.elf");
-                let machine = format!("{},memory-backend=flash", self.chip.machine);
-                let setup = Setup::new(&machine).args([
-                    "-object",
-                    &object,
-                    "-kernel",
-                    bootloader.to_str().unwrap(),
-                ]);
-                let smp = format!("user,hostfwd=udp:127.0.0.1:{}-:1337", self.smp_port);
-                let nic = ["-nic".to_owned(), smp];
-                setup.args(nic.into_iter().filter(|_| self.chip.application == NETWORKED))
-            }
-            false => {
-                let bootloader = std::fs::read(self.program("bootloader.bin")).unwrap();
-                let mut flash = self.flash.borrow_mut();
-                flash[..bootloader.len()].copy_from_slice(&bootloader);
-                Setup::new(self.chip.machine).program(0, flash.clone()).pins()
-            }
-        };
-        let machine = start(setup).unwrap_or_else(|error| panic!("{error}"));
-        Powered { bench: self, machine: Some(machine) }
+    fn start_with(&self, more: impl FnOnce(Setup) -> Setup) -> Powered<'_> {
+        let chip = self.emulated.start_paused(more(self.emulated.setup().unwrap()));
+        Powered { bench: self, chip: Some(chip.unwrap_or_else(|error| panic!("{error}"))) }
     }
 }
 
@@ -384,22 +317,18 @@ impl Drop for Bench {
 /// A chip with power. Dropping it takes the power away.
 pub struct Powered<'b> {
     bench: &'b Bench,
-    machine: Option<Machine>,
+    chip: Option<updraft_qemu::Powered<'b>>,
 }
 
 impl Powered<'_> {
     /// The machine.
     pub fn machine(&self) -> &Machine {
-        self.machine.as_ref().unwrap()
+        self.chip.as_ref().unwrap().machine()
     }
 
-    /// Presses or releases the button: A of a `microbit`, which pulls its pin down, or the word that
-    /// stands for one.
+    /// Presses or releases the button.
     pub fn press(&self, pressed: bool) {
-        match self.bench.chip.in_file {
-            true => self.machine().write(BUTTON, &u32::from(pressed).to_le_bytes()).unwrap(),
-            false => self.machine().set_pin("/machine/nrf51", 17, !pressed).unwrap(),
-        }
+        self.chip.as_ref().unwrap().press(pressed).unwrap();
     }
 
     /// How long the light stays as it is, over some changes, by the chip's own clock: looking at it
@@ -473,15 +402,12 @@ impl Powered<'_> {
     }
 
     fn end(&mut self) {
-        let Some(machine) = self.machine.take() else { return };
-        if !self.bench.chip.in_file {
-            machine.pause().unwrap();
-            let mut flash = self.bench.flash.borrow_mut();
-            *flash = machine.read(0, flash.len()).unwrap();
-        }
-        let errors = machine.guest_errors();
-        machine.kill();
-        assert!(errors.is_empty() || std::thread::panicking(), "the chip does not allow: {errors}");
+        let Some(chip) = self.chip.take() else { return };
+        let errors = chip.cut();
+        assert!(
+            std::thread::panicking() || errors.as_ref().is_ok_and(String::is_empty),
+            "the chip does not allow: {errors:?}"
+        );
     }
 }
 
