@@ -21,11 +21,11 @@ const RUN: [(&str, &str); 9] = [
     ),
     (
         "mps2-an386-factory",
-        "the original's demonstration, plain and over TLS: an empty device, the factory app by the button, its light, an update over MQTT, the rollback with the power cut in it, the update again",
+        "updates and factory image on a second device, overwriting, P-256, as the PSoC 62 kits have it: the original's demonstration, plain and over TLS: an empty device, the factory app by the button, its light, an update over MQTT, the rollback with the power cut in it, the update again",
     ),
     (
         "mps2-an386-external",
-        "the same without recovery and kills; updates on a second device with larger sectors, P-256",
+        "the same without recovery and network; updates on a second device with larger sectors, P-256; the power cut before words of both devices and of the scratch area",
     ),
     (
         "microbit",

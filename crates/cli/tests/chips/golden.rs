@@ -41,7 +41,7 @@ fn says(chip: &Powered<'_>, lines: &[&str]) {
 /// A finger.
 fn press(chip: &Powered<'_>) {
     chip.press(true);
-    std::thread::sleep(Duration::from_millis(300));
+    chip.pass(Duration::from_millis(300));
     chip.press(false);
 }
 
@@ -94,7 +94,7 @@ fn the_story(tls: bool, name: &str) {
     let mut chance = Chance::new();
     let chip = bench.start_paused();
     chip.press(true);
-    let primary = (0x2100_0000, 0x4_1000);
+    let primary = (0x2100_0000, 0x4_0000);
     let run = || chip.machine().run_to_store(&[primary], Duration::from_secs(20)).unwrap();
     let stores = chance.below(3000);
     assert!((0..=stores).all(|_| run()));
