@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::evidence::{self, Evidence};
+use crate::firmware;
 use crate::fuzz::{self, Driver};
 use crate::mutants;
 use crate::process::{cargo, line, printed, run as run_command, succeeds};
+use crate::qemu;
 use crate::reports;
 use crate::runner::{self, Runner};
 use crate::seed;
@@ -29,6 +32,8 @@ enum Work {
     /// Tests of these packages, optimised, with `UPDRAFT_LONG` set, so that they take the whole of
     /// their matrices, and so many cases of every random test.
     Tests { packages: &'static [&'static str], cases: u32 },
+    /// Tests of emulated boards, whose programs are built first, with `UPDRAFT_LONG` set.
+    Chips { tests: &'static str },
     /// An example that prints the page's tables, optimised. One that goes on where it was
     /// interrupted is given a record for that.
     Tables { package: &'static str, example: &'static str, goes_on: bool },
@@ -48,6 +53,13 @@ const PROOFS: &[Proof] = &[
         about: "Every upgrade mode through every single cut, every torn operation and pairs of \
                 cuts, in the whole matrix of geometries and device kinds.",
         work: Work::Tests { packages: &["updraft-boot", "updraft-sim", "updraft-dfu"], cases: 512 },
+    },
+    Proof {
+        name: "chips",
+        about: "Swaps of real programs on emulated processors: the power fails before every erase and behind \
+                it, and before words of the image, the scratch area and the trailers are written; every chip \
+                has to start the new image, with the old one beside it.",
+        work: Work::Chips { tests: "cuts::" },
     },
     Proof {
         name: "explorer",
@@ -159,6 +171,17 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
             (line(&command), Vec::new())
         }
         Work::Tests { packages, cases } => tests(packages, cases, seed)?,
+        Work::Chips { tests } => {
+            if let Outcome::LeftOut(why) | Outcome::Failed(why) = firmware::build_all()? {
+                bail!("{why}");
+            }
+            // Chips take the time that they take: an optimised client would not hurry them.
+            let selection =
+                ["--package", "updraft-cli", "--all-features", "--test", "chips", tests];
+            run_tests(Vec::from(selection), seed, |command| {
+                qemu::with_programs(command);
+            })?
+        }
         Work::Mutants => match mutants::all()? {
             Outcome::Passed(figure) => ("cargo xtask mutants".to_owned(), vec![figure]),
             other => return Ok(other),
@@ -196,17 +219,27 @@ fn record(name: &str) -> Result<PathBuf> {
 }
 
 fn tests(packages: &[&str], cases: u32, seed: u64) -> Result<(String, Vec<String>)> {
-    let runner = Runner::choose();
     let mut selection: Vec<&str> =
         packages.iter().flat_map(|package| ["--package", package]).collect();
     selection.extend(["--release", "--all-features"]);
+    run_tests(selection, seed, |command| {
+        command.env("PROPTEST_CASES", cases.to_string());
+    })
+}
+
+/// Runs tests over the whole of their matrices; the command and its figures.
+fn run_tests(
+    mut selection: Vec<&str>,
+    seed: u64,
+    more: impl FnOnce(&mut Command),
+) -> Result<(String, Vec<String>)> {
+    let runner = Runner::choose();
     if runner == Runner::Nextest {
         selection.extend(["--profile", "long"]);
     }
     let mut command = runner.command(&selection);
-    seed::plant(&mut command, seed)
-        .env("UPDRAFT_LONG", "1")
-        .env("PROPTEST_CASES", cases.to_string());
+    seed::plant(&mut command, seed).env("UPDRAFT_LONG", "1");
+    more(&mut command);
     reports::forget("long")?;
     let ran = runner::run(&mut command)?;
     if !ran.passed {
