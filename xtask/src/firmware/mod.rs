@@ -115,6 +115,10 @@ fn lint(board: &Board) -> Result<()> {
     Ok(())
 }
 
+/// The board whose application is also built in its other flavour, as `upgrade.bin`. The two differ in
+/// their description, which no board has a part in.
+const FLAVOURED: &str = "mps2-an386";
+
 /// The programs that a board may have.
 const BOOTLOADER: &str = "bootloader";
 const APPLICATION: &str = "application";
@@ -280,7 +284,26 @@ pub fn build(board: &Board, release: bool) -> Result<Programs> {
         true => program("networked", last, Some(NETWORK)).map(|[_, networked]| Some(networked))?,
         false => None,
     };
+    if board.name == FLAVOURED {
+        flavour(board, release)?;
+    }
     Ok(Programs { bootloader, application, networked })
+}
+
+/// Builds the application in its other flavour: in a folder of its own, or each of the two would make
+/// cargo forget the other.
+fn flavour(board: &Board, release: bool) -> Result<()> {
+    let target = board.targets.last().context("a board has a core")?;
+    let toolchain = Toolchain::choose(target)?;
+    let built = target_dir(&toolchain).join("upgrade");
+    let mut command = compile(board, target, &toolchain, "build");
+    command.env("CARGO_TARGET_DIR", &built).env("UPDRAFT_APP", "upgrade");
+    command.args(release.then_some("--release")).args(["--bin", APPLICATION]);
+    run_command(&mut command).with_context(|| format!("the upgrade of {}", board.name))?;
+    let built = built.join(target).join(if release { "release" } else { "debug" });
+    let file = fs::read(built.join(APPLICATION)).context("no application was built")?;
+    let (_, bytes) = elf::image(&file).context("a program has something to load")?;
+    replace(&folder(&board.name).join("upgrade.bin"), &bytes)
 }
 
 /// Writes a file unless it is the same already: whoever uses it sees by its time that it is new.

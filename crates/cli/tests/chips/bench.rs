@@ -24,6 +24,8 @@ const EDGES: usize = 6;
 /// The applications of boards.
 const APPLICATION: &str = "application.bin";
 const NETWORKED: &str = "networked.bin";
+/// The application's other flavour, of `mps2-an386`.
+const UPGRADE: &str = "upgrade.bin";
 
 /// An emulated chip.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,9 @@ pub const MPS2: Chip = chip("mps2-an386");
 
 /// The same on a network, with the application that uses it.
 pub const MPS2_NETWORKED: Chip = Chip { application: NETWORKED, ..MPS2 };
+
+/// The first with the other flavour of its application.
+pub const MPS2_UPGRADE: Chip = Chip { application: UPGRADE, ..MPS2 };
 
 /// The same with a factory image, and a button.
 pub const MPS2_FACTORY: Chip = Chip { board: "mps2-an386-factory", ..MPS2_NETWORKED };
@@ -164,6 +169,12 @@ impl Bench {
         self.sign(key, version, app, 0)
     }
 
+    /// The application as it was built, with its own description.
+    pub fn as_built(&self, version: &str) -> Image {
+        let program = std::fs::read(self.program(self.chip.application)).unwrap();
+        self.seal(&self.sample_key(), version, program)
+    }
+
     fn sign(&self, key: &str, version: &str, app: &str, tail: usize) -> Image {
         let mut program = std::fs::read(self.program(self.chip.application)).unwrap();
         let mut text = format!("updraft-app 1\nname = blinky\n{app}").into_bytes();
@@ -176,6 +187,10 @@ impl Bench {
         }
         let mut chance = Chance(version.bytes().fold(1, |sum, byte| sum * 31 + u64::from(byte)));
         program.extend((0..tail).map(|_| chance.below(256) as u8));
+        self.seal(key, version, program)
+    }
+
+    fn seal(&self, key: &str, version: &str, program: Vec<u8>) -> Image {
         let build = self.folder.join(format!("{version}.bin"));
         std::fs::write(&build, program).unwrap();
         let path = self.folder.join(format!("{version}.signed.bin"));

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use updraft_board::Role;
 
 use crate::bench::{
-    Bench, Chip, Image, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2, MPS2_EXTERNAL, Powered,
+    Bench, Chip, Image, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2, MPS2_EXTERNAL,
+    MPS2_UPGRADE, Powered,
 };
 
 /// Waits for the host to confirm it.
@@ -148,32 +149,37 @@ fn the_led_blinks(chip: Chip, register: u32, mask: u32) {
     let Some(bench) = Bench::new(chip, "led") else { return };
     for ms in [1000, 250] {
         let app = bench.image("1.0.0", &format!("blink-ms = {ms}\n"));
-        bench.provision(&app);
-        let chip = bench.start();
-        chip.wait("app: self-test passed");
-        let lit = || {
-            let bytes = chip.machine().read(register, 4).unwrap();
-            u32::from_le_bytes(bytes.try_into().unwrap()) & mask != 0
-        };
-        let changed = || {
-            let was = lit();
-            let begun = Instant::now();
-            while lit() == was {
-                assert!(begun.elapsed() < Duration::from_secs(30), "the LED does not change");
-                // The chip stands still while it is looked at.
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Instant::now()
-        };
-        // A busy host delays what is seen, now and then; most of it is in time.
-        let mut moments = vec![changed()];
-        (0..5).for_each(|_| moments.push(changed()));
-        let mut gaps: Vec<_> =
-            moments.windows(2).map(|two| (two[1] - two[0]).as_millis() as u64).collect();
-        gaps.sort_unstable();
-        let middle = gaps[gaps.len() / 2];
-        assert!((ms * 3 / 4..ms * 3 / 2).contains(&middle), "{ms} ms, seen {gaps:?}");
+        the_led_of(&bench, &app, ms, (register, mask));
     }
+}
+
+/// The LED changes every `ms` milliseconds while this application runs.
+fn the_led_of(bench: &Bench, app: &Image, ms: u64, (register, mask): (u32, u32)) {
+    bench.provision(app);
+    let chip = bench.start();
+    chip.wait("app: self-test passed");
+    let lit = || {
+        let bytes = chip.machine().read(register, 4).unwrap();
+        u32::from_le_bytes(bytes.try_into().unwrap()) & mask != 0
+    };
+    let changed = || {
+        let was = lit();
+        let begun = Instant::now();
+        while lit() == was {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the LED does not change");
+            // The chip stands still while it is looked at.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Instant::now()
+    };
+    // A busy host delays what is seen, now and then; most of it is in time.
+    let mut moments = vec![changed()];
+    (0..5).for_each(|_| moments.push(changed()));
+    let mut gaps: Vec<_> =
+        moments.windows(2).map(|two| (two[1] - two[0]).as_millis() as u64).collect();
+    gaps.sort_unstable();
+    let middle = gaps[gaps.len() / 2];
+    assert!((ms * 3 / 4..ms * 3 / 2).contains(&middle), "{ms} ms, seen {gaps:?}");
 }
 
 /// The same story on every chip.
@@ -226,6 +232,16 @@ on!(mps2_an386_external, MPS2_EXTERNAL, (0x4002_f004, 1));
 on!(microbit, MICROBIT, (0x5000_0504, 1 << 13));
 on!(microbit_offset, MICROBIT_OFFSET, (0x5000_0504, 1 << 13));
 on!(microbit_scratch, MICROBIT_SCRATCH, (0x5000_0504, 1 << 13));
+
+/// What `UPDRAFT_APP` asks the build for, and nothing: the two flavours of the application, as they come.
+#[test]
+fn the_two_flavours_blink_as_they_are_built() {
+    for (chip, ms) in [(MPS2, 1000), (MPS2_UPGRADE, 250)] {
+        let Some(bench) = Bench::new(chip, &format!("flavour-{ms}")) else { return };
+        let app = bench.as_built("1.0.0");
+        the_led_of(&bench, &app, ms, (0x4002_f004, 1));
+    }
+}
 
 #[test]
 fn an_update_that_hangs_is_reverted_by_the_watchdog() {
