@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use updraft_mqtt::{Client, Connect, Event, Packet, Patience, Writer, matches};
 
+/// Bytes of CONNECT, the least that an inbox has to hold.
+const CONNECT: usize = 18;
+
 /// The first byte says how large the inbox is, the second one in what pieces the stream comes.
 pub fn run(data: &[u8]) {
     let Some(([room, piece], stream)) = data.split_first_chunk() else { return };
@@ -13,7 +16,7 @@ pub fn run(data: &[u8]) {
         let len = Writer::new(&mut again).packet(&packet).expect("it was no shorter");
         assert_eq!(Packet::decode(&again[..len]), Ok(packet));
     }
-    let (mut inbox, mut outbox) = (vec![0; 8 + usize::from(*room)], vec![0; 256]);
+    let (mut inbox, mut outbox) = (vec![0; CONNECT + usize::from(*room)], vec![0; 256]);
     let mut client = Client::new(&mut inbox, &mut outbox, Patience::default());
     client.connect(&Connect::new("fuzz"), Duration::ZERO).expect("there is room");
     let _ = client.subscribe("a/+", true);

@@ -1,11 +1,12 @@
 //! One session with a server.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use crate::inbox::{Frame, Inbox};
 use crate::outbox::Outbox;
 use crate::packet::{Codes, Connect, ConnectCode, Kind, Packet, PacketId, Publish, QoS};
-use crate::{ClientError, NoRoom, Unexpected};
+use crate::{ClientError, NoRoom, Unexpected, Writer};
 
 /// How long a server may take to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub struct Client<'b> {
     /// Until when an answer to a ping has to be there.
     ping: Option<Duration>,
     last_id: u16,
+    /// What is still to be sent of CONNECT, which waits in the inbox.
+    greeting: Range<usize>,
     /// The packet in the inbox has been looked at.
     looked_at: bool,
     /// It is a message that is to be acknowledged.
@@ -94,8 +97,8 @@ pub struct Client<'b> {
 }
 
 impl<'b> Client<'b> {
-    /// A client that takes packets up to the size of `inbox`, and keeps those that it sends in
-    /// `outbox` until they are acknowledged.
+    /// A client that takes packets up to the size of `inbox`, which has to hold CONNECT as well, and
+    /// keeps those that it sends in `outbox` until they are acknowledged.
     pub fn new(inbox: &'b mut [u8], outbox: &'b mut [u8], patience: Patience) -> Self {
         Self {
             inbox: Inbox::new(inbox),
@@ -106,6 +109,7 @@ impl<'b> Client<'b> {
             sent_at: Duration::ZERO,
             ping: None,
             last_id: 0,
+            greeting: 0..0,
             looked_at: false,
             owed: None,
         }
@@ -114,13 +118,14 @@ impl<'b> Client<'b> {
     /// Begins to talk on a connection that has just been opened.
     ///
     /// # Errors
-    /// If there is no room for CONNECT beside what was not acknowledged on the last connection.
+    /// If CONNECT is longer than the inbox.
     pub fn connect(&mut self, connect: &Connect<'_>, now: Duration) -> Result<(), NoRoom> {
         self.closed();
         self.outbox.begin_anew();
-        let packet = Packet::Connect(*connect);
-        self.outbox.push(Kind::Connect, None, 0, |writer| writer.packet(&packet))?;
-        self.outbox.last_first();
+        // The outbox may be full of what was not acknowledged, which only a connection empties. The
+        // inbox is empty: nothing comes before the server has read CONNECT.
+        let len = Writer::new(self.inbox.lend()).packet(&Packet::Connect(*connect))?;
+        self.greeting = 0..len;
         self.keep_alive = Duration::from_secs(connect.keep_alive.into());
         self.state = State::Connecting { until: now.saturating_add(self.patience.connect) };
         Ok(())
@@ -130,6 +135,7 @@ impl<'b> Client<'b> {
     pub fn closed(&mut self) {
         self.inbox.clear();
         (self.looked_at, self.owed, self.ping) = (false, None, None);
+        self.greeting = 0..0;
         self.state = State::Closed;
     }
 
@@ -197,23 +203,28 @@ impl<'b> Client<'b> {
 
     /// Bytes to be sent now; none if there are none, or if the server has to answer first.
     pub fn transmit(&self) -> &[u8] {
-        match (self.state, self.outbox.unsent()) {
-            (State::Open, Some((_, bytes))) => bytes,
-            (State::Connecting { .. }, Some((Kind::Connect, bytes))) => bytes,
-            _ => &[],
+        match self.state {
+            State::Open => self.outbox.unsent(),
+            State::Connecting { .. } => self.inbox.lent(self.greeting.clone()),
+            State::Closed => &[],
         }
     }
 
     /// So many of them have been sent.
     pub fn sent(&mut self, count: usize, now: Duration) {
-        if count > 0 && !self.transmit().is_empty() {
-            self.outbox.sent(count);
-            self.sent_at = now;
+        if count == 0 || self.transmit().is_empty() {
+            return;
+        }
+        self.sent_at = now;
+        match self.state {
+            State::Open => self.outbox.sent(count),
+            _ => self.greeting.start = self.greeting.start.saturating_add(count),
         }
     }
 
     /// Takes bytes from the server, up to the end of a packet; the others are to be offered again
-    /// after the next [`event`](Self::event). None are taken while an acknowledgement finds no room.
+    /// after the next [`event`](Self::event). None are taken while an acknowledgement finds no room,
+    /// or while CONNECT is not sent.
     ///
     /// # Errors
     /// If they are no packet.
@@ -221,7 +232,7 @@ impl<'b> Client<'b> {
         if self.state == State::Closed {
             return Ok(bytes.len());
         }
-        if !self.let_go() {
+        if !self.greeting.is_empty() || !self.let_go() {
             return Ok(0);
         }
         self.inbox.take(bytes).map_err(|malformed| {
@@ -287,7 +298,7 @@ impl<'b> Client<'b> {
         &mut self,
         kind: Kind,
         until: Option<(Kind, PacketId)>,
-        write: impl FnOnce(&mut crate::Writer<'_>) -> Result<usize, NoRoom>,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<usize, NoRoom>,
     ) -> Result<(), NoRoom> {
         if self.outbox.free() <= Outbox::KEPT_PACKETS {
             return Err(NoRoom { needed: 0, room: 0 });

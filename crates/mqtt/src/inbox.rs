@@ -42,6 +42,17 @@ impl<'b> Inbox<'b> {
         self.buffer.len()
     }
 
+    /// Its memory, for something to be sent before anything has come. What was in it is let go.
+    pub(crate) fn lend(&mut self) -> &mut [u8] {
+        self.clear();
+        self.buffer
+    }
+
+    /// A part of what was written there.
+    pub(crate) fn lent(&self, part: core::ops::Range<usize>) -> &[u8] {
+        self.buffer.get(part).unwrap_or_default()
+    }
+
     /// Takes bytes of the stream, but none behind the end of a packet. Returns how many it took; the
     /// others are to be offered again once that packet was let go.
     ///

@@ -79,26 +79,17 @@ impl<'b> Outbox<'b> {
         Ok(())
     }
 
-    /// Brings the packet that was added last to the front.
-    pub(crate) fn last_first(&mut self) {
-        let (used, count) = (self.used(), self.waiting().count());
-        let last = count.checked_sub(1).and_then(|last| self.packets.get(last)).copied().flatten();
-        let Some(last) = last else { return };
-        self.buffer.get_mut(..used).unwrap_or_default().rotate_right(last.len);
-        self.packets.get_mut(..count).unwrap_or_default().rotate_right(1);
-    }
-
-    /// The first packet to be sent: its kind, and what is still to be sent of it.
-    pub(crate) fn unsent(&self) -> Option<(Kind, &[u8])> {
+    /// What is still to be sent of the first packet that is.
+    pub(crate) fn unsent(&self) -> &[u8] {
         let mut start = 0;
         for packet in self.waiting() {
             if !packet.sent {
                 let rest = self.buffer.get(start + self.written..start + packet.len);
-                return Some((packet.kind, rest.unwrap_or_default()));
+                return rest.unwrap_or_default();
             }
             start += packet.len;
         }
-        None
+        &[]
     }
 
     /// So many bytes of it have been sent.

@@ -178,6 +178,7 @@ fn a_server_that_does_not_answer_connect_is_given_up() {
 fn a_refusal_and_what_no_server_sends_close_the_connection() {
     let mut client = client();
     client.connect(&Connect::new("device"), SECOND).unwrap();
+    sent(&mut client, SECOND);
     client.receive(b"\x20\x02\0\x05").unwrap();
     assert_eq!(client.event(), Err(ClientError::Refused(ConnectCode::NotAuthorized)));
     for (bytes, kind) in [
@@ -214,6 +215,49 @@ fn a_full_outbox_refuses_and_keeps_room_for_acknowledgements() {
     assert_eq!(client.event(), Ok(None));
     let sent = sent(&mut client, SECOND);
     assert_eq!(sent.iter().filter(|packet| packet[0] == 0x40).count(), 3);
+}
+
+/// A session that is kept would lock itself out otherwise, for ever.
+#[test]
+fn an_outbox_full_of_what_was_not_acknowledged_does_not_stand_in_the_way_of_a_connection() {
+    let mut client = with_room(256, 160);
+    open(&mut client, false);
+    let mut kept = 0;
+    while client.publish("topic", &[0; 20], true).is_ok() {
+        kept += 1;
+    }
+    sent(&mut client, SECOND);
+    for round in 0..3 {
+        client.closed();
+        let name = "a-name-of-sixty-five-characters-which-no-corner-of-an-outbox-holds";
+        client.connect(&Connect::new(name), SECOND).unwrap();
+        assert_eq!(kinds(&sent(&mut client, SECOND)), [Kind::Connect], "{round}");
+        let answer = Packet::ConnAck { session_present: true, code: ConnectCode::Accepted };
+        assert!(told(&mut client, &answer).unwrap().starts_with("Connected"));
+        let again = sent(&mut client, SECOND);
+        assert_eq!(kinds(&again), vec![Kind::Publish; kept], "{round}");
+    }
+}
+
+#[test]
+fn what_comes_before_connect_is_sent_waits() {
+    let mut client = client();
+    client.connect(&Connect::new("device"), SECOND).unwrap();
+    let connect = client.transmit().to_vec();
+    client.sent(5, SECOND);
+    assert_eq!(client.receive(&bytes(&ACCEPTED)), Ok(0));
+    assert_eq!(client.event(), Ok(None));
+    assert_eq!(client.transmit(), &connect[5..]);
+    client.sent(connect.len() - 5, SECOND);
+    assert!(told(&mut client, &ACCEPTED).is_some());
+}
+
+#[test]
+fn a_name_that_no_inbox_holds_is_named() {
+    let mut client = with_room(16, 512);
+    let refused = client.connect(&Connect::new("device"), SECOND).unwrap_err();
+    assert_eq!((refused.needed, refused.room), (20, 16));
+    assert_eq!(client.transmit(), b"");
 }
 
 #[test]
