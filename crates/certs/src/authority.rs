@@ -39,6 +39,8 @@ impl Lifetime {
     pub const DEVICE: Self = Self { days: 3649 };
     /// What a server gets: the most that common clients take.
     pub const SERVER: Self = Self { days: 825 };
+    /// What a list of revoked certificates gets.
+    pub const LIST: Self = Self { days: 365 };
 
     /// That many days.
     pub fn days(days: u32) -> Result<Self, CertsError> {
@@ -53,7 +55,7 @@ impl Lifetime {
         Self { days: self.days.saturating_add(1) }
     }
 
-    fn validity(self) -> Result<Validity, CertsError> {
+    pub(crate) fn validity(self) -> Result<Validity, CertsError> {
         let now = SystemTime::now();
         let (from, until) = (now - HEAD_START, now + DAY * self.days);
         Ok(Validity::new(Time::try_from(from)?, Time::try_from(until)?))
@@ -71,8 +73,8 @@ pub struct Issued {
 
 /// An authority, ready to issue.
 pub struct Authority {
-    certificate: Certificate,
-    key: SigningKey,
+    pub(crate) certificate: Certificate,
+    pub(crate) key: SigningKey,
 }
 
 impl std::fmt::Debug for Authority {

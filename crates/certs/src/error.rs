@@ -45,6 +45,21 @@ pub enum CertsError {
         /// Whose it is.
         subject: String,
     },
+    /// Somebody else has signed it.
+    #[error("the certificate or list of `{subject}` was not signed by this authority")]
+    Foreign {
+        /// Whose it is.
+        subject: String,
+    },
+    /// A list of revoked certificates is damaged.
+    #[error("the list of revoked certificates is damaged: {0}")]
+    List(String),
+    /// A list has grown too long.
+    #[error("a list revokes {most} certificates at most: make a new authority")]
+    TooMany {
+        /// The most.
+        most: usize,
+    },
     /// The authority does not last as long as what it was to issue.
     #[error(
         "the authority expires on {until}, before what it was to issue: make a new one, or give \

@@ -231,7 +231,7 @@ fn inspect(certificate: &Certificate, now: SystemTime) -> Result<Inspected, der:
         name: common_name(certificate),
         issuer: tbs.issuer().to_string(),
         version,
-        serial: tbs.serial_number().as_bytes().iter().map(|it| format!("{it:02x}")).collect(),
+        serial: digits(tbs.serial_number().as_bytes()),
         uses,
         hosts,
         key,
@@ -290,4 +290,8 @@ fn modulus_bits(der: &[u8]) -> Option<usize> {
     let modulus = key.modulus.as_bytes();
     let first = modulus.first()?;
     Some(modulus.len() * 8 - first.leading_zeros() as usize)
+}
+
+pub(crate) fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }

@@ -7,6 +7,7 @@
 //! inspect      what a certificate says, and what is wrong with it                      (inspect)
 //! listing      certificates and keys as C strings                                      (listing)
 //! access       who may publish and read what at such a broker                          (access)
+//! revocation   lists of certificates that are not to be believed any more             (revocation)
 //! mosquitto    the configuration of a broker that goes with them                       (mosquitto)
 //! ```
 //! Keys are ECDSA over P-256: what every TLS stack for microcontrollers knows, and small. Nothing
@@ -19,6 +20,7 @@ mod inspect;
 mod lab;
 mod listing;
 mod mosquitto;
+mod revocation;
 mod subject;
 
 pub use access::Access;
@@ -28,4 +30,5 @@ pub use inspect::{Concern, Inspected, Use, certificates};
 pub use lab::{LabFile, Pair, lab};
 pub use listing::{is_listed, listing};
 pub use mosquitto::{Clients, Listener, configuration};
+pub use revocation::Revoked;
 pub use subject::{HostName, Subject};

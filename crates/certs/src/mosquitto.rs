@@ -10,6 +10,8 @@ use crate::Pair;
 pub enum Clients {
     /// Who has a certificate of the authority. The broker takes the user name from it.
     Certified,
+    /// The same, unless the list beside the authority's certificate revokes it.
+    Unrevoked,
     /// Anybody; the line is encrypted all the same.
     Anybody,
 }
@@ -41,8 +43,11 @@ pub fn configuration(listeners: &[Listener], folder: &Path) -> String {
                 let _ = writeln!(text, "cafile {}", file(Pair::Authority, "crt"));
                 let _ = writeln!(text, "certfile {}", file(Pair::Server, "crt"));
                 let _ = writeln!(text, "keyfile {}", file(Pair::Server, "key"));
-                let certified = *clients == Clients::Certified;
+                let certified = *clients != Clients::Anybody;
                 let _ = writeln!(text, "require_certificate {certified}");
+                if *clients == Clients::Unrevoked {
+                    let _ = writeln!(text, "crlfile {}", file(Pair::Authority, "crl"));
+                }
                 if certified {
                     let _ = writeln!(text, "use_identity_as_username true");
                 }

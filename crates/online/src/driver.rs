@@ -8,8 +8,9 @@ use mio::{Events, Poll, Token, Waker};
 use updraft_ota::Protocol;
 
 use crate::line::Traffic;
-use crate::link::{Common, Event, Link, Memory, Settings};
+use crate::link::{Common, Event, Link};
 use crate::resolve::Resolver;
+use crate::settings::{Memory, Settings};
 
 /// What the resolver wakes the thread with.
 const NAMES: Token = Token(usize::MAX);

@@ -41,6 +41,21 @@ pub enum TlsError {
         #[source]
         why: rustls::Error,
     },
+    /// A list of revoked certificates cannot be used.
+    #[error("the list of revoked certificates in {} cannot be used", path.display())]
+    List {
+        /// In which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        why: rustls::Error,
+    },
+    /// A file has no list of revoked certificates.
+    #[error("{} holds no list of revoked certificates", .0.display())]
+    NoList(PathBuf),
+    /// There is nobody to trust, or no way to go by the lists.
+    #[error("servers cannot be verified")]
+    Verifier(#[source] rustls::client::VerifierBuilderError),
     /// A key is of a kind that TLS does not know.
     #[error("the key in {} cannot be used", path.display())]
     Key {
@@ -75,6 +90,10 @@ impl TlsError {
                 "give PEM files, as `updraft certs lab` makes them"
             }
             Self::Damaged { .. } => "give the certificate of who has signed the server's",
+            Self::List { .. } | Self::NoList(_) => {
+                "give PEM files, as `updraft certs revoke` makes them"
+            }
+            Self::Verifier(_) => "give the certificate of an authority, --ca FILE",
             Self::Key { .. } => "ECDSA over P-256 and P-384, Ed25519 and RSA are known",
             Self::Pair { .. } => "give the two files that were made together",
             Self::ServerName(_) => "give a name or an address, without a port",
@@ -137,6 +156,14 @@ pub enum LineError {
         /// What it says.
         alert: AlertDescription,
     },
+    /// The server wants to know who this is. It is not the machine's own one, and was not told.
+    #[error("{peer} wants to know who this is, which only this device's own server is told")]
+    Stranger {
+        /// Who.
+        peer: String,
+        /// How it says so.
+        source: Box<LineError>,
+    },
     /// TLS failed otherwise.
     #[error("TLS with {peer} fails")]
     Tls {
@@ -191,11 +218,25 @@ impl LineError {
         }
     }
 
+    /// The same of a server that was not told who this is.
+    pub(crate) fn of_a_stranger(self) -> Self {
+        let peer = match &self {
+            Self::Distrusted { peer, .. } => peer,
+            Self::Mqtt { peer, source: ClientError::Refused(code) } if is_about_rights(*code) => {
+                peer
+            }
+            _ => return self,
+        };
+        Self::Stranger { peer: peer.clone(), source: Box::new(self) }
+    }
+
     /// Whether it stays as it is until somebody changes something: a certificate, a name, a right.
     pub fn is_lasting(&self) -> bool {
         match self {
             Self::Untrusted { .. }
             | Self::Distrusted { .. }
+            | Self::Tls { source: rustls::Error::InvalidCertRevocationList(_), .. }
+            | Self::Stranger { .. }
             | Self::NoTls { .. }
             | Self::NotSubscribed { .. }
             | Self::TooLong { .. } => true,
@@ -234,6 +275,16 @@ impl LineError {
                 CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                     "look at this computer's clock".into()
                 }
+                CertificateError::Revoked => {
+                    "do not talk to it; its owner has to make a new one: `updraft certs lab`".into()
+                }
+                CertificateError::UnknownRevocationStatus => {
+                    "give the list of every authority between it and --ca with --crl FILE".into()
+                }
+                CertificateError::ExpiredRevocationList
+                | CertificateError::ExpiredRevocationListContext { .. } => {
+                    "get the current list: `updraft certs revoke` writes one for a lab".into()
+                }
                 _ => "give the certificate of who has signed the server's, --ca FILE".into(),
             },
             Self::Distrusted { alert, .. } => match *alert {
@@ -247,8 +298,14 @@ impl LineError {
                       show` tells what is wrong with one"
                     .into(),
             },
+            Self::Stranger { .. } => {
+                "a job has sent this device there; if that server may know, --also-for HOST".into()
+            }
             Self::Tls { source: rustls::Error::InvalidMessage(_), .. } => {
                 "does it speak TLS at this port? --plain does without".into()
+            }
+            Self::Tls { source: rustls::Error::InvalidCertRevocationList(_), .. } => {
+                "give the list of who has signed the server's certificate, --crl FILE".into()
             }
             Self::Tls { .. } => "look at the server's log".into(),
             Self::NoTls { source: Some(error), .. } => error.hint().into(),
@@ -277,6 +334,12 @@ fn is_about_us(alert: AlertDescription) -> bool {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
     )
+}
+
+/// Whether a refusal is about who the client is.
+fn is_about_rights(code: updraft_mqtt::ConnectCode) -> bool {
+    use updraft_mqtt::ConnectCode::{Credentials, NotAuthorized};
+    matches!(code, Credentials | NotAuthorized)
 }
 
 fn refusal(alert: AlertDescription) -> &'static str {
@@ -313,6 +376,13 @@ fn mistrust(why: &CertificateError) -> String {
             format!("its certificate is for {}", presented.join(", "))
         }
         CertificateError::Revoked => "its certificate was revoked".into(),
+        CertificateError::UnknownRevocationStatus => {
+            "no list tells whether its certificate was revoked".into()
+        }
+        CertificateError::ExpiredRevocationList
+        | CertificateError::ExpiredRevocationListContext { .. } => {
+            "the list of revoked certificates is out of date".into()
+        }
         other => other.to_string(),
     }
 }

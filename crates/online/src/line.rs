@@ -11,6 +11,8 @@ use crate::LineError;
 
 /// Bytes that wait to be sent before no more are taken.
 const BACKLOG: usize = 64 * 1024;
+/// Bytes that a server may still say to somebody who has said goodbye.
+const FAREWELL: usize = 256 * 1024;
 
 /// Bytes that have gone over sockets, those of TLS included, those of TCP and IP not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,16 @@ enum Stage {
     Open,
     /// Nothing more is sent, and what comes is of no interest.
     Leaving,
+}
+
+/// How far goodbye is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    NotYet,
+    /// TLS has told it, behind all that was written.
+    Told,
+    /// TCP has, too.
+    Shut,
 }
 
 /// What reading brings.
@@ -51,6 +63,10 @@ pub(crate) struct Line {
     /// What waits to be sent, without TLS.
     out: Vec<u8>,
     stage: Stage,
+    /// TLS was told that nothing follows, and TCP was.
+    closing: Closing,
+    /// Bytes that have come since goodbye.
+    unheard: usize,
     pub traffic: Traffic,
 }
 
@@ -75,6 +91,8 @@ impl Line {
                         tls: tls.map(Box::new),
                         out: Vec::new(),
                         stage: Stage::Connecting,
+                        closing: Closing::NotYet,
+                        unheard: 0,
                         traffic: Traffic::default(),
                     });
                 }
@@ -180,6 +198,12 @@ impl Line {
             // TLS takes no more than its own buffer holds.
             let taken = tls.writer().write(&self.out).unwrap_or(0);
             self.out.drain(..taken);
+            let is_last = self.stage == Stage::Leaving && self.out.is_empty();
+            if is_last && self.closing == Closing::NotYet {
+                tls.send_close_notify();
+                self.closing = Closing::Told;
+            }
+            let sent_before = self.traffic.sent;
             while tls.wants_write() {
                 match tls.write_tls(&mut self.socket) {
                     Ok(0) => return Err(self.broken(ErrorKind::WriteZero.into())),
@@ -190,6 +214,10 @@ impl Line {
             }
             if self.out.is_empty() {
                 return Ok(true);
+            }
+            if taken == 0 && self.traffic.sent == sent_before {
+                // It takes nothing although it holds nothing: trying again would not end.
+                return Ok(false);
             }
         }
     }
@@ -247,21 +275,19 @@ impl Line {
         }
     }
 
-    /// Says goodbye. The line is to be kept, and [`left`](Self::left) called, until that is sent.
+    /// Says goodbye behind all that was written. The line is to be kept, and [`left`](Self::left)
+    /// called, until that is sent.
     pub fn leave(&mut self) {
         let was_open = self.stage == Stage::Open;
         self.stage = Stage::Leaving;
         if !was_open {
             self.out.clear();
-            return;
-        }
-        let _ = self.flush();
-        if let Some(tls) = &mut self.tls {
-            tls.send_close_notify();
+            self.closing = Closing::Told;
         }
     }
 
-    /// Whether goodbye is said, and heard.
+    /// Whether goodbye is said, and heard. A server that goes on talking is not listened to without
+    /// end.
     pub fn left(&mut self, scratch: &mut [u8]) -> bool {
         match self.flush() {
             Ok(false) => return false,
@@ -270,16 +296,18 @@ impl Line {
         }
         // What is still unread when a socket is closed would make the system take back what was
         // sent.
-        if self.socket.shutdown(Shutdown::Write).is_err() {
+        if self.closing != Closing::Shut && self.socket.shutdown(Shutdown::Write).is_err() {
             return true;
         }
-        loop {
+        self.closing = Closing::Shut;
+        while self.unheard < FAREWELL {
             match self.socket.read(scratch) {
-                Ok(1..) => {}
+                Ok(len @ 1..) => self.unheard += len,
                 Err(error) if is_later(&error) => return false,
                 _ => return true,
             }
         }
+        true
     }
 
     fn broken(&self, source: io::Error) -> LineError {

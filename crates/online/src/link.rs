@@ -1,105 +1,27 @@
 //! One machine and its line.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
-use updraft_mqtt::{Client, Connect, Event as Heard, LastWill, NoRoom, Patience, QoS};
 use updraft_ota::{Endpoint, Input, Output, Protocol, Transport};
 
 use crate::line::{Line, Piece, Traffic};
 use crate::resolve::Resolver;
-use crate::{LineError, Tls, TlsError};
+use crate::session::{Heard, Room, Talk};
+use crate::settings::{Memory, Regard, Settings};
+use crate::{LineError, TlsError};
 
 /// Steps that one machine makes before the others have their turn.
 const STEPS: usize = 64;
-/// How long a line may take until it stands.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Part of it that one address may take while there are others.
+/// Part of a line's patience that one address may take while there are others.
 const EACH: u32 = 6;
 /// How long a line that was left is kept until the server has heard it.
 const GOODBYE: Duration = Duration::from_secs(5);
-/// Bytes of the outbox that are kept for acknowledgements.
-const ACKNOWLEDGEMENTS: usize = 12;
-
-/// A last will: what the broker publishes, with QoS 1, if the line breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Will {
-    /// Its topic.
-    pub topic: String,
-    /// What it says.
-    pub payload: Vec<u8>,
-}
-
-/// An MQTT session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    /// Who this is.
-    pub client_id: String,
-    /// Begins anew with each connection. A session that is kept brings what came in between.
-    pub clean: bool,
-    /// Seconds of silence after which the broker asks no more; 0 for no limit.
-    pub keep_alive: u16,
-    /// What is published if the line breaks.
-    pub will: Option<Will>,
-    /// A name and a password, for brokers that want them.
-    pub user: Option<(String, String)>,
-}
-
-impl Session {
-    /// A clean session with a keep-alive of 60 s.
-    pub fn new(client_id: impl Into<String>) -> Self {
-        Self { client_id: client_id.into(), clean: true, keep_alive: 60, will: None, user: None }
-    }
-}
-
-/// How a machine's lines are made.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Its session, where it speaks MQTT.
-    pub session: Session,
-    /// TLS, where it is spoken.
-    pub tls: Option<Arc<Tls>>,
-    /// Speaks MQTT in plain text. HTTP is encrypted if the machine says so.
-    pub plain: bool,
-    /// How long a line may take until it stands: the look for the name, TCP, TLS. A sixth of that
-    /// for each address while there are others.
-    pub patience: Duration,
-}
-
-impl Settings {
-    /// Plain MQTT, and HTTP without TLS.
-    pub fn plain(session: Session) -> Self {
-        Self { session, tls: None, plain: true, patience: PATIENCE }
-    }
-
-    /// MQTT over TLS, and HTTP as the machine says.
-    pub fn tls(session: Session, tls: Arc<Tls>) -> Self {
-        Self { session, tls: Some(tls), plain: false, patience: PATIENCE }
-    }
-}
-
-/// What MQTT keeps messages in.
-#[derive(Clone, Debug)]
-pub struct Memory {
-    inbox: Vec<u8>,
-    outbox: Vec<u8>,
-}
-
-impl Memory {
-    /// For messages of up to `inbox` bytes that come, and `outbox` bytes of messages on their way.
-    pub fn new(inbox: usize, outbox: usize) -> Self {
-        // Topics, and what is around them.
-        const AROUND: usize = 320;
-        Self { inbox: vec![0; inbox + AROUND], outbox: vec![0; outbox + AROUND] }
-    }
-
-    /// For a device that fetches blocks of `block` bytes.
-    pub fn of_device(block: usize) -> Self {
-        Self::new(block + 1024, 4096)
-    }
-}
+/// Times that a machine is called although nothing comes of it.
+const IN_VAIN: u32 = 8;
+/// How long it is left alone then.
+const REST: Duration = Duration::from_millis(20);
 
 /// What happens on a line.
 #[derive(Debug)]
@@ -142,12 +64,6 @@ impl Common {
     }
 }
 
-/// What found no room yet.
-enum Held {
-    Subscribe(String),
-    Publish { topic: String, payload: Vec<u8>, reliably: bool },
-}
-
 /// The machine wants a line.
 struct Wish {
     transport: Transport,
@@ -168,39 +84,39 @@ pub(crate) struct Link<'b, P> {
     pub protocol: P,
     index: usize,
     settings: Settings,
-    client: Client<'b>,
-    outbox: usize,
+    talk: Talk<'b>,
     stage: Stage,
     line: Option<Line>,
-    /// What was read and not looked at yet.
-    unread: Vec<u8>,
-    held: Option<Held>,
-    /// Topics that were subscribed to, for what the server says to that.
-    topics: Vec<(updraft_mqtt::PacketId, String)>,
+    /// The first host that the machine called.
+    own: Option<String>,
+    /// What the host is that the line leads to.
+    regard: Regard,
     leaving: Option<(Line, Duration)>,
     questions: u64,
     /// Until when the line has to stand, or its next address is tried.
     until: Option<Duration>,
+    /// Calls of the machine since anything came of one, and until when it is left alone.
+    in_vain: u32,
+    rest: Duration,
     past: Traffic,
 }
 
 impl<'b, P: Protocol> Link<'b, P> {
     pub fn new(protocol: P, index: usize, settings: Settings, memory: &'b mut Memory) -> Self {
-        let outbox = memory.outbox.len();
         Self {
             protocol,
             index,
             settings,
-            client: Client::new(&mut memory.inbox, &mut memory.outbox, Patience::default()),
-            outbox,
+            talk: Talk::new(memory),
             stage: Stage::Apart,
             line: None,
-            unread: Vec::new(),
-            held: None,
-            topics: Vec::new(),
+            own: None,
+            regard: Regard::Own,
             leaving: None,
             questions: 0,
             until: None,
+            in_vain: 0,
+            rest: Duration::ZERO,
             past: Traffic::default(),
         }
     }
@@ -212,9 +128,10 @@ impl<'b, P: Protocol> Link<'b, P> {
 
     /// When something is to be done, if nothing happens before.
     pub fn deadline(&self) -> Option<Duration> {
-        let client = if self.speaks_mqtt() { self.client.deadline() } else { None };
+        let talk = if self.speaks_mqtt() { self.talk.deadline() } else { None };
         let leaving = self.leaving.as_ref().map(|(_, until)| *until);
-        [self.protocol.deadline(), client, leaving, self.until].into_iter().flatten().min()
+        let machine = self.protocol.deadline().map(|at| at.max(self.rest));
+        [machine, talk, leaving, self.until].into_iter().flatten().min()
     }
 
     fn speaks_mqtt(&self) -> bool {
@@ -230,21 +147,35 @@ impl<'b, P: Protocol> Link<'b, P> {
                 Ok(moved) => busy |= moved,
                 Err(error) => {
                     let error = self.before_greeting(error);
-                    self.lost(&error, common.now(), hear);
+                    self.lost(error, common.now(), hear);
                     busy = true;
                 }
             }
-            let now = common.now();
-            if self.protocol.deadline().is_some_and(|at| at <= now) {
-                self.protocol.poll(now);
-                busy = true;
+            if busy {
+                (self.in_vain, self.rest) = (0, Duration::ZERO);
             }
+            busy |= self.call(common.now());
             if !busy {
                 // A line that was just left need not wait for anybody.
                 self.see_off(common);
                 return false;
             }
         }
+        true
+    }
+
+    /// Calls the machine if it is time. One that stays due although nothing comes of it waits for the
+    /// line to take what it says, and is not called without end.
+    fn call(&mut self, now: Duration) -> bool {
+        if now < self.rest || self.protocol.deadline().is_none_or(|at| at > now) {
+            return false;
+        }
+        self.in_vain += 1;
+        if self.in_vain > IN_VAIN {
+            (self.in_vain, self.rest) = (0, now + REST);
+            return false;
+        }
+        self.protocol.poll(now);
         true
     }
 
@@ -302,7 +233,7 @@ impl<'b, P: Protocol> Link<'b, P> {
             Err(source) => Err(LineError::NotFound { host: wish.host, source }),
         };
         if let Err(error) = connected {
-            self.lost(&error, common.now(), hear);
+            self.lost(error, common.now(), hear);
         }
     }
 
@@ -310,11 +241,13 @@ impl<'b, P: Protocol> Link<'b, P> {
     fn outputs(&mut self, common: &mut Common, hear: &mut dyn FnMut(Event<'_>)) -> bool {
         let mut any = false;
         loop {
-            match self.offer_held() {
-                Ok(true) => {}
-                Ok(false) => return any,
+            match self.talk.offer_held() {
+                Ok(Room::ForAll) => {}
+                // Whoever has no line may want one, which makes room for the rest.
+                Ok(Room::ForLines) if !matches!(self.stage, Stage::Open(_)) => {}
+                Ok(_) => return any,
                 Err(error) => {
-                    self.lost(&error, common.now(), hear);
+                    self.lost(error, common.now(), hear);
                     return true;
                 }
             }
@@ -332,7 +265,7 @@ impl<'b, P: Protocol> Link<'b, P> {
                 Ok(true) => any = true,
                 Ok(false) => return any,
                 Err(error) => {
-                    self.lost(&error, common.now(), hear);
+                    self.lost(error, common.now(), hear);
                     return true;
                 }
             }
@@ -347,16 +280,9 @@ impl<'b, P: Protocol> Link<'b, P> {
                 self.open(wish, common)?;
             }
             Output::Close => self.close(common.now()),
-            Output::Subscribe(topic) => self.held = Some(Held::Subscribe(topic.to_owned())),
+            Output::Subscribe(topic) => self.talk.subscribe(topic)?,
             Output::Publish { topic, payload, reliably } => {
-                match self.client.publish(topic, payload, reliably) {
-                    Ok(_) => {}
-                    Err(refused) => {
-                        fits(refused, self.outbox)?;
-                        let (topic, payload) = (topic.to_owned(), payload.to_vec());
-                        self.held = Some(Held::Publish { topic, payload, reliably });
-                    }
-                }
+                self.talk.publish(topic, payload, reliably)?;
             }
             Output::Send(bytes) => {
                 if let Some(line) = &mut self.line {
@@ -367,30 +293,13 @@ impl<'b, P: Protocol> Link<'b, P> {
         Ok(true)
     }
 
-    /// Tries again what found no room; says whether there is room for more.
-    fn offer_held(&mut self) -> Result<bool, LineError> {
-        let Some(held) = self.held.take() else { return Ok(true) };
-        let offered = match &held {
-            Held::Subscribe(topic) => self.client.subscribe(topic, true).map(|id| {
-                self.topics.push((id, topic.clone()));
-            }),
-            Held::Publish { topic, payload, reliably } => {
-                self.client.publish(topic, payload, *reliably).map(|_| ())
-            }
-        };
-        let Err(refused) = offered else { return Ok(true) };
-        fits(refused, self.outbox)?;
-        self.held = Some(held);
-        Ok(false)
-    }
-
     fn open(&mut self, wish: Wish, common: &mut Common) -> Result<(), LineError> {
         self.close(common.now());
-        // What is said from now on is for the new session.
-        if self.settings.session.clean {
-            self.client.forget();
-        }
-        self.topics.clear();
+        let peer = format!("{}:{}", wish.host, wish.port);
+        let broker = Some(peer.as_str()).filter(|_| wish.transport == Transport::Mqtt);
+        self.talk.prepare(&self.settings.session, broker);
+        let own = self.own.get_or_insert_with(|| wish.host.clone());
+        self.regard = self.settings.regard(own, &wish.host);
         self.questions += 1;
         self.until = Some(common.now() + self.settings.patience);
         if let Some(address) = Resolver::address(&wish.host, wish.port) {
@@ -423,7 +332,9 @@ impl<'b, P: Protocol> Link<'b, P> {
         let tls = match (&self.settings.tls, encrypted) {
             (_, false) => None,
             (None, true) => return Err(no_tls(None)),
-            (Some(tls), true) => Some(tls.connect(host).map_err(|error| no_tls(Some(error)))?),
+            (Some(tls), true) => {
+                Some(tls.connect(host, self.regard).map_err(|error| no_tls(Some(error)))?)
+            }
         };
         let token = Token(self.index);
         let line = Line::connect(peer.clone(), addresses, tls, &common.registry, token)?;
@@ -436,14 +347,11 @@ impl<'b, P: Protocol> Link<'b, P> {
     fn close(&mut self, now: Duration) {
         self.stage = Stage::Apart;
         self.until = None;
-        self.unread.clear();
-        let Some(mut line) = self.line.take() else { return };
-        if self.client.is_open() {
-            // Without room for a goodbye, the server notices the line's end.
-            let _ = self.client.disconnect();
-            let _ = transmit(&mut self.client, &mut line, now, true);
+        if let Some(line) = &mut self.line {
+            self.talk.leave(line, now);
         }
-        self.client.closed();
+        self.talk.closed();
+        let Some(mut line) = self.line.take() else { return };
         line.leave();
         if let Some((before, _)) = self.leaving.replace((line, now + GOODBYE)) {
             self.past = add(self.past, before.traffic);
@@ -462,21 +370,18 @@ impl<'b, P: Protocol> Link<'b, P> {
         }
     }
 
-    fn lost(&mut self, error: &LineError, now: Duration, hear: &mut dyn FnMut(Event<'_>)) {
+    fn lost(&mut self, error: LineError, now: Duration, hear: &mut dyn FnMut(Event<'_>)) {
+        let kept_back = self.regard == Regard::Strange && self.settings.has_secrets();
+        let error = if kept_back { error.of_a_stranger() } else { error };
         self.drop_line();
-        hear(Event::Lost(error));
+        hear(Event::Lost(&error));
         self.protocol.handle(Input::Closed, now);
     }
 
     fn drop_line(&mut self) {
         self.stage = Stage::Apart;
         self.until = None;
-        self.unread.clear();
-        self.client.closed();
-        // A session that is kept loses nothing.
-        if self.settings.session.clean {
-            self.held = None;
-        }
+        self.talk.lost(&self.settings.session);
         if let Some(line) = self.line.take() {
             self.past = add(self.past, line.traffic);
         }
@@ -496,7 +401,8 @@ impl<'b, P: Protocol> Link<'b, P> {
         }
         match self.stage {
             Stage::Greeting(Transport::Mqtt) if just_open => {
-                self.greet(now)?;
+                let is_known = self.regard != Regard::Strange;
+                self.talk.greet(&self.settings.session, is_known, now)?;
                 Ok(true)
             }
             Stage::Greeting(transport) if just_open => {
@@ -513,85 +419,25 @@ impl<'b, P: Protocol> Link<'b, P> {
         }
     }
 
-    fn greet(&mut self, now: Duration) -> Result<(), LineError> {
-        let Session { client_id, clean, keep_alive, will, user } = &self.settings.session;
-        let will = will.as_ref().map(|Will { topic, payload }| LastWill {
-            topic,
-            payload,
-            qos: QoS::AtLeastOnce,
-            retain: false,
-        });
-        let connect = Connect {
-            client_id,
-            clean_session: *clean,
-            keep_alive: *keep_alive,
-            will,
-            user_name: user.as_ref().map(|(name, _)| name.as_str()),
-            password: user.as_ref().map(|(_, password)| password.as_bytes()),
-        };
-        let room = self.outbox;
-        let connected = self.client.connect(&connect, now);
-        connected.map_err(|NoRoom { needed, .. }| LineError::TooLong { needed, room })
-    }
-
     fn mqtt(
         &mut self,
         common: &mut Common,
         hear: &mut dyn FnMut(Event<'_>),
     ) -> Result<bool, LineError> {
         let now = common.now();
-        let Some(line) = &mut self.line else { return Ok(false) };
-        let peer = line.peer.clone();
-        let failed = |source| LineError::Mqtt { peer: peer.clone(), source };
-        self.client.tick(now).map_err(failed)?;
-        // The socket tells once that it takes bytes again: what it takes makes room for more.
-        let mut moved = line.make_room()?;
-        moved |= transmit(&mut self.client, line, now, false)?;
-        if let Some(event) = self.client.event().map_err(failed)? {
-            match event {
-                Heard::Connected { session_present } => {
-                    self.stage = Stage::Open(Transport::Mqtt);
-                    hear(Event::Opened { peer: &line.peer, session_present });
-                    self.protocol.handle(Input::Opened, now);
-                }
-                Heard::Message(message) => {
-                    let (topic, payload) = (message.topic, message.payload);
-                    self.protocol.handle(Input::Message { topic, payload }, now);
-                }
-                Heard::TooLong { len } => hear(Event::TooLong { len }),
-                Heard::Subscribed { id, codes } => {
-                    let refused = codes.iter().any(|granted| granted.is_none());
-                    let at = self.topics.iter().position(|(asked, _)| *asked == id);
-                    let topic = at.map(|at| self.topics.swap_remove(at).1).unwrap_or_default();
-                    if refused {
-                        let peer = line.peer.clone();
-                        return Err(LineError::NotSubscribed { peer, topic });
-                    }
-                }
-                Heard::Published(_) | Heard::Unsubscribed(_) => {}
+        let Self { protocol, talk, stage, line, .. } = self;
+        let Some(line) = line else { return Ok(false) };
+        talk.transfer(line, &mut common.scratch, now, &mut |peer, heard| match heard {
+            Heard::Opened { session_present } => {
+                *stage = Stage::Open(Transport::Mqtt);
+                hear(Event::Opened { peer, session_present });
+                protocol.handle(Input::Opened, now);
             }
-            return Ok(true);
-        }
-        if self.unread.is_empty() {
-            match line.read(&mut common.scratch)? {
-                Piece::Bytes(len) => {
-                    self.unread.extend_from_slice(common.scratch.get(..len).unwrap_or_default());
-                    moved = true;
-                }
-                Piece::Nothing => {}
-                Piece::End => {
-                    let greeted = self.client.is_open();
-                    let (peer, encrypted) = (line.peer.clone(), line.is_encrypted());
-                    return Err(LineError::Closed { peer, greeted, encrypted });
-                }
+            Heard::Message { topic, payload } => {
+                protocol.handle(Input::Message { topic, payload }, now);
             }
-        }
-        if !self.unread.is_empty() {
-            let taken = self.client.receive(&self.unread).map_err(failed)?;
-            self.unread.drain(..taken);
-            moved |= taken > 0;
-        }
-        Ok(moved)
+            Heard::TooLong { len } => hear(Event::TooLong { len }),
+        })
     }
 
     fn bytes(
@@ -617,32 +463,6 @@ impl<'b, P: Protocol> Link<'b, P> {
             }
         }
     }
-}
-
-/// Hands the client's bytes to the line: all of them, or as long as not too many wait already.
-fn transmit(
-    client: &mut Client<'_>,
-    line: &mut Line,
-    now: Duration,
-    all: bool,
-) -> Result<bool, LineError> {
-    let mut any = false;
-    while all || line.has_room() {
-        let len = client.transmit().len();
-        if len == 0 {
-            break;
-        }
-        line.write(client.transmit())?;
-        client.sent(len, now);
-        any = true;
-    }
-    Ok(any)
-}
-
-/// Whether a message finds room once others are gone.
-fn fits(NoRoom { needed, .. }: NoRoom, outbox: usize) -> Result<(), LineError> {
-    let room = outbox.saturating_sub(ACKNOWLEDGEMENTS);
-    if needed > room { Err(LineError::TooLong { needed, room }) } else { Ok(()) }
 }
 
 fn add(one: Traffic, other: Traffic) -> Traffic {

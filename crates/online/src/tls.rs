@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::ResolvesClientCert;
-use rustls::crypto::ring;
+use rustls::client::{ResolvesClientCert, VerifierBuilderError, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme};
 
 use crate::TlsError;
+use crate::resolve::bare;
+use crate::settings::Regard;
 
 /// Who may vouch for servers.
 #[derive(Clone, Debug)]
@@ -33,13 +35,15 @@ pub struct Credentials {
 /// How connections are encrypted, whom they trust, and who they say that they are.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    config: Arc<ClientConfig>,
+    /// For who may know who this is, and for everybody.
+    known: Arc<ClientConfig>,
+    nameless: Arc<ClientConfig>,
     server_name: Option<ServerName<'static>>,
 }
 
 impl Tls {
-    /// TLS that trusts `trust`. With a `server_name` the server's certificate has to be for that
-    /// one, whatever address it is reached at.
+    /// TLS that trusts `trust`. With a `server_name` the certificate of the machine's own server has
+    /// to be for that one, whatever address it is reached at; others have to have their own names.
     ///
     /// # Errors
     /// If a file cannot be read, or holds something else than it should.
@@ -48,34 +52,91 @@ impl Tls {
         credentials: Option<&Credentials>,
         server_name: Option<&str>,
     ) -> Result<Self, TlsError> {
+        Self::with_lists(trust, credentials, server_name, &[])
+    }
+
+    /// The same with lists of revoked certificates, in PEM files. With any list, every authority
+    /// between a server and `trust` has to have one that is not out of date.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_lists(
+        trust: &Trust,
+        credentials: Option<&Credentials>,
+        server_name: Option<&str>,
+        lists: &[PathBuf],
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Provider)?
-            .with_root_certificates(roots(trust)?);
-        let config = match credentials {
-            None => builder.with_no_client_auth(),
-            Some(credentials) => builder.with_client_cert_resolver(identity(credentials)?),
+        let verifier = verifier(trust, lists, &provider)?;
+        let builder = || {
+            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+            let builder = builder.with_safe_default_protocol_versions();
+            let builder = builder.map_err(TlsError::Provider)?;
+            Ok::<_, TlsError>(builder.with_webpki_verifier(Arc::clone(&verifier)))
+        };
+        let nameless = Arc::new(builder()?.with_no_client_auth());
+        let known = match credentials {
+            None => Arc::clone(&nameless),
+            Some(credentials) => {
+                Arc::new(builder()?.with_client_cert_resolver(identity(credentials)?))
+            }
         };
         let named = |name: &str| {
             let parsed = ServerName::try_from(name.to_owned());
             parsed.map_err(|_| TlsError::ServerName(name.to_owned()))
         };
         let server_name = server_name.map(named).transpose()?;
-        Ok(Self { config: Arc::new(config), server_name })
+        Ok(Self { known, nameless, server_name })
+    }
+
+    /// Whether there is a certificate to show.
+    pub(crate) fn has_identity(&self) -> bool {
+        !Arc::ptr_eq(&self.known, &self.nameless)
     }
 
     /// A connection to `host`.
-    pub(crate) fn connect(&self, host: &str) -> Result<ClientConnection, TlsError> {
+    pub(crate) fn connect(&self, host: &str, regard: Regard) -> Result<ClientConnection, TlsError> {
         let name = match &self.server_name {
-            Some(name) => name.clone(),
-            None => {
-                let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-                ServerName::try_from(bare).map_err(|_| TlsError::ServerName(host.to_owned()))?
+            Some(name) if regard == Regard::Own => name.clone(),
+            _ => {
+                let name = ServerName::try_from(bare(host).to_owned());
+                name.map_err(|_| TlsError::ServerName(host.to_owned()))?
             }
         };
-        ClientConnection::new(Arc::clone(&self.config), name).map_err(TlsError::Provider)
+        let config = if regard == Regard::Strange { &self.nameless } else { &self.known };
+        ClientConnection::new(Arc::clone(config), name).map_err(TlsError::Provider)
     }
+}
+
+fn verifier(
+    trust: &Trust,
+    lists: &[PathBuf],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, TlsError> {
+    let (roots, provider) = (Arc::new(roots(trust)?), Arc::clone(provider));
+    let mut revoked = Vec::new();
+    for path in lists {
+        revoked.extend(revocations(path)?);
+    }
+    // A list that is out of date may be an old one that somebody holds on to.
+    let builder = WebPkiServerVerifier::builder_with_provider(roots, provider)
+        .with_crls(revoked)
+        .enforce_revocation_expiration();
+    match builder.build() {
+        Ok(verifier) => Ok(verifier),
+        Err(VerifierBuilderError::InvalidCrl(why)) => {
+            let path = lists.first().cloned().unwrap_or_default();
+            Err(TlsError::List { path, why: rustls::Error::InvalidCertRevocationList(why) })
+        }
+        Err(error) => Err(TlsError::Verifier(error)),
+    }
+}
+
+fn revocations(path: &PathBuf) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let found = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(path, error))?;
+    if found.is_empty() { Err(TlsError::NoList(path.clone())) } else { Ok(found) }
 }
 
 fn roots(trust: &Trust) -> Result<RootCertStore, TlsError> {

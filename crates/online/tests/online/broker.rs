@@ -30,10 +30,11 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// The files of a lab whose broker is at `host`.
-    pub fn with_lab(host: &str) -> Self {
+    /// The files of a lab whose broker is at `hosts`.
+    pub fn with_lab(hosts: &str) -> Self {
         let folder = Self::new();
-        for file in lab(&[host.parse::<HostName>().unwrap()], None).unwrap() {
+        let hosts: Vec<HostName> = hosts.split(' ').map(|host| host.parse().unwrap()).collect();
+        for file in lab(&hosts, None).unwrap() {
             std::fs::write(folder.file(&file.name), file.content.as_bytes()).unwrap();
         }
         folder
@@ -103,7 +104,8 @@ impl Broker {
         let address = Some(Ipv4Addr::LOCALHOST.into());
         let mut listeners = vec![Listener { port: plain, address, tls: None, access: None }];
         if folder.file("mosquitto_ca.crt").exists() {
-            let tls_of = Some(Clients::Certified);
+            let list = folder.file("mosquitto_ca.crl").exists();
+            let tls_of = Some(if list { Clients::Unrevoked } else { Clients::Certified });
             listeners.push(Listener { port: tls, address, tls: tls_of, access: None });
         }
         let config = folder.file("mosquitto.conf");

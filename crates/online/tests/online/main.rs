@@ -3,6 +3,10 @@
 
 mod broker;
 mod certificates;
+mod elsewhere;
 mod lines;
 mod many;
+mod pressure;
+mod revoked;
+mod stalled;
 mod talker;
