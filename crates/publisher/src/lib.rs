@@ -10,6 +10,7 @@
 //!    │ Success | Failure ────────────────────────────────────▶ │ Result Received; an Event
 //! ```
 //! [`Publisher`] is an [`updraft_ota::Protocol`], like devices are: what drives these drives it, too.
+//! Anybody can ask under any name: `places` sees to it that this costs others no more than time.
 //! It keeps nothing that it could not do without. One that is started anew in the middle of updates
 //! answers what devices ask for next.
 //!
@@ -21,10 +22,14 @@
 //! - takes silence for an answer ([`Note::Silent`]): devices of the original library hardly ever say
 //!   that an update has failed.
 
+mod answers;
 mod job;
+mod places;
 mod publisher;
 mod session;
+mod settings;
 
 pub use job::{Job, JobError, Jobs};
-pub use publisher::{Offers, Publisher, Settings};
+pub use publisher::Publisher;
 pub use session::{Event, Note, Progress, Refusal};
+pub use settings::{Offers, Settings};

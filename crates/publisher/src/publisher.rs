@@ -1,6 +1,6 @@
 //! The machine.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,71 +9,17 @@ use updraft_ota::infineon::{
     shared_topic,
 };
 use updraft_ota::json::Text;
-use updraft_ota::{Endpoint, Input, Output, Protocol, Random, Reason, Retry, Transport, Version};
+use updraft_ota::{Endpoint, Input, Output, Protocol, Random, Reason, Transport, Version};
 
+use crate::answers::{Answer, Answers};
+use crate::places::Places;
 use crate::session::{Event, Note, Progress, Refusal, Session};
-use crate::{Job, JobError, Jobs};
+use crate::{Job, JobError, Jobs, Offers, Settings};
 
 /// Events that nobody has asked for yet; the oldest go.
 const MOST_EVENTS: usize = 10_000;
-/// Messages that are sent once more when the line was lost: as many as may have been on their way.
-const ON_THE_WAY: usize = 12;
 /// Bytes of the longest chunk that a device is sent for asking, if usual ones are no longer.
 const LONGEST_CHUNK: u16 = 4096;
-
-/// To whom a job is offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offers {
-    /// To who runs something older.
-    Newer,
-    /// To everybody, as the original does: devices know themselves what they take.
-    Always,
-}
-
-/// How a publisher is set up.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The broker.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// What topics begin with, such as `OTAUpdate`.
-    pub prefix: String,
-    /// The board in topics.
-    pub board: String,
-    /// Bytes of a chunk.
-    pub chunk: u16,
-    /// From one chunk to the next of the same device.
-    pub pause: Duration,
-    /// To whom a job is offered.
-    pub offers: Offers,
-    /// After so long without a word a device counts as silent.
-    pub patience: Duration,
-    /// Between tries to connect; after the last one it is tried ever again after the longest wait.
-    pub again: Retry,
-    /// Devices at once.
-    pub most: usize,
-}
-
-impl Settings {
-    /// As the original: chunks of 4,096 bytes. Without a pause, for a broker that holds a queue for
-    /// each device; 20 minutes until a device counts as silent; 50,000 devices.
-    pub fn new(host: impl Into<String>, port: u16, board: impl Into<String>) -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            host: host.into(),
-            port,
-            prefix: Prefix::OtaUpdate.text().into(),
-            board: board.into(),
-            chunk: 4096,
-            pause: Duration::ZERO,
-            offers: Offers::Newer,
-            patience: seconds(20 * 60),
-            again: Retry { first: seconds(1), longest: seconds(60), tries: 8 },
-            most: 50_000,
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -88,24 +34,6 @@ enum Todo {
     Subscribe,
 }
 
-/// What goes out before the images.
-#[derive(Clone, Debug)]
-enum Answer {
-    Document { topic: String, payload: Vec<u8> },
-    Chunk { topic: String, job: Arc<Job>, offset: u32, size: u16 },
-}
-
-/// What was handed out.
-#[derive(Debug)]
-enum Sent {
-    Answer(Answer),
-    /// The chunk of an image at this offset.
-    Image {
-        topic: String,
-        offset: u32,
-    },
-}
-
 /// A publisher.
 #[derive(Debug)]
 pub struct Publisher<J> {
@@ -116,15 +44,8 @@ pub struct Publisher<J> {
     step: Step,
     failed: u8,
     todo: VecDeque<Todo>,
-    answers: VecDeque<Answer>,
-    sessions: HashMap<String, Session>,
-    /// The last messages that were handed out, oldest first.
-    on_the_way: VecDeque<Sent>,
-    /// Who is being sent an image, by the number of their turn: once each.
-    turns: BTreeMap<u64, String>,
-    last_turn: u64,
-    /// When each session is looked at for silence.
-    silences: BTreeSet<(Duration, String)>,
+    answers: Answers,
+    places: Places,
     events: VecDeque<Event>,
     /// What is handed out.
     topic: String,
@@ -148,12 +69,8 @@ impl<J: Jobs> Publisher<J> {
             step: Step::Connecting,
             failed: 0,
             todo: VecDeque::new(),
-            answers: VecDeque::new(),
-            sessions: HashMap::new(),
-            on_the_way: VecDeque::new(),
-            turns: BTreeMap::new(),
-            last_turn: 0,
-            silences: BTreeSet::new(),
+            answers: Answers::default(),
+            places: Places::new(settings.most),
             events: VecDeque::new(),
             topic: String::new(),
             payload: Vec::new(),
@@ -180,7 +97,7 @@ impl<J: Jobs> Publisher<J> {
 
     /// How far every update is, by topic.
     pub fn progress(&self) -> impl Iterator<Item = (&str, Progress)> {
-        self.sessions.iter().map(|(topic, session)| {
+        self.places.iter().map(|(topic, session)| {
             let progress = Progress {
                 serial: session.serial.clone(),
                 version: session.job.version,
@@ -193,11 +110,11 @@ impl<J: Jobs> Publisher<J> {
 
     /// Updates under way.
     pub fn sessions(&self) -> usize {
-        self.sessions.len()
+        self.places.len()
     }
 
     fn tell(&mut self, topic: &str, who: Option<(&str, Option<Version>)>, note: Note) {
-        let known = self.sessions.get(topic);
+        let known = self.places.get(topic);
         let known = known.map(|session| (session.serial.clone(), session.running));
         let said = who.map(|(serial, running)| (serial.to_owned(), running));
         let (serial, running) = known.or(said).unwrap_or_default();
@@ -279,8 +196,8 @@ impl<J: Jobs> Publisher<J> {
         let newer = running.is_none_or(|running| version > running);
         if !newer && self.settings.offers == Offers::Newer {
             self.say(&job, Message::Unavailable, topic)?;
-            if !self.serves_another(topic, serial) {
-                self.end(topic);
+            if !self.places.serves_another(topic, serial) {
+                self.places.end(topic);
             }
             return Ok(Some(Note::NothingNewer(version)));
         }
@@ -292,16 +209,7 @@ impl<J: Jobs> Publisher<J> {
     fn say(&mut self, job: &Job, message: Message, topic: &str) -> Result<(), Refusal> {
         let payload = job.answer(message, topic).map_err(Refusal::Job)?;
         let topic = topic.to_owned();
-        self.push(Answer::Document { topic, payload })
-    }
-
-    /// Answers wait while the line is slow, but not without end.
-    fn push(&mut self, answer: Answer) -> Result<(), Refusal> {
-        if self.answers.len() > 2 * self.settings.most {
-            return Err(Refusal::Crowd(self.answers.len()));
-        }
-        self.answers.push_back(answer);
-        Ok(())
+        self.answers.push(Answer::Document { topic, payload })
     }
 
     fn begin(
@@ -311,56 +219,29 @@ impl<J: Jobs> Publisher<J> {
         running: Option<Version>,
         job: Arc<Job>,
     ) -> Result<(), Refusal> {
-        if self.serves_another(topic, serial) {
+        if self.places.serves_another(topic, serial) {
             // Theirs comes to its end first.
             return Ok(());
         }
-        self.end(topic);
-        if self.sessions.len() >= self.settings.most {
-            return Err(Refusal::Crowd(self.sessions.len()));
-        }
         let until = self.now.saturating_add(self.settings.patience);
         let session = Session::new(job, serial.to_owned(), running, (self.now, until));
-        self.sessions.insert(topic.to_owned(), session);
-        self.silences.insert((until, topic.to_owned()));
-        Ok(())
-    }
-
-    /// Whether a device of another serial number is being sent an image on this topic: names of
-    /// sessions are short, and devices that start together may choose the same.
-    fn serves_another(&self, topic: &str, serial: &str) -> bool {
-        let session = self.sessions.get(topic);
-        session.is_some_and(|session| session.next.is_some() && session.serial != serial)
-    }
-
-    /// Ends a session, and all that is kept for it.
-    fn end(&mut self, topic: &str) {
-        let Some(session) = self.sessions.remove(topic) else { return };
-        if let Some(turn) = session.turn {
-            self.turns.remove(&turn);
+        let gave_way = self.places.begin(topic, session).map_err(Refusal::Crowd)?;
+        if let Some((other, Session { serial, running, .. })) = gave_way {
+            self.tell(&other, Some((&serial, running)), Note::Displaced);
         }
-        self.silences.remove(&(session.until, topic.to_owned()));
-    }
-
-    /// Lets a session wait for its turn, behind all others.
-    fn queue(&mut self, topic: &str) {
-        let Some(session) = self.sessions.get_mut(topic).filter(|it| it.turn.is_none()) else {
-            return;
-        };
-        self.last_turn += 1;
-        session.turn = Some(self.last_turn);
-        self.turns.insert(self.last_turn, topic.to_owned());
+        Ok(())
     }
 
     /// The update that a request belongs to. One that nobody knows was begun before this publisher
     /// was.
     fn session(&mut self, topic: &str, serial: &str) -> Result<&mut Session, Refusal> {
-        if !self.sessions.contains_key(topic) {
+        if self.places.get(topic).is_none() {
             let job = self.jobs.current().map_err(Refusal::Job)?;
             self.begin(topic, serial, None, job)?;
         }
         let now = self.now;
-        let session = self.sessions.get_mut(topic).ok_or(Refusal::Crowd(0))?;
+        self.places.rest(topic);
+        let session = self.places.get_mut(topic).ok_or(Refusal::Crowd(0))?;
         session.seen = now;
         Ok(session)
     }
@@ -368,8 +249,8 @@ impl<J: Jobs> Publisher<J> {
     fn update(&mut self, topic: &str, serial: &str) -> Result<Option<Note>, Refusal> {
         let chunk = self.settings.chunk;
         let is_shared = topic == self.shared;
-        let waits = is_shared || self.serves_another(topic, serial);
-        if is_shared && self.sessions.get(topic).is_none_or(|session| session.next.is_none()) {
+        let waits = is_shared || self.places.serves_another(topic, serial);
+        if is_shared && self.places.get(topic).is_none_or(|session| session.next.is_none()) {
             // There is no session to go by: what is published now is sent.
             let job = self.jobs.current().map_err(Refusal::Job)?;
             self.begin(topic, serial, None, job)?;
@@ -387,7 +268,7 @@ impl<J: Jobs> Publisher<J> {
             return Ok(None);
         }
         (session.next, session.reached) = (Some(0), 0);
-        self.queue(topic);
+        self.places.queue(topic);
         Ok(Some(Note::Sending(total)))
     }
 
@@ -414,23 +295,23 @@ impl<J: Jobs> Publisher<J> {
         let end = offset.saturating_add(chunk.data.len() as u32);
         session.reached = session.reached.max(end).min(total);
         let topic = topic.to_owned();
-        self.push(Answer::Chunk { topic, job, offset, size })?;
+        self.answers.push(Answer::Chunk { topic, job, offset, size })?;
         Ok(Some(Note::Chunk { offset, total }))
     }
 
     fn result(&mut self, topic: &str, serial: &str, good: bool) -> Result<Option<Note>, Refusal> {
-        let known = self.sessions.get(topic).map(|session| Arc::clone(&session.job));
+        let known = self.places.get(topic).map(|session| Arc::clone(&session.job));
         let job = match known {
             Some(job) => job,
             None => self.jobs.current().map_err(Refusal::Job)?,
         };
         let note = if good { Note::Succeeded } else { Note::Failed };
-        if self.serves_another(topic, serial) {
+        if self.places.serves_another(topic, serial) {
             self.say(&job, Message::ResultReceived, topic)?;
             return Ok(Some(note));
         }
         self.tell(topic, None, note);
-        self.end(topic);
+        self.places.end(topic);
         self.say(&job, Message::ResultReceived, topic)?;
         Ok(None)
     }
@@ -438,19 +319,23 @@ impl<J: Jobs> Publisher<J> {
     /// Puts the next chunk of an image into `topic` and `payload`; whose turn it is waits behind the
     /// others then.
     fn next_chunk(&mut self) -> bool {
-        for _ in 0..self.turns.len() {
-            let Some((_, topic)) = self.turns.pop_first() else { return false };
-            let Some(session) = self.sessions.get_mut(&topic) else { continue };
-            session.turn = None;
-            let Some(offset) = session.next else { continue };
+        let waiting = self.places.waiting().len();
+        for _ in 0..waiting {
+            let Some(topic) = self.places.next_turn() else { return false };
+            let Some(session) = self.places.get_mut(&topic) else { continue };
+            let Some(offset) = session.next else {
+                self.places.rest(&topic);
+                continue;
+            };
             if session.not_before > self.now {
-                self.queue(&topic);
+                self.places.queue(&topic);
                 continue;
             }
             let job = Arc::clone(&session.job);
             let size = self.settings.chunk;
             let Some(chunk) = Chunk::of(&job.image, job.version, offset, size) else {
                 session.next = None;
+                self.places.rest(&topic);
                 continue;
             };
             put(&chunk, &mut self.payload);
@@ -468,20 +353,14 @@ impl<J: Jobs> Publisher<J> {
                 session.seen = self.now;
                 self.tell(&topic, None, Note::Sent(chunk.total));
             }
-            if self.sessions.get(&topic).is_some_and(|session| session.next.is_some()) {
-                self.queue(&topic);
+            match self.places.get(&topic).is_some_and(|session| session.next.is_some()) {
+                true => self.places.queue(&topic),
+                false => self.places.rest(&topic),
             }
-            self.remember(Sent::Image { topic, offset });
+            self.answers.image_sent(topic, offset);
             return true;
         }
         false
-    }
-
-    fn remember(&mut self, sent: Sent) {
-        if self.on_the_way.len() >= ON_THE_WAY {
-            self.on_the_way.pop_front();
-        }
-        self.on_the_way.push_back(sent);
     }
 
     fn closed(&mut self, now: Duration) {
@@ -491,39 +370,19 @@ impl<J: Jobs> Publisher<J> {
         let wait = wait.unwrap_or_else(|| self.random.jitter(self.settings.again.longest));
         self.step = Step::Again { at: now.saturating_add(wait) };
         // What was on its way may not have arrived, and nobody would ask for it.
-        while let Some(sent) = self.on_the_way.pop_back() {
-            match sent {
-                Sent::Answer(answer) => self.answers.push_front(answer),
-                Sent::Image { topic, offset } => {
-                    let Some(session) = self.sessions.get_mut(&topic) else { continue };
-                    session.next = Some(session.next.map_or(offset, |next| next.min(offset)));
-                    self.queue(&topic);
-                }
-            }
+        for (topic, offset) in self.answers.line_lost() {
+            let Some(session) = self.places.get_mut(&topic) else { continue };
+            session.next = Some(session.next.map_or(offset, |next| next.min(offset)));
+            self.places.queue(&topic);
         }
     }
 
     fn look_for_silence(&mut self) {
-        while let Some((until, topic)) = self.silences.first().cloned() {
-            if until > self.now {
-                return;
-            }
-            self.silences.pop_first();
-            let Some(session) = self.sessions.get_mut(&topic) else { continue };
-            if session.next.is_some() {
-                // Who is being sent an image has nothing to say yet.
-                session.seen = self.now;
-            }
-            let until = session.seen.saturating_add(self.settings.patience);
-            if until > self.now {
-                session.until = until;
-                self.silences.insert((until, topic));
-                continue;
-            }
+        while let Some(topic) = self.places.silent(self.now, self.settings.patience) {
             if topic != self.shared {
                 self.tell(&topic, None, Note::Silent);
             }
-            self.end(&topic);
+            self.places.end(&topic);
         }
     }
 }
@@ -581,7 +440,7 @@ impl<J: Jobs> Protocol for Publisher<J> {
         if self.step != Step::Open {
             return None;
         }
-        match self.answers.pop_front() {
+        match self.answers.next() {
             Some(answer) => {
                 match &answer {
                     Answer::Document { topic, payload } => {
@@ -594,7 +453,7 @@ impl<J: Jobs> Protocol for Publisher<J> {
                         put(&chunk, &mut self.payload);
                     }
                 }
-                self.remember(Sent::Answer(answer));
+                self.answers.sent(answer);
             }
             None if self.next_chunk() => {}
             None => return None,
@@ -607,11 +466,11 @@ impl<J: Jobs> Protocol for Publisher<J> {
             Step::Again { at } => Some(at),
             _ => None,
         };
-        let silence = self.silences.first().map(|(until, _)| *until);
+        let silence = self.places.next_silence();
         // What may be sent already waits for the line, and that alone says when.
         let paused = self.step == Step::Open && !self.settings.pause.is_zero();
-        let turns = self.turns.values().filter(|_| paused);
-        let chunk = turns.filter_map(|topic| Some(self.sessions.get(topic)?.not_before));
+        let turns = self.places.waiting().filter(|_| paused);
+        let chunk = turns.filter_map(|topic| Some(self.places.get(topic)?.not_before));
         let chunk = chunk.filter(|at| *at > self.now).min();
         [again, silence, chunk].into_iter().flatten().min()
     }

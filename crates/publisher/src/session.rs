@@ -28,7 +28,7 @@ pub enum Refusal {
         /// Its bytes.
         size: u32,
     },
-    /// There are too many devices.
+    /// All places are taken by devices that are being sent images, or too many answers wait.
     #[error("too many devices at once: {0}")]
     Crowd(usize),
 }
@@ -58,6 +58,8 @@ pub enum Note {
     Failed,
     /// It has said nothing for long, which is how most failures are told.
     Silent,
+    /// Its place was given to another one: there are too many.
+    Displaced,
     /// It was not answered.
     Refused(Refusal),
 }
@@ -96,8 +98,8 @@ pub(crate) struct Session {
     pub serial: String,
     pub running: Option<Version>,
     pub job: Arc<Job>,
-    /// The number of its turn, while it waits for that.
-    pub turn: Option<u64>,
+    /// Its number among those that wait for their turn, or among those that do not.
+    pub number: u64,
     /// When it is looked at for silence.
     pub until: Duration,
     /// Where the next chunk of the whole image begins, while that is being sent.
@@ -124,7 +126,7 @@ impl Session {
             serial,
             running,
             job,
-            turn: None,
+            number: 0,
             until,
             next: None,
             again: None,

@@ -291,3 +291,63 @@ fn silence_is_told_once_and_a_word_puts_it_off() {
     talk.passes(Duration::from_secs(1000));
     assert_eq!(talk.told(), Vec::<String>::new());
 }
+
+/// Anybody can ask under any name.
+#[test]
+fn a_client_of_a_thousand_names_takes_no_place_from_anybody() {
+    let mut talk = Talk::with(job("2.0.0", 30 * 4096), Settings { most: 100, ..settings() });
+    talk.device("Update Availability", &topic(1), json!({}));
+    talk.device("Request Update", &topic(1), json!({}));
+    assert_eq!(talk.said(5).len(), 5);
+    for number in 2..1002 {
+        talk.device(
+            "Update Availability",
+            &topic(number),
+            json!({ "SerialNumber": number.to_string() }),
+        );
+        talk.said(1);
+    }
+    assert_eq!(talk.publisher.sessions(), 100);
+    talk.device("Update Availability", &topic(2000), json!({ "SerialNumber": "S2" }));
+    talk.device("Request Update", &topic(2000), json!({ "SerialNumber": "S2" }));
+    let told = talk.told();
+    assert_eq!(told.iter().filter(|told| *told == "Displaced").count(), 902);
+    assert_eq!(told[told.len() - 2..], ["offered 2.0.0", "sending 122880"]);
+    let said = talk.all();
+    for device in [1, 2000] {
+        let chunks =
+            said.iter().filter(|said| said.topic == topic(device) && said.payload[0] == b'O');
+        assert!(chunks.count() >= 26, "{device}");
+    }
+    assert_eq!(talk.told(), ["sent 122880", "sent 122880"]);
+}
+
+#[test]
+fn devices_that_are_being_sent_images_do_not_give_way() {
+    let mut talk = Talk::with(job("2.0.0", 30 * 4096), Settings { most: 10, ..settings() });
+    for number in 0..12 {
+        talk.device(
+            "Request Update",
+            &topic(number),
+            json!({ "SerialNumber": number.to_string() }),
+        );
+    }
+    let told = talk.told();
+    assert_eq!(told[..10], vec!["sending 122880"; 10]);
+    assert_eq!(told[10..], vec!["too many devices at once: 10"; 2]);
+    talk.all();
+    talk.device("Request Update", &topic(11), json!({ "SerialNumber": "11" }));
+    assert_eq!(talk.told().last().unwrap(), "sending 122880");
+}
+
+#[test]
+fn requests_on_one_topic_do_not_keep_others_from_their_answers() {
+    let mut talk = Talk::new(job("2.0.0", 9000));
+    for _ in 0..2000 {
+        talk.device("Request Data Chunk", &topic(1), json!({ "Offset": "0", "Size": "4096" }));
+    }
+    talk.device("Update Availability", &topic(2), json!({}));
+    let said = talk.all();
+    assert!(said.len() <= 65, "{} answers", said.len());
+    assert_eq!(said.last().unwrap().json()["Message"], "Update Available");
+}
