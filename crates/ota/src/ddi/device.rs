@@ -11,9 +11,12 @@ use crate::http::{Exchange, Method, Request, Url};
 use crate::io::{Endpoint, Input, Output, Protocol, Queue};
 use crate::json::{Text, Writer};
 use crate::label::Label;
-use crate::platform::Platform;
+use crate::platform::{Answer as Consent, Platform};
 use crate::timer::Retry;
-use crate::{Reason, State};
+use crate::{Gate, Reason, State};
+
+/// A server that says more than that is asked nevertheless.
+const LONGEST_SLEEP: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,8 @@ enum Ask {
         heeded: bool,
     },
     Config,
+    /// Tells that an update may be done.
+    Confirm,
     /// Tells how the update goes.
     Tell(Told),
     Part {
@@ -129,7 +134,8 @@ pub struct Device<'b, P: Platform> {
     open: Option<Peer>,
     failed: u8,
     sleep: Duration,
-    /// Paths of the update, of the cancellation and of what the server wants to know.
+    /// Paths of the update, of the cancellation or of what waits for consent, and of what the server
+    /// wants to know.
     deployment: Label<255>,
     cancel: Label<255>,
     config: Label<255>,
@@ -264,16 +270,23 @@ impl<'b, P: Platform> Device<'b, P> {
         let Some(answer) = self.http.answer() else { return Ok(()) };
         let base = Base::decode(answer.good()?)?;
         if let Some(sleep) = base.sleep.filter(|sleep| *sleep > Duration::ZERO) {
-            self.sleep = sleep;
+            self.sleep = sleep.min(LONGEST_SLEEP);
         }
         let cancels = Self::keep(&mut self.cancel, base.cancel)?;
+        // An action that is cancelled is not waited for, so that there is never both.
+        let waits = !cancels && Self::keep(&mut self.cancel, base.confirmation)?;
         let updates = Self::keep(&mut self.deployment, base.deployment)?;
         let asks = Self::keep(&mut self.config, base.config_data)?;
+        // hawkBit takes no empty list of attributes, and asks again.
+        let asks = asks && !self.settings.attributes.is_empty();
         let busy = self.agent.is_busy() && self.agent.state() != State::SelfTest;
         match (cancels, asks, updates) {
             (true, ..) => self.ask(Ask::Cancel, now),
             _ if busy => self.go_on(now),
             (_, true, _) => self.ask(Ask::Config, now),
+            _ if waits && self.agent.platform().gate(Gate::User) == Consent::Go => {
+                self.ask(Ask::Confirm, now);
+            }
             (.., true) => self.ask(Ask::Deployment, now),
             _ => {
                 if self.agent.state() != State::SelfTest {
@@ -384,9 +397,9 @@ impl<'b, P: Platform> Device<'b, P> {
                 writer.end("}").member("mode", Some(Text::new("merge"))).end("}");
                 len = writer.finish().ok()?;
             }
-            Ask::Cancelled { .. } | Ask::Tell(_) => {
+            Ask::Cancelled { .. } | Ask::Confirm | Ask::Tell(_) => {
                 let link = match self.ask {
-                    Ask::Cancelled { .. } => &self.cancel,
+                    Ask::Cancelled { .. } | Ask::Confirm => &self.cancel,
                     _ => &self.deployment,
                 };
                 let whole = path_of(link);
@@ -394,7 +407,15 @@ impl<'b, P: Platform> Device<'b, P> {
                 (method, path) = (Method::Post, Label::EMPTY);
                 write!(path, "{bare}/feedback").ok()?;
                 let mut words = Label::<128>::EMPTY;
-                len = self.feedback(&mut words).encode(&mut body).ok()?;
+                len = match self.ask {
+                    Ask::Confirm => {
+                        let mut writer = Writer::new(&mut body);
+                        writer.begin("{").member("confirmation", Some(Text::new("confirmed")));
+                        writer.end("}");
+                        writer.finish().ok()?
+                    }
+                    _ => self.feedback(&mut words).encode(&mut body).ok()?,
+                };
             }
             Ask::Part { offset, len } => {
                 let url = Url::split(self.address.text())?;

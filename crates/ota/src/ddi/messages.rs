@@ -10,13 +10,18 @@ fn parse(bytes: &[u8]) -> Result<Object<'_>, Reason> {
     object.ok_or(Reason::NotJson(crate::json::Malformed { offset: 0 }))
 }
 
+/// A member that is there: hawkBit's classes write some that are not as `null`.
+fn member<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Value<'m>>, Reason> {
+    Ok(object.member(key)?.filter(|value| *value != Value::Null))
+}
+
 fn object<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Object<'m>>, Reason> {
-    let Some(value) = object.member(key)? else { return Ok(None) };
+    let Some(value) = member(object, key)? else { return Ok(None) };
     value.object().map(Some).ok_or(Reason::WrongType(key))
 }
 
 fn text<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Text<'m>>, Reason> {
-    let Some(value) = object.member(key)? else { return Ok(None) };
+    let Some(value) = member(object, key)? else { return Ok(None) };
     value.text().map(Some).ok_or(Reason::WrongType(key))
 }
 
@@ -43,6 +48,8 @@ pub struct Base<'m> {
     pub cancel: Option<Text<'m>>,
     /// Where the server wants to be told about the device.
     pub config_data: Option<Text<'m>>,
+    /// Where an update waits for the device's consent.
+    pub confirmation: Option<Text<'m>>,
 }
 
 impl<'m> Base<'m> {
@@ -61,6 +68,7 @@ impl<'m> Base<'m> {
             deployment: link(links, "deploymentBase")?,
             cancel: link(links, "cancelAction")?,
             config_data: link(links, "configData")?,
+            confirmation: link(links, "confirmationBase")?,
         })
     }
 
@@ -72,13 +80,19 @@ impl<'m> Base<'m> {
         let mut to = Writer::new(buffer);
         to.begin("{");
         if let Some(sleep) = self.sleep {
-            let seconds = u32::try_from(sleep.as_secs()).unwrap_or(u32::MAX).min(99 * 3600 + 3599);
+            let seconds = u32::try_from(sleep.as_secs()).unwrap_or(u32::MAX);
+            let parts = [seconds / 3600, seconds / 60 % 60, seconds % 60];
             to.key("config").begin("{").key("polling").begin("{").key("sleep").raw("\"");
-            for (number, part) in
-                [seconds / 3600, seconds / 60 % 60, seconds % 60].iter().enumerate()
-            {
-                to.raw(if number > 0 { ":" } else { "" });
-                to.raw(if *part < 10 { "0" } else { "" }).number(*part);
+            if seconds < DAY {
+                for (number, part) in parts.into_iter().enumerate() {
+                    to.raw(if number > 0 { ":" } else { "" });
+                    to.raw(if part < 10 { "0" } else { "" }).number(part);
+                }
+            } else {
+                to.raw("PT");
+                for (part, unit) in parts.into_iter().zip(["H", "M", "S"]) {
+                    to.number(part).raw(unit);
+                }
             }
             to.raw("\"").end("}").end("}");
         }
@@ -86,21 +100,55 @@ impl<'m> Base<'m> {
         write_link(&mut to, "deploymentBase", self.deployment);
         write_link(&mut to, "cancelAction", self.cancel);
         write_link(&mut to, "configData", self.config_data);
+        write_link(&mut to, "confirmationBase", self.confirmation);
         to.end("}").end("}");
         to.finish()
     }
 }
 
-/// `HH:MM:SS`.
+/// From here on hawkBit writes times otherwise.
+const DAY: u32 = 24 * 3600;
+
+/// `HH:mm:ss`; from a day on hawkBit writes `PT36H30M` (`DurationHelper`).
 fn time(text: Text<'_>) -> Option<Duration> {
-    let mut parts = text.plain()?.split(':').map(|part| {
-        let digits =
-            (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
-        if digits { part.parse::<u64>().ok() } else { None }
-    });
-    let (hours, minutes, seconds) = (parts.next()??, parts.next()??, parts.next()??);
-    let whole = parts.next().is_none() && minutes < 60 && seconds < 60;
-    whole.then(|| Duration::from_secs(3600 * hours + 60 * minutes + seconds))
+    let text = text.plain()?;
+    let number = |digits: &str| {
+        let plain = (1..=9).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit());
+        if plain { digits.parse::<u64>().ok() } else { None }
+    };
+    let mut seconds = 0u64;
+    let Some(iso) = text.strip_prefix('P') else {
+        let mut parts = text.split(':').map(|part| number(part).filter(|_| part.len() <= 2));
+        let (hours, minutes, last) = (parts.next()??, parts.next()??, parts.next()??);
+        let whole = parts.next().is_none() && minutes < 60 && last < 60;
+        return whole.then(|| Duration::from_secs(3600 * hours + 60 * minutes + last));
+    };
+    let (mut rest, mut of_day) = (iso, false);
+    while !rest.is_empty() {
+        if let Some(behind) = rest.strip_prefix('T').filter(|_| !of_day) {
+            (rest, of_day) = (behind, true);
+            continue;
+        }
+        let unit = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (amount, behind) = (rest.get(..unit)?, rest.get(unit + 1..)?);
+        let each = match (rest.get(unit..unit + 1)?, of_day) {
+            ("D", false) => 24 * 3600,
+            ("H", true) => 3600,
+            ("M", true) => 60,
+            ("S", true) => 1,
+            _ => return None,
+        };
+        // Parts of a second are none.
+        let whole = amount.split_once('.').map_or(amount, |(whole, _)| whole);
+        seconds = seconds.checked_add(number(whole)?.checked_mul(each)?)?;
+        rest = behind;
+    }
+    (iso.len() > 1).then(|| bounded(seconds)).flatten()
+}
+
+/// A time of more than a century is none.
+fn bounded(seconds: u64) -> Option<Duration> {
+    u32::try_from(seconds).ok().map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 /// A file of an update.
@@ -123,7 +171,7 @@ pub struct Deployment<'m> {
     pub id: Text<'m>,
     /// It is not to be downloaded now.
     pub waits: bool,
-    /// It is not to be installed now.
+    /// It is not to be installed now: that is to be skipped, or waits for its maintenance window.
     pub rests: bool,
     /// The part's version: free text, which need not be the image's.
     pub version: Option<Text<'m>>,
@@ -144,7 +192,7 @@ impl<'m> Deployment<'m> {
             return Err(Reason::BadValue("id"));
         }
         let deployment = object(all, "deployment")?.ok_or(Reason::Missing("deployment"))?;
-        let skips = |key| text(deployment, key).map(|it| it.is_some_and(|it| it.is("skip")));
+        let says = |key, what| text(deployment, key).map(|it| it.is_some_and(|it| it.is(what)));
         let chunks = deployment.member("chunks")?.ok_or(Reason::Missing("chunks"))?;
         let chunks = chunks.array().ok_or(Reason::WrongType("chunks"))?;
         let mut chunks = chunks.values();
@@ -176,8 +224,8 @@ impl<'m> Deployment<'m> {
         };
         Ok(Self {
             id,
-            waits: skips("download")?,
-            rests: skips("update")?,
+            waits: says("download", "skip")?,
+            rests: says("update", "skip")? || says("maintenanceWindow", "unavailable")?,
             version: text(chunk, "version")?,
             artifact: Artifact {
                 name: text(file, "filename")?,
@@ -258,7 +306,7 @@ impl<'m> Cancel<'m> {
     }
 }
 
-/// How an action goes on.
+/// How an action goes on. hawkBit counts what it does not know better as running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Execution {
     /// It does.
@@ -267,6 +315,16 @@ pub enum Execution {
     Closed,
     /// It will not be done.
     Rejected,
+    /// It was broken off.
+    Canceled,
+    /// It is going to be done.
+    Scheduled,
+    /// It goes on after a reset.
+    Resumed,
+    /// Its files are being fetched.
+    Download,
+    /// Its files are there.
+    Downloaded,
 }
 
 /// How it ended.
@@ -280,10 +338,15 @@ pub enum Finished {
     Failure,
 }
 
-const EXECUTIONS: [(Execution, &str); 3] = [
+const EXECUTIONS: [(Execution, &str); 8] = [
     (Execution::Proceeding, "proceeding"),
     (Execution::Closed, "closed"),
     (Execution::Rejected, "rejected"),
+    (Execution::Canceled, "canceled"),
+    (Execution::Scheduled, "scheduled"),
+    (Execution::Resumed, "resumed"),
+    (Execution::Download, "download"),
+    (Execution::Downloaded, "downloaded"),
 ];
 const RESULTS: [(Finished, &str); 3] =
     [(Finished::None, "none"), (Finished::Success, "success"), (Finished::Failure, "failure")];
@@ -320,16 +383,15 @@ impl<'m> Feedback<'m> {
         let result = object(status, "result")?.ok_or(Reason::Missing("result"))?;
         let finished = text(result, "finished")?.ok_or(Reason::Missing("finished"))?;
         let progress = object(result, "progress")?;
-        let number = |object: Object<'_>, key| {
-            let number = object.member(key)?.and_then(Value::number);
-            number.ok_or(Reason::Missing(key))
-        };
+        let number =
+            |object: Object<'_>, key| Ok::<_, Reason>(object.member(key)?.and_then(Value::number));
         let details = status.member("details")?.and_then(Value::array);
         Ok(Self {
             execution: named(execution, &EXECUTIONS).ok_or(Reason::BadValue("execution"))?,
             finished: named(finished, &RESULTS).ok_or(Reason::BadValue("finished"))?,
+            // Of how many is left open by some.
             progress: match progress {
-                Some(progress) => Some((number(progress, "cnt")?, number(progress, "of")?)),
+                Some(progress) => number(progress, "cnt")?.zip(number(progress, "of")?),
                 None => None,
             },
             details: details.and_then(|details| details.values().next()).and_then(Value::text),

@@ -34,12 +34,12 @@ fn signed(digest: &[u8], signature: &[u8], certificate: &str) -> bool {
     Software::new(&key).verify(0, &digest, signature)
 }
 
-fn settings(format: Format) -> Settings<'static> {
+pub fn settings(format: Format) -> Settings<'static> {
     let server = Endpoint { transport: Transport::Mqtt, host: Text::new("iot"), port: 8883 };
     Settings { format, ..Settings::new("thing1", server) }
 }
 
-fn device<'b>(board: &'b mut Board, settings: Settings<'static>) -> Device<'b, Flash<'b>> {
+pub fn device<'b>(board: &'b mut Board, settings: Settings<'static>) -> Device<'b, Flash<'b>> {
     let agent = board.agent(Config { report_every: 500, ..Config::new(BOARD) });
     Device::new(agent, settings, vec![0; 2560].leak(), vec![0; 4096].leak())
 }

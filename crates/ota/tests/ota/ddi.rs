@@ -23,6 +23,7 @@ pub struct Hawk {
     pub open: bool,
     pub cancels: bool,
     wants_data: bool,
+    wants_consent: bool,
     data: Option<String>,
     pub feedback: Vec<(Execution, Finished, String)>,
     pub ranges: Vec<u32>,
@@ -52,6 +53,7 @@ impl Hawk {
             open: true,
             cancels: false,
             wants_data: false,
+            wants_consent: false,
             data: None,
             feedback: Vec::new(),
             ranges: Vec::new(),
@@ -64,6 +66,11 @@ impl Hawk {
             wrong: Wrong::Nothing,
             count: 0,
         }
+    }
+
+    /// Whether this is the last that it was told.
+    pub fn is_told(&self, what: (Execution, Finished)) -> bool {
+        !self.feedback.is_empty() && self.last() == what
     }
 
     pub fn last(&self) -> (Execution, Finished) {
@@ -99,11 +106,18 @@ impl Server for Hawk {
             self.polls += 1;
             let [deployment, cancel, data] =
                 ["deploymentBase/8?c=-77", "cancelAction/9", "configData"].map(link);
+            if self.wants_consent {
+                let base = format!(
+                    r#"{{"_links":{{"confirmationBase":{{"href":"https://hawk{ROOT}/confirmationBase/8?c=5"}}}}}}"#
+                );
+                return vec![Some(ok(base.as_bytes()))];
+            }
             let base = Base {
                 sleep: Some(Duration::from_secs(3661)),
                 deployment: (self.open && !self.cancels).then_some(Text::new(&deployment)),
                 cancel: self.cancels.then_some(Text::new(&cancel)),
                 config_data: self.wants_data.then_some(Text::new(&data)),
+                confirmation: None,
             };
             base.encode(&mut buffer).unwrap()
         } else if first == format!("GET {ROOT}/deploymentBase/8?c=-77 HTTP/1.1") {
@@ -128,6 +142,10 @@ impl Server for Hawk {
         } else if first.starts_with("PUT ") {
             self.wants_data = false;
             self.data = Some(body.to_owned());
+            0
+        } else if first == format!("POST {ROOT}/confirmationBase/8/feedback HTTP/1.1") {
+            assert_eq!(body, r#"{"confirmation":"confirmed"}"#);
+            self.wants_consent = false;
             0
         } else if first.starts_with("POST ") {
             let feedback = Feedback::decode(body.as_bytes()).unwrap();
@@ -166,17 +184,20 @@ impl Server for Hawk {
     }
 }
 
-pub fn device(board: &mut Board) -> Device<'_, Flash<'_>> {
-    let settings = Settings {
+fn settings() -> Settings<'static> {
+    Settings {
         server: Endpoint { transport: Transport::Https, host: Text::new("hawk"), port: 443 },
         tenant: "default",
         controller: "device-1",
         authorization: "TargetToken secret",
         attributes: &[("revision", "b"), ("serial", "17")],
         timers: Timers::default(),
-    };
+    }
+}
+
+pub fn device(board: &mut Board) -> Device<'_, Flash<'_>> {
     let agent = board.agent(Config::new(BOARD));
-    Device::new(agent, settings, vec![0; 4096].leak())
+    Device::new(agent, settings(), vec![0; 4096].leak())
 }
 
 /// Up to the reset, or to the rest after a poll.
@@ -376,6 +397,39 @@ fn updates_that_are_not_as_promised_are_closed_as_failed() {
         drop(device);
         assert_eq!(board.swap_type(), SwapType::None, "{number}");
     }
+}
+
+/// hawkBit's `confirmationBase`, for servers that ask whoever owns the device.
+#[test]
+fn an_update_that_waits_for_consent_is_confirmed_once_the_user_agrees() {
+    let mut hawk = Hawk { wants_consent: true, ..Hawk::new(image(V2, 9000)) };
+    let mut board = Board::new(V1);
+    board.settings.closed = vec![(Gate::User, Answer::NotNow)];
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    on(&mut line, &mut device, &mut hawk);
+    assert!(hawk.wants_consent && hawk.ranges.is_empty());
+    device.agent().platform().system().closed.clear();
+    on(&mut line, &mut device, &mut hawk);
+    assert!(!hawk.wants_consent);
+    on(&mut line, &mut device, &mut hawk);
+    drop(device);
+    assert_eq!(board.swap_type(), SwapType::Test);
+}
+
+/// hawkBit answers an empty list with 400, and goes on asking.
+#[test]
+fn a_device_that_has_nothing_to_tell_of_itself_tells_nothing() {
+    let mut hawk = Hawk { wants_data: true, ..Hawk::new(image(V2, 9000)) };
+    let mut board = Board::new(V1);
+    let settings = Settings { attributes: &[], ..settings() };
+    let agent = board.agent(Config::new(BOARD));
+    let mut device = Device::new(agent, settings, vec![0; 4096].leak());
+    let mut line = Line::new();
+    device.start(line.now);
+    on(&mut line, &mut device, &mut hawk);
+    assert_eq!((hawk.data, hawk.ranges.len()), (None, 3));
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod cloud;
 mod common;
 mod ddi;
 mod documents;
+mod everywhere;
+mod hawkbit;
 mod hostile;
 mod hostile_ddi;
 mod http;

@@ -55,6 +55,11 @@ impl<P: Platform> Device<'_, P> {
             Ask::Cancel => self.cancelled(now),
             Ask::Deployment => self.deployed(now),
             Ask::Part { offset, len } => self.part(offset, len, now),
+            // The update comes with the next poll.
+            Ask::Confirm => {
+                self.rest(now);
+                Ok(())
+            }
             Ask::Cancelled { .. } | Ask::Config => {
                 match self.deployment.is_empty() {
                     true => self.go_on(now),
