@@ -9,6 +9,7 @@
 //! Stream     append-only writer that erases as it goes, and goes on after a reset
 //! SlotPair   which areas are an image's slots; TrailerFormat: how their trailers are laid out
 //! Trailer    a slot's trailer, field by field
+//! Keep       small things that outlive resets, in two halves used in turn
 //! StatusMap  trailers that stand in an area of their own, in rows with copies and checksums
 //! ```
 //! No policy, no allocation. Offsets and lengths are in bytes; every access is checked against the
@@ -19,6 +20,7 @@ mod area;
 mod brief;
 mod crc;
 mod device;
+mod keep;
 mod kind;
 mod slot;
 mod status;
@@ -28,6 +30,7 @@ mod trailer;
 pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
 pub use brief::Brief;
 pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
+pub use keep::{Keep, NotKept};
 pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat, Which};
 pub use status::{StatusFormat, StatusMap};
