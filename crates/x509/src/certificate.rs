@@ -3,7 +3,7 @@
 use core::net::Ipv4Addr;
 
 use crate::Malformed;
-use crate::der::{BOOLEAN, Der, INTEGER, OBJECT, OCTET_STRING, SEQUENCE};
+use crate::der::{BIT_STRING, BOOLEAN, Der, INTEGER, OBJECT, OCTET_STRING, SEQUENCE};
 
 /// ecdsa-with-SHA256.
 const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
@@ -15,6 +15,9 @@ const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 const NAMES: &[u8] = &[0x55, 0x1d, 17];
 const CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
 const PURPOSES: &[u8] = &[0x55, 0x1d, 37];
+/// Of key usage: signatures, those of certificates.
+const SIGNS: u8 = 0x80;
+const SIGNS_CERTIFICATES: u8 = 0x04;
 /// id-kp-serverAuth.
 const FOR_SERVERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
 /// Names: DNS, and address.
@@ -66,6 +69,8 @@ pub struct Certificate<'c> {
     names: &'c [u8],
     /// What it may be used for; everything, if it does not say.
     purposes: Option<&'c [u8]>,
+    /// What its key may be used for; everything, if it does not say.
+    usage: u8,
     is_authority: bool,
 }
 
@@ -108,6 +113,7 @@ impl<'c> Certificate<'c> {
             key,
             names: &[],
             purposes: None,
+            usage: u8::MAX,
             is_authority: false,
         };
         if let Some(extensions) = extensions {
@@ -119,7 +125,7 @@ impl<'c> Certificate<'c> {
     fn extend(&mut self, mut extensions: Der<'c>) -> Result<(), Malformed> {
         let mut list = extensions.sequence()?;
         extensions.end()?;
-        let mut seen = [false; 3];
+        let mut seen = [false; 4];
         while !list.0.is_empty() {
             let mut fields = list.sequence()?;
             let kind = fields.expect(OBJECT)?.content;
@@ -141,7 +147,14 @@ impl<'c> Certificate<'c> {
                     self.is_authority = flag.is_some_and(|flag| flag.content != [0]);
                     2
                 }
-                KEY_USAGE => continue,
+                KEY_USAGE => {
+                    // How many bits at the end do not count, and the bits.
+                    let [_, usage, ..] = value.expect(BIT_STRING)?.content else {
+                        return Err(Malformed);
+                    };
+                    self.usage = *usage;
+                    3
+                }
                 _ if critical => return Err(Malformed),
                 _ => continue,
             };
@@ -177,7 +190,7 @@ impl<'c> Certificate<'c> {
         if self.issuer != authority.subject {
             return Err(Unfit::Issuer);
         }
-        if !authority.is_authority {
+        if !authority.is_authority || authority.usage & SIGNS_CERTIFICATES == 0 {
             return Err(Unfit::Authority);
         }
         if !self.is_called(name) {
@@ -208,6 +221,9 @@ impl<'c> Certificate<'c> {
     }
 
     fn serves(&self) -> bool {
+        if self.usage & SIGNS == 0 {
+            return false;
+        }
         let Some(purposes) = self.purposes else { return true };
         let mut purposes = Der(purposes);
         while let Ok(purpose) = purposes.next() {

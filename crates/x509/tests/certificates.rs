@@ -89,6 +89,8 @@ fn what_a_certificate_is_for_counts() {
         ("extendedKeyUsage=clientAuth,serverAuth", Ok(())),
         ("extendedKeyUsage=clientAuth", Err(Unfit::Purpose)),
         ("keyUsage=critical,digitalSignature,keyCertSign", Ok(())),
+        ("keyUsage=critical,digitalSignature", Err(Unfit::Authority)),
+        ("keyUsage=critical,keyCertSign", Err(Unfit::Purpose)),
     ] {
         let options = [&EC[..], &["-addext", called, "-addext", purpose]].concat();
         let Some(der) = openssl(&options) else { return };
