@@ -12,13 +12,13 @@ use crate::workspace::{self, CHIP_CRATES, RADIO_CRATES, package};
 
 /// Layers, lowest first. Crates of one layer do not know each other.
 const LAYERS: [&[&str]; 8] = [
-    &["image", "mqtt", "x509"],
-    &["flash"],
+    &["dhcp", "image", "mqtt", "x509"],
+    &["flash", "tls"],
     &["smp"],
     &["boot", "dfu", "ble"],
     &["ota", "recovery"],
     &["board", "certs", "online", "pty", "publisher", "sign"],
-    &["fleet", "imgtool", "qemu", "sim"],
+    &["fleet", "impostor", "imgtool", "qemu", "sim"],
     &["cli"],
 ];
 

@@ -25,8 +25,8 @@ pub fn rust_version() -> Option<String> {
 }
 
 /// Crates that run on the chip, lowest first; each is `no_std`.
-pub const CHIP_CRATES: [&str; 9] =
-    ["image", "flash", "mqtt", "x509", "smp", "boot", "dfu", "ota", "recovery"];
+pub const CHIP_CRATES: [&str; 11] =
+    ["dhcp", "image", "flash", "mqtt", "x509", "tls", "smp", "boot", "dfu", "ota", "recovery"];
 
 /// Crates for chips with a radio. Its stack wants atomic operations that Cortex-M0 lacks.
 pub const RADIO_CRATES: [&str; 1] = ["ble"];

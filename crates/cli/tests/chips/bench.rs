@@ -287,9 +287,12 @@ impl Bench {
         }
     }
 
-    /// The chip with power.
+    /// The chip with power. On a network its clock goes by its instructions: a host with other things
+    /// to do would let it be late, and its watchdog reset it, while it shakes hands.
     pub fn start(&self) -> Powered<'_> {
-        let chip = self.start_paused();
+        let clock = ["-icount", "shift=6"];
+        let is_networked = self.chip.application == NETWORKED;
+        let chip = self.start_with(|setup| setup.args(clock.into_iter().filter(|_| is_networked)));
         chip.machine().resume().unwrap();
         chip
     }

@@ -10,6 +10,7 @@ mod cost;
 mod cuts;
 mod factory;
 mod golden;
+mod impostors;
 mod launch;
 mod network;
 mod publisher;

@@ -75,6 +75,9 @@ impl<E: Ethernet> phy::Device for Frames<E> {
             return None;
         }
         let len = self.chip.receive(&mut self.received)?;
+        let frame = self.received.get_mut(..len)?;
+        // One that the stack must not see is answered by nothing, as the next poll takes the next one.
+        let len = if updraft_dhcp::tame(frame) { len } else { 0 };
         let frame = self.received.get(..len)?;
         Some((Received(frame), Sender(&mut self.chip, &mut self.sent)))
     }

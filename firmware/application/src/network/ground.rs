@@ -56,9 +56,6 @@ pub(super) struct Ground<'f, 'k, B: Board, E, const N: usize, const LINES: usize
     pub access: Access<'static>,
     pub memory: &'static mut Memory<N, LINES>,
     pub reset: Option<(Duration, u32)>,
-    /// Whether the beginning of a TLS record is waited for; the rest of one always is, as it cannot
-    /// be begun anew.
-    pub awaits_records: bool,
 }
 
 impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> Ground<'_, '_, B, E, N, LINES> {

@@ -15,7 +15,6 @@ mod line;
 mod random;
 mod settings;
 mod stack;
-mod store;
 mod tls;
 mod update;
 
@@ -25,8 +24,8 @@ use core::time::Duration;
 use firmware_board::{Board, Keys, say};
 use smoltcp::wire::Ipv4Address;
 use updraft_dfu::{Config as DfuConfig, Dfu, DfuSlots, SlotTable};
-use updraft_flash::{AreaId, Which};
-use updraft_image::{Describe, PublicKey, Text};
+use updraft_flash::{AreaId, FlashMap, Keep, Which};
+use updraft_image::PublicKey;
 use updraft_mqtt::{Client, Patience};
 use updraft_ota::dfu::Slot;
 use updraft_ota::infineon::{Device, Identity as Names, Prefix, Settings as Infineon, Timers};
@@ -45,7 +44,6 @@ use line::{Line, Tcp};
 use random::Random;
 use settings::{Ask, Settings};
 use stack::Gone;
-use store::Store;
 use tls::Tls;
 use update::{Chip, Updating};
 
@@ -121,7 +119,12 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
     let version = dfu.header(&mut flash, Which::Primary).map(|header| header.version);
     say(&mut board, WHO, &Started { description, version: version.unwrap_or_default() });
 
-    let [starts, kept] = [0, 1].map(|index| setup.storage.map(|area| Store::new(area, index)));
+    let places = setup.storage.and_then(|area| {
+        let starts = Keep::new(&flash, area, 0, 4)?;
+        let record = Record::size(BLOCKS) as u32;
+        Some((starts, Keep::new(&flash, area, starts.end(), record)?))
+    });
+    let (starts, kept) = places.unzip();
     let starts = count(starts, &mut flash);
     let flash = RefCell::new(flash);
     let mut places = stack::Places::new();
@@ -142,7 +145,6 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
         access: settings.smp,
         memory: smp,
         reset: None,
-        awaits_records: false,
     });
     let test_at = now.saturating_add(description.self_test);
     let Some((host, port)) = settings.server.rsplit_once(':') else {
@@ -167,7 +169,7 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
         }
     }
 
-    let system = Chip { ground: &ground, flash: &flash, store: kept };
+    let system = Chip { ground: &ground, flash: &flash, place: kept };
     let slot = Slot::new(own, Shared(&flash), Keys::new(keys), system);
     let config = Config { seed: seed as u32, report_every: 8, ..Config::new(facts.name) };
     let agent = Agent::new(slot, config, record);
@@ -216,13 +218,13 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
 }
 
 /// Counts the starts, this one included.
-fn count<M: updraft_flash::FlashMap>(store: Option<Store>, flash: &mut M) -> u32 {
-    let Some(store) = store else { return 0 };
+fn count<M: FlashMap>(place: Option<Keep>, flash: &mut M) -> u32 {
+    let Some(place) = place else { return 0 };
     let mut count = [0; 4];
-    store.load(flash, &mut count);
+    place.load(flash, &mut count);
     let starts = u32::from_le_bytes(count).wrapping_add(1);
     // Worn out or not, the device goes on.
-    let _ = store.save(flash, &starts.to_le_bytes());
+    let _ = place.save(flash, &starts.to_le_bytes());
     starts
 }
 
@@ -247,26 +249,14 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize>
         let ground = self.ground;
         let mut tcp = Tcp::connect(ground, to?).ok()?;
         let spoken = match self.settings.tls {
-            None => {
-                speak(&mut tcp);
-                Ok(())
-            }
+            None => Some(speak(&mut tcp)),
             Some(name) => {
                 let whom = (name, self.identity, &mut self.random);
-                let opened = Tls::open(tcp, self.records, whom);
-                ground.borrow_mut().awaits_records = false;
-                opened.map(|mut tls| speak(&mut tls))
+                let watch = tls::Watch::new();
+                Tls::open(tcp, (self.records, &watch), whom).map(|mut tls| speak(&mut tls))
             }
         };
         Tcp::close(ground);
-        spoken.map_err(|why| ground.borrow_mut().say(&NoTls(why))).ok()
-    }
-}
-
-struct NoTls(tls::NotOpened);
-
-impl Describe for NoTls {
-    fn describe(&self, to: &mut Text<'_>) {
-        to.fill("no TLS with the server: {}", &[&self.0]);
+        spoken
     }
 }

@@ -2,7 +2,9 @@
 
 use core::time::Duration;
 
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{
+    Config, Interface, PollIngressSingleResult, SocketHandle, SocketSet, SocketStorage,
+};
 use smoltcp::socket::{dhcpv4, tcp, udp};
 use smoltcp::time::Instant;
 use smoltcp::wire::{EthernetAddress, IpCidr, IpEndpoint, Ipv4Address};
@@ -15,6 +17,9 @@ const SMP_PORT: u16 = 1337;
 const FIRST_PORT: u16 = 49_152;
 /// The other side is given up if it has not answered for so long.
 const PATIENCE: smoltcp::time::Duration = smoltcp::time::Duration::from_secs(20);
+
+/// Frames that are looked at before everything else goes on.
+const MOST_FRAMES: usize = 16;
 
 /// The memory of the stack: `R` bytes that have come over the connection and are not read yet.
 #[derive(Debug)]
@@ -109,7 +114,15 @@ impl<'s, E: Ethernet> Stack<'s, E> {
 
     /// Does what there is to do.
     pub fn poll(&mut self, now: Duration) {
-        self.interface.poll(instant(now), &mut self.frames, &mut self.sockets);
+        let (now, frames, sockets) = (instant(now), &mut self.frames, &mut self.sockets);
+        // Not all that there are: somebody may send faster than they are worked on.
+        for _ in 0..MOST_FRAMES {
+            let seen = self.interface.poll_ingress_single(now, frames, sockets);
+            if seen == PollIngressSingleResult::None {
+                break;
+            }
+        }
+        self.interface.poll_egress(now, frames, sockets);
         match self.sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
             Some(dhcpv4::Event::Configured(lease)) => {
                 let (address, router) = (lease.address, lease.router);
@@ -175,6 +188,13 @@ impl<'s, E: Ethernet> Stack<'s, E> {
             false if connection.may_recv() => Ok(0),
             false => Err(Gone),
         }
+    }
+
+    /// Whether nothing more will come, whatever is still waiting.
+    pub fn has_ended(&mut self) -> bool {
+        use tcp::State::{Established, FinWait1, FinWait2, SynReceived, SynSent};
+        let state = self.connection().state();
+        !matches!(state, SynSent | SynReceived | Established | FinWait1 | FinWait2)
     }
 
     /// Takes as much of `bytes` as there is room for.

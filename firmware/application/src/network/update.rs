@@ -6,6 +6,7 @@ use core::time::Duration;
 use firmware_board::{Board, Keys};
 use firmware_cortex_m::{Chip as _, Line as _};
 use smoltcp::wire::Ipv4Address;
+use updraft_flash::{Keep, NotKept};
 use updraft_image::{Describe, Text};
 use updraft_mqtt::{Client, Connect, Event};
 use updraft_ota::dfu::{Slot, System};
@@ -16,7 +17,6 @@ use super::ethernet::Ethernet;
 use super::ground::{Ground, Shared};
 use super::line::Line;
 use super::stack::Gone;
-use super::store::Store;
 use crate::description::SelfTest;
 
 /// The longest thing that the agent says at once.
@@ -27,12 +27,8 @@ pub(super) struct Chip<'g, 'f, 'k, B: Board, E, const N: usize, const LINES: usi
     pub ground: &'g RefCell<Ground<'f, 'k, B, E, N, LINES>>,
     pub flash: &'f RefCell<<B as Board>::Map>,
     /// Where the record is kept; without it, downloads begin anew after a reset.
-    pub store: Option<Store>,
+    pub place: Option<Keep>,
 }
-
-/// The record could not be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotKept;
 
 impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> System
     for Chip<'_, '_, '_, B, E, N, LINES>
@@ -47,12 +43,12 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> System
     }
 
     fn load(&mut self, record: &mut [u8]) -> Result<Option<usize>, NotKept> {
-        Ok(self.store.and_then(|store| store.load(&mut Shared(self.flash), record)))
+        Ok(self.place.and_then(|place| place.load(&mut Shared(self.flash), record)))
     }
 
     fn save(&mut self, record: &[u8]) -> Result<(), NotKept> {
-        let Some(store) = self.store else { return Ok(()) };
-        store.save(&mut Shared(self.flash), record).ok_or(NotKept)
+        let Some(place) = self.place else { return Ok(()) };
+        place.save(&mut Shared(self.flash), record)
     }
 }
 
@@ -254,8 +250,8 @@ fn address(endpoint: Endpoint<'_>) -> Option<(Ipv4Address, u16)> {
     // The longest address has fifteen characters.
     let mut text = [0; 15];
     let mut len = 0;
-    for (place, c) in text.iter_mut().zip(endpoint.host.chars()) {
-        *place = u8::try_from(c).ok()?;
+    for c in endpoint.host.chars() {
+        *text.get_mut(len)? = u8::try_from(c).ok()?;
         len += 1;
     }
     let text = str::from_utf8(text.get(..len)?).ok()?;
