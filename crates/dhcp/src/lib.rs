@@ -122,7 +122,7 @@ fn change(datagram: &mut [u8], at: usize, to: u8) {
         return;
     }
     // The byte as a part of its word.
-    let word = |byte: u8| if at % 2 == 0 { u32::from(byte) << 8 } else { u32::from(byte) };
+    let word = |byte: u8| if at.is_multiple_of(2) { u32::from(byte) << 8 } else { u32::from(byte) };
     let sum = u32::from(!old) + (0xffff - word(from)) + word(to);
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
