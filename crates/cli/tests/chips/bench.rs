@@ -349,20 +349,6 @@ impl Powered<'_> {
         self.chip.as_ref().unwrap().press(pressed).unwrap();
     }
 
-    /// Lets so much time pass by the chip's own clock: on a busy machine it gets little of ours.
-    pub fn pass(&self, time: Duration) {
-        let now = || {
-            let bytes = self.machine().read(TIMER, 4).unwrap();
-            u32::from_le_bytes(bytes.try_into().unwrap())
-        };
-        let (until, begun) = (Instant::now() + PATIENCE, now());
-        // It counts down.
-        while f64::from(begun.wrapping_sub(now())) < time.as_secs_f64() * TICKS_PER_SECOND {
-            assert!(Instant::now() < until, "the chip's clock stands still");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// How long the light stays as it is, over some changes, by the chip's own clock: looking at it
     /// stops the chip.
     pub fn half_period(&self) -> Duration {
