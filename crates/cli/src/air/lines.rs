@@ -25,7 +25,16 @@ pub struct Lines {
     /// The private key of that certificate. Default: mosquitto_client.key in that folder.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// The name that the server's certificate has to be for. Default: what it is reached at.
+    /// Certificates that are not to be believed any more, as `updraft certs revoke` and OpenSSL
+    /// list them; may be given several times. Default: mosquitto_ca.crl beside mosquitto_ca.crt.
+    #[arg(long, value_name = "FILE")]
+    crl: Vec<PathBuf>,
+    /// Show the certificate, user name and password to this host as well, if a job sends the device
+    /// there; may be given several times. Default: only to the server given here.
+    #[arg(long, value_name = "HOST")]
+    also_for: Vec<String>,
+    /// The name that the server's certificate has to be for. Default: what it is reached at, which
+    /// holds for servers that a job names in any case.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
     /// Who this is for the broker. Default: a name with a random number.
@@ -51,9 +60,12 @@ impl Lines {
         let tls = self.tls();
         if plain {
             // It may be needed for a server that a job names.
-            return Ok(Settings { tls: tls.ok().map(Arc::new), ..Settings::plain(session) });
+            let tls = tls.ok().map(Arc::new);
+            let also_for = self.also_for.clone();
+            return Ok(Settings { tls, also_for, ..Settings::plain(session) });
         }
-        Ok(Settings::tls(session, Arc::new(tls?)))
+        let also_for = self.also_for.clone();
+        Ok(Settings { also_for, ..Settings::tls(session, Arc::new(tls?)) })
     }
 
     fn tls(&self) -> anyhow::Result<Tls> {
@@ -66,7 +78,12 @@ impl Lines {
         let found = || usual("mosquitto_client.crt").zip(usual("mosquitto_client.key"));
         let credentials = given.or_else(found);
         let credentials = credentials.map(|(certificate, key)| Credentials { certificate, key });
-        Tls::new(&trust, credentials.as_ref(), self.server_name.as_deref()).or_else(|error| {
+        let mut lists = self.crl.clone();
+        if lists.is_empty() && self.ca.is_none() {
+            lists.extend(usual("mosquitto_ca.crl"));
+        }
+        let name = self.server_name.as_deref();
+        Tls::with_lists(&trust, credentials.as_ref(), name, &lists).or_else(|error| {
             let hint = error.hint();
             Err(error).hint(hint)
         })

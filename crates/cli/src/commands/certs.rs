@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use updraft_certs::{
     Access, Authority, CertsError, Clients, HostName, Inspected, LabFile, Lifetime, Listener, Pair,
-    Subject, Use, certificates, configuration, is_listed, lab, listing,
+    Revoked, Subject, Use, certificates, configuration, is_listed, lab, listing,
 };
 
 use crate::commands::key;
@@ -31,6 +31,8 @@ enum Command {
     Lab(Lab),
     /// Make a certificate for one more device, or several.
     Device(Device),
+    /// Revoke certificates of a lab: write the list of those that are not to be believed any more.
+    Revoke(Revoke),
     /// Show what certificates say, and what is wrong with them.
     Show(Show),
     /// Print certificates and keys as strings for C sources.
@@ -94,6 +96,31 @@ struct Device {
 }
 
 #[derive(clap::Args)]
+#[command(
+    after_help = "Writes mosquitto_ca.crl, the list of all that the authority has revoked, and signs it
+anew. Without certificates it is renewed: who goes by a list that is out of date refuses everybody.
+
+A broker goes by it with `updraft certs mosquitto --crl`, after a restart or SIGHUP; `updraft publish` and
+`updraft fetch` do if it lies beside mosquitto_ca.crt, or with --crl.
+
+Examples:
+  updraft certs revoke kit-0042.crt
+  updraft certs revoke --dir certs certs/mosquitto_server.crt
+  updraft certs revoke --dir certs --days 30"
+)]
+struct Revoke {
+    /// The certificates, PEM.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The folder with the authority's files and its list.
+    #[arg(short, long, default_value = ".")]
+    dir: PathBuf,
+    /// How long the list is good for. Default: a year.
+    #[arg(long, value_name = "DAYS", value_parser = lifetime)]
+    days: Option<Lifetime>,
+}
+
+#[derive(clap::Args)]
 #[command(after_help = "The exit code is 1 if something is wrong with one of them.
 
 Examples:
@@ -133,6 +160,9 @@ struct Mosquitto {
     /// Whether who connects has to have a certificate of the authority.
     #[arg(long, value_enum, default_value_t)]
     require_certificate: Switch,
+    /// Refuse certificates that mosquitto_ca.crl revokes, which has to be there.
+    #[arg(long)]
+    crl: bool,
     /// The port for TLS. Default: 8884 with certificates, 8883 without, as kits expect.
     #[arg(short, long)]
     port: Option<u16>,
@@ -171,6 +201,7 @@ pub fn run(args: Args, out: &Output) -> anyhow::Result<()> {
     match args.command {
         Command::Lab(args) => new_lab(&args, out),
         Command::Device(args) => devices(&args, out),
+        Command::Revoke(args) => revoke(&args, out),
         Command::Show(args) => show(&args, out),
         Command::Format(args) => format(&args),
         Command::Mosquitto(args) => mosquitto(&args, out),
@@ -202,6 +233,30 @@ fn devices(args: &Device, out: &Output) -> anyhow::Result<()> {
     }
     write(&args.dir, &made, args.force)?;
     told(&args.dir, &made, out, "each key is for its device alone")
+}
+
+fn revoke(args: &Revoke, out: &Output) -> anyhow::Result<()> {
+    let own = |ending: &str| args.dir.join(format!("{}.{ending}", Pair::Authority.stem()));
+    let authority = Authority::from_pem(&key::read(&own("crt"))?, &key::open(&own("key"))?);
+    let authority = authority.or_else(advise).context("this authority cannot revoke anything")?;
+    let path = own("crl");
+    let before = if path.exists() { Some(key::read(&path)?) } else { None };
+    let read = args.files.iter().map(|path| key::read(path));
+    let texts = read.collect::<anyhow::Result<Vec<_>>>()?;
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    let lifetime = args.days.unwrap_or(Lifetime::LIST);
+    let made = authority.revoke(before.as_deref(), &texts, lifetime);
+    let Revoked { list, added, total, until } = made.or_else(advise)?;
+    files::write(&path, list.as_bytes(), Mode::Result)?;
+    let facts = json!({ "file": path, "added": added, "revoked": total, "until": until });
+    out.result(&facts, |to| {
+        for serial in &added {
+            writeln!(to, "revoked: serial {serial}")?;
+        }
+        writeln!(to, "{}  {total} revoked", path.display())?;
+        writeln!(to, "  {}", styled(DIM, format!("until {until}")))?;
+        writeln!(to, "whoever is to refuse them needs this list")
+    })
 }
 
 /// All of the files, or none.
@@ -339,6 +394,14 @@ fn mosquitto(args: &Mosquitto, out: &Output) -> anyhow::Result<()> {
         Switch::On => (Clients::Certified, 8884),
         Switch::Off => (Clients::Anybody, 8883),
     };
+    let clients = match (args.crl, clients) {
+        (true, Clients::Certified) => Clients::Unrevoked,
+        (true, _) => {
+            return Err(anyhow!("who needs no certificate cannot show a revoked one"))
+                .usage("--crl goes with --require-certificate on");
+        }
+        (false, clients) => clients,
+    };
     let port = args.port.unwrap_or(usual);
     if args.plain == Some(port) {
         return Err(anyhow!("port {port} cannot be both plain and TLS"))
@@ -366,6 +429,10 @@ fn advise<T>(error: CertsError) -> anyhow::Result<T> {
         CertsError::Key(_) | CertsError::OtherKey | CertsError::NoAuthority { .. } => {
             "give an authority that `updraft certs lab` has made"
         }
+        CertsError::Foreign { .. } => {
+            "only the authority that has signed a certificate can revoke it; --dir has its files"
+        }
+        CertsError::List(_) => "move the list away, and give everything that is to be revoked",
         CertsError::NoCertificate | CertsError::Damaged { .. } => "give a certificate as PEM",
         _ => return Err(error.into()),
     };

@@ -319,6 +319,7 @@ impl<'o> Show<'o> {
             Note::Succeeded => ("succeeded", styled(GOOD, "has updated"), json!({})),
             Note::Failed => ("failed", styled(BAD, "has failed"), json!({})),
             Note::Silent => ("silent", styled(BAD, "says nothing any more"), json!({})),
+            Note::Displaced => ("displaced", styled(WARN, "gives its place to others"), json!({})),
             Note::Refused(refusal) => {
                 let text = format!("{} {refusal}", styled(WARN, "is not answered:"));
                 ("refused", text, json!({ "why": refusal.to_string() }))
@@ -330,7 +331,7 @@ impl<'o> Show<'o> {
             Note::Failed | Note::Silent => self.failed += 1,
             _ => {}
         }
-        if matches!(event.note, Note::Succeeded | Note::Failed | Note::Silent)
+        if matches!(event.note, Note::Succeeded | Note::Failed | Note::Silent | Note::Displaced)
             && let Some(bar) = self.shown.remove(&event.topic)
         {
             bar.finish_and_clear();

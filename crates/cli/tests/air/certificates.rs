@@ -37,6 +37,27 @@ fn certificates_that_do_not_fit_end_both_commands_with_advice() {
 }
 
 #[test]
+fn a_server_whose_certificate_was_revoked_ends_both_commands() {
+    if !foreign("mosquitto") {
+        return;
+    }
+    let lab = Lab::new("revoked", 5_000);
+    let _broker = lab.broker();
+    lab.ok("certs revoke");
+    let publish = format!("publish -b 127.0.0.1:{} -f 1.1.0.bin", lab.tls);
+    let publisher = lab.publish(lab.tls, "-f 1.1.0.bin");
+    assert_eq!(lab.ok(&lab.fetch(lab.tls, "got.bin")), "installed 1.1.0\n");
+    drop(publisher);
+    lab.ok("certs revoke mosquitto_server.crt");
+    for line in [publish, lab.fetch(lab.tls, "got.bin")] {
+        let said = lab.fails(&line);
+        assert!(said.contains("its certificate was revoked"), "{line}\n{said}");
+        let said = lab.fails(&format!("{line} --crl mosquitto_ca.crt"));
+        assert!(said.contains("holds no list of revoked certificates"), "{said}");
+    }
+}
+
+#[test]
 fn images_that_are_not_signed_by_the_key_are_refused_and_nothing_is_kept() {
     if !foreign("mosquitto") {
         return;

@@ -47,6 +47,45 @@ fn openssl_finds_the_server_by_address_and_by_name_and_trusts_the_chain() {
     }
 }
 
+#[test]
+fn what_was_revoked_openssl_refuses_and_the_list_grows() {
+    let desk = lab("certs-revoked");
+    desk.stdout("certs device kit-1 kit-2");
+    let verifies = |name: &str| {
+        let base = ["verify", "-crl_check", "-CAfile", "mosquitto_ca.crt"];
+        let more = ["-CRLfile", "mosquitto_ca.crl", name];
+        let ended = openssl(&desk, &[&base[..], &more].concat());
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success() || said.contains("certificate revoked"), "{said}");
+        ended.status.success()
+    };
+    let lists = |revoked: usize, number: &str| {
+        let line = ["crl", "-in", "mosquitto_ca.crl", "-CAfile", "mosquitto_ca.crt", "-text"];
+        let ended = openssl(&desk, &line);
+        let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        assert!(said.contains("verify OK"), "{said}");
+        assert_eq!(said.matches("Revocation Date").count(), revoked, "{said}");
+        let (_, behind) = said.split_once("X509v3 CRL Number:").unwrap();
+        assert_eq!(behind.split_whitespace().next(), Some(number), "{said}");
+    };
+    desk.stdout("certs revoke");
+    lists(0, "1");
+    assert!(verifies("kit-1.crt"));
+    let said = desk.stdout("certs revoke kit-1.crt");
+    assert!(said.contains("mosquitto_ca.crl  1 revoked"), "{said}");
+    lists(1, "2");
+    assert!(!verifies("kit-1.crt") && verifies("kit-2.crt"));
+    // Twice is once.
+    desk.stdout("certs revoke kit-1.crt kit-2.crt mosquitto_server.crt --days 30");
+    lists(3, "3");
+    assert!(!verifies("kit-1.crt") && !verifies("kit-2.crt") && verifies("mosquitto_client.crt"));
+    std::fs::create_dir(desk.path("other")).unwrap();
+    desk.stdout("certs lab 127.0.0.1 --dir other");
+    let why = desk.run("certs revoke other/mosquitto_client.crt");
+    let why = String::from_utf8_lossy(&why.stderr).into_owned();
+    assert!(why.contains("was not signed by this authority"), "{why}");
+}
+
 /// A broker that ends with it.
 struct Broker {
     child: Child,
