@@ -43,6 +43,13 @@ pub fn run(args: &[String]) -> Result<()> {
         cargo_step(&[&what[..], &["--", "-D", "warnings"]].concat())
     });
     steps.step("doc", doc);
+    steps.step("build", || {
+        let package = ["--manifest-path", "firmware/Cargo.toml", "--package", "firmware-build"];
+        let lint = ["clippy", "--quiet", "--all-targets"];
+        cargo_step(&[&lint[..], &package, &["--", "-D", "warnings"]].concat())?;
+        run_quietly(&mut cargo([&["test", "--quiet"], &package[..]].concat()))
+            .map(|()| Outcome::Passed("which keys a bootloader is given".to_owned()))
+    });
     // A compiler for the chip is one of the things that setup brings: without it, half of the tests
     // would pass because there is nothing to run.
     let needed = |outcome| match outcome {

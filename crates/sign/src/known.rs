@@ -25,7 +25,7 @@ const fn known(
     KnownKey { name, origin, hashes }
 }
 
-const KNOWN: [KnownKey; 34] = [
+const KNOWN: [KnownKey; 35] = [
     known(
         "root-ec-p256",
         "MCUboot, default of Zephyr and the nRF Connect SDK",
@@ -312,6 +312,15 @@ const KNOWN: [KnownKey; 34] = [
             "c851c215aa4ec38720a1cd5972927e94",
             "108b60f73bd3e663911c7ed4550a74d9",
             "bda5f650a2dedd4fc64e09a233f5e31e",
+        ],
+    ),
+    known(
+        "sample-rsa-2048",
+        "Updraft, default of its firmware",
+        &[
+            "6a77d6648d3cba2f2bdc1a2037b57e4b",
+            "d6735fe529c8b9eda51a91ba2be2a1c1",
+            "db6da90852cf75c9d103d54943f798a5",
         ],
     ),
     known("enc-aes128kw", "MCUboot", &["fda93db569616604538b64817c9ca14f"]),

@@ -12,7 +12,7 @@
 //! | variable | |
 //! |---|---|
 //! | `UPDRAFT_BOARD` | a board's name or file; by default the one that is called like the package |
-//! | `UPDRAFT_KEY` | file with the public key, PEM or DER; builds for development may do without |
+//! | `UPDRAFT_KEY` | file with the public key, PEM or DER; builds for development may do without, releases want one that is not published |
 //! | `UPDRAFT_APP` | `boot` (default) or `upgrade` |
 //! | `UPDRAFT_TLS_CA` | file with the certificate, PEM, of the authority that servers are believed by |
 //! | `UPDRAFT_TLS_CERT`, `UPDRAFT_TLS_KEY` | the device's own certificate and its key |
@@ -20,6 +20,10 @@
 mod description;
 mod identity;
 mod key;
+/// The signer's own list. Its crate would bring every cipher along into a build script.
+#[path = "../../../crates/sign/src/known.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod published;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -51,7 +55,8 @@ pub fn make() {
     let out = PathBuf::from(needed("OUT_DIR"));
     let rust = board.rust().unwrap_or_else(|error| panic!("{name}: {error}"));
     write(&out.join("board.rs"), rust.as_bytes());
-    write(&out.join("key.rs"), key::source(&board).as_bytes());
+    let key = key::source(&board).unwrap_or_else(|error| panic!("{error}"));
+    write(&out.join("key.rs"), key.as_bytes());
     write(&out.join("map.rs"), map(&board).as_bytes());
     write(&out.join("description.bin"), &description::bytes());
     write(&out.join("identity.bin"), &identity::bytes());
