@@ -64,6 +64,7 @@ mod check;
 mod error;
 mod export;
 mod ids;
+mod import;
 mod names;
 mod safety;
 pub mod schema;
@@ -81,8 +82,9 @@ use updraft_image::{BoardIds, TrailerKeys, TrailerLayout, UpgradeMode};
 
 pub use capacity::{Capacity, UpgradeCost};
 pub use error::{LoadError, Problem};
-pub use export::{ExportError, Foreign, ImportError, Program};
+pub use export::{ExportError, Program};
 pub use ids::{IdError, class_id, vendor_id};
+pub use import::{Foreign, ImportError, Imported};
 pub use names::built_in;
 pub use schema::{
     Active, Boot, Button, Console, ConsoleKind, ContentCipher, Core, DowngradePrevention,

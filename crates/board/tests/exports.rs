@@ -1,6 +1,6 @@
 //! Linker scripts and sources made from board files.
 
-use updraft_board::{Board, ExportError, Foreign, Program, built_in};
+use updraft_board::{Board, ExportError, Program, built_in};
 
 #[test]
 fn an_application_is_linked_behind_its_header_and_a_bootloader_where_it_lies() {
@@ -38,7 +38,7 @@ fn every_board_has_its_constants_in_rust() {
         for (open, close) in [('(', ')'), ('[', ']'), ('{', '}')] {
             assert_eq!(source.matches(open).count(), source.matches(close).count(), "{name}");
         }
-        for constant in ["AREAS", "DEVICES", "RULES", "SLOTS", "TRAILERS"] {
+        for constant in ["AREAS", "DEVICES", "HEADER_SIZE", "RAM", "RULES", "SLOTS", "TRAILERS"] {
             assert!(source.contains(&format!("\npub const {constant}: ")), "{name}: {constant}");
         }
         assert_eq!(source.matches("AreaEntry { id").count(), board.areas().len(), "{name}");
@@ -84,70 +84,6 @@ fn what_is_missing_is_named() {
     assert_eq!(error.to_string(), "the board has no [[ram]]");
     let error = board.memory_x(Program::Application(1)).unwrap_err();
     assert_eq!(error.to_string(), "the board has no primary area for image 1");
-}
-
-/// What decides over an area, its name aside.
-fn places(board: &Board) -> Vec<(String, u8, usize, u32, u32)> {
-    let row = |area: &updraft_board::Area| {
-        (area.role.name().to_owned(), area.image, area.device, area.offset, area.size)
-    };
-    let mut places: Vec<_> = board.areas().iter().map(row).collect();
-    places.sort();
-    places
-}
-
-#[test]
-fn the_flash_map_of_every_board_comes_back_from_zephyrs_devicetree() {
-    for name in built_in() {
-        let board = Board::load(name).unwrap();
-        let overlay = board.devicetree().unwrap();
-        let areas = board.import(Foreign::Devicetree, &overlay).unwrap();
-        let again = board.with_areas(areas).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(places(&again), places(&board), "{name}\n{overlay}");
-    }
-}
-
-#[test]
-fn the_slots_of_every_mapped_board_come_back_from_make_variables() {
-    let mut boards = 0;
-    for name in built_in() {
-        let board = Board::load(name).unwrap();
-        if board.flash().iter().any(|device| device.base.is_none()) {
-            continue;
-        }
-        let text = board.make_variables().unwrap();
-        let mut areas = board.import(Foreign::Make, &text).unwrap();
-        let others = board.file().area.iter();
-        let unnamed = |area: &&updraft_board::schema::AreaRow| {
-            ["storage", "reserved"].contains(&area.role.name())
-        };
-        areas.extend(others.filter(unnamed).cloned());
-        let again = board.with_areas(areas).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(places(&again), places(&board), "{name}\n{text}");
-        boards += 1;
-    }
-    println!("{boards} of {} boards, the others have flash that is not mapped", built_in().len());
-}
-
-#[test]
-fn older_names_of_partitions_are_understood() {
-    let board = Board::load("pinetime-internal").unwrap();
-    let overlay = board.devicetree().unwrap();
-    let older = overlay
-        .replace("slot0_partition", "image_0_primary_partition")
-        .replace("slot1_partition", "image_0_secondary_partition");
-    assert_ne!(older, overlay);
-    let areas = board.import(Foreign::Devicetree, &older).unwrap();
-    assert_eq!(places(&board.with_areas(areas).unwrap()), places(&board));
-}
-
-#[test]
-fn a_malformed_size_is_refused_with_its_line() {
-    let board = Board::load("cy8cproto-062-4343w").unwrap();
-    // As the example of the kit has it.
-    let text = "CY_BOOT_SECONDARY_1_START=0x18000000\nCY_BOOT_SECONDARY_1_SIZE=0x01c00=00\n";
-    let error = board.import(Foreign::Make, text).unwrap_err();
-    assert_eq!(error.to_string(), "line 2: `0x01c00=00` is no number");
 }
 
 #[test]

@@ -96,12 +96,25 @@ fn a_flash_map_goes_to_zephyr_and_comes_back() {
         [again, board].map(|text| updraft_board::Board::parse(&text, "x").unwrap());
     assert_eq!(again.area_table(), board.area_table());
 
-    std::fs::write(overlay, "&internal {\n\tslot0_partition: partition@0 {\n\t\treg = <0>;\n")
-        .unwrap();
-    let output = updraft(&["boards", "import", overlay, "--board", "rak4631", "--format", "dts"]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("line 3: `reg` is to hold an offset and a size"), "{said}");
+    let import = ["boards", "import", overlay, "--board", "rak4631", "--format", "dts"];
+    let refused = |text: &str, why: &str| {
+        std::fs::write(overlay, text).unwrap();
+        let output = updraft(&import);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+    };
+    refused(
+        "&flash0 { partitions {\n\tslot0_partition: partition@0 {\n\t\treg = <0>;\n}; }; };",
+        "line 3: `reg` of a partition is to hold an offset and a size",
+    );
+    let elsewhere = std::fs::read_to_string(overlay).unwrap().replace("<0>", "<0x1000 0x1000>");
+    let elsewhere = elsewhere.replace("flash0", "mram");
+    refused(&elsewhere, "`--node mram=DEVICE` says so");
+    let named = updraft(&[&import[..], &["--node", "mram=internal"]].concat());
+    // It is understood, and does not suit: there is one slot alone.
+    let said = String::from_utf8(named.stderr).unwrap();
+    assert!(said.contains("its flash map does not suit the board"), "{said}");
     std::fs::remove_dir_all(folder).unwrap();
 }
 

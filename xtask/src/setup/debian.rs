@@ -67,6 +67,16 @@ pub fn needs() -> Vec<Box<dyn Need>> {
             brings: || succeeds(&mut program("openocd", ["--version"])),
         }),
         Box::new(Package {
+            name: "device-tree-compiler",
+            purpose: "partitions for Zephyr are read by another program",
+            brings: || succeeds(&mut program("dtc", ["--version"])),
+        }),
+        Box::new(Package {
+            name: "make",
+            purpose: "variables for makefiles are read by it",
+            brings: || succeeds(&mut program("make", ["--version"])),
+        }),
+        Box::new(Package {
             name: "openssl",
             purpose: "images are signed by another program",
             brings: || succeeds(&mut program("openssl", ["version"])),

@@ -5,11 +5,12 @@
 
 use std::fmt::Write as _;
 
-use super::{ExportError, ImportError};
-use crate::schema::{AreaRow, Role};
+use super::{ExportError, identifier};
+use crate::import::OWN_FLASH;
+use crate::schema::Role;
 use crate::{Area, Board};
 
-pub(super) fn overlay(board: &Board) -> Result<String, ExportError> {
+pub(super) fn overlay(board: &Board, nodes: &[(String, String)]) -> Result<String, ExportError> {
     let mut text = format!("/* {}, from boards/{}.toml. */\n", board.description(), board.name());
     for (index, device) in board.flash().iter().enumerate() {
         let mut areas: Vec<_> = board.areas().iter().filter(|area| area.device == index).collect();
@@ -21,7 +22,7 @@ pub(super) fn overlay(board: &Board) -> Result<String, ExportError> {
             text,
             "\n&{} {{\n\tpartitions {{\n\t\tcompatible = \"fixed-partitions\";\n\t\t#address-cells = \
              <1>;\n\t\t#size-cells = <1>;\n",
-            device.name
+            node_of(board, nodes, index, &device.name)
         );
         for area in areas {
             let (node, label) = names(area);
@@ -34,7 +35,28 @@ pub(super) fn overlay(board: &Board) -> Result<String, ExportError> {
         }
         text.push_str("\t};\n};\n");
     }
+    if board.area(Role::Primary).is_some() {
+        text.push_str(
+            "\n/ {\n\tchosen {\n\t\tzephyr,code-partition = &slot0_partition;\n\t};\n};\n",
+        );
+    }
     Ok(text)
+}
+
+/// The label of a device's node: Zephyr calls the flash inside of every chip the same.
+fn node_of<'b>(
+    board: &Board,
+    nodes: &'b [(String, String)],
+    index: usize,
+    name: &'b str,
+) -> &'b str {
+    let named = nodes.iter().find(|(_, device)| device == name);
+    let is_own = index == 0 && board.flash().iter().all(|device| device.name != OWN_FLASH);
+    match named {
+        Some((node, _)) => node,
+        None if is_own => OWN_FLASH,
+        None => name,
+    }
 }
 
 /// The node's and the partition's name.
@@ -56,76 +78,5 @@ fn names(area: &Area) -> (String, String) {
         Role::Factory | Role::Status | Role::Reserved => {
             (format!("{}_partition", identifier(&area.name)), area.name.clone())
         }
-    }
-}
-
-fn identifier(name: &str) -> String {
-    name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-}
-
-/// The areas that an overlay names, on devices that are called like its nodes.
-pub(super) fn areas(text: &str) -> Result<Vec<AreaRow>, ImportError> {
-    let mut device = None;
-    let mut node = None;
-    let mut label = None;
-    let mut rows = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let wrong = |what: &str| ImportError { line: index + 1, what: what.to_owned() };
-        let line = line.trim();
-        if let Some(name) = line.strip_prefix('&').and_then(|rest| rest.split_whitespace().next()) {
-            device = Some(name.to_owned());
-        } else if let Some((name, rest)) = line.split_once(':')
-            && rest.contains("partition@")
-        {
-            (node, label) = (Some(name.trim().to_owned()), None);
-        } else if let Some(value) = value(line, "label") {
-            label = Some(value.trim_matches('"').to_owned());
-        } else if let Some(value) = value(line, "reg").filter(|_| node.is_some()) {
-            let numbers = value.trim_start_matches('<').trim_end_matches('>');
-            let numbers: Option<Vec<u32>> =
-                numbers.split_whitespace().map(crate::text::size::parse).collect();
-            let Some([offset, size]) = numbers.as_deref() else {
-                return Err(wrong("`reg` is to hold an offset and a size"));
-            };
-            let flash = device.clone().ok_or_else(|| wrong("a partition of no `&device`"))?;
-            let node = node.take().unwrap_or_default();
-            let (role, image) = role(&node);
-            let name = match role {
-                Role::Reserved | Role::Storage => label.clone().unwrap_or(node),
-                role => role.name().to_owned(),
-            };
-            let name = image.map_or(name.clone(), |image| match image {
-                0 => name,
-                image => format!("{name}-{image}"),
-            });
-            let image = image.filter(|image| *image > 0);
-            rows.push(AreaRow { name, role, image, flash, offset: *offset, size: *size });
-        }
-    }
-    Ok(rows)
-}
-
-/// What stands behind `key =`.
-fn value<'l>(line: &'l str, key: &str) -> Option<&'l str> {
-    let rest = line.strip_prefix(key)?.trim_start().strip_prefix('=')?;
-    Some(rest.trim().trim_end_matches(';').trim())
-}
-
-fn role(node: &str) -> (Role, Option<u8>) {
-    let name = node.trim_end_matches("_partition");
-    match name {
-        "boot" | "bootloader" => (Role::Bootloader, None),
-        "scratch" | "image_scratch" => (Role::Scratch, None),
-        "storage" => (Role::Storage, None),
-        "factory" => (Role::Factory, Some(0)),
-        "status" => (Role::Status, None),
-        "image_0_primary" => (Role::Primary, Some(0)),
-        "image_0_secondary" => (Role::Secondary, Some(0)),
-        _ => match name.strip_prefix("slot").and_then(|number| number.parse::<u8>().ok()) {
-            Some(number) if number % 2 == 0 => (Role::Primary, Some(number / 2)),
-            Some(number) => (Role::Secondary, Some(number / 2)),
-            None if name.ends_with("_storage") => (Role::Storage, None),
-            None => (Role::Reserved, None),
-        },
     }
 }

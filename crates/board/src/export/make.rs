@@ -4,8 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::{ExportError, ImportError};
-use crate::schema::{AreaRow, Role};
+use super::memory::ram;
+use super::{ExportError, Program};
+use crate::schema::Role;
 use crate::{Area, Board};
 
 pub(super) fn variables(board: &Board) -> Result<String, ExportError> {
@@ -23,13 +24,25 @@ pub(super) fn variables(board: &Board) -> Result<String, ExportError> {
             line(&format!("{name}_SIZE"), area.size);
         }
     }
+    if let Some(bootloader) = board.area(Role::Bootloader) {
+        line("BOOTLOADER_APP_FLASH_SIZE", bootloader.size);
+    }
+    if let Ok((_, size)) = ram(board, Program::Bootloader) {
+        line("BOOTLOADER_APP_RAM_SIZE", size);
+    }
     line("MCUBOOT_HEADER_SIZE", board.image_defaults().header_size);
     let primary = board.area(Role::Primary).ok_or(ExportError::NoArea(Role::Primary, 0))?;
     line("MCUBOOT_SLOT_SIZE", primary.size);
+    line("ERASED_VALUE", board.device(primary).erased.into());
     let secondary = board.area(Role::Secondary);
     let external = secondary.is_some_and(|secondary| secondary.device != primary.device);
     let _ = writeln!(text, "MCUBOOT_MAX_IMG_SECTORS={}", board.boot().max_sectors);
     let _ = writeln!(text, "USE_EXT_FLASH={}", u8::from(external));
+    let flags = super::c::flags(board).into_iter();
+    let flags: Vec<_> = flags.map(|(name, value)| format!("{name}={value}")).collect();
+    let _ = writeln!(text, "# MCUboot's own switches, for the compiler.");
+    let _ = writeln!(text, "MCUBOOT_DEFINES={}", flags.join(" "));
+    let _ = writeln!(text, "# {}", board.how_to_sign());
     Ok(text)
 }
 
@@ -44,59 +57,4 @@ fn name(area: &Area) -> Option<String> {
         Role::Factory => "FACT_APP".into(),
         Role::Storage | Role::Reserved => return None,
     })
-}
-
-/// The areas that variables name, on the devices of `board`.
-pub(super) fn areas(board: &Board, text: &str) -> Result<Vec<AreaRow>, ImportError> {
-    let mut starts = std::collections::HashMap::new();
-    let mut rows = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let wrong = |what: String| ImportError { line: index + 1, what };
-        let line = line.split('#').next().unwrap_or_default().trim();
-        let Some((name, value)) = line.split_once(['=']) else { continue };
-        let name = name.trim().trim_end_matches([':', '?', '+']).trim();
-        let (area, is_start) = match (name.strip_suffix("_START"), name.strip_suffix("_SIZE")) {
-            (Some(area), _) => (area, true),
-            (_, Some(area)) => (area, false),
-            _ => continue,
-        };
-        let Some((role, image)) = role(area) else { continue };
-        let value = value.trim();
-        let number = crate::text::size::parse(value)
-            .ok_or_else(|| wrong(format!("`{value}` is no number")))?;
-        if is_start {
-            starts.insert(area.to_owned(), number);
-            continue;
-        }
-        let start = starts.get(area).copied();
-        let start = start.ok_or_else(|| wrong(format!("{area}_START has to come before")))?;
-        let place = board.flash().iter().find_map(|device| {
-            let offset = start.checked_sub(device.base?)?;
-            (offset < device.size()).then(|| (device.name.clone(), offset))
-        });
-        let (flash, offset) =
-            place.ok_or_else(|| wrong(format!("{start:#x} is on no device of the board")))?;
-        let name = match image {
-            0 => role.name().to_owned(),
-            image => format!("{}-{image}", role.name()),
-        };
-        let image = (image > 0).then_some(image);
-        rows.push(AreaRow { name, role, image, flash, offset, size: number });
-    }
-    Ok(rows)
-}
-
-fn role(name: &str) -> Option<(Role, u8)> {
-    let numbered = |prefix: &str, role| {
-        let number: u8 = name.strip_prefix(prefix)?.parse().ok()?;
-        Some((role, number.checked_sub(1)?))
-    };
-    match name {
-        "CY_BOOT_BOOTLOADER" => Some((Role::Bootloader, 0)),
-        "CY_BOOT_SCRATCH" => Some((Role::Scratch, 0)),
-        "CY_BOOT_STATUS" => Some((Role::Status, 0)),
-        "FACT_APP" => Some((Role::Factory, 0)),
-        _ => numbered("CY_BOOT_PRIMARY_", Role::Primary)
-            .or_else(|| numbered("CY_BOOT_SECONDARY_", Role::Secondary)),
-    }
 }

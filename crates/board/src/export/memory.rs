@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use updraft_image::UpgradeMode;
 
-use super::{ExportError, Program};
+use super::{ExportError, Program, identifier};
 use crate::schema::{Ram, Role};
 use crate::{Area, Board};
 
@@ -41,8 +41,14 @@ pub(super) fn script(board: &Board, program: Program) -> Result<String, ExportEr
     if let Some(retained) = retained(board)? {
         let _ = writeln!(text, "_retained = {retained:#010x};");
     }
+    if let Program::Application(image) = program {
+        let _ = writeln!(text, "_header_size = {header:#x};");
+        let _ = writeln!(text, "_slot_size = {:#x};", area.size);
+        let _ = writeln!(text, "_largest_image = {:#x};", board.capacity(image).max_image);
+        let _ = writeln!(text, "/* {} */", board.how_to_sign());
+    }
     for area in board.areas() {
-        let name = area.name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let name = identifier(&area.name);
         if let Some(address) = area.address {
             let _ = writeln!(text, "_{name}_start = {address:#010x};");
             let _ = writeln!(
@@ -85,7 +91,7 @@ fn core(board: &Board, program: Program) -> Option<&str> {
 }
 
 /// The largest stretch of RAM that the program's processor has and no image is loaded to.
-fn ram(board: &Board, program: Program) -> Result<(u32, u32), ExportError> {
+pub(super) fn ram(board: &Board, program: Program) -> Result<(u32, u32), ExportError> {
     let loaded = board.boot().ram_load.as_ref().map(|ram| (ram.base, ram.base + ram.size));
     // An image in RAM has its code there and the rest of the region behind it for its own.
     let taken =

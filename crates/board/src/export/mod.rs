@@ -1,14 +1,15 @@
-//! What others read instead of a board file: linker scripts, sources, partition tables made from it;
-//! and flash maps taken from theirs.
+//! What others read instead of a board file: linker scripts, sources, partition tables made from it.
 
+mod c;
 mod devicetree;
+mod kconfig;
 mod make;
 mod memory;
 mod rust;
 mod svg;
 
-use crate::schema::{AreaRow, Role};
-use crate::{Board, LoadError};
+use crate::Board;
+use crate::schema::Role;
 
 /// Which of a board's programs a linker script is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,23 +34,9 @@ pub enum ExportError {
     NoRam,
 }
 
-/// Why a flash map cannot be taken from somebody else's file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {what}")]
-pub struct ImportError {
-    /// The line, the first is 1.
-    pub line: usize,
-    /// What is wrong there.
-    pub what: String,
-}
-
-/// Whose flash maps are understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
-    /// Zephyr's devicetree: fixed partitions, on nodes that are called like the board's devices.
-    Devicetree,
-    /// Make variables of Infineon's bootloader examples, on devices that are mapped into memory.
-    Make,
+/// Names in sources: what is no letter and no digit becomes `_`.
+fn identifier(name: &str) -> String {
+    name.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
 }
 
 fn of(image: u8) -> String {
@@ -69,10 +56,22 @@ impl Board {
         rust::source(self)
     }
 
-    /// Its partitions as an overlay of Zephyr's devicetree. The nodes of the devices are called like
-    /// the devices in the board file.
-    pub fn devicetree(&self) -> Result<String, ExportError> {
-        devicetree::overlay(self)
+    /// Its partitions as an overlay of Zephyr's devicetree. The node of the chip's own flash is
+    /// `flash0`, as everywhere in Zephyr; others are called like the devices in the board file,
+    /// unless `nodes` has a node for a device.
+    pub fn devicetree(&self, nodes: &[(String, String)]) -> Result<String, ExportError> {
+        devicetree::overlay(self, nodes)
+    }
+
+    /// What a Zephyr application has to be configured with beside its partitions, as a fragment
+    /// of Kconfig.
+    pub fn kconfig(&self) -> Result<String, ExportError> {
+        kconfig::fragment(self)
+    }
+
+    /// Its flash map and how images are made for it, as a header of C.
+    pub fn c_header(&self) -> Result<String, ExportError> {
+        c::header(self)
     }
 
     /// Its slots as the make variables that Infineon's bootloader examples take.
@@ -80,24 +79,21 @@ impl Board {
         make::variables(self)
     }
 
+    /// How an image is signed for it, in words that fit into a comment of any language.
+    fn how_to_sign(&self) -> String {
+        let signed = match self.boot().signature.scheme() {
+            Some(scheme) => format!("Images are signed with {scheme}"),
+            None => "Images are not signed".to_owned(),
+        };
+        let key = if self.boot().signature.scheme().is_some() { " --key KEY.pem" } else { "" };
+        format!(
+            "{signed}: updraft image sign --board {}{key} --version 1.2.3 IN.bin OUT.bin",
+            self.name()
+        )
+    }
+
     /// Its flash map as a picture, in SVG.
     pub fn picture(&self) -> String {
         svg::picture(self)
-    }
-
-    /// The areas of somebody else's flash map, to be put onto a board with these devices by
-    /// [`Board::with_areas`].
-    pub fn import(&self, from: Foreign, text: &str) -> Result<Vec<AreaRow>, ImportError> {
-        match from {
-            Foreign::Devicetree => devicetree::areas(text),
-            Foreign::Make => make::areas(self, text),
-        }
-    }
-
-    /// The same board with other areas, if they suit it.
-    pub fn with_areas(&self, areas: Vec<AreaRow>) -> Result<Self, LoadError> {
-        let mut file = self.file().clone();
-        file.area = areas;
-        Self::parse(&toml::to_string(&file).unwrap_or_default(), self.name())
     }
 }

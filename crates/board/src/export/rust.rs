@@ -160,6 +160,12 @@ fn slots(board: &Board, out: &mut Source) -> Result<(), ExportError> {
         &format!("[u32; {}]", board.images()),
         &format!("[{}]", sizes.join(", ")),
     );
+    out.constant(
+        "Bytes in front of an image's body.",
+        "HEADER_SIZE",
+        "u32",
+        &format!("{:#x}", board.image_defaults().header_size),
+    );
     let boot = board.boot();
     let keys = option(board.trailer_keys().map(|keys| match keys {
         TrailerKeys::Plain(length) => format!("TrailerKeys::Plain({})", key_length(length)),
@@ -234,6 +240,14 @@ fn machine(board: &Board, out: &mut Source) {
         "WATCHDOG",
         "Option<(u32, bool)>",
         &watchdog,
+    );
+    let regions = board.ram().iter().map(|ram| format!("({:#010x}, {:#x})", ram.base, ram.size));
+    let regions: Vec<_> = regions.collect();
+    out.constant(
+        "Its RAM: addresses and bytes.",
+        "RAM",
+        &format!("[(u32, u32); {}]", regions.len()),
+        &format!("[{}]", regions.join(", ")),
     );
     let recovery = board.recovery();
     let enters = |way| recovery.is_some_and(|recovery| recovery.enters_by(way));

@@ -24,7 +24,8 @@ use crate::report::Hint;
   updraft boards virtual-nor-4k --json
   updraft boards export rak4631 --format dts
   updraft boards export rak4631 --svg -o rak4631.svg
-  updraft boards import flash.overlay --board rak4631 --format dts")]
+  updraft boards import flash.overlay --board rak4631 --format dts
+  updraft boards import zephyr.dts --board pinetime --format dts --node spi_flash=nor")]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// A board's name, or the path of a board file.
@@ -55,6 +56,9 @@ struct Export {
     /// Which program a linker script is for.
     #[arg(long, default_value = "application")]
     program: Linked,
+    /// `dts`: the label of a device's node, where it is not the usual one; can be given again.
+    #[arg(long, value_name = "NODE=DEVICE", value_parser = node)]
+    node: Vec<(String, String)>,
     /// The file to write; standard output without.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -69,8 +73,12 @@ enum Format {
     Rs,
     /// An overlay of Zephyr's devicetree
     Dts,
+    /// A fragment of Kconfig for a Zephyr application: what `dts` cannot say
+    Conf,
     /// Make variables of Infineon's examples
     Mk,
+    /// A header of C
+    H,
     /// A picture of the flash map
     Svg,
 }
@@ -91,6 +99,20 @@ struct Import {
     /// What it is.
     #[arg(short, long)]
     format: Importable,
+    /// `dts`: which device of the board a node is, by its label or name, where that cannot be
+    /// told; can be given again.
+    #[arg(long, value_name = "NODE=DEVICE", value_parser = node)]
+    node: Vec<(String, String)>,
+}
+
+/// A node of a devicetree and the device that it stands for.
+fn node(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((node, device)) if !node.is_empty() && !device.is_empty() => {
+            Ok((node.trim_start_matches('&').to_owned(), device.to_owned()))
+        }
+        _ => Err("a node and a device, such as flash0=internal".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -120,7 +142,9 @@ fn export(args: &Export) -> anyhow::Result<()> {
             Linked::Application => Program::Application(0),
         }),
         Format::Rs => board.rust(),
-        Format::Dts => board.devicetree(),
+        Format::Dts => board.devicetree(&args.node),
+        Format::Conf => board.kconfig(),
+        Format::H => board.c_header(),
         Format::Mk => board.make_variables(),
         Format::Svg => Ok(board.picture()),
     }?;
@@ -137,11 +161,12 @@ fn import(args: &Import) -> anyhow::Result<()> {
     let text =
         std::fs::read_to_string(&args.file).with_context(|| format!("{name} cannot be read"))?;
     let from = match args.format {
-        Importable::Dts => Foreign::Devicetree,
+        Importable::Dts => Foreign::Devicetree(&args.node),
         Importable::Mk => Foreign::Make,
     };
-    let areas = board.import(from, &text).with_context(|| format!("{name} is not understood"))?;
-    let board = board.with_areas(areas).context("its flash map does not suit the board")?;
+    let imported =
+        board.import(from, &text).with_context(|| format!("{name} is not understood"))?;
+    let board = board.with_imported(imported).context("its flash map does not suit the board")?;
     Ok(anstream::stdout().write_all(board.to_toml().as_bytes())?)
 }
 
