@@ -1,8 +1,9 @@
 //! `docs/settings.md`: what the original systems are configured by, and what takes its place. Made from
 //! `xtask/settings.toml`; board-file keys are looked up in the schema and cargo features in the
-//! manifests. That options exist is a test of the command's (`crates/cli/tests/settings.rs`).
+//! manifests. That options exist is a test of the command's (`crates/cli/tests/settings.rs`); that no
+//! setting is forgotten is measured by `xtask/settings-names.toml`, names from the originals' documents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -32,6 +33,54 @@ struct Setting {
     name: String,
     to: Vec<String>,
     note: String,
+}
+
+/// Names of settings by where they are from.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Names {
+    document: Vec<Document>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    of: String,
+    /// The section of the page whose rows have to cover them.
+    section: String,
+    names: Vec<String>,
+}
+
+/// Names that a row covers: `A_B_C, _D` stands for `A_B_C`, and `A_B_D`, `A_D` or `A_B_C_D`.
+fn covered(row: &str) -> Vec<String> {
+    let mut names = vec![row.to_owned()];
+    let mut whole = "";
+    let parts = row.split(", ").flat_map(|part| part.split([' ', '(', ')']));
+    for part in parts.filter(|part| !part.is_empty()) {
+        names.push(part.to_owned());
+        if part.starts_with('_') {
+            let ends = whole.match_indices('_').map(|(at, _)| at).chain([whole.len()]);
+            names.extend(ends.filter_map(|end| Some(format!("{}{part}", whole.get(..end)?))));
+        } else {
+            whole = part;
+        }
+    }
+    names
+}
+
+/// The names that no row covers, each with its document; and how many there are.
+fn uncovered(table: &Table, names: &Names) -> Result<(Vec<String>, usize)> {
+    let (mut missing, mut count) = (Vec::new(), 0);
+    for Document { of, section, names } in &names.document {
+        let system = table.system.iter().find(|system| system.name == *section);
+        let system = system.with_context(|| format!("no section `{section}`"))?;
+        let rows = system.settings.iter().flat_map(|setting| covered(&setting.name));
+        let rows: HashSet<_> = rows.collect();
+        count += names.len();
+        let left = names.iter().filter(|name| !rows.contains(*name));
+        missing.extend(left.map(|name| format!("{name} ({of})")));
+    }
+    Ok((missing, count))
 }
 
 /// The page.
@@ -65,8 +114,17 @@ pub fn page() -> Result<String> {
             );
         }
     }
-    let _ =
-        writeln!(page, "{count} rows; {missing} of them have no place here, and say why.\n{body}");
+    let names: Names = toml::from_str(&read("xtask/settings-names.toml")?)?;
+    let (left, listed) = uncovered(&table, &names)?;
+    if !left.is_empty() {
+        bail!("no row for {}", left.join(", "));
+    }
+    let _ = writeln!(
+        page,
+        "{count} rows; {missing} of them have no place here, and say why. They cover {listed} names from \
+         {} documents of the originals (`xtask/settings-names.toml`).\n{body}",
+        names.document.len()
+    );
     Ok(page.trim_end().to_owned() + "\n")
 }
 
@@ -179,6 +237,33 @@ mod tests {
     fn the_page_of_settings_is_up_to_date() {
         let found = fs::read_to_string(path()).unwrap_or_default();
         assert!(found == page().unwrap(), "`cargo xtask tables` writes it");
+    }
+
+    #[test]
+    fn every_setting_of_the_originals_has_a_row() {
+        let table: Table = toml::from_str(&read("xtask/settings.toml").unwrap()).unwrap();
+        let names: Names = toml::from_str(&read("xtask/settings-names.toml").unwrap()).unwrap();
+        let (left, count) = uncovered(&table, &names).unwrap();
+        assert!(left.is_empty(), "no row for {}", left.join(", "));
+        println!("{count} names of {} documents", names.document.len());
+    }
+
+    #[test]
+    fn a_setting_without_a_row_is_found_out() {
+        let table = |rows: &str| -> Table {
+            let row = format!("{{ name = \"{rows}\", to = [\"none\"], note = \"x\" }}");
+            toml::from_str(&format!("[[system]]\nname = \"S\"\nabout = \"\"\nsettings = [{row}]"))
+                .unwrap()
+        };
+        let names: Names = toml::from_str(
+            "[[document]]\nof = \"D\"\nsection = \"S\"\nnames = [\"A_B_C\", \"A_B_D\", \"A_B_C_E\"]\n",
+        )
+        .unwrap();
+        let left = |rows: &str| uncovered(&table(rows), &names).unwrap().0;
+        assert_eq!(left("A_B_C, _D, A_B_C_E"), [""; 0]);
+        assert_eq!(left("A_B_C, _D (_E)"), [""; 0]);
+        assert_eq!(left("A_B_C (v5)"), ["A_B_D (D)", "A_B_C_E (D)"]);
+        assert_eq!(left("A_B, A_B_C_…"), ["A_B_C (D)", "A_B_D (D)", "A_B_C_E (D)"]);
     }
 
     #[test]

@@ -67,9 +67,8 @@ impl Variables {
                     });
                 }
                 "endif" => {
-                    if branches.pop().is_none() {
-                        return Err(wrong("`endif` without a condition".to_owned()));
-                    }
+                    let open = branches.pop();
+                    open.ok_or_else(|| wrong("`endif` without a condition".to_owned()))?;
                 }
                 _ if counts => variables.assign(text, line).map_err(wrong)?,
                 _ => {}
