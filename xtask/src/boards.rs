@@ -47,6 +47,26 @@ const RUN: [(&str, &str); 9] = [
     ),
 ];
 
+/// What there is of a board's parts: the bootloader, console and SMP on a serial line, USB, Bluetooth, a
+/// network (Wi-Fi, Ethernet), flash beside the chip's own. By the folder of its programs.
+const PARTS: [(&str, [&str; 6]); 10] = [
+    ("microbit", [RAN, RAN, NONE, LEFT_OUT, NONE, NONE]),
+    ("mps2-an386", [RAN, RAN, NONE, NONE, RAN, RAN]),
+    ("emcraft-sf2", [RAN, RAN, NONE, NONE, RAN, RAN]),
+    ("pinetime", [BUILT, BUILT, NONE, LEFT_OUT, NONE, BUILT]),
+    ("rak4631", [BUILT, BUILT, BUILT, LEFT_OUT, NONE, NONE]),
+    ("rak3172", [BUILT, BUILT, NONE, NONE, NONE, NONE]),
+    ("rak11720", [BUILT, BUILT, NONE, IMPOSSIBLE, NONE, NONE]),
+    ("cy8cproto-062-4343w", [BUILT, BUILT, NONE, IMPOSSIBLE, IMPOSSIBLE, BUILT]),
+    ("cy8ckit-062s2-43012", [BUILT, BUILT, NONE, IMPOSSIBLE, IMPOSSIBLE, BUILT]),
+    ("cy8ckit-064s0s2-4343w", [IMPOSSIBLE, BUILT, NONE, IMPOSSIBLE, IMPOSSIBLE, BUILT]),
+];
+const RAN: &str = "run";
+const BUILT: &str = "compiled";
+const IMPOSSIBLE: &str = "not possible";
+const LEFT_OUT: &str = "left out";
+const NONE: &str = "–";
+
 /// What else is to be said of boards that nobody has run.
 const COMPILED: [(&str, &str); 3] = [
     ("rak4631", "SMP over USB beside the UART"),
@@ -96,8 +116,29 @@ fn table() -> Result<String> {
         };
         let _ = writeln!(rows, "| `{name}` | {} | {state} | {seen} |", cores.join(", "));
     }
+    rows.push_str(
+        "\n| Programs | Bootloader | Serial line | USB | Bluetooth | Network | External flash |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for package in firmware::packages()? {
+        let parts = PARTS.iter().find(|(of, _)| *of == package);
+        let (_, parts) = parts
+            .with_context(|| format!("PARTS in xtask/src/boards.rs has no row for {package}"))?;
+        let _ = writeln!(
+            rows,
+            "| [`{package}`](../firmware/boards/{package}/README.md) | {} |",
+            parts.join(" | ")
+        );
+    }
+    rows.push_str(LEGEND);
     Ok(rows)
 }
+
+const LEGEND: &str = "
+**run**: by emulated boards, in CI. **compiled**: in CI, and nobody has seen it run. **not possible**: there is \
+no open driver, or the chip's own bootloader cannot be replaced; the README says what was looked for. **left \
+out**: it could be done, and the README says what is in the way. –: the board has none, or none that is of use here.
+";
 
 #[cfg(test)]
 mod tests {
@@ -110,9 +151,41 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_has_programs() {
+    fn what_runs_has_programs_and_a_test_that_runs_them() {
+        let mut tests = String::new();
+        for folder in ["chips", "devices"] {
+            let folder = workspace::root().join("crates/cli/tests").join(folder);
+            for file in fs::read_dir(folder).unwrap().flatten() {
+                tests += &fs::read_to_string(file.path()).unwrap_or_default();
+            }
+        }
         for (name, _) in RUN {
             assert!(firmware::has_programs(name).unwrap(), "{name}");
+            assert!(tests.contains(&format!("\"{name}\"")), "no test starts {name}");
+        }
+    }
+
+    #[test]
+    fn every_folder_of_programs_says_what_was_run_how_it_is_flashed_and_what_differs() {
+        for package in firmware::packages().unwrap() {
+            let path = workspace::root().join("firmware/boards").join(&package).join("README.md");
+            let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("{package}: no README"));
+            assert!(text.contains("**Run:**"), "{package}: nothing about what was run");
+            let (_, parts) = PARTS.iter().find(|(of, _)| *of == package).unwrap();
+            for wanted in ["probe-rs", "openocd"] {
+                // What exists in an emulator alone is started there.
+                let named = parts[0] == RAN || text.to_lowercase().contains(wanted);
+                assert!(named, "{package}: not a word about {wanted}");
+            }
+            for (mark, heading) in [(IMPOSSIBLE, "not possible"), (LEFT_OUT, "not there")] {
+                if parts.contains(&mark) {
+                    assert!(text.to_lowercase().contains(heading), "{package}: why {mark}?");
+                }
+            }
+            for board in firmware::boards().unwrap().iter().filter(|it| it.is_of(&package)) {
+                let named = text.contains(&format!("`{}`", board.name));
+                assert!(named, "{package}: not a word about {}", board.name);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -64,6 +65,7 @@ pub fn run(_: &[String]) -> Result<()> {
         faults.extend(chip_faults(folder)?);
     }
     faults.extend(licence_faults(&metadata)?);
+    faults.extend(unsafe_faults(&workspace::root().join("firmware"))?);
     print_table(&metadata);
     if !faults.is_empty() {
         bail!("{} faults:\n  {}", faults.len(), faults.join("\n  "));
@@ -85,6 +87,31 @@ pub fn algorithm_features() -> Result<Vec<String>> {
             algorithms.map(|feature| format!("{}/{feature}", member.name)).collect::<Vec<_>>()
         })
         .collect())
+}
+
+/// Folders of `firmware` whose code may be `unsafe`: boards, and what processors and chips have in
+/// common, for registers and start-up.
+const MAY_BE_UNSAFE: [&str; 4] = ["boards", "cortex-m", "nrf5", "psoc6"];
+
+/// Code of other folders that is `unsafe`, or whose manifest does not forbid it.
+fn unsafe_faults(firmware: &Path) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    for entry in fs::read_dir(firmware).context("no firmware")?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if MAY_BE_UNSAFE.contains(&name.as_str()) || !entry.path().join("Cargo.toml").exists() {
+            continue;
+        }
+        let manifest: toml::Table = fs::read_to_string(entry.path().join("Cargo.toml"))?.parse()?;
+        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
+        let source = fs::read_to_string(entry.path().join("src/lib.rs")).unwrap_or_default();
+        let forbids = lints.and_then(toml::Value::as_bool) == Some(true)
+            || source.contains("#![forbid(unsafe_code)]");
+        // Routines that the compiler calls have names that linkers know, which counts as unsafe.
+        if !forbids && name != "routines" {
+            faults.push(format!("firmware/{name} does not forbid unsafe code"));
+        }
+    }
+    Ok(faults)
 }
 
 impl Metadata {

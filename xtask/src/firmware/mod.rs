@@ -124,6 +124,12 @@ const BOOTLOADER: &str = "bootloader";
 const APPLICATION: &str = "application";
 
 impl Board {
+    /// Whether its programs are those of this folder.
+    #[cfg(test)]
+    pub fn is_of(&self, package: &str) -> bool {
+        self.package == package
+    }
+
     /// Whether it has this program.
     fn has(&self, name: &str) -> bool {
         let source = format!("firmware/boards/{}/src/bin/{name}.rs", self.package);
@@ -172,10 +178,14 @@ fn file(name: &str) -> Result<toml::Table> {
     text.parse().with_context(|| path.display().to_string())
 }
 
-fn packages() -> Result<Vec<String>> {
+/// The folders of programs, by name.
+pub fn packages() -> Result<Vec<String>> {
     let folder = workspace::root().join("firmware/boards");
     let entries = fs::read_dir(&folder).with_context(|| format!("no {}", folder.display()))?;
-    Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut packages: Vec<_> = names.collect();
+    packages.sort();
+    Ok(packages)
 }
 
 /// The package of a board: called like it, or like what its name begins with.

@@ -6,7 +6,7 @@ pub mod stack;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -90,16 +90,59 @@ pub fn check() -> Result<Outcome> {
     if let Some(none) = TARGETS.into_iter().find_map(|target| Toolchain::choose(target).err()) {
         return Ok(Outcome::LeftOut(none.to_string()));
     }
-    let mut exceeded = weigh_all(has_budget)?.exceeded;
+    let of_probe = weigh_all(has_budget)?;
+    let mut exceeded = of_probe.exceeded;
     let of_boards = boards::weigh()?;
     exceeded.extend(of_boards.exceeded);
     within_budgets(exceeded)?;
+    let page = fs::read_to_string(path()).context("no docs/size.md")?;
+    let outdated = outdated(&page, &(of_probe.rows + &of_boards.rows));
+    if !outdated.is_empty() {
+        bail!(
+            "docs/size.md is out of date, `cargo xtask size --all` writes it:\n  {}",
+            outdated.join("\n  ")
+        );
+    }
     let count = CONFIGURATIONS.iter().filter(|of| has_budget(of)).count();
     let boards = of_boards.rows.lines().count();
     Ok(Outcome::Passed(format!(
-        "{count} bootloaders × {}, and those of {boards} boards, within their budgets",
+        "{count} bootloaders × {}, and those of {boards} boards, within their budgets, and as docs/size.md has \
+         them",
         TARGETS.len()
     )))
+}
+
+fn path() -> PathBuf {
+    workspace::root().join("docs/size.md")
+}
+
+/// By how much a figure on the page may be off, in percent: compilers differ a little, and not every
+/// change of a few bytes is worth a new page.
+const OFF: u32 = 3;
+
+/// Rows of what was weighed that the page does not have, or has with other figures.
+fn outdated(page: &str, weighed: &str) -> Vec<String> {
+    let cells = |row: &str| row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let old: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).map(cells).collect();
+    let same = |old: &String, new: &String| match (old.parse::<u32>(), new.parse::<u32>()) {
+        (Ok(old), Ok(new)) => u64::from(old.abs_diff(new)) * 100 <= u64::from(old.max(new) * OFF),
+        _ => old == new,
+    };
+    let mut faults = Vec::new();
+    for row in weighed.lines() {
+        let new = cells(row);
+        let name = new.get(1).cloned().unwrap_or_default();
+        match old.iter().find(|old| old.get(1) == Some(&name)) {
+            None => faults.push(format!("{name}: no row")),
+            Some(old)
+                if old.len() != new.len() || !old.iter().zip(&new).all(|(a, b)| same(a, b)) =>
+            {
+                faults.push(format!("{name}: {} there, {} now", old.join("|"), new.join("|")));
+            }
+            Some(_) => {}
+        }
+    }
+    faults
 }
 
 fn has_budget(configuration: &Configuration) -> bool {
@@ -117,7 +160,7 @@ fn write_page() -> Result<()> {
         of_boards.rows,
         verdict(&exceeded)
     );
-    let path = workspace::root().join("docs/size.md");
+    let path = path();
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
     within_budgets(exceeded)
 }
@@ -229,3 +272,17 @@ compiling: what the board does not do, such as filling an empty slot unasked, is
 | configuration | budget | v6m flash | RAM | stack | v7em flash | RAM | stack |
 |---|--:|--:|--:|--:|--:|--:|--:|
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_sizes_is_out_of_date_when_a_row_is_missing_or_off() {
+        let page = "| board | flash |\n|---|--:|\n| a | 1000 | – |\n| b | 2000 | – |\n";
+        assert_eq!(outdated(page, "| a | 1000 | – |\n| b | 2059 | – |\n"), [""; 0]);
+        assert_eq!(outdated(page, "| b | 2100 | – |\n"), ["b: |b|2000|–| there, |b|2100|–| now"]);
+        assert_eq!(outdated(page, "| a | 1000 | 5 |\n"), ["a: |a|1000|–| there, |a|1000|5| now"]);
+        assert_eq!(outdated(page, "| c | 1 | – |\n"), ["c: no row"]);
+    }
+}
