@@ -10,7 +10,7 @@ use std::{fs, thread};
 use anyhow::{Context, Result, bail};
 
 use crate::firmware::{self, Board};
-use crate::process::{cargo, program, run as run_command, succeeds};
+use crate::process::{cargo, program, run as run_command, run_quietly, succeeds};
 use crate::runner::Runner;
 use crate::steps::Outcome;
 use crate::workspace;
@@ -150,7 +150,7 @@ fn sign(updraft: Updraft, board: &Board, application: &Path, version: &str) -> R
     let mut command = updraft(&["image", "sign", "--quiet", "--board"]);
     command.arg(file(&board.name)).arg("--key").arg(sample_key(board));
     command.args(["--version", version]).arg(application).arg(&image);
-    run_command(&mut command)?;
+    run_quietly(&mut command)?;
     Ok(image)
 }
 
