@@ -38,7 +38,8 @@ fn a_server_whose_certificate_was_revoked_is_named_and_others_are_not() {
     let folder = Folder::with_lab("127.0.0.1");
     let broker = Broker::start(&folder);
     let path = folder.file("list.crl");
-    let settings = || with_lists(&folder.trust(), &folder.client(), std::slice::from_ref(&path)).unwrap();
+    let settings =
+        || with_lists(&folder.trust(), &folder.client(), std::slice::from_ref(&path)).unwrap();
     std::fs::write(&path, list(&folder, &[])).unwrap();
     assert_eq!(talk(Talker::mqtt(broker.tls), settings(), "opened"), ["opened"]);
     std::fs::write(&path, list(&folder, &["mosquitto_client.crt"])).unwrap();
@@ -88,7 +89,8 @@ fn lists_of_others_and_files_that_are_none_are_told_apart() {
     let broker = Broker::start(&folder);
     let path = folder.file("list.crl");
     std::fs::write(&path, list(&other, &["mosquitto_server.crt"])).unwrap();
-    let settings = with_lists(&folder.trust(), &folder.client(), std::slice::from_ref(&path)).unwrap();
+    let settings =
+        with_lists(&folder.trust(), &folder.client(), std::slice::from_ref(&path)).unwrap();
     let why = fails(Talker::mqtt(broker.tls), settings);
     assert!(why.contains("BadSignature; give the list of who has signed"), "{why}");
     let refused = |content: &str| {

@@ -58,7 +58,8 @@ const WAYS: [Way; 9] = [
     Way::Ddi,
 ];
 
-/// A device of any dialect.
+/// A device of any dialect. There is one at a time, on the stack.
+#[expect(clippy::large_enum_variant)]
 enum Any<'b> {
     Infineon(updraft_ota::infineon::Device<'b, Flash<'b>>),
     Aws(updraft_ota::aws::Device<'b, Flash<'b>>),
@@ -321,7 +322,7 @@ fn lives(way: Way, board: &mut Board, far: &mut Far, cut: Option<(u64, Torn)>) -
         let (mut off, mut reset) = (false, false);
         let mut device = device(way, board);
         device.start(line.now);
-        loop {
+        let over = 'life: {
             let (mut test, mut done) = (false, false);
             line.run(&mut device, far, |device| {
                 off = device.is_off();
@@ -332,13 +333,13 @@ fn lives(way: Way, board: &mut Board, far: &mut Far, cut: Option<(u64, Torn)>) -
                 off || reset || test || done
             });
             if off || reset {
-                break;
+                break 'life false;
             }
             if test {
                 device.agent().self_test(true, line.now);
                 off = device.is_off();
                 if off {
-                    break;
+                    break 'life false;
                 }
                 // Whoever wants to know it is told.
                 line.settle(&mut device, far, |device| {
@@ -346,13 +347,15 @@ fn lives(way: Way, board: &mut Board, far: &mut Far, cut: Option<(u64, Torn)>) -
                     off || device.agent().state() == State::Waiting
                 });
                 if off {
-                    break;
+                    break 'life false;
                 }
             }
-            drop(device);
+            true
+        };
+        drop(device);
+        if over {
             return went;
         }
-        drop(device);
         went |= off;
         went |= boot(board);
         let (version, confirmed) = running(board);
