@@ -130,7 +130,8 @@ fn a_builds_own_tree_names_flash_by_address_and_partitions_by_title() {
             "reserved factory-a: external 0, 100000",
             "reserved factory-b: external 100000, 100000",
             "secondary secondary: external 200000, 1e0000",
-            "storage storage: external 400000, 3c00000",
+            "storage storage: external 400000, 100000",
+            "reserved spare: external 500000, 3b00000",
         ]
     );
 }
