@@ -6,6 +6,9 @@
 //! a yes asks twice, in two tests that the compiler must not merge. Skipping one jump then leads
 //! to the second test, which sees the same no.
 //!
+//! `cargo xtask long glitch` skips the instructions of a bootloader one by one, and does the same to one
+//! with the decisions of `unhardened.rs`, which does not hold.
+//!
 //! What it does not do: protect the arithmetic of a signature scheme, or stop a fault that hits
 //! twice at the right moments.
 

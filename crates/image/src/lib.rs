@@ -22,6 +22,7 @@ mod compression;
 mod digest;
 pub mod encryption;
 mod flags;
+#[cfg_attr(updraft_unhardened, path = "unhardened.rs")]
 mod hardened;
 mod header;
 mod key;

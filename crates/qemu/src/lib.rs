@@ -42,6 +42,22 @@ pub use line::Line;
 pub use machine::{Machine, Setup};
 pub use models::{MODELS, Model};
 
+/// The registers of a processor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// R0 to R15: 13 is the stack pointer, 14 the link register, 15 the program counter.
+    pub general: [u32; 16],
+    /// The status, `xPSR` of a Cortex-M.
+    pub status: u32,
+}
+
+impl Registers {
+    /// Where the next instruction is.
+    pub fn pc(&self) -> u32 {
+        self.general[15]
+    }
+}
+
 /// Why a machine does not do as it is told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -16,7 +16,7 @@ use updraft_pty::Pty;
 use crate::line::Ears;
 use crate::pins::Pins;
 use crate::stub::Stub;
-use crate::{Error, Line};
+use crate::{Error, Line, Registers};
 
 const PROGRAM: &str = "qemu-system-arm";
 /// How long QEMU may take to start, on a machine with other things to do.
@@ -215,6 +215,55 @@ impl Machine {
     /// If QEMU has ended.
     pub fn run_to_store(&self, places: &[(u32, u32)], patience: Duration) -> Result<bool, Error> {
         self.stub().run_to_store(places, patience)
+    }
+
+    /// What the processor's registers hold; it stands still from now on.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn registers(&self) -> Result<Registers, Error> {
+        self.stub().standing(Stub::registers)
+    }
+
+    /// Has the processor go on with these registers.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn set_registers(&self, registers: &Registers) -> Result<(), Error> {
+        self.stub().standing(|stub| stub.set_registers(registers))
+    }
+
+    /// Has it carry out one instruction, and stand still.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn step(&self) -> Result<(), Error> {
+        self.stub().step()
+    }
+
+    /// Sets a breakpoint, or takes it away. Whoever goes on from one steps first.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn set_breakpoint(&self, address: u32, there: bool) -> Result<(), Error> {
+        self.stub().standing(|stub| stub.set_breakpoint(address, there))
+    }
+
+    /// Lets it run to the next breakpoint, and says whether it came to one within `patience`. It
+    /// stands still then.
+    ///
+    /// # Errors
+    /// If QEMU has ended.
+    pub fn run_to_breakpoint(&self, patience: Duration) -> Result<bool, Error> {
+        self.stub().run(patience)
+    }
+
+    /// Has QEMU's monitor carry out a command that has nothing to say; it stands still from now on.
+    ///
+    /// # Errors
+    /// If there is no such command, or QEMU has ended.
+    pub fn monitor(&self, command: &str) -> Result<(), Error> {
+        self.stub().standing(|stub| stub.monitor(command))
     }
 
     /// Drives an input of the device that QEMU has at `path`, `/machine/nrf51` for example.

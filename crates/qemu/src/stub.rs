@@ -6,21 +6,28 @@
 //! 0x03                      stops the machine; an answer tells that it has stopped
 //! ```
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::Error;
+use crate::{Error, Registers};
 
 /// Bytes of memory in one command: the stub takes 4096 characters.
-const PIECE: usize = 1024;
+const PIECE: usize = 1984;
 /// Longest wait for an answer, on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of all registers in one command: sixteen words, eight numbers of twelve bytes and a word
+/// that old processors had for fractions, and the status.
+const REGISTERS: usize = 168;
+const STATUS: usize = 164;
 
 /// The line to the stub. The machine is stopped when it is made.
 #[derive(Debug)]
 pub struct Stub {
     stream: UnixStream,
+    /// The same, for what comes.
+    input: BufReader<UnixStream>,
     running: bool,
     /// It stands before a store that was waited for.
     before_store: bool,
@@ -29,7 +36,8 @@ pub struct Stub {
 impl Stub {
     pub fn new(stream: UnixStream) -> Result<Self, Error> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { stream, running: false, before_store: false })
+        let input = BufReader::new(stream.try_clone()?);
+        Ok(Self { stream, input, running: false, before_store: false })
     }
 
     /// Lets the machine run.
@@ -60,33 +68,75 @@ impl Stub {
     ) -> Result<bool, Error> {
         self.pause()?;
         if self.before_store {
-            self.send("s")?;
-            self.stopped()?;
+            self.step()?;
         }
         for (address, len) in places {
             self.expect_ok(&format!("Z2,{address:x},{len:x}"))?;
         }
+        let there = self.run(patience)?;
+        self.before_store = there;
+        for (address, len) in places {
+            self.expect_ok(&format!("z2,{address:x},{len:x}"))?;
+        }
+        Ok(there)
+    }
+
+    /// Has the machine carry out one instruction, and stand still.
+    pub fn step(&mut self) -> Result<(), Error> {
+        self.pause()?;
+        self.before_store = false;
+        self.send("s")?;
+        self.stopped()
+    }
+
+    /// Lets the machine run until it stops by itself, at a breakpoint or before a store that is
+    /// watched, at most for `patience`; says whether it has.
+    pub fn run(&mut self, patience: Duration) -> Result<bool, Error> {
         self.resume()?;
         self.stream.set_read_timeout(Some(patience))?;
         let stopped = self.stopped();
         self.stream.set_read_timeout(Some(PATIENCE))?;
-        let there = match stopped {
+        match stopped {
             Ok(()) => {
-                (self.running, self.before_store) = (false, true);
-                true
+                self.running = false;
+                Ok(true)
             }
             Err(Error::System(error))
                 if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
             {
                 self.pause()?;
-                false
+                Ok(false)
             }
-            Err(error) => return Err(error),
-        };
-        for (address, len) in places {
-            self.expect_ok(&format!("z2,{address:x},{len:x}"))?;
+            Err(error) => Err(error),
         }
-        Ok(there)
+    }
+
+    /// Sets a breakpoint or takes it away.
+    pub fn set_breakpoint(&mut self, address: u32, there: bool) -> Result<(), Error> {
+        let sign = if there { 'Z' } else { 'z' };
+        self.expect_ok(&format!("{sign}0,{address:x},2"))
+    }
+
+    /// What the processor's registers hold.
+    pub fn registers(&mut self) -> Result<Registers, Error> {
+        self.send("g")?;
+        let answer = self.answer()?;
+        let bytes = from_hex(&answer).filter(|bytes| bytes.len() == REGISTERS);
+        let bytes = bytes.ok_or_else(|| refused("g", answer))?;
+        let word = |at: usize| bytes[at..].first_chunk().copied().map_or(0, u32::from_le_bytes);
+        let general = std::array::from_fn(|number| word(4 * number));
+        Ok(Registers { general, status: word(STATUS) })
+    }
+
+    /// Has the processor go on with these.
+    pub fn set_registers(&mut self, registers: &Registers) -> Result<(), Error> {
+        let mut bytes = [0; REGISTERS];
+        for (place, word) in bytes.chunks_mut(4).zip(registers.general) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes[STATUS..].copy_from_slice(&registers.status.to_le_bytes());
+        let digits = to_hex(&bytes);
+        self.expect_ok(&format!("G{digits}"))
     }
 
     /// Waits for the word that the machine has stopped.
@@ -96,6 +146,15 @@ impl Stub {
             true => Ok(()),
             false => Err(refused("stop", answer)),
         }
+    }
+
+    /// Stops the machine and does something.
+    pub fn standing<R>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.pause()?;
+        work(self)
     }
 
     /// Does something while the machine stands still.
@@ -115,7 +174,7 @@ impl Stub {
     /// Writes memory; read-only memory and flash take it as well.
     pub fn write(&mut self, address: u32, bytes: &[u8]) -> Result<(), Error> {
         for (at, piece) in (address..).step_by(PIECE).zip(bytes.chunks(PIECE)) {
-            let digits: String = piece.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = to_hex(piece);
             self.expect_ok(&format!("M{at:x},{:x}:{digits}", piece.len()))?;
         }
         Ok(())
@@ -140,7 +199,12 @@ impl Stub {
     /// Resets the machine as its reset line would.
     pub fn reset(&mut self) -> Result<(), Error> {
         self.before_store = false;
-        let digits: String = "system_reset".bytes().map(|byte| format!("{byte:02x}")).collect();
+        self.monitor("system_reset")
+    }
+
+    /// Has QEMU's monitor carry out a command that has nothing to say.
+    pub fn monitor(&mut self, command: &str) -> Result<(), Error> {
+        let digits = to_hex(command.as_bytes());
         self.expect_ok(&format!("qRcmd,{digits}"))
     }
 
@@ -154,19 +218,13 @@ impl Stub {
 
     fn send(&mut self, command: &str) -> Result<(), Error> {
         let sum = checksum(command.as_bytes());
-        Ok(self.stream.write_all(format!("${command}#{sum:02x}").as_bytes())?)
+        self.stream.write_all(format!("${command}#{sum:02x}").as_bytes()).map_err(lost)
     }
 
     /// The next answer; acknowledgements are passed over.
     fn answer(&mut self) -> Result<String, Error> {
-        while self.byte()? != b'$' {}
-        let mut payload = Vec::new();
-        loop {
-            match self.byte()? {
-                b'#' => break,
-                byte => payload.push(byte),
-            }
-        }
+        self.until(b'$')?;
+        let payload = self.until(b'#')?;
         let digits = [self.byte()?, self.byte()?];
         let answer = String::from_utf8_lossy(&payload).into_owned();
         let sum = std::str::from_utf8(&digits).ok().and_then(from_hex);
@@ -177,15 +235,30 @@ impl Stub {
         Ok(answer)
     }
 
+    /// What comes in front of the next such byte.
+    fn until(&mut self, end: u8) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        self.input.read_until(end, &mut bytes).map_err(lost)?;
+        match bytes.pop() {
+            Some(last) if last == end => Ok(bytes),
+            _ => Err(lost(ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
     fn byte(&mut self) -> Result<u8, Error> {
         let mut byte = [0];
-        match self.stream.read_exact(&mut byte) {
-            Ok(()) => Ok(byte[0]),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Err(Error::Ended("its debugger's line is closed".into()))
-            }
-            Err(error) => Err(error.into()),
+        self.input.read_exact(&mut byte).map_err(lost)?;
+        Ok(byte[0])
+    }
+}
+
+/// A line that nobody is at the other end of any more tells that QEMU has ended.
+fn lost(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
+            Error::Ended("its debugger's line is closed".into())
         }
+        _ => error.into(),
     }
 }
 
@@ -198,8 +271,15 @@ fn checksum(payload: &[u8]) -> u8 {
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.as_bytes().chunks(2).map(pair).collect()
+    let digit = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+}
+
+/// As hexadecimal digits.
+fn to_hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -228,6 +308,18 @@ mod tests {
             conversation(&[("$M8000,2:0a0b#d0", "+$OK#9a"), ("+$m8000,2#93", "+$0a0b#24")]);
         stub.write(0x8000, &[10, 11]).unwrap();
         assert!(matches!(stub.read(0x8000, 2), Err(Error::Refused { .. })), "a wrong checksum");
+    }
+
+    #[test]
+    fn registers_are_read_by_their_place() {
+        let mut digits = vec![b'0'; 2 * REGISTERS];
+        digits[2 * 15 * 4..][..4].copy_from_slice(b"4601");
+        digits[2 * STATUS..][6..].copy_from_slice(b"61");
+        let sum = digits.iter().fold(0, |sum: u8, digit| sum.wrapping_add(*digit));
+        let answer = format!("+${}#{sum:02x}", String::from_utf8(digits).unwrap());
+        let script = vec![("$g#67", &*answer.leak())].leak();
+        let registers = conversation(script).registers().unwrap();
+        assert_eq!((registers.general[15], registers.status), (0x146, 0x6100_0000));
     }
 
     #[test]

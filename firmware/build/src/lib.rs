@@ -50,6 +50,7 @@ pub fn make() {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     println!("cargo::rerun-if-changed=build.rs");
+    refuse_unhardened_release();
     let name = variable("UPDRAFT_BOARD").unwrap_or_else(|| needed("CARGO_PKG_NAME"));
     let board = Board::load(&name).unwrap_or_else(|error| panic!("{error}"));
     let out = PathBuf::from(needed("OUT_DIR"));
@@ -92,6 +93,14 @@ fn map(board: &Board) -> String {
         "/// The flash map that the board's mode works on.\n\
          pub type Map<D> = firmware_board::{map}<D, {{ board::DEVICES.len() }}>;\n"
     )
+}
+
+/// Decisions that are taken once are for tests that break them.
+fn refuse_unhardened_release() {
+    let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    if release && env::var_os("CARGO_CFG_UPDRAFT_UNHARDENED").is_some() {
+        panic!("a release takes its decisions twice: build it without `--cfg updraft_unhardened`");
+    }
 }
 
 /// A variable of the environment, if it is set and not empty.

@@ -91,6 +91,9 @@ pub fn build_all() -> Result<Outcome> {
         };
         let boot = programs.bootloader.map_or(0, |boot| boot.footprint.flash);
         sizes.push(format!("{} {boot} + {}", board.name, programs.application.footprint.flash));
+        if board.name == DISTURBED {
+            build_unhardened(board)?;
+        }
         // Variants differ in what their board file says, and not in code.
         if board.name == board.package {
             lint(board)?;
@@ -258,6 +261,26 @@ fn compile(board: &Board, target: &str, toolchain: &Toolchain, subcommand: &str)
     command.env("UPDRAFT_BOARD", file);
     command
 }
+
+/// A bootloader that takes its decisions once, for tests that break it; beside the board's others.
+pub fn build_unhardened(board: &Board) -> Result<()> {
+    let [target, _] = &board.targets;
+    let toolchain = Toolchain::choose(target)?;
+    let mut command = compile(board, target, &toolchain, "rustc");
+    command.args(["--bin", BOOTLOADER, "--config", UNHARDENED]);
+    run_command(&mut command).with_context(|| format!("{BOOTLOADER} of {}", board.name))?;
+    let built = target_dir(&toolchain).join(target).join("debug").join(BOOTLOADER);
+    let file = fs::read(&built).with_context(|| format!("no {}", built.display()))?;
+    let folder = folder(&board.name);
+    fs::create_dir_all(&folder)?;
+    replace(&folder.join("unhardened.elf"), &file)
+}
+
+/// Added to the settings for the compiler that `firmware` has.
+const UNHARDENED: &str =
+    "target.'cfg(target_os = \"none\")'.rustflags=[\"--cfg\", \"updraft_unhardened\"]";
+/// The board whose boot is disturbed.
+const DISTURBED: &str = "mps2-an386";
 
 /// Builds the programs of a board. Without `release` it may trust the sample key.
 pub fn build(board: &Board, release: bool) -> Result<Programs> {

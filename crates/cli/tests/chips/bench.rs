@@ -130,7 +130,8 @@ impl Bench {
         Some(Self { chip, folder, programs, emulated, identity: RefCell::default(), smp_port })
     }
 
-    fn program(&self, name: &str) -> PathBuf {
+    /// One of its programs.
+    pub fn program(&self, name: &str) -> PathBuf {
         let path = self.programs.join(name);
         assert!(path.exists(), "{} is not there: `cargo xtask firmware`", path.display());
         path
@@ -144,7 +145,8 @@ impl Bench {
         Said::new(&command, &output)
     }
 
-    fn sample_key(&self) -> String {
+    /// The key that its images are signed with.
+    pub fn sample_key(&self) -> String {
         format!("firmware/keys/sample-{}.pem", self.scheme())
     }
 
@@ -190,7 +192,8 @@ impl Bench {
         self.seal(key, version, program)
     }
 
-    fn seal(&self, key: &str, version: &str, program: Vec<u8>) -> Image {
+    /// Any program as an image.
+    pub fn seal(&self, key: &str, version: &str, program: Vec<u8>) -> Image {
         let build = self.folder.join(format!("{version}.bin"));
         std::fs::write(&build, program).unwrap();
         let path = self.folder.join(format!("{version}.signed.bin"));
@@ -239,7 +242,8 @@ impl Bench {
         *self.identity.borrow_mut() = identity;
     }
 
-    fn area(&self, role: Role) -> &Area {
+    /// A slot.
+    pub fn area(&self, role: Role) -> &Area {
         self.emulated.board().area(role).unwrap()
     }
 

@@ -9,6 +9,7 @@ mod bench;
 mod cost;
 mod cuts;
 mod factory;
+mod glitch;
 mod golden;
 mod impostors;
 mod launch;
