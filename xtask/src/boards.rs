@@ -14,7 +14,7 @@ const BEGIN: &str = "<!-- cargo xtask tables makes this table -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
 /// Boards whose programs run, by the tests of `crates/cli/tests/chips`; and what they have shown.
-const RUN: [(&str, &str); 9] = [
+const RUN: [(&str, &str); 10] = [
     (
         "mps2-an386",
         "uploads by `updraft smp` and smpmgr; test, confirm, revert; watchdog; refused images; serial recovery; the emulator killed during uploads, swaps and whole upgrades; on a network: TCP, TLS 1.3 against OpenSSL both ways, impostors refused, SMP over UDP; updates over MQTT from mosquitto, plain and with mutual TLS, power cuts in the download",
@@ -26,6 +26,10 @@ const RUN: [(&str, &str); 9] = [
     (
         "mps2-an386-external",
         "the same without recovery and network; updates on a second device with larger sectors, P-256; the power cut before words of both devices and of the scratch area",
+    ),
+    (
+        "emcraft-sf2",
+        "images on SPI flash, run from RAM: uploads by `updraft smp` and smpmgr; test, confirm, revert; refused images, of which nothing is left in RAM; serial recovery; the watchdog's start seen, and its reset played from outside; the emulator killed during uploads and whole upgrades, and between any two transfers of a boot and of a confirmation; a flash chip of an unknown kind; on a network: TCP, TLS 1.3, SMP over UDP, an update over MQTT with mutual TLS",
     ),
     (
         "microbit",

@@ -16,6 +16,10 @@ use crate::workspace::{self, CHIP_CRATES, RADIO_CRATES, package};
 pub const TARGETS: [&str; 3] =
     ["thumbv6m-none-eabi", "thumbv7em-none-eabi", "thumbv7em-none-eabihf"];
 
+/// What programs of boards are built for besides: Cortex-M3, whose code is that of Cortex-M4 without
+/// its DSP instructions.
+pub const BOARDS_TARGETS: [&str; 1] = ["thumbv7m-none-eabi"];
+
 /// The one that can only load and store.
 const WITHOUT_ATOMICS: &str = "thumbv6m-none-eabi";
 

@@ -415,6 +415,14 @@ fn boot(board: &Board) -> Result<(), Findings> {
             format!("{} keeps images as they are: only overwrite-only decompresses", boot.mode),
         );
     }
+    if boot.revert && boot.mode != UpgradeMode::RamLoad {
+        let hint = match boot.mode {
+            UpgradeMode::DirectXip => ": direct-xip-revert is what reverts",
+            mode if mode.swaps() => ": it reverts anyway",
+            _ => "",
+        };
+        found.add("boot.revert", format!("{} has no such choice{hint}", boot.mode));
+    }
     if matches!(boot.mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
         match &boot.ram_load {
             None => found

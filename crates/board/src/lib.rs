@@ -88,8 +88,8 @@ pub use import::{Foreign, ImportError, Imported};
 pub use names::built_in;
 pub use schema::{
     Active, Boot, Button, Console, ConsoleKind, ContentCipher, Core, DowngradePrevention,
-    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Programmer, Ram, Recovery,
-    RecoveryTransport, RecoveryWay, Role, Signature, Watchdog,
+    Encryption, FlashDevice, FlashKind, ImageDefaults, KeyWrap, Led, Programmer, Ram, RamUser,
+    Recovery, RecoveryTransport, RecoveryWay, Role, Signature, Watchdog,
 };
 pub use signing::Signing;
 
@@ -357,14 +357,28 @@ impl Board {
         }
     }
 
+    /// Whether slots are of equal rank, and an image has to be confirmed after its first start.
+    pub fn has_trials(&self) -> bool {
+        match self.mode() {
+            UpgradeMode::DirectXipRevert => true,
+            UpgradeMode::RamLoad => self.file.boot.revert,
+            _ => false,
+        }
+    }
+
     /// Whether the mode works with a secondary slot.
     fn has_secondary(&self) -> bool {
         !matches!(self.mode(), UpgradeMode::SingleSlot | UpgradeMode::SingleSlotRamLoad)
     }
 
+    /// Whether images are copied to RAM and run there.
+    pub fn loads_to_ram(&self) -> bool {
+        matches!(self.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+    }
+
     /// Whether images run where they lie in flash.
     fn runs_from_flash(&self) -> bool {
-        !matches!(self.mode(), UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad)
+        !self.loads_to_ram()
     }
 
     /// Whether the secondary slot's image is run in place too.

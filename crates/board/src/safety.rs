@@ -22,13 +22,13 @@ enum Trailers {
 }
 
 impl Trailers {
-    fn of(mode: UpgradeMode) -> Self {
-        match mode {
+    fn of(board: &Board) -> Self {
+        match board.mode() {
+            _ if board.has_trials() => Self::Progress,
             UpgradeMode::OverwriteOnly | UpgradeMode::StatusPartition => Self::Request,
-            UpgradeMode::SwapScratch
-            | UpgradeMode::SwapMove
-            | UpgradeMode::SwapOffset
-            | UpgradeMode::DirectXipRevert => Self::Progress,
+            UpgradeMode::SwapScratch | UpgradeMode::SwapMove | UpgradeMode::SwapOffset => {
+                Self::Progress
+            }
             _ => Self::Unread,
         }
     }
@@ -40,7 +40,7 @@ type Cell = (u32, u32, &'static str);
 pub(crate) fn check(board: &Board) -> Result<(), Findings> {
     let mut found = Findings::default();
     let mode = board.mode();
-    let trailers = Trailers::of(mode);
+    let trailers = Trailers::of(board);
     let concerned = |area: &&Area| match area.role {
         Role::Primary => true,
         Role::Secondary => board.has_secondary(),
@@ -88,7 +88,7 @@ fn spent_word(board: &Board, area: &Area, kind: Kind) -> Option<String> {
     let unit = kind.unit(device.write_size).max(1);
     let layout = board.trailer(area)?;
     let cells = cells(board, &layout, board.record_size(area));
-    let padded = board.mode() == UpgradeMode::DirectXipRevert && board.image_defaults().pad;
+    let padded = board.has_trials() && board.image_defaults().pad;
     let units = |(at, len, _): &Cell| at / unit..=(at + len - 1) / unit;
     let mut writes = BTreeMap::<u32, u32>::new();
     for cell in &cells {
@@ -131,10 +131,10 @@ fn cells(board: &Board, layout: &TrailerLayout, record: u32) -> Vec<Cell> {
     let magic = (layout.magic_cell(), layout.slot_size() - layout.magic_cell(), "magic");
     let mut cells = match mode {
         // Image, padding and magic are one upload.
-        UpgradeMode::DirectXipRevert if board.image_defaults().pad => {
+        _ if board.has_trials() && board.image_defaults().pad => {
             return vec![copy_done, image_ok];
         }
-        UpgradeMode::DirectXipRevert => vec![copy_done, image_ok, magic],
+        _ if board.has_trials() => vec![copy_done, image_ok, magic],
         UpgradeMode::OverwriteOnly | UpgradeMode::StatusPartition => {
             vec![swap_info, image_ok, magic]
         }

@@ -92,6 +92,19 @@ pub struct Ram {
     /// The processor whose programs have it. Default: whoever runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub core: Option<String>,
+    /// The program that has it. Default: either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<RamUser>,
+}
+
+/// Who has a RAM region to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RamUser {
+    /// The bootloader.
+    Bootloader,
+    /// The application.
+    Application,
 }
 
 /// The physics of a flash device, as [`Kind`] without its numbers.
@@ -469,6 +482,10 @@ pub struct Boot {
     /// `[boot.encryption]`: how content keys reach the device. Left out: no image is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+    /// With `ram-load`: whether an image has to be confirmed after its first start. Default false.
+    /// (Direct-XIP has two modes for this, which its trailers tell apart.)
+    #[serde(default)]
+    pub revert: bool,
     /// `[boot.ram_load]`: where RAM-load modes may put images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ram_load: Option<Ram>,

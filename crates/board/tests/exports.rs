@@ -105,3 +105,21 @@ fn each_processor_gets_its_own_memory() {
     assert!(small.contains("ORIGIN = 0x08000000") && small.contains("ORIGIN = 0x10000400"));
     assert!(large.contains("ORIGIN = 0x08030000") && large.contains("ORIGIN = 0x10050400"));
 }
+
+#[test]
+fn memory_that_only_the_application_may_use_is_left_alone_by_the_bootloader() {
+    let board = Board::load("emcraft-sf2").unwrap();
+    let scripts =
+        [Program::Bootloader, Program::Application(0)].map(|it| board.memory_x(it).unwrap());
+    for (script, ram) in scripts.iter().zip([
+        "RAM   : ORIGIN = 0x20000000, LENGTH = 0x10000",
+        // 64 MiB without the first, which images are loaded to.
+        "RAM   : ORIGIN = 0xa0100000, LENGTH = 0x3f00000",
+    ]) {
+        assert!(script.contains(ram), "{script}");
+        assert!(script.contains("_retained = 0x2000fff0;"), "{script}");
+    }
+    let rust = board.rust().unwrap();
+    assert!(rust.contains("pub const TRIALS: bool = true;"), "{rust}");
+    assert!(rust.contains("Some((0xa0000000, 0x100000))"), "{rust}");
+}

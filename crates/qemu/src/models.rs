@@ -49,7 +49,7 @@ pub(crate) enum Button {
 }
 
 /// Every family that QEMU has a machine for.
-pub const MODELS: &[Model] = &[MPS2_AN386, MICROBIT];
+pub const MODELS: &[Model] = &[MPS2_AN386, MICROBIT, EMCRAFT_SF2];
 
 /// Cortex-M4. It has no flash: what stands for it is its RAM, which QEMU keeps in a file. The word of
 /// the button is the first one of the block RAM.
@@ -81,6 +81,26 @@ const MICROBIT: Model = Model {
     button: Some(Button::Pin { path: "/machine/nrf51", pin: 17 }),
     network: false,
     stores: &[(0x4001_e508, 4), (0, 256 << 10)],
+};
+
+/// Cortex-M3 whose images are on SPI flash, which QEMU keeps in a file. Flash changes by what is sent
+/// over SPI.
+const EMCRAFT_SF2: Model = Model {
+    board: "emcraft-sf2",
+    machine: "emcraft-sf2",
+    first: 1,
+    keeper: Keeper::Qemu {
+        options: |file| {
+            let mut drive: OsString = "if=mtd,format=raw,file=".into();
+            drive.push(file);
+            vec!["-drive".into(), drive]
+        },
+        lags: true,
+    },
+    button: None,
+    network: true,
+    // The controller's settings, which are written anew for each transfer.
+    stores: &[(0x4000_1000, 4)],
 };
 
 impl Model {

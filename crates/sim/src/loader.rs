@@ -54,6 +54,7 @@ struct Region {
     address: u32,
     size: u32,
     single_slot: bool,
+    revert: bool,
 }
 
 impl Region {
@@ -63,7 +64,7 @@ impl Region {
         let region = LoadRegion { address: self.address, bytes: &mut bytes };
         run(match self.single_slot {
             true => InRam::single_slot(region),
-            false => InRam::new(region, false),
+            false => InRam::new(region, self.revert),
         })
     }
 }
@@ -82,7 +83,8 @@ impl Loader {
             mode @ (UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) => {
                 let ram = board.boot().ram_load.as_ref().ok_or(UnplayableBoard::Mode(mode))?;
                 let single_slot = mode == UpgradeMode::SingleSlotRamLoad;
-                Mode::InRam(Region { address: ram.base, size: ram.size, single_slot })
+                let revert = board.has_trials();
+                Mode::InRam(Region { address: ram.base, size: ram.size, single_slot, revert })
             }
             UpgradeMode::SingleSlot => Mode::SingleSlot(SingleSlot::new(config, validate)),
             UpgradeMode::FirmwareLoader => {

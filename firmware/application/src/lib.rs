@@ -19,10 +19,10 @@ mod os;
 
 use core::time::Duration;
 
-use firmware_board::{Board, Keys, milliseconds, say};
+use firmware_board::{Board, Facts, Keys, milliseconds, say};
 use firmware_cortex_m::{Chip, Line};
 use updraft_dfu::{Config, Dfu, DfuError, DfuSlots, SlotTable};
-use updraft_flash::{Fault, Which};
+use updraft_flash::{Fault, FlashMap, Which};
 use updraft_image::{Describe, PublicKey, Text, Version};
 use updraft_smp::framing::{Console, Framing, Received};
 use updraft_smp::server::{ImageGroup, OsGroup, Server};
@@ -103,9 +103,8 @@ pub fn run<B: Board, const N: usize, const LINES: usize>(
     let description = Description::of(description);
     let facts = &B::FACTS;
     let Ok(mut flash) = board.flash() else { board.reset(0) };
-    let config = Config { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
-    let Ok(dfu) = Dfu::new(&flash, config) else { board.reset(0) };
-    let version = dfu.header(&mut flash, Which::Primary).map(|header| header.version);
+    let Some(dfu) = dfu(facts, &flash) else { board.reset(0) };
+    let version = dfu.header(&mut flash, dfu.active_slot()).map(|header| header.version);
     let version = version.unwrap_or_default();
     say(&mut board, WHO, &Started { description, version });
 
@@ -145,6 +144,19 @@ pub fn run<B: Board, const N: usize, const LINES: usize>(
             reset = reset.or(Some((now.saturating_add(RESET_DELAY), asked.boot_mode)));
         }
     }
+}
+
+/// The update state of the image that runs. Where slots are of equal rank, the bootloader has left word
+/// of the one that it is from; an application that was started without one takes it for the primary.
+fn dfu<M: FlashMap>(facts: &Facts, flash: &M) -> Option<Dfu> {
+    let config = Config { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
+    let dfu = Dfu::new(flash, config).ok()?;
+    if !facts.equal_slots() {
+        return Some(dfu);
+    }
+    let dfu = if facts.trials { dfu.with_trials() } else { dfu };
+    let secondary = cortex_m::origin() == Some(facts.slots.secondary.0.into());
+    Some(dfu.running_from(if secondary { Which::Secondary } else { Which::Primary }))
 }
 
 /// What the application makes of its self-test. One that is not confirmed yet and fails goes back by

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerFormat};
-use updraft_image::{Rules, Scheme};
+use updraft_image::{Rules, Scheme, UpgradeMode};
 
 /// The watchdog.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,10 @@ pub struct Facts {
     pub factory: Option<AreaId>,
     /// How trailers are laid out, and the upgrade mode with it.
     pub trailers: TrailerFormat,
+    /// Whether slots are of equal rank, and an image has to be confirmed after its first start.
+    pub trials: bool,
+    /// Where images are loaded to: address and bytes.
+    pub ram_load: Option<(u32, u32)>,
     /// What is asked of images.
     pub rules: Rules,
     /// How they are signed.
@@ -76,6 +80,14 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether an image may run from either slot.
+    pub const fn equal_slots(&self) -> bool {
+        matches!(
+            self.trailers.mode,
+            UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert | UpgradeMode::RamLoad
+        )
+    }
+
     /// Where byte `offset` of an area is in memory.
     pub fn address(&self, area: AreaId, offset: u32) -> Option<u32> {
         let area = self.areas.iter().find(|entry| entry.id == area)?;
@@ -98,6 +110,8 @@ macro_rules! facts {
             status: $board::STATUS,
             factory: $board::FACTORY,
             trailers: $board::TRAILERS,
+            trials: $board::TRIALS,
+            ram_load: $board::RAM_LOAD,
             rules: $board::RULES,
             signature: $board::SIGNATURE,
             validate_primary: $board::VALIDATE_PRIMARY,

@@ -58,6 +58,11 @@ pub trait Board: Sized {
         false
     }
 
+    /// The memory that images are loaded to, in modes that do so; for the first who asks.
+    fn load_region(&mut self) -> Option<&'static mut [u8]> {
+        None
+    }
+
     /// What whoever looks at the console should know of this very board, if anything.
     fn remark(&mut self) -> Option<&'static str> {
         None

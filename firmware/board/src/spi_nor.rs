@@ -18,6 +18,9 @@ pub enum Data<'d> {
 
 /// A line to the chip.
 pub trait Spi {
+    /// Bytes of data that go into one transfer.
+    const LONGEST: usize = usize::MAX;
+
     /// Selects the chip, sends a command, exchanges data, and lets go of the chip.
     fn transfer(&mut self, command: &[u8], data: Data<'_>);
 }
@@ -115,7 +118,11 @@ impl<S: Spi> Device for SpiNor<S> {
 
     fn read(&mut self, address: u32, buf: &mut [u8]) -> Result<(), Violation> {
         self.check(address, buf.len(), 1)?;
-        self.at(self.commands.read, address, Data::In(buf));
+        let mut at = address;
+        for piece in buf.chunks_mut(S::LONGEST) {
+            self.at(self.commands.read, at, Data::In(piece));
+            at = at.wrapping_add(piece.len() as u32);
+        }
         Ok(())
     }
 

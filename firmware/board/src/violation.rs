@@ -18,6 +18,8 @@ pub enum Violation {
     Silent,
     /// The cells hold nothing that can be read.
     Unreadable,
+    /// Nothing is written there.
+    ReadOnly,
 }
 
 /// The end of an access to `len` bytes from `address` on, in units of so many bytes.
@@ -44,6 +46,7 @@ impl Describe for Violation {
             Self::NotErased => "what is to be written is not erased",
             Self::Silent => "the device does not answer",
             Self::Unreadable => "the cells cannot be read",
+            Self::ReadOnly => "nothing is written there",
         });
     }
 }
@@ -61,6 +64,7 @@ impl FlashError for Violation {
             Self::Misaligned => Fault::Misaligned,
             Self::NotErased | Self::Silent => Fault::Device,
             Self::Unreadable => Fault::Unreadable,
+            Self::ReadOnly => Fault::ReadOnly,
         }
     }
 }

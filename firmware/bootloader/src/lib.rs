@@ -140,6 +140,9 @@ fn start<B: Board>(board: &mut B, boot: &Boot) {
     if let Some(watchdog) = B::FACTS.watchdog.filter(|watchdog| watchdog.by_bootloader) {
         board.chip().start_watchdog(watchdog.timeout);
     }
+    if B::FACTS.equal_slots() {
+        cortex_m::leave_origin(boot.area.0.into());
+    }
     board.start(vectors)
 }
 

@@ -6,8 +6,8 @@ use firmware_board::{Board, Facts, Keys, say};
 use updraft_boot::factory::Line;
 use updraft_boot::{
     Boot, BootError, Bootloader, Config, Configured, Downgrade, EqualSlots, Event, Hooks, InPlace,
-    Overwrite, Platform, SingleSlot, Strategy, SwapMove, SwapOffset, SwapScratch, SwapStatus,
-    Validate,
+    InRam, LoadRegion, Overwrite, Platform, SingleSlot, Strategy, SwapMove, SwapOffset,
+    SwapScratch, SwapStatus, Validate,
 };
 use updraft_flash::Fault;
 use updraft_image::{PublicKey, UpgradeMode};
@@ -84,6 +84,8 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
                     | UpgradeMode::DirectXip
                     | UpgradeMode::DirectXipRevert
                     | UpgradeMode::SingleSlot
+                    | UpgradeMode::RamLoad
+                    | UpgradeMode::SingleSlotRamLoad
             ),
             "this bootloader does not know the board's mode"
         );
@@ -104,6 +106,18 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
         mode @ (UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert) => {
             let revert = matches!(mode, UpgradeMode::DirectXipRevert);
             EqualSlots::new(config(&B::FACTS), InPlace { revert }).boot(parts)
+        }
+        mode @ (UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) => {
+            let Some(((address, _), bytes)) = B::FACTS.ram_load.zip(parts.hooks.0.load_region())
+            else {
+                return Err(BootError::NoImage);
+            };
+            let region = LoadRegion { address, bytes };
+            let in_ram = match mode {
+                UpgradeMode::RamLoad => InRam::new(region, B::FACTS.trials),
+                _ => InRam::single_slot(region),
+            };
+            EqualSlots::new(config(&B::FACTS), in_ram).boot(parts)
         }
         UpgradeMode::SingleSlot => SingleSlot::new(config(&B::FACTS), Validate::Always).boot(parts),
         _ => upgrade(SwapMove, parts),

@@ -14,7 +14,7 @@ mod startup;
 
 pub use chip::{Chip, Clock, Counted, Line, NoWatchdog, Parts, Watchdog};
 pub use register::Register;
-pub use retained::{reset, take_boot_mode};
+pub use retained::{leave_origin, origin, reset, take_boot_mode};
 pub use rtt::Rtt;
 pub use single::Single;
 pub use sleep::{Wake, sleep, tick_every};

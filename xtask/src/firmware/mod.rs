@@ -33,6 +33,8 @@ pub struct Board {
     pub networked: bool,
     /// Whether it has room for a factory image.
     pub factory: bool,
+    /// Whether images that run from RAM have to be confirmed.
+    pub trials: bool,
 }
 
 /// The programs of a board.
@@ -226,6 +228,7 @@ pub fn board(name: &str) -> Result<Board> {
         signature: signature.unwrap_or("ed25519").to_owned(),
         networked: is_networked(package)?,
         factory: areas.is_some_and(|areas| areas.iter().any(is_factory)),
+        trials: file.get("boot").and_then(|boot| boot.get("revert")?.as_bool()).unwrap_or(false),
     })
 }
 

@@ -4,14 +4,18 @@ use anyhow::{Result, bail};
 
 use super::Need;
 use super::debian;
-use crate::chip::TARGETS;
+use crate::chip::{BOARDS_TARGETS, TARGETS};
 use crate::firmware::{DEBIAN, Toolchain};
 use crate::process::{program, run, succeeds};
 
 struct Target(&'static str);
 
 pub fn needs() -> Vec<Box<dyn Need>> {
-    TARGETS.iter().map(|target| Box::new(Target(target)) as Box<dyn Need>).collect()
+    TARGETS
+        .iter()
+        .chain(&BOARDS_TARGETS)
+        .map(|target| Box::new(Target(target)) as Box<dyn Need>)
+        .collect()
 }
 
 fn has_rustup() -> bool {

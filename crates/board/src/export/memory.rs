@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use updraft_image::UpgradeMode;
 
 use super::{ExportError, Program, identifier};
-use crate::schema::{Ram, Role};
+use crate::schema::{Ram, RamUser, Role};
 use crate::{Area, Board};
 
 pub(super) fn script(board: &Board, program: Program) -> Result<String, ExportError> {
@@ -68,10 +68,10 @@ fn address(area: &Area) -> Result<u32, ExportError> {
 /// Bytes at the end of RAM that outlive a reset.
 const RETAINED: u32 = 16;
 
-/// Where the bootloader's processor keeps what outlives a reset, on a board where others have RAM of
-/// their own: their programs leave it there, too.
+/// Where the bootloader keeps what outlives a reset, on a board where other processors or programs
+/// have RAM of their own: their programs leave it there, too.
 fn retained(board: &Board) -> Result<Option<u32>, ExportError> {
-    let apart = board.ram().iter().any(|ram| ram.core.is_some());
+    let apart = board.ram().iter().any(|ram| ram.core.is_some() || ram.program.is_some());
     let (start, size) = ram(board, Program::Bootloader)?;
     Ok(apart.then(|| start.saturating_add(size).saturating_sub(RETAINED)))
 }
@@ -97,7 +97,14 @@ pub(super) fn ram(board: &Board, program: Program) -> Result<(u32, u32), ExportE
     let taken =
         loaded.filter(|_| board.mode() == UpgradeMode::RamLoad || program == Program::Bootloader);
     let core = core(board, program);
-    let its = |ram: &&Ram| ram.core.is_none() || ram.core.as_deref() == core;
+    let user = match program {
+        Program::Bootloader => RamUser::Bootloader,
+        Program::Application(_) => RamUser::Application,
+    };
+    let its = |ram: &&Ram| {
+        (ram.core.is_none() || ram.core.as_deref() == core)
+            && ram.program.is_none_or(|program| program == user)
+    };
     let parts = board.ram().iter().filter(its).flat_map(|ram| {
         let (start, end) = (u64::from(ram.base), u64::from(ram.base) + u64::from(ram.size));
         let (from, to) = taken.map_or((end, end), |(from, to)| (from.into(), to.into()));

@@ -269,6 +269,12 @@ fn machine(board: &Board, out: &mut Source) {
     );
     let raw = recovery.is_some_and(|recovery| recovery.transport == RecoveryTransport::Raw);
     out.constant("Whether its messages are bare.", "RECOVERY_RAW", "bool", &raw.to_string());
+    out.constant(
+        "Whether slots are of equal rank, and an image has to be confirmed after its first start.",
+        "TRIALS",
+        "bool",
+        &board.has_trials().to_string(),
+    );
     let ram = board.boot().ram_load.as_ref();
     let ram = option(ram.map(|ram| format!("({:#010x}, {:#x})", ram.base, ram.size)));
     out.constant(

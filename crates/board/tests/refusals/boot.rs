@@ -85,3 +85,16 @@ fn ram_load_without_a_region_in_ram() {
         "boot.ram_load: 0x20008000 to 0x20018000 lies in no [[ram]] region"
     );
 }
+
+#[test]
+fn a_choice_to_revert_in_a_mode_that_has_none() {
+    let revert = |mode: &str| refusal(&[("mode = \"swap-move\"", mode)]);
+    assert_eq!(
+        revert("mode = \"swap-move\"\nrevert = true"),
+        "boot.revert: swap-move has no such choice: it reverts anyway"
+    );
+    assert_eq!(
+        revert("mode = \"overwrite-only\"\nrevert = true"),
+        "boot.revert: overwrite-only has no such choice"
+    );
+}

@@ -7,8 +7,7 @@ use serde::Serialize;
 use updraft_board::{Area, Board, Role, suits};
 use updraft_flash::AreaId;
 use updraft_image::{
-    Flags, HashKind, HashOnly, Header, PublicKey as Embedded, Software, TlvArea, TlvType,
-    UpgradeMode, validate,
+    Flags, HashKind, HashOnly, Header, PublicKey as Embedded, Software, TlvArea, TlvType, validate,
 };
 use updraft_sign::hex::Segment;
 use updraft_sign::{Padding, PublicKey, SignOptions, known_key, segments};
@@ -227,7 +226,7 @@ impl Vet<'_> {
             ))
             .hint("--confirm puts the trailer where the bootloader of this slot looks for it");
         }
-        if !padded && self.board.mode() == UpgradeMode::DirectXipRevert {
+        if !padded && self.board.has_trials() {
             return Err(anyhow!("{} erases an image without a trailer", self.board.mode()))
                 .usage("--confirm gives it one");
         }

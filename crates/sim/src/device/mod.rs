@@ -727,5 +727,6 @@ pub fn dfu<M: FlashMap>(board: &Board, map: &M) -> Result<Dfu, DfuError<M::Error
 pub fn dfu_of<M: FlashMap>(board: &Board, map: &M, image: u8) -> Result<Dfu, DfuError<M::Error>> {
     let slots = slots(board, image).map_err(|_| DfuError::NoSlot { area: AreaId(u8::MAX) })?;
     let (trailers, rules) = (trailers(board), board.rules(image));
-    Dfu::new(map, updraft_dfu::Config { slots, trailers, rules })
+    let dfu = Dfu::new(map, updraft_dfu::Config { slots, trailers, rules })?;
+    Ok(if board.has_trials() { dfu.with_trials() } else { dfu })
 }

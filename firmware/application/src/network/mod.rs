@@ -23,8 +23,8 @@ use core::time::Duration;
 
 use firmware_board::{Board, Keys, say};
 use smoltcp::wire::Ipv4Address;
-use updraft_dfu::{Config as DfuConfig, Dfu, DfuSlots, SlotTable};
-use updraft_flash::{AreaId, FlashMap, Keep, Which};
+use updraft_dfu::{DfuSlots, SlotTable};
+use updraft_flash::{AreaId, FlashMap, Keep};
 use updraft_image::PublicKey;
 use updraft_mqtt::{Client, Patience};
 use updraft_ota::dfu::Slot;
@@ -112,11 +112,9 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
     let facts = &B::FACTS;
     let Memory { smp, buffers, records, inbox, outbox, job, record } = memory;
     let Ok(mut flash) = board.flash() else { board.reset(0) };
-    let config = DfuConfig { slots: facts.slots, trailers: facts.trailers, rules: facts.rules };
-    let (Ok(dfu), Ok(own)) = (Dfu::new(&flash, config), Dfu::new(&flash, config)) else {
-        board.reset(0)
-    };
-    let version = dfu.header(&mut flash, Which::Primary).map(|header| header.version);
+    let Some(dfu) = crate::dfu(facts, &flash) else { board.reset(0) };
+    let own = dfu;
+    let version = dfu.header(&mut flash, dfu.active_slot()).map(|header| header.version);
     say(&mut board, WHO, &Started { description, version: version.unwrap_or_default() });
 
     let places = setup.storage.and_then(|area| {

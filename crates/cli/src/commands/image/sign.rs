@@ -331,6 +331,16 @@ impl<'b> Target<'b> {
         Ok(Self { board, image, signing })
     }
 
+    /// Where the image runs if nothing is said: where the region for images in RAM begins, unless
+    /// several share it.
+    fn usual_placement(&self) -> Placement {
+        let region = self.board.boot().ram_load.as_ref();
+        match region.filter(|_| self.board.loads_to_ram() && self.board.images() == 1) {
+            Some(region) => Placement::RamLoad(region.base),
+            None => Placement::Anywhere,
+        }
+    }
+
     /// The bootloader has keys of one kind.
     fn check_key(&self, key: Option<&dyn SigningKey>) -> anyhow::Result<()> {
         let Some(wanted) = self.signing.signature.scheme() else {
@@ -406,7 +416,7 @@ impl<'b> Target<'b> {
 
     /// Where the trailer says what becomes of an image, one without a trailer is erased.
     fn check_padding(&self, args: &Args, options: &SignOptions) -> anyhow::Result<()> {
-        let wanted = self.board.mode() == UpgradeMode::DirectXipRevert && !args.no_pad;
+        let wanted = self.board.has_trials() && !args.no_pad;
         // Where words are written once, the application has to be the one that marks the image.
         let device = self.board.slot(self.image, Role::Primary).map(|area| self.board.device(area));
         let once = device.is_some_and(|device| device.kind() != updraft_flash::Kind::Nor);
@@ -491,7 +501,7 @@ fn options(
     options.placement = match (args.load_addr, args.rom_fixed) {
         (Some(address), _) => Placement::RamLoad(address),
         (None, Some(address)) => Placement::RomFixed(address),
-        (None, None) => Placement::Anywhere,
+        (None, None) => target.map_or(Placement::Anywhere, |target| target.usual_placement()),
     };
     options.non_bootable = args.non_bootable;
     match args.sha {

@@ -20,7 +20,7 @@ pub(super) fn has(board: &Board) -> bool {
 pub(super) fn tell(teller: &mut Teller<'_>) -> Result<(), StoryError> {
     use Activity::{Boot, Confirm, Request, Upload};
     let (test, permanent) = (Upgrade::Test, Upgrade::Permanent);
-    let reverts = teller.board.mode() == UpgradeMode::DirectXipRevert;
+    let reverts = teller.board.has_trials();
     for history in History::BOTH {
         let (device, idle) = past(teller, history)?;
         let name = |what| history.name(what);
@@ -72,7 +72,7 @@ fn past<'b>(teller: &Teller<'b>, history: History) -> Result<(Author<'b>, AreaId
         device.upload(idle, &half).map_err(StoryError::of_new)?;
     }
     program(&mut device.flash, active, &teller.old.running).map_err(StoryError::of_old)?;
-    if teller.board.mode() == UpgradeMode::DirectXipRevert {
+    if teller.board.has_trials() {
         device.request(active, Upgrade::Permanent).map_err(StoryError::of_old)?;
     }
     device.boot().map_err(StoryError::of_old)?;

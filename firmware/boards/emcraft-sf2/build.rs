@@ -1,0 +1,5 @@
+//! Memory map, constants and key.
+
+fn main() {
+    firmware_build::make();
+}
