@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chance, Image, MPS2_NETWORKED, Powered};
+use crate::bench::{Bench, Chance, Chip, Image, MPS2_NETWORKED, Powered, SF2_NETWORKED};
 use crate::publisher::Server;
 
 /// An application that asks the server soon.
@@ -32,8 +32,8 @@ fn says(chip: &Powered<'_>, lines: &[&str]) {
     lines.iter().for_each(|line| chip.wait(line));
 }
 
-fn an_update_is_fetched_installed_and_confirmed(tls: bool, name: &str) {
-    let Some(bench) = Bench::new(MPS2_NETWORKED, name) else { return };
+fn an_update_is_fetched_installed_and_confirmed(chip: Chip, tls: bool, name: &str) {
+    let Some(bench) = Bench::new(chip, name) else { return };
     let (chip, _server, new) = outdated(&bench, tls, "blink-ms = 250\n");
     says(
         &chip,
@@ -55,17 +55,22 @@ fn an_update_is_fetched_installed_and_confirmed(tls: bool, name: &str) {
     let chip = bench.start();
     says(&chip, &["boot: starting 1.1.0", "app: self-test passed"]);
     chip.cut();
-    assert!(bench.holds(Role::Primary, &new));
+    assert!(bench.holds(bench.updated(), &new));
 }
 
 #[test]
 fn an_update_comes_over_mqtt() {
-    an_update_is_fetched_installed_and_confirmed(false, "plain");
+    an_update_is_fetched_installed_and_confirmed(MPS2_NETWORKED, false, "plain");
 }
 
 #[test]
 fn an_update_comes_over_mqtt_and_mutual_tls() {
-    an_update_is_fetched_installed_and_confirmed(true, "encrypted");
+    an_update_is_fetched_installed_and_confirmed(MPS2_NETWORKED, true, "encrypted");
+}
+
+#[test]
+fn an_update_comes_over_mutual_tls_to_a_chip_whose_images_run_from_ram() {
+    an_update_is_fetched_installed_and_confirmed(SF2_NETWORKED, true, "encrypted");
 }
 
 #[test]

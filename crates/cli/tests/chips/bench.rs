@@ -64,6 +64,42 @@ pub const MICROBIT_RECOVERY: Chip = chip("microbit-recovery");
 pub const MICROBIT_FACTORY: Chip = chip("microbit-factory");
 pub const MICROBIT_SCRATCH: Chip = chip("microbit-scratch");
 
+/// Cortex-M3, images on SPI flash that run from RAM; and the same on a network.
+pub const SF2: Chip = chip("emcraft-sf2");
+pub const SF2_NETWORKED: Chip = Chip { application: NETWORKED, ..SF2 };
+
+impl Chip {
+    /// Whether images run from either slot, and have to be confirmed there.
+    fn has_trials(&self) -> bool {
+        Board::load(self.board).unwrap().has_trials()
+    }
+
+    /// What the bootloader says when it goes back from an image under test.
+    pub fn reverted(&self) -> &'static str {
+        match self.has_trials() {
+            // It chooses among the two anew.
+            true => "boot: starting 1.0.0",
+            false => "boot: image under test not confirmed: reverted\r\nboot: starting 1.0.0",
+        }
+    }
+
+    /// What it says when it throws an update away.
+    pub fn refused(&self) -> &'static str {
+        match self.has_trials() {
+            true => "boot: area 2 left out: ",
+            false => "boot: secondary slot erased",
+        }
+    }
+}
+
+/// A field of a slot's trailer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Asked,
+    Confirmed,
+    Started,
+}
+
 /// A folder with everything that a test needs, gone when the test has passed.
 pub struct Bench {
     pub chip: Chip,
@@ -201,7 +237,9 @@ impl Bench {
         let [key, build, image] = [&key, &build, &path].map(|path| path.to_str().unwrap());
         let options =
             ["--allow-sample-key", "--board", self.chip.board, "--key", key, "--version", version];
-        self.updraft(&[&["image", "sign"], &options[..], &[build, image]].concat()).ok();
+        // The running application marks what it takes.
+        let plain = &["--no-pad"][..usize::from(self.chip.has_trials())];
+        self.updraft(&[&["image", "sign"], &options[..], plain, &[build, image]].concat()).ok();
         let bytes = std::fs::read(&path).unwrap();
         Image { path, bytes }
     }
@@ -277,18 +315,48 @@ impl Bench {
             self.put(role, 0, &vec![0xff; self.area(role).size as usize]);
         }
         self.put(Role::Primary, 0, &image.bytes);
+        if self.chip.has_trials() {
+            // What nobody has asked for runs only if there is nothing better.
+            self.mark(Role::Primary, &[Mark::Asked, Mark::Confirmed, Mark::Started]);
+        }
+    }
+
+    /// Writes fields of a slot's trailer.
+    pub fn mark(&self, role: Role, fields: &[Mark]) {
+        let layout = self.emulated.board().trailer(self.area(role)).unwrap();
+        for field in fields {
+            let magic = updraft_image::magic_bytes(layout.max_align());
+            let (at, bytes) = match field {
+                Mark::Asked => (layout.magic(), &magic[..]),
+                Mark::Confirmed => (layout.image_ok(), &[1][..]),
+                Mark::Started => (layout.copy_done(), &[1][..]),
+            };
+            self.put(role, at as usize, bytes);
+        }
+    }
+
+    /// Where the first update of a provisioned chip runs from.
+    pub fn updated(&self) -> Role {
+        // Where slots are of equal rank, nothing is moved.
+        if self.chip.has_trials() { Role::Secondary } else { Role::Primary }
+    }
+
+    /// Whether such an update has taken place: the new image is where it runs from, the old one in the
+    /// other slot.
+    pub fn is_updated(&self, new: &Image, old: &Image) -> bool {
+        let other = match self.updated() {
+            Role::Primary => Role::Secondary,
+            _ => Role::Primary,
+        };
+        self.holds(self.updated(), new) && self.holds(other, old)
     }
 
     /// Puts an update into the secondary slot and asks for it, for good or for a test, as an
     /// application would.
     pub fn request(&self, image: &[u8], permanent: bool) {
-        let layout = self.emulated.board().trailer(self.area(Role::Secondary)).unwrap();
-        let magic = updraft_image::magic_bytes(layout.max_align());
         self.put(Role::Secondary, self.update_start(), image);
-        self.put(Role::Secondary, layout.magic() as usize, &magic);
-        if permanent {
-            self.put(Role::Secondary, layout.image_ok() as usize, &[1]);
-        }
+        let fields = [Mark::Asked, Mark::Confirmed];
+        self.mark(Role::Secondary, &fields[..if permanent { 2 } else { 1 }]);
     }
 
     /// The chip with power. On a network its clock goes by its instructions: a host with other things
@@ -309,6 +377,24 @@ impl Bench {
     /// The same, its clock moves by a nanosecond for every instruction.
     pub fn start_counting(&self) -> Powered<'_> {
         self.start_with(|setup| setup.args(["-icount", "shift=0"]))
+    }
+
+    /// The chip with another bootloader: the same with other bytes wherever it has some, and how often
+    /// that is.
+    pub fn start_patched(&self, from: &[u8], to: &[u8]) -> (usize, Powered<'_>) {
+        assert_eq!(from.len(), to.len());
+        let mut program = std::fs::read(self.program("bootloader.elf")).unwrap();
+        let found = |at: &usize| program[*at..].starts_with(from);
+        let places: Vec<_> = (0..program.len()).filter(found).collect();
+        for at in &places {
+            program[*at..at + to.len()].copy_from_slice(to);
+        }
+        let path = self.folder.join("patched.elf");
+        std::fs::write(&path, program).unwrap();
+        // The last one counts.
+        let chip = self.start_with(|setup| setup.args(["-kernel".into(), path.into_os_string()]));
+        chip.machine().resume().unwrap();
+        (places.len(), chip)
     }
 
     fn start_with(&self, more: impl FnOnce(Setup) -> Setup) -> Powered<'_> {

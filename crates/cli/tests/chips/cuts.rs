@@ -6,7 +6,7 @@ use updraft_board::Role;
 
 use crate::bench::{
     Bench, Chance, Chip, Image, MICROBIT, MICROBIT_OFFSET, MICROBIT_SCRATCH, MPS2, MPS2_EXTERNAL,
-    Powered,
+    Powered, SF2,
 };
 use crate::story::{HOST, running};
 
@@ -55,9 +55,8 @@ fn a_small_chip_killed_during_a_swap_always_comes_back() {
 
 /// An upgrade over the line, from the upload to the confirmation, on a chip that loses its power at any
 /// moment of it: every life begins with an image that runs, and in the end there is the new one.
-#[test]
-fn a_chip_killed_at_any_moment_of_an_upgrade_always_runs_something() {
-    let Some(bench) = Bench::new(MPS2, "killed-in-upgrade") else { return };
+fn killed_at_any_moment_of_an_upgrade_it_always_runs_something(chip: Chip) {
+    let Some(bench) = Bench::new(chip, "killed-in-upgrade") else { return };
     let mut chance = Chance::new();
     let (chip, _) = running(&bench);
     chip.cut();
@@ -91,9 +90,8 @@ fn a_chip_killed_at_any_moment_of_an_upgrade_always_runs_something() {
     println!("12 lives began with the old image {before} times, with the new one {after} times");
 }
 
-#[test]
-fn a_chip_killed_during_an_upload_goes_on() {
-    let Some(bench) = Bench::new(MPS2, "killed-in-upload") else { return };
+fn killed_during_an_upload_it_goes_on(chip: Chip) {
+    let Some(bench) = Bench::new(chip, "killed-in-upload") else { return };
     let mut chance = Chance::new();
     let (chip, old) = running(&bench);
     chip.cut();
@@ -253,4 +251,24 @@ fn a_swap_over_two_devices_survives_a_cut_before_any_word() {
         swap.ends_well(&format!("cut before store {times} to {place:#x}"));
     }
     println!("{} cuts, of {}; {reached} within the swap", cuts.len(), places.len());
+}
+
+#[test]
+fn a_chip_killed_at_any_moment_of_an_upgrade_always_runs_something() {
+    killed_at_any_moment_of_an_upgrade_it_always_runs_something(MPS2);
+}
+
+#[test]
+fn a_chip_with_spi_flash_killed_at_any_moment_of_an_upgrade_always_runs_something() {
+    killed_at_any_moment_of_an_upgrade_it_always_runs_something(SF2);
+}
+
+#[test]
+fn a_chip_killed_during_an_upload_goes_on() {
+    killed_during_an_upload_it_goes_on(MPS2);
+}
+
+#[test]
+fn a_chip_with_spi_flash_killed_during_an_upload_goes_on() {
+    killed_during_an_upload_it_goes_on(SF2);
 }

@@ -17,4 +17,5 @@ mod network;
 mod publisher;
 mod recordings;
 mod recovery;
+mod spi;
 mod story;

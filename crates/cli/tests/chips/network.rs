@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
-use crate::bench::{Bench, MPS2_NETWORKED, Powered, free_port};
+use crate::bench::{Bench, Chip, MPS2_NETWORKED, Powered, SF2_NETWORKED, free_port};
 
 /// A chip that sends back whatever the server at `port` says.
 fn echoing<'b>(bench: &'b Bench, port: u16, tls: Option<&str>) -> Powered<'b> {
@@ -29,9 +29,8 @@ fn is_echoed(mut to: impl Write + Send, mut from: impl Read, bytes: &[u8]) -> bo
     })
 }
 
-#[test]
-fn what_a_server_says_comes_back_over_tcp() {
-    let Some(bench) = Bench::new(MPS2_NETWORKED, "tcp") else { return };
+fn tcp_is_echoed(chip: Chip) {
+    let Some(bench) = Bench::new(chip, "tcp") else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let chip = echoing(&bench, listener.local_addr().unwrap().port(), None);
     let (socket, _) = listener.accept().unwrap();
@@ -70,9 +69,8 @@ impl Drop for Server {
     }
 }
 
-#[test]
-fn what_openssl_says_comes_back_over_tls() {
-    let Some(bench) = Bench::new(MPS2_NETWORKED, "tls") else { return };
+fn tls_is_echoed(chip: Chip) {
+    let Some(bench) = Bench::new(chip, "tls") else { return };
     bench.lab(None);
     let port = free_port();
     let mut server = Server::start(&bench, port, "mosquitto_server", &[]);
@@ -156,9 +154,8 @@ fn a_tls_server_of_another_version_or_none_at_all_is_refused() {
     assert!(chip.printed().matches("started").count() == 1, "no reset: {}", chip.printed());
 }
 
-#[test]
-fn smp_is_spoken_over_udp_as_well() {
-    let Some(bench) = Bench::new(MPS2_NETWORKED, "udp") else { return };
+fn smp_over_udp(chip: Chip) {
+    let Some(bench) = Bench::new(chip, "udp") else { return };
     let open = "self-test-ms = 50\nask = button\nsmp = update\n";
     bench.provision(&bench.image("1.0.0", open));
     let chip = bench.start();
@@ -184,3 +181,29 @@ fn smp_is_spoken_over_udp_as_well() {
         assert!(said.contains("rc 11"), "{said}");
     }
 }
+
+macro_rules! on {
+    ($chip:ident, $constant:expr) => {
+        mod $chip {
+            use super::*;
+
+            #[test]
+            fn what_a_server_says_comes_back_over_tcp() {
+                tcp_is_echoed($constant);
+            }
+
+            #[test]
+            fn what_openssl_says_comes_back_over_tls() {
+                tls_is_echoed($constant);
+            }
+
+            #[test]
+            fn smp_is_spoken_over_udp_as_well() {
+                smp_over_udp($constant);
+            }
+        }
+    };
+}
+
+on!(mps2_an386, MPS2_NETWORKED);
+on!(emcraft_sf2, SF2_NETWORKED);

@@ -2,7 +2,7 @@
 
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chance, Chip, MICROBIT_RECOVERY, MPS2};
+use crate::bench::{Bench, Chance, Chip, MICROBIT_RECOVERY, MPS2, SF2};
 use crate::story::{HOST, running};
 
 fn an_empty_chip_is_filled_over_its_serial_line(chip: Chip) {
@@ -70,6 +70,11 @@ macro_rules! on {
 
 on!(mps2_an386, MPS2);
 on!(microbit_recovery, MICROBIT_RECOVERY);
+
+#[test]
+fn an_empty_chip_whose_images_run_from_ram_is_filled_over_its_serial_line() {
+    an_empty_chip_is_filled_over_its_serial_line(SF2);
+}
 
 #[test]
 fn the_button_held_at_a_reset_leads_into_recovery() {
