@@ -1,13 +1,16 @@
 //! The messages of AWS IoT: what is read can be written again and is the same then.
 
-use updraft_ota::aws::{Block, BlockRequest, Format, NextJob, OtaJob, Rejected, Update};
+use updraft_ota::aws::{
+    Accepted, Block, BlockRequest, Describe, Format, NextJob, OtaJob, Refused, Rejected, Update,
+    asked,
+};
 
 /// The first byte says what is read.
 pub fn run(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     let mut again = vec![0; 8 * bytes.len() + 256];
     let format = if kind & 8 == 0 { Format::Cbor } else { Format::Json };
-    match kind % 5 {
+    match kind % 8 {
         0 => {
             let Ok(update) = Update::decode(bytes) else { return };
             let len = update.encode(&mut again).expect("there is room");
@@ -32,15 +35,17 @@ pub fn run(data: &[u8]) {
             }
         }
         2 => {
-            let Ok(request) = BlockRequest::decode(bytes) else { return };
+            let Ok(request) = BlockRequest::decode(bytes, Format::Cbor, &mut []) else { return };
             let len = request.encode(Format::Cbor, &mut again).expect("there is room");
-            assert_eq!(BlockRequest::decode(&again[..len]), Ok(request));
+            assert_eq!(BlockRequest::decode(&again[..len], Format::Cbor, &mut []), Ok(request));
             let len = request.encode(Format::Json, &mut again).expect("there is room");
             let mut bitmap = vec![0; bytes.len()];
             // A token that has to be escaped is read by nobody.
             if let Ok(read) = BlockRequest::decode_json(&again[..len], &mut bitmap) {
                 assert_eq!(read, request);
             }
+            let most = request.count.unwrap_or(u32::MAX) as usize;
+            assert!(request.blocks(1 << 20).count() <= most);
         }
         3 => {
             let mut buffer = vec![0; bytes.len()];
@@ -49,9 +54,25 @@ pub fn run(data: &[u8]) {
             let mut buffer = vec![0; bytes.len()];
             assert_eq!(Block::decode(&again[..len], format, &mut buffer), Ok(block));
         }
-        _ => {
+        4 => {
             let _ = BlockRequest::decode_json(bytes, &mut [0; 16]);
             let _ = Rejected::decode(bytes, format);
+        }
+        5 => {
+            let Ok(refused) = Refused::decode(bytes) else { return };
+            let len = refused.encode(&mut again).expect("there is room");
+            let read = Refused::decode(&again[..len]).expect("it is one");
+            assert_eq!((read.why, read.state), (refused.why, refused.state));
+        }
+        6 => {
+            let Ok(answer) = Accepted::decode(bytes) else { return };
+            let len = answer.encode(&mut again).expect("there is room");
+            let read = Accepted::decode(&again[..len]).expect("it is one");
+            assert_eq!(read.timestamp, answer.timestamp);
+        }
+        _ => {
+            let _ = Describe::decode(bytes, format);
+            let _ = core::str::from_utf8(bytes).map(asked);
         }
     }
 }
@@ -73,7 +94,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let request = BlockRequest { size: 256, bitmap: Some(&[7]), ..BlockRequest::default() };
     let len = request.encode(Format::Cbor, &mut bytes).expect("there is room");
     seeds.push(with(2, &bytes[..len]));
-    for (kind, format) in [(3, Format::Cbor), (13, Format::Json)] {
+    for (kind, format) in [(3, Format::Cbor), (11, Format::Json)] {
         let block = Block { file: 1, index: 2, data: b"block" };
         let len = block.encode(format, &mut bytes).expect("there is room");
         seeds.push(with(kind, &bytes[..len]));

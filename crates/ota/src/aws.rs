@@ -26,10 +26,14 @@
 
 mod device;
 mod jobs;
+mod replies;
 mod stream;
 mod topics;
 
 pub use device::{Device, Settings, Timers};
-pub use jobs::{Details, Execution, File, NextJob, OtaJob, Status, Update};
-pub use stream::{Block, BlockRequest, Format, Rejected};
-pub use topics::{Answer, JobTopic, StreamTopic, job_topic, stream_topic, update_topic};
+pub use jobs::{Details, Execution, File, NextJob, OtaJob, Status, Times, Update};
+pub use replies::{Accepted, Objection, Refused};
+pub use stream::{Block, BlockRequest, Describe, Description, Format, Rejected};
+pub use topics::{
+    Answer, Asked, JobTopic, StreamTopic, asked, job_topic, stream_topic, update_topic,
+};

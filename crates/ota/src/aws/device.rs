@@ -205,6 +205,19 @@ impl<'b, P: Platform> Device<'b, P> {
         &mut self.agent
     }
 
+    /// Asks for a job now; `false` if the device is at something else.
+    pub fn check_now(&mut self, now: Duration) -> bool {
+        if self.agent.is_busy() {
+            return false;
+        }
+        match self.step {
+            Step::Rest { .. } => self.step = Step::Rest { until: now },
+            Step::Online { .. } => self.step = Step::Online { ask: now },
+            _ => return false,
+        }
+        true
+    }
+
     /// Whether the server knows that the new image runs: now the application is to test it.
     pub fn is_testing(&self) -> bool {
         self.testing && self.agent.state() == State::SelfTest

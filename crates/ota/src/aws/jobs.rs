@@ -34,21 +34,37 @@ impl Status {
         }
     }
 
-    fn of(text: Text<'_>) -> Option<Self> {
+    /// Whether nothing more comes of it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Rejected)
+    }
+
+    pub(super) fn of(text: Text<'_>) -> Option<Self> {
         Self::ALL.into_iter().find(|status| text.is(status.name()))
     }
 }
 
-fn text<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Text<'m>>, Reason> {
+pub(super) fn text<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Text<'m>>, Reason> {
     let Some(value) = object.member(key)? else { return Ok(None) };
     value.text().map(Some).ok_or(Reason::WrongType(key))
 }
 
-fn number(object: Object<'_>, key: &'static str) -> Result<Option<u32>, Reason> {
+pub(super) fn number(object: Object<'_>, key: &'static str) -> Result<Option<u32>, Reason> {
     let Some(value) = object.member(key)? else { return Ok(None) };
     // Some agents write numbers as strings.
     let number = value.number().or_else(|| value.text().and_then(Text::number));
     number.map(Some).ok_or(Reason::WrongType(key))
+}
+
+/// What a device need not know is no reason to refuse a job.
+fn moment(object: Object<'_>, key: &'static str) -> Option<u32> {
+    number(object, key).ok().flatten()
+}
+
+pub(super) fn optional(to: &mut Writer<'_>, key: &str, value: Option<u32>) {
+    if let Some(value) = value {
+        to.key(key).number(value);
+    }
 }
 
 fn object<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Object<'m>>, Reason> {
@@ -56,7 +72,7 @@ fn object<'m>(object: Object<'m>, key: &'static str) -> Result<Option<Object<'m>
     value.object().map(Some).ok_or(Reason::WrongType(key))
 }
 
-fn parse(bytes: &[u8]) -> Result<Object<'_>, Reason> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Object<'_>, Reason> {
     let object = Value::parse(bytes)?.object();
     object.ok_or(Reason::NotJson(crate::json::Malformed { offset: 0 }))
 }
@@ -75,7 +91,7 @@ pub struct Details<'m> {
 }
 
 impl<'m> Details<'m> {
-    fn of(object: Object<'m>) -> Result<Self, Reason> {
+    pub(super) fn of(object: Object<'m>) -> Result<Self, Reason> {
         Ok(Self {
             receive: text(object, "receive")?,
             self_test: text(object, "self_test")?,
@@ -84,7 +100,7 @@ impl<'m> Details<'m> {
         })
     }
 
-    fn write(&self, to: &mut Writer<'_>) {
+    pub(super) fn write(&self, to: &mut Writer<'_>) {
         to.key("statusDetails").begin("{");
         to.member("receive", self.receive).member("self_test", self.self_test);
         to.member("reason", self.reason).member("updatedBy", self.updated_by);
@@ -145,6 +161,17 @@ impl<'m> Update<'m> {
     }
 }
 
+/// When something happened to a job, in seconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// It was made.
+    pub queued: Option<u32>,
+    /// The device has begun it.
+    pub started: Option<u32>,
+    /// Something was last said about it.
+    pub last_updated: Option<u32>,
+}
+
 /// A job as the server tells of it: `notify-next`, and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Execution<'m> {
@@ -152,8 +179,12 @@ pub struct Execution<'m> {
     pub job: Text<'m>,
     /// How it stands.
     pub status: Status,
+    /// When what happened.
+    pub times: Times,
     /// Grows with every report.
     pub version: Option<u32>,
+    /// Which attempt of the device at the job it is.
+    pub number: Option<u32>,
     /// What was reported last.
     pub details: Details<'m>,
     /// The job's document.
@@ -163,6 +194,8 @@ pub struct Execution<'m> {
 /// The next job, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextJob<'m> {
+    /// When it was said, in seconds since 1970.
+    pub timestamp: Option<u32>,
     /// What the question said.
     pub token: Option<Text<'m>>,
     /// The job.
@@ -177,9 +210,12 @@ impl<'m> NextJob<'m> {
     pub fn decode(bytes: &'m [u8]) -> Result<Self, Reason> {
         let message = parse(bytes)?;
         let token = text(message, "clientToken")?;
+        let timestamp = moment(message, "timestamp");
         let execution = object(message, "execution")?;
         let execution = execution.filter(|execution| execution.members().next().is_some());
-        let Some(execution) = execution else { return Ok(Self { token, execution: None }) };
+        let Some(execution) = execution else {
+            return Ok(Self { timestamp, token, execution: None });
+        };
         let status = text(execution, "status")?.ok_or(Reason::Missing("status"))?;
         let details = object(execution, "statusDetails")?.map(Details::of).transpose()?;
         let job = text(execution, "jobId")?.ok_or(Reason::Missing("jobId"))?;
@@ -194,11 +230,17 @@ impl<'m> NextJob<'m> {
         let execution = Execution {
             job,
             status: Status::of(status).ok_or(Reason::BadValue("status"))?,
+            times: Times {
+                queued: moment(execution, "queuedAt"),
+                started: moment(execution, "startedAt"),
+                last_updated: moment(execution, "lastUpdatedAt"),
+            },
             version: number(execution, "versionNumber")?,
+            number: moment(execution, "executionNumber"),
             details: details.unwrap_or_default(),
             document: object(execution, "jobDocument")?,
         };
-        Ok(Self { token, execution: Some(execution) })
+        Ok(Self { timestamp, token, execution: Some(execution) })
     }
 
     /// Writes it, with `job` for the document; returns how many bytes.
@@ -207,12 +249,26 @@ impl<'m> NextJob<'m> {
     /// If there is no room.
     pub fn encode(&self, job: Option<&OtaJob<'_>>, buffer: &mut [u8]) -> Result<usize, NoRoom> {
         let mut to = Writer::new(buffer);
-        to.begin("{").member("clientToken", self.token).key("execution").begin("{");
+        to.begin("{");
+        optional(&mut to, "timestamp", self.timestamp);
+        to.member("clientToken", self.token);
+        // Where there is no job, answers leave it out; notices, which have no token, say so.
+        if self.execution.is_none() && self.token.is_some() {
+            to.end("}");
+            return to.finish();
+        }
+        to.key("execution").begin("{");
         if let Some(execution) = &self.execution {
             to.member("jobId", Some(execution.job));
             to.member("status", Some(Text::new(execution.status.name())));
-            if let Some(version) = execution.version {
-                to.key("versionNumber").number(version);
+            for (key, value) in [
+                ("queuedAt", execution.times.queued),
+                ("startedAt", execution.times.started),
+                ("lastUpdatedAt", execution.times.last_updated),
+                ("versionNumber", execution.version),
+                ("executionNumber", execution.number),
+            ] {
+                optional(&mut to, key, value);
             }
             if execution.details != Details::default() {
                 execution.details.write(&mut to);

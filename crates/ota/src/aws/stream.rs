@@ -3,8 +3,16 @@
 use minicbor::encode::write::Cursor;
 use minicbor::{Decoder, Encoder};
 
+use super::jobs::{parse, text};
 use crate::json::{Malformed, NoRoom, Text, Value, Writer};
 use crate::{Reason, base64};
+
+/// Bytes of the largest block, and of all that are sent for one question.
+const LONGEST_ANSWER: u32 = 131_072;
+/// The highest offset, and count.
+const MOST_BLOCKS: u32 = 98_304;
+/// Bytes from which on a bitmap is too long.
+const LONGEST_BITMAP: usize = 12_288;
 
 /// How messages about streams are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,11 +113,14 @@ impl<'m> BlockRequest<'m> {
         Ok(())
     }
 
-    /// Reads a request in CBOR: the server's side. [`decode_json`](Self::decode_json) reads others.
+    /// Reads a request: the server's side. The bitmap of one in JSON is decoded into `buffer`.
     ///
     /// # Errors
-    /// If it is none.
-    pub fn decode(bytes: &'m [u8]) -> Result<Self, Reason> {
+    /// If it is none, or its bitmap has no room.
+    pub fn decode(bytes: &'m [u8], format: Format, buffer: &'m mut [u8]) -> Result<Self, Reason> {
+        if format == Format::Json {
+            return Self::decode_json(bytes, buffer);
+        }
         let mut request = Self::default();
         let (mut file, mut size) = (None, None);
         members(bytes, |key, from| {
@@ -161,6 +172,39 @@ impl<'m> BlockRequest<'m> {
             bitmap,
             count: number("n")?,
         })
+    }
+
+    /// What the service objects to, if it does.
+    pub fn objection(&self) -> Option<&'static str> {
+        if !(256..=LONGEST_ANSWER).contains(&self.size) {
+            return Some("BlockSizeOutOfBounds");
+        }
+        if self.offset > MOST_BLOCKS {
+            return Some("OffsetOutOfBounds");
+        }
+        if self.count.is_some_and(|count| count > MOST_BLOCKS) {
+            return Some("BlockCountLimitExceeded");
+        }
+        let bits = self.bitmap.map_or(0, <[u8]>::len);
+        (bits >= LONGEST_BITMAP).then_some("BlockBitmapLimitExceeded")
+    }
+
+    /// The blocks that are asked for of a file of `size` bytes: those of the bitmap, or those from
+    /// the offset on; no more than were asked for, and than an answer has room for.
+    pub fn blocks(&self, size: u32) -> impl Iterator<Item = u32> + use<'m> {
+        let (offset, bitmap) = (self.offset, self.bitmap);
+        let most = (LONGEST_ANSWER / self.size.max(1)).max(1);
+        let most = self.count.map_or(most, |count| count.min(most));
+        let end = size.div_ceil(self.size.max(1));
+        let bits = bitmap.map(|bitmap| u32::try_from(bitmap.len()).unwrap_or(u32::MAX));
+        let bits = bits.map_or(u32::MAX, |bytes| bytes.saturating_mul(8));
+        let end = end.min(offset.saturating_add(bits));
+        let wanted = move |block: &u32| {
+            let Some(bitmap) = bitmap else { return true };
+            let at = block.saturating_sub(offset);
+            bitmap.get(at as usize / 8).is_some_and(|byte| byte >> (at % 8) & 1 == 1)
+        };
+        (offset..end).filter(wanted).take(most as usize)
     }
 }
 
@@ -259,6 +303,87 @@ impl<'m> Block<'m> {
         let file = file.ok_or(Reason::Missing("f"))?;
         let file = u8::try_from(file).map_err(|_| Reason::BadValue("f"))?;
         Ok(Self { file, index: index.ok_or(Reason::Missing("i"))?, data })
+    }
+}
+
+/// A device asks what a stream has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Describe<'m> {
+    /// Is told back.
+    pub token: Option<&'m str>,
+}
+
+impl<'m> Describe<'m> {
+    /// Reads it: the service's side.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn decode(bytes: &'m [u8], format: Format) -> Result<Self, Reason> {
+        let mut token = None;
+        match format {
+            Format::Cbor => members(bytes, |key, from| {
+                let known = key == "c";
+                if known {
+                    token = Some(from.str()?);
+                }
+                Ok(known)
+            })?,
+            Format::Json => token = text(parse(bytes)?, "c")?.and_then(Text::plain),
+        }
+        Ok(Self { token })
+    }
+}
+
+/// What a stream with one file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description<'m> {
+    /// What the question said.
+    pub token: Option<&'m str>,
+    /// The stream's version.
+    pub version: u32,
+    /// What it is.
+    pub about: &'m str,
+    /// Number of its file.
+    pub file: u8,
+    /// Bytes of its file.
+    pub size: u32,
+}
+
+impl Description<'_> {
+    /// Writes it; returns how many bytes.
+    ///
+    /// # Errors
+    /// If there is no room.
+    pub fn encode(&self, format: Format, buffer: &mut [u8]) -> Result<usize, NoRoom> {
+        match format {
+            Format::Cbor => {
+                let mut to = Encoder::new(Cursor::new(buffer));
+                let mut write = || {
+                    to.map(3 + u64::from(self.token.is_some()))?;
+                    if let Some(token) = self.token {
+                        to.str("c")?.str(token)?;
+                    }
+                    to.str("s")?
+                        .u32(self.version)?
+                        .str("d")?
+                        .str(self.about)?
+                        .str("r")?
+                        .array(1)?;
+                    to.map(2)?.str("f")?.u8(self.file)?.str("z")?.u32(self.size)?;
+                    Ok::<_, minicbor::encode::Error<_>>(())
+                };
+                write().map_err(|_| NoRoom)?;
+                Ok(to.into_writer().position())
+            }
+            Format::Json => {
+                let mut to = Writer::new(buffer);
+                to.begin("{").member("c", self.token.map(Text::new));
+                to.key("s").number(self.version).member("d", Some(Text::new(self.about)));
+                to.key("r").begin("[").begin("{").key("f").number(self.file.into());
+                to.key("z").number(self.size).end("}").end("]").end("}");
+                to.finish()
+            }
+        }
     }
 }
 

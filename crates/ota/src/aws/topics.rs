@@ -102,3 +102,53 @@ pub fn stream_topic(
     };
     write(to, &["$aws/things/", thing, "/streams/", stream, name, format.name()])
 }
+
+/// What a device's message is about, by its topic: the service's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked<'t> {
+    /// Which job is the next one?
+    Next,
+    /// The next job is begun.
+    StartNext,
+    /// Which ones are there?
+    List,
+    /// What is this one?
+    Job(&'t str),
+    /// A report on this one.
+    Report(&'t str),
+    /// About a stream.
+    Stream {
+        /// The stream.
+        stream: &'t str,
+        /// [`StreamTopic::Get`] or [`StreamTopic::Describe`].
+        what: StreamTopic,
+        /// How it is written.
+        format: Format,
+    },
+}
+
+/// Reads the topic of a device's message: its name, and what the message is about. `None` for
+/// topics that are none of a device's questions and reports.
+pub fn asked(topic: &str) -> Option<(&str, Asked<'_>)> {
+    let (thing, rest) = topic.strip_prefix("$aws/things/")?.split_once('/')?;
+    let mut levels = rest.split('/');
+    let about = [levels.next(), levels.next(), levels.next(), levels.next(), levels.next()];
+    let asked = match about {
+        [Some("jobs"), Some("start-next"), None, ..] => Asked::StartNext,
+        [Some("jobs"), Some("get"), None, ..] => Asked::List,
+        [Some("jobs"), Some("$next"), Some("get"), None, _] => Asked::Next,
+        [Some("jobs"), Some(job), Some("get"), None, _] => Asked::Job(job),
+        [Some("jobs"), Some(job), Some("update"), None, _] => Asked::Report(job),
+        [Some("streams"), Some(stream), Some(what), Some(format), None] => {
+            let what = match what {
+                "get" => StreamTopic::Get,
+                "describe" => StreamTopic::Describe,
+                _ => return None,
+            };
+            let format = [Format::Cbor, Format::Json].into_iter().find(|it| it.name() == format)?;
+            Asked::Stream { stream, what, format }
+        }
+        _ => return None,
+    };
+    Some((thing, asked))
+}

@@ -1,8 +1,7 @@
 //! A stand-in for AWS IoT, made of the same messages.
 
-use serde_json::Value;
 use updraft_ota::aws::{
-    Block, BlockRequest, Details, Execution, File, Format, NextJob, OtaJob, Status, Update,
+    Block, BlockRequest, Details, Execution, File, Format, NextJob, OtaJob, Status, Times, Update,
 };
 use updraft_ota::json::Text;
 
@@ -71,12 +70,16 @@ impl Cloud {
         let execution = pending.then_some(Execution {
             job: Text::new(self.job),
             status: self.status,
+            times: Times::default(),
             version: Some(1),
+            number: Some(1),
             details: details.unwrap_or_default(),
             document: None,
         });
         let mut bytes = vec![0; 3000];
-        let len = NextJob { token: None, execution }.encode(Some(&job), &mut bytes).unwrap();
+        let len = NextJob { timestamp: None, token: None, execution }
+            .encode(Some(&job), &mut bytes)
+            .unwrap();
         bytes.truncate(len);
         if self.escaped {
             let text = String::from_utf8(bytes).unwrap();
@@ -101,24 +104,10 @@ impl Server for Cloud {
             }
             return Vec::new();
         }
-        let wanted: Vec<u32> = match self.format {
-            Format::Cbor => {
-                let request = BlockRequest::decode(payload).unwrap();
-                let bits = request.bitmap.unwrap();
-                let bit = |at: &u32| bits[*at as usize / 8] >> (at % 8) & 1 == 1;
-                let all = (0..8 * bits.len() as u32).filter(bit).map(|at| request.offset + at);
-                all.take(request.count.unwrap() as usize).collect()
-            }
-            Format::Json => {
-                let request: Value = serde_json::from_slice(payload).unwrap();
-                let bits = payload_of_hex(request["b"].as_str().unwrap());
-                let (offset, count) =
-                    (request["o"].as_u64().unwrap(), request["n"].as_u64().unwrap());
-                let bit = |at: &u64| bits[*at as usize / 8] >> (at % 8) & 1 == 1;
-                let all = (0..8 * bits.len() as u64).filter(bit).map(|at| (offset + at) as u32);
-                all.take(count as usize).collect()
-            }
-        };
+        let mut bits = vec![0; payload.len()];
+        let request = BlockRequest::decode(payload, self.format, &mut bits).unwrap();
+        assert_eq!((request.objection(), request.file), (None, 3));
+        let wanted: Vec<u32> = request.blocks(self.image.len() as u32).collect();
         self.asked.push(wanted.clone());
         let topic = topic.replace("/get/", "/data/");
         let mut answers = Vec::new();
@@ -140,8 +129,4 @@ impl Server for Cloud {
     fn bytes(&mut self, bytes: &[u8]) -> Vec<Option<Vec<u8>>> {
         self.files.as_mut().expect("there is a file server").bytes(bytes)
     }
-}
-
-fn payload_of_hex(text: &str) -> Vec<u8> {
-    crate::aws::payload(&serde_json::json!({ "cbor_hex": text.strip_prefix("0x").unwrap() }))
 }
