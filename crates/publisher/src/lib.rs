@@ -22,6 +22,7 @@
 //! - takes silence for an answer ([`Note::Silent`]): devices of the original library hardly ever say
 //!   that an update has failed.
 
+pub mod aws;
 mod answers;
 mod job;
 mod places;

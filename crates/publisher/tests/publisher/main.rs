@@ -2,6 +2,7 @@
 //! as they please.
 
 mod answers;
+mod aws;
 mod common;
 mod lines;
 mod transcripts;
