@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use der::Decode;
 use der::asn1::ObjectIdentifier;
+use der::{Decode, Encode};
 use x509_cert::Certificate;
 use x509_cert::certificate::Version;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -14,6 +14,7 @@ use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
 use crate::CertsError;
 
 pub(crate) const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 pub(crate) const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -38,6 +39,8 @@ pub enum Use {
     Server,
     /// As a device, or any client.
     Client,
+    /// To sign firmware with.
+    Signer,
     /// It does not say: everything but issuing.
     Any,
 }
@@ -133,6 +136,8 @@ pub struct Inspected {
     pub hosts: Vec<String>,
     /// The key, as people call it: `P-256`, `RSA-2048`.
     pub key: String,
+    /// The key itself: its SubjectPublicKeyInfo, in DER.
+    pub public_key: Vec<u8>,
     /// From when on it is valid, in UTC.
     pub from: String,
     /// Until when, in UTC.
@@ -181,11 +186,14 @@ fn inspect(certificate: &Certificate, now: SystemTime) -> Result<Inspected, der:
     let constraints = tbs.get_extension::<BasicConstraints>()?;
     let purposes = tbs.get_extension::<ExtendedKeyUsage>()?;
     let mut uses = Vec::new();
+    let purposes = purposes.map(|(_, it)| it.0).unwrap_or_default();
     if constraints.is_some_and(|(_, it)| it.ca) {
         uses.push(Use::Authority);
+        // Of who signs firmware with what they have signed themselves.
+        uses.extend(purposes.contains(&CODE_SIGNING).then_some(Use::Signer));
     } else {
-        let purposes = purposes.map(|(_, it)| it.0).unwrap_or_default();
-        let named = [(SERVER_AUTH, Use::Server), (CLIENT_AUTH, Use::Client)];
+        let named =
+            [(SERVER_AUTH, Use::Server), (CLIENT_AUTH, Use::Client), (CODE_SIGNING, Use::Signer)];
         uses.extend(named.iter().filter(|(oid, _)| purposes.contains(oid)).map(|(_, it)| *it));
         if uses.is_empty() {
             uses.push(Use::Any);
@@ -235,6 +243,7 @@ fn inspect(certificate: &Certificate, now: SystemTime) -> Result<Inspected, der:
         uses,
         hosts,
         key,
+        public_key: tbs.subject_public_key_info().to_der()?,
         from: validity.not_before.to_string(),
         until: validity.not_after.to_string(),
         concerns,

@@ -3,11 +3,18 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use updraft_image::{Header, Rules, validate};
+use anyhow::{Context, anyhow};
+use updraft_certs::{Use, certificates};
+use updraft_image::{Digest, Header, PublicKey, Rules, Software, Verifier, validate};
 use updraft_ota::dfu::System;
 use updraft_ota::{Answer, Gate, ImageState, Platform, Verdict, Verified, Version, Written};
 use updraft_sim::device::Keys;
+
+use crate::commands::key::load_public;
+use crate::output::Output;
+use crate::report::Hint;
 
 /// The header that an image begins with, if it is one.
 pub fn header_of(image: &[u8]) -> Option<Header> {
@@ -25,14 +32,21 @@ impl From<io::Error> for TargetError {
     }
 }
 
-/// What the agent remembers, in a file beside the image, and whether it wants to be reset.
+/// What the agent remembers, and whether it wants to be reset.
 #[derive(Debug)]
 pub struct Notes {
-    path: PathBuf,
+    place: Place,
     /// The image is marked, and the next boot would try it.
     pub reset: bool,
     /// What updates have to wait for.
     pub gates: Vec<FileGate>,
+    signers: Vec<Signer>,
+}
+
+#[derive(Debug)]
+enum Place {
+    File(PathBuf),
+    Memory(Option<Vec<u8>>),
 }
 
 /// A gate that is closed as long as its file says so: `battery=FILE`.
@@ -67,9 +81,23 @@ impl std::str::FromStr for FileGate {
 }
 
 impl Notes {
-    /// Beside `path`.
+    /// In a file beside `path`.
     pub fn beside(path: &Path) -> Self {
-        Self { path: with_ending(path, ".ota"), reset: false, gates: Vec::new() }
+        Self::at(Place::File(with_ending(path, ".ota")))
+    }
+
+    /// As long as this process lasts.
+    pub fn in_memory() -> Self {
+        Self::at(Place::Memory(None))
+    }
+
+    fn at(place: Place) -> Self {
+        Self { place, reset: false, gates: Vec::new(), signers: Vec::new() }
+    }
+
+    /// Jobs have to be signed by one of these, besides what signs images.
+    pub fn signed_by(self, signers: Vec<Signer>) -> Self {
+        Self { signers, ..self }
     }
 }
 
@@ -82,28 +110,24 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 impl System for Notes {
     type Error = TargetError;
 
+    fn is_signed(&mut self, digest: &Digest, signature: &[u8], certificate: &str) -> bool {
+        // The job's name for it chooses among those that are known, and no more.
+        let name = certificate.rsplit('/').next().unwrap_or_default();
+        let named = |signer: &&Signer| signer.name == name;
+        let any = !self.signers.iter().any(|signer| named(&signer));
+        let mut signers = self.signers.iter().filter(|signer| any || named(signer));
+        signers.any(|signer| {
+            let Ok(key) = PublicKey::from_der(&signer.key) else { return false };
+            Software::new(&[key]).verify(0, digest, signature)
+        })
+    }
+
+    fn demands_job_signature(&self) -> bool {
+        !self.signers.is_empty()
+    }
+
     fn reset(&mut self) {
         self.reset = true;
-    }
-
-    fn load(&mut self, record: &mut [u8]) -> Result<Option<usize>, TargetError> {
-        match fs::read(&self.path) {
-            Ok(kept) => {
-                for (to, from) in record.iter_mut().zip(&kept) {
-                    *to = *from;
-                }
-                Ok(Some(kept.len()))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn save(&mut self, record: &[u8]) -> Result<(), TargetError> {
-        // Whole or not at all, whenever this process is killed.
-        let new = with_ending(&self.path, ".new");
-        fs::write(&new, record)?;
-        Ok(fs::rename(&new, &self.path)?)
     }
 
     fn gate(&mut self, gate: Gate) -> Answer {
@@ -114,6 +138,73 @@ impl System for Notes {
             Answer::Never => 2,
         };
         own.max_by_key(worst).unwrap_or(Answer::Go)
+    }
+
+    fn load(&mut self, record: &mut [u8]) -> Result<Option<usize>, TargetError> {
+        let kept = match &self.place {
+            Place::Memory(kept) => kept.clone(),
+            Place::File(path) => match fs::read(path) {
+                Ok(kept) => Some(kept),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let Some(kept) = kept else { return Ok(None) };
+        for (to, from) in record.iter_mut().zip(&kept) {
+            *to = *from;
+        }
+        Ok(Some(kept.len()))
+    }
+
+    fn save(&mut self, record: &[u8]) -> Result<(), TargetError> {
+        match &mut self.place {
+            Place::Memory(kept) => *kept = Some(record.to_vec()),
+            Place::File(path) => {
+                // Whole or not at all, whenever this process is killed.
+                let new = with_ending(path, ".new");
+                fs::write(&new, record)?;
+                fs::rename(&new, path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who signs jobs: the name of the certificate's file, and its key.
+#[derive(Clone, Debug)]
+pub struct Signer {
+    name: String,
+    key: Vec<u8>,
+}
+
+impl Signer {
+    /// From a certificate that may sign firmware, or a public key, as PEM.
+    pub fn open(path: &Path, out: &Output) -> anyhow::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read(path);
+        let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+        let text = String::from_utf8_lossy(&text);
+        let key = match text.contains("-----BEGIN CERTIFICATE-----") {
+            true => {
+                let all = certificates(&text, SystemTime::now());
+                let all = all.with_context(|| format!("{} cannot be used", path.display()))?;
+                let first = all.into_iter().next().context("there is no certificate")?;
+                if !first.uses.iter().any(|it| matches!(it, Use::Signer | Use::Any)) {
+                    let subject = first.subject;
+                    return Err(anyhow!(
+                        "the certificate of {subject} is not for signing firmware"
+                    ))
+                    .hint("give the one that the jobs are signed with, or its public key");
+                }
+                first.public_key
+            }
+            false => load_public(path, out)?.as_der().to_vec(),
+        };
+        if PublicKey::from_der(&key).is_err() {
+            return Err(anyhow!("{} has a key that jobs are not signed with", path.display()))
+                .hint("AWS signs with ECDSA over P-256");
+        }
+        Ok(Self { name, key })
     }
 }
 
@@ -127,6 +218,8 @@ pub struct FileSlot {
     capacity: u32,
     running: Version,
     keys: Keys,
+    /// What is in the file has not been tested yet.
+    on_trial: bool,
     pub notes: Notes,
 }
 
@@ -137,19 +230,54 @@ impl FileSlot {
         let part = with_ending(path, ".part");
         let mut options = OpenOptions::new();
         let gathered = options.read(true).write(true).create(true).truncate(false).open(part)?;
-        let notes = Notes::beside(path);
-        Ok(Self { path: path.to_owned(), gathered, size: 0, capacity, running, keys, notes })
+        let (notes, path) = (Notes::beside(path), path.to_owned());
+        let (size, on_trial) = (0, false);
+        // What comes to the file later runs once it is opened again.
+        let running = version_in(&path).unwrap_or(running);
+        Ok(Self { path, gathered, size, capacity, running, keys, on_trial, notes })
     }
+
+    /// The version of what is in the file.
+    pub fn version(&self) -> Option<Version> {
+        version_in(&self.path)
+    }
+
+    /// The same for jobs that one of these has signed.
+    pub fn signed_by(self, signers: Vec<Signer>) -> Self {
+        Self { notes: self.notes.signed_by(signers), ..self }
+    }
+
+    /// The same right after an image has come: it runs on trial.
+    pub fn on_trial(self) -> Self {
+        Self { on_trial: true, ..self }
+    }
+
+    /// Whether the image in the file is whole and signed, as far as a file can be tested.
+    pub fn passes(&self) -> bool {
+        fs::read(&self.path).is_ok_and(|image| self.good(&image).is_some())
+    }
+
+    /// The header of an image that is whole and signed.
+    fn good(&self, image: &[u8]) -> Option<Header> {
+        let header = header_of(image)?;
+        let (mut source, mut keys) = (image, self.keys.clone());
+        let validated = validate(&mut source, &header, &Rules::default(), &mut keys).ok()?;
+        let whole = validated.stands() && validated.size as usize <= image.len();
+        whole.then_some(header)
+    }
+}
+
+fn version_in(path: &Path) -> Option<Version> {
+    let mut header = [0; Header::SIZE];
+    File::open(path).and_then(|mut file| file.read_exact(&mut header)).ok()?;
+    Some(Header::parse(&header).ok()?.version.into())
 }
 
 impl Platform for FileSlot {
     type Error = TargetError;
 
     fn running(&mut self) -> Version {
-        let mut header = [0; Header::SIZE];
-        let read = File::open(&self.path).and_then(|mut file| file.read_exact(&mut header));
-        let header = read.ok().and_then(|()| Header::parse(&header).ok());
-        header.map_or(self.running, |header| header.version.into())
+        self.running
     }
 
     fn capacity(&mut self) -> u32 {
@@ -184,12 +312,8 @@ impl Platform for FileSlot {
     fn verify(&mut self, size: u32) -> Result<Option<Verified>, TargetError> {
         let mut image = vec![0; size as usize];
         self.read(0, &mut image)?;
-        let Some(header) = header_of(&image) else { return Ok(None) };
-        let mut keys = self.keys.clone();
-        let validated = validate(&mut image.as_slice(), &header, &Rules::default(), &mut keys);
-        let good = validated.is_ok_and(|validated| validated.stands() && validated.size <= size);
-        let version = header.version.into();
-        Ok(good.then_some(Verified { version, any_version: false }))
+        let good = self.good(&image);
+        Ok(good.map(|header| Verified { version: header.version.into(), any_version: false }))
     }
 
     fn activate(&mut self) -> Result<(), TargetError> {
@@ -204,11 +328,20 @@ impl Platform for FileSlot {
         Ok(())
     }
 
-    fn image_state(&mut self) -> Result<ImageState, TargetError> {
-        Ok(ImageState::Valid)
+    fn is_signed(&mut self, digest: &Digest, signature: &[u8], certificate: &str) -> bool {
+        self.notes.is_signed(digest, signature, certificate)
     }
 
-    fn set_image_state(&mut self, _: Verdict) -> Result<(), TargetError> {
+    fn demands_job_signature(&self) -> bool {
+        self.notes.demands_job_signature()
+    }
+
+    fn image_state(&mut self) -> Result<ImageState, TargetError> {
+        Ok(if self.on_trial { ImageState::Trial } else { ImageState::Valid })
+    }
+
+    fn set_image_state(&mut self, verdict: Verdict) -> Result<(), TargetError> {
+        self.on_trial &= verdict != Verdict::Accepted;
         Ok(())
     }
 

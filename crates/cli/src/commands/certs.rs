@@ -347,6 +347,7 @@ fn uses(it: &Inspected) -> String {
         Use::Authority => "authority",
         Use::Server => "server",
         Use::Client => "device",
+        Use::Signer => "signer of firmware",
         Use::Any => "anything but issuing",
     };
     it.uses.iter().map(name).collect::<Vec<_>>().join(" and ")

@@ -65,6 +65,9 @@ body, in lines like these:
   self-test = pass       pass, fail, hang or crash
   self-test-ms = 200     how long it takes
   confirm = self         who confirms it: self or host
+  does = update          it fetches its updates, on a device with --ota
+  ask = 10               when: so many seconds after its start, or at the button
+  prefix = OTAUpdate     what topics begin with
 
 With --qemu, the board's own bootloader and application run on a processor that QEMU emulates;
 FIRMWARE/BOARD has them (cargo xtask firmware), and the bootloader the key that it trusts. Its commands are
@@ -76,6 +79,7 @@ Examples:
   updraft device run --board virtual-nor-4k --flash dev.flash --key key.pub.pem
   updraft device run --flash dev.flash --key key.pub.pem --files device-files \\
       --allow-udp read-only
+  updraft device run --flash dev.flash --key key.pub.pem --ota mqtts://127.0.0.1 --certs lab
   updraft device run --flash dev.flash --key key.pub.pem --ble hci-tcp:127.0.0.1:9641
   updraft device run --qemu --board mps2-an386 --flash mps2.flash --load primary=app.signed.bin"))]
 struct Run {
@@ -130,6 +134,31 @@ struct Run {
     /// What may be asked for over Bluetooth.
     #[arg(long, value_enum, value_name = "WHAT", default_value = "everything")]
     allow_ble: Allowed,
+    /// Put the device on the network, where applications that fetch their updates find them at
+    /// mqtts://HOST:PORT, mqtt:// in plain text, or http(s)://HOST/FILE with the job. They ask
+    /// `updraft publish --board-name` with the board's name.
+    #[cfg(feature = "air")]
+    #[arg(long, value_name = "URL")]
+    ota: Option<crate::air::Address>,
+    /// What jobs call the board. Default: its name.
+    #[cfg(feature = "air")]
+    #[arg(long, value_name = "NAME", requires = "ota")]
+    ota_board: Option<String>,
+    /// The serial number that the device tells when it asks for updates.
+    #[cfg(feature = "air")]
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "ota")]
+    ota_serial: String,
+    /// The device asks AWS IoT, or who speaks like it, as this thing.
+    #[cfg(feature = "air")]
+    #[arg(long, value_name = "NAME", requires = "ota", conflicts_with = "ota_board")]
+    ota_thing: Option<String>,
+    /// Certificate, or public key, of who signs jobs of AWS IoT; may be given several times.
+    #[cfg(feature = "air")]
+    #[arg(long, value_name = "PEM", requires = "ota_thing")]
+    ota_signer: Vec<PathBuf>,
+    #[cfg(feature = "air")]
+    #[command(flatten)]
+    lines: crate::air::Lines,
     /// Program an image into an area before the power is turned on, as a probe does.
     #[arg(long, value_name = "AREA=FILE")]
     load: Vec<String>,
@@ -242,7 +271,11 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
     if !keys.demands_signature() {
         out.note(styled(WARN, "this device boots unsigned images"));
     }
+    #[cfg(feature = "air")]
+    let network = network(&args, &board, out)?;
     let device = Device::new(board, flash, keys)?.serving(services(&args)?);
+    #[cfg(feature = "air")]
+    let device = if network.is_some() { device.networked() } else { device };
     let (mut host, remote) = Host::bind(device, &args.udp)?;
     let address = host.address()?;
     if out.json() {
@@ -284,6 +317,19 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
             out.note(format!("{} Bluetooth as {name} on {controller}", styled(GOOD, "device:")));
         }
     }
+    #[cfg(feature = "air")]
+    if let Some((network, server)) = network {
+        let console = *out;
+        network.play(remote.clone(), move |why| console.note(why))?;
+        if out.json() {
+            out.event(&json!({ "event": "network", "server": server }), "")?;
+        } else {
+            out.note(format!(
+                "{} on the network, applications with `does = update` ask {server}",
+                styled(GOOD, "device:")
+            ));
+        }
+    }
     let console = *out;
     let input = std::thread::Builder::new().name("input".into());
     input.spawn(move || read_commands(&remote, &console))?;
@@ -291,6 +337,29 @@ fn play(args: Run, out: &Output) -> anyhow::Result<()> {
         // A console that nobody reads does not stop the device.
         let _ = out.event(&json!({ "event": "console", "line": line }), line);
     })
+}
+
+/// The network that the device is on, and its server, if there is one.
+#[cfg(feature = "air")]
+fn network(
+    args: &Run,
+    board: &Board,
+    out: &Output,
+) -> anyhow::Result<Option<(crate::air::Network, String)>> {
+    use crate::air::{Network, Notes, Place, Signer};
+
+    let Some(server) = args.ota.clone() else { return Ok(None) };
+    let notes = match &args.flash {
+        Some(flash) => Notes::beside(flash),
+        None => Notes::in_memory(),
+    };
+    let signers = args.ota_signer.iter().map(|path| Signer::open(path, out));
+    let notes = notes.signed_by(signers.collect::<Result<_, _>>()?);
+    let told = format!("{}://{}", server.scheme, server.host);
+    let board = args.ota_board.clone().unwrap_or_else(|| board.name().to_owned());
+    let (serial, thing) = (args.ota_serial.clone(), args.ota_thing.clone());
+    let place = Place { server, board, serial, thing };
+    Ok(Some((Network::new(place, &args.lines, notes)?, told)))
 }
 
 /// A file beside the flash file.

@@ -11,14 +11,14 @@ use updraft_ota::infineon::{Flow, Identity, Prefix, Spelling};
 use updraft_ota::json::Text;
 use updraft_ota::{
     Agent, Config, Endpoint, Note, Platform, Protocol, Reason, Record, Report, Retry, State,
-    Transport, Version, ddi, dfu, infineon,
+    Transport, Version, aws, ddi, dfu, infineon,
 };
 use updraft_sim::device::{Keys, dfu_of, flash_in_file};
 use updraft_sim::flash::SimFlash;
 
 use super::key::load_public;
 use super::publish::{board_of, random};
-use crate::air::{Address, FileGate, FileSlot, Lines, Notes, advised};
+use crate::air::{Address, FileGate, FileSlot, Lines, Notes, Signer, advised};
 use crate::output::{DIM, GOOD, Output, WARN, styled};
 use crate::report::Hint;
 
@@ -32,13 +32,18 @@ const ANSWER: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_secs(1);
 /// What the original's broker says when one of its devices is gone, and where.
 const WILL: (&str, &str) = ("cy_ota_device/will", "MQTT demo unexpectedly disconnected.");
+/// Bytes of the longest job of AWS, and what is around it.
+const JOB: usize = 34 * 1024;
+/// How long the last report has until it is sent.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A device that rests for longer than this has ended its session.
 const LONG_REST: Duration = Duration::from_secs(3600);
 
 /// Options of `updraft fetch`.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Plays a device of Infineon's protocol, or of hawkBit's with --ddi: asks for an update, fetches what is missing of it, verifies it, and keeps it. Killed and started again it goes on
+    after_help = "Plays a device of Infineon's protocol, of AWS IoT's with --thing, or of hawkBit's with --ddi: asks for
+an update, fetches what is missing of it, verifies it, and keeps it. Killed and started again it goes on
 with what it has.
 
 --out keeps a verified image in a file; what lies there already is what the device runs. --flash writes
@@ -52,6 +57,8 @@ Examples:
   updraft fetch mqtt://127.0.0.1 --flash dev.flash --key key.pub.pem
   updraft fetch https://files.lan/ota_update.json --ca ca.crt --key key.pub.pem --out app.bin
   updraft fetch http://127.0.0.1:8080/app.bin --direct --key key.pub.pem --out app.bin
+  updraft fetch mqtts://ID-ats.iot.REGION.amazonaws.com:8883 --thing kit-1 --signer codesign.crt --ca \
+      root.pem --tls-cert kit-1.crt --tls-key kit-1.key --key key.pub.pem --out app.bin
   updraft fetch http://127.0.0.1:60053 --ddi DEFAULT/dev1 --token-file token --key key.pub.pem --out app.bin"
 )]
 pub struct Args {
@@ -114,6 +121,20 @@ pub struct Args {
     /// refuses updates, anything else lets them go on. Also network, space, user.
     #[arg(long = "gate", value_name = "GATE=FILE")]
     gates: Vec<FileGate>,
+    /// AWS IoT's jobs, as this thing: the next job is taken, its image fetched from a stream or a
+    /// signed address, and every step reported.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["ddi", "direct", "piecewise"])]
+    thing: Option<String>,
+    /// Certificate, or public key, of who signs jobs; jobs without such a signature are refused then.
+    /// May be given several times.
+    #[arg(long, value_name = "PEM", requires = "thing")]
+    signer: Vec<PathBuf>,
+    /// How blocks of streams are asked for.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t, requires = "thing")]
+    stream: StreamFormat,
+    /// Fetch over HTTP where a job offers a stream as well.
+    #[arg(long, requires = "thing")]
+    prefer_http: bool,
     /// hawkBit's protocol, as this tenant's controller. Goes on until there is an update.
     #[arg(long, value_name = "TENANT/CONTROLLER")]
     ddi: Option<String>,
@@ -145,6 +166,25 @@ fn level(text: &str) -> Result<String, String> {
     if named { Ok(text.to_owned()) } else { Err(why.into()) }
 }
 
+/// How messages about streams are written.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum StreamFormat {
+    /// CBOR.
+    #[default]
+    Cbor,
+    /// JSON.
+    Json,
+}
+
+impl From<StreamFormat> for aws::Format {
+    fn from(format: StreamFormat) -> Self {
+        match format {
+            StreamFormat::Cbor => Self::Cbor,
+            StreamFormat::Json => Self::Json,
+        }
+    }
+}
+
 fn version(text: &str) -> Result<Version, String> {
     Version::parse(text).ok_or_else(|| "three numbers, such as 1.2.3".into())
 }
@@ -154,6 +194,11 @@ trait Updates: Protocol {
     type Platform: Platform;
 
     fn agent(&mut self) -> &mut Agent<'static, Self::Platform>;
+
+    /// Whether an image on trial is to be tested now.
+    fn may_test(&self) -> bool {
+        true
+    }
 }
 
 impl<P: Platform> Updates for infineon::Device<'static, P> {
@@ -172,12 +217,27 @@ impl<P: Platform> Updates for ddi::Device<'static, P> {
     }
 }
 
+impl<P: Platform> Updates for aws::Device<'static, P> {
+    type Platform = P;
+
+    fn agent(&mut self) -> &mut Agent<'static, P> {
+        Self::agent(self)
+    }
+
+    fn may_test(&self) -> bool {
+        self.is_testing()
+    }
+}
+
 /// A platform that says when it wants to be reset.
 trait Resets: Platform {
     fn wants_reset(&mut self) -> bool;
 
     /// The version of the image of `size` bytes that is installed.
     fn installed(&mut self, size: u32) -> Option<Version>;
+
+    /// Whether what is on trial passes its test, where that can be told here.
+    fn passes(&mut self) -> Option<bool>;
 }
 
 impl Resets for FileSlot {
@@ -186,7 +246,11 @@ impl Resets for FileSlot {
     }
 
     fn installed(&mut self, _: u32) -> Option<Version> {
-        Some(self.running())
+        self.version()
+    }
+
+    fn passes(&mut self) -> Option<bool> {
+        Some(FileSlot::passes(self))
     }
 }
 
@@ -200,6 +264,11 @@ impl Resets for FlashSlots {
 
     fn installed(&mut self, size: u32) -> Option<Version> {
         Some(self.verify(size).ok()??.version)
+    }
+
+    fn passes(&mut self) -> Option<bool> {
+        // The device has to boot it.
+        None
     }
 }
 
@@ -253,7 +322,7 @@ fn into_flash(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
     let images = images
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| anyhow!("{} takes no updates: {error}", board.name()))?;
-    let mut notes = Notes::beside(path);
+    let mut notes = Notes::beside(path).signed_by(signers(args, out)?);
     notes.gates.clone_from(&args.gates);
     play(args, dfu::Slots::new(images.leak(), flash, keys, notes), out)
 }
@@ -261,11 +330,13 @@ fn into_flash(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
 fn into_file(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
     let keys = args.keys.iter().map(|path| Ok(load_public(path, out)?.as_der().to_vec()));
     let keys = Keys::trusting(keys.collect::<anyhow::Result<_>>()?)?;
-    let open = || {
+    let signers = signers(args, out)?;
+    let open = || -> anyhow::Result<FileSlot> {
         let slot = FileSlot::open(path, args.capacity, args.running, keys.clone());
-        let mut slot = slot.with_context(|| format!("{} cannot be written", path.display()))?;
+        let slot = slot.with_context(|| format!("{} cannot be written", path.display()))?;
+        let mut slot = slot.signed_by(signers.clone());
         slot.notes.gates.clone_from(&args.gates);
-        Ok::<_, anyhow::Error>(slot)
+        Ok(slot)
     };
     let ended = play(args, open()?, out)?;
     match ended {
@@ -274,8 +345,17 @@ fn into_file(args: &Args, path: &Path, out: &Output) -> anyhow::Result<Ended> {
             play(args, open()?, out)?;
             Ok(Ended::Installed(version))
         }
+        // And what began a self-test has to report on it.
+        Ended::Installed(version) if args.thing.is_some() => {
+            play(args, open()?.on_trial(), out)?;
+            Ok(Ended::Installed(version))
+        }
         ended => Ok(ended),
     }
+}
+
+fn signers(args: &Args, out: &Output) -> anyhow::Result<Vec<Signer>> {
+    args.signer.iter().map(|path| Signer::open(path, out)).collect()
 }
 
 fn kept(text: &str) -> &'static str {
@@ -310,7 +390,8 @@ fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<End
     let agent = Agent::new(slot, config, room(record));
     let session = Session {
         clean: !args.keep_session,
-        will: Some(Will { topic: WILL.0.into(), payload: WILL.1.into() }),
+        // Where things may publish to their own topics only, it would keep them from connecting.
+        will: args.thing.is_none().then(|| Will { topic: WILL.0.into(), payload: WILL.1.into() }),
         ..Session::new(format!("cy_device{}", random() & 0xffff))
     };
     let plain = matches!(scheme.as_str(), "mqtt" | "http");
@@ -342,6 +423,22 @@ fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<End
         };
         let device = ddi::Device::new(agent, settings_of_device, room(64 * 1024));
         return Watch::new(args, out, true).drive(device, settings);
+    }
+    if let Some(thing) = &args.thing {
+        let timers = aws::Timers {
+            first_check: Duration::ZERO,
+            connect_again: again,
+            reset: LAST_WORDS,
+            ..aws::Timers::default()
+        };
+        let settings_of_device = aws::Settings {
+            format: args.stream.into(),
+            prefers_http: args.prefer_http,
+            timers,
+            ..aws::Settings::new(kept(thing), server)
+        };
+        let device = aws::Device::new(agent, settings_of_device, room(JOB), room(64 * 1024));
+        return Watch::new(args, out, false).drive(device, settings);
     }
     let file = match (path.as_str(), args.direct) {
         ("", false) => "/ota_update.json",
@@ -390,21 +487,41 @@ struct Watch<'o> {
     ended: bool,
     /// Since when the line stands.
     opened: Option<Instant>,
+    /// Jobs are to be signed, and nobody knows by whom.
+    knows_no_signer: bool,
+    /// What was said last has to be heard before the line is left.
+    lingers: bool,
 }
 
 impl<'o> Watch<'o> {
     fn new(args: &Args, out: &'o Output, polls: bool) -> Self {
         let until = args.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-        Self { out, polls, until, bar: None, lost: None, reason: None, ended: false, opened: None }
+        Self {
+            out,
+            polls,
+            until,
+            bar: None,
+            lost: None,
+            reason: None,
+            ended: false,
+            opened: None,
+            knows_no_signer: args.signer.is_empty(),
+            lingers: args.thing.is_some(),
+        }
     }
 
     fn drive<D: Updates>(mut self, device: D, settings: Settings) -> anyhow::Result<Ended>
     where
         D::Platform: Resets,
     {
-        let mut memory = Memory::of_device(BLOCK as usize);
+        let mut memory = match self.lingers {
+            // Jobs are longer there, and so are blocks in JSON.
+            true => Memory::new(JOB, 4096),
+            false => Memory::of_device(BLOCK as usize),
+        };
         let mut online = Online::new().context("this system cannot wait for sockets")?;
         online.add(device, settings, &mut memory);
+        let mut tested = false;
         loop {
             let mut lasting = false;
             let hear = &mut |_, event: Line<'_>| match event {
@@ -425,7 +542,15 @@ impl<'o> Watch<'o> {
             let now = online.now();
             let Some(device) = online.machine(0) else { return Ok(Ended::Nothing) };
             let rests = device.deadline().is_none_or(|at| at > now + LONG_REST);
+            let may_test = device.may_test();
             let agent = device.agent();
+            if may_test
+                && agent.state() == State::SelfTest
+                && let Some(passed) = agent.platform().passes()
+            {
+                agent.self_test(passed, now);
+                tested = true;
+            }
             while let Some(report) = agent.report() {
                 self.report(&report)?;
             }
@@ -438,7 +563,15 @@ impl<'o> Watch<'o> {
                 true => self.ended && agent.state() == State::Waiting,
                 false => rests && !agent.is_busy(),
             };
+            if std::mem::take(&mut tested) {
+                online.wake(0);
+                continue;
+            }
             if done {
+                let until = Instant::now() + LAST_WORDS;
+                while self.lingers && Instant::now() < until {
+                    online.turn(FRAME, &mut |_, _| ())?;
+                }
                 return self.end();
             }
             if self.until.is_some_and(|until| Instant::now() >= until) {
@@ -455,7 +588,18 @@ impl<'o> Watch<'o> {
                     .hint("does `updraft publish` run, with the same kit and the same prefix?")
             }
             (None | Some(Reason::NotNewer { .. }), None) => Ok(Ended::Nothing),
-            (Some(reason), None) => Err(anyhow!(reason)).context("there was no update"),
+            (Some(reason), None) => {
+                let ended = Err(anyhow!(reason)).context("there was no update");
+                match reason {
+                    Reason::SignatureDiffers if self.knows_no_signer => {
+                        ended.hint("the job is signed: say by whom, --signer FILE")
+                    }
+                    Reason::SignatureDiffers | Reason::NotSigned => {
+                        ended.hint("is the job signed by who --signer says?")
+                    }
+                    _ => ended,
+                }
+            }
             (_, Some(lost)) => Err(lost.context("there was no update")),
         }
     }

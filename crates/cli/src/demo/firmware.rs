@@ -28,6 +28,12 @@ pub struct Firmware {
 }
 
 impl Firmware {
+    /// Where it lies.
+    #[cfg(feature = "air")]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The image.
     pub fn read(&self) -> anyhow::Result<Vec<u8>> {
         std::fs::read(&self.path).with_context(|| format!("{} cannot be read", self.path.display()))
@@ -123,7 +129,27 @@ impl Maker {
             self_test,
             self_test_ms: SELF_TEST_MS,
             confirm,
+            updates: None,
         };
+        self.sign(key, version, &descriptor)
+    }
+
+    /// Builds and signs an application.
+    #[cfg(feature = "air")]
+    pub fn application(
+        &self,
+        version: Version,
+        descriptor: &Descriptor,
+    ) -> anyhow::Result<Firmware> {
+        self.sign(&self.key, version, descriptor)
+    }
+
+    fn sign(
+        &self,
+        key: &Key,
+        version: Version,
+        descriptor: &Descriptor,
+    ) -> anyhow::Result<Firmware> {
         let mut body = descriptor.to_string().into_bytes();
         body.push(0);
         match &self.firmware {
@@ -139,7 +165,7 @@ impl Maker {
             ..for_board(&signing, version)
         };
         let image = sign(&body, &options, Some(key))?;
-        let path = self.directory.join(format!("blinky-{version}.signed.bin"));
+        let path = self.directory.join(format!("{}-{version}.signed.bin", descriptor.name));
         std::fs::write(&path, &image)
             .with_context(|| format!("{} cannot be written", path.display()))?;
         let hash = Preflight::of(&image)?.hash.as_bytes().to_vec();

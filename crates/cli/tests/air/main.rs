@@ -3,8 +3,10 @@
 #![cfg(feature = "air")]
 
 mod archives;
+mod aws;
 mod broken;
 mod certificates;
+mod device;
 mod files;
 mod flows;
 mod goosebit;

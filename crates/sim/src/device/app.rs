@@ -6,6 +6,8 @@
 //!    │ fails: resets    │ crashes: resets at once
 //!    └ hangs ──▶ Hung ── the watchdog resets
 //! ```
+//! On a device with a network, an application that fetches its updates leaves it to its update agent
+//! what becomes of an image on trial ([`Noticed`]). The agent is played by who has sockets.
 
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use updraft_flash::FlashMap;
 use updraft_image::Version;
 use updraft_smp::server::{Buffers, ConfirmOthers, Fault, ImageGroup, Policy, Reset};
 
-use super::descriptor::{ConfirmedBy, Descriptor, SelfTest};
+use super::descriptor::{Ask, ConfirmedBy, Descriptor, SelfTest};
 use super::keys::Keys;
 use super::services::{Orders, Platform, Progress, Served, Services, Via};
 
@@ -41,6 +43,15 @@ impl Wish {
     }
 }
 
+/// What has happened that is the update agent's business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// The button was pressed.
+    pub pressed: bool,
+    /// The image on trial has been tested, and has passed or not.
+    pub tested: Option<bool>,
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Testing { until: Duration },
@@ -62,6 +73,8 @@ pub struct App<F> {
     watchdog: Duration,
     /// When a reset is due, and why.
     reset: Option<(Duration, Wish)>,
+    /// What the update agent has not been told yet; `None` without one.
+    noticed: Option<Noticed>,
     console: Vec<String>,
 }
 
@@ -86,6 +99,7 @@ impl<F: FlashMap> App<F> {
             started: now,
             watchdog: milliseconds(watchdog),
             reset: None,
+            noticed: None,
             console: Vec::new(),
             descriptor,
         };
@@ -93,6 +107,34 @@ impl<F: FlashMap> App<F> {
         let blink = app.descriptor.blink_ms;
         app.console.push(format!("app: {name} {version} started, LED every {blink} ms"));
         app
+    }
+
+    /// The device has a network: if it fetches its updates, it has an agent for that.
+    pub fn on_network(mut self) -> Self {
+        self.noticed = self.descriptor.updates.as_ref().map(|_| Noticed::default());
+        self
+    }
+
+    /// What has happened since the last call that is the update agent's business.
+    pub fn noticed(&mut self) -> Noticed {
+        self.noticed.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether it hangs.
+    pub fn hangs(&self) -> bool {
+        matches!(self.phase, Phase::Hung { .. })
+    }
+
+    /// Prints a line.
+    pub fn say(&mut self, text: &str) {
+        self.console.push(format!("app: {text}"));
+    }
+
+    /// Flash and keys.
+    pub fn parts(&mut self) -> (&mut F, Keys) {
+        let slots = self.image.slots();
+        let keys = slots.verifier().clone();
+        (slots.map(), keys)
     }
 
     /// Stops it and gives flash and keys back.
@@ -150,6 +192,14 @@ impl<F: FlashMap> App<F> {
 
     fn self_test(&mut self, now: Duration) -> Option<Wish> {
         let confirmed = self.is_confirmed();
+        match (self.descriptor.self_test, &mut self.noticed) {
+            (outcome @ (SelfTest::Pass | SelfTest::Fail), Some(noticed)) if !confirmed => {
+                noticed.tested = Some(outcome == SelfTest::Pass);
+                self.phase = Phase::Serving;
+                return None;
+            }
+            _ => {}
+        }
         match self.descriptor.self_test {
             SelfTest::Pass => {
                 self.phase = Phase::Serving;
@@ -229,7 +279,7 @@ impl<F: FlashMap> App<F> {
         services: &mut Services,
         send: impl FnMut(&[u8]),
     ) {
-        if matches!(self.phase, Phase::Hung { .. }) {
+        if self.hangs() {
             return;
         }
         let mut buffer = vec![0; BUFFERS.size as usize];
@@ -265,9 +315,20 @@ impl<F: FlashMap> App<F> {
 
     /// The button was held for `hold`.
     pub fn button(&mut self, hold: Duration) {
-        if !matches!(self.phase, Phase::Hung { .. }) {
+        if !self.hangs() && !self.pressed() {
             self.console.push(format!("app: button held for {} ms", hold.as_millis()));
         }
+    }
+
+    /// The button goes down. Whether somebody waits for that.
+    pub fn pressed(&mut self) -> bool {
+        let waits = matches!(&self.descriptor.updates, Some(it) if it.ask == Ask::AtButton);
+        match &mut self.noticed {
+            Some(noticed) if waits => noticed.pressed = true,
+            _ => return false,
+        }
+        self.say("button pressed, asks for an update");
+        true
     }
 }
 

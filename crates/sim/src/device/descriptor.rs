@@ -20,12 +20,20 @@
 //! | `self-test` | `pass`, `fail`, `hang`, `crash` | `pass` | how the self-test after each start ends |
 //! | `self-test-ms` | 0 to 3600000 | 200 | how long it takes, in milliseconds |
 //! | `confirm` | `self`, `host` | `self` | who confirms an image that passed its self-test |
+//! | `does` | `update` | | the application fetches its updates, on a device that has a network |
+//! | `ask` | seconds up to 3600, `button` | 10 | when it asks for one |
+//! | `prefix` | 1 to 64 characters | `OTAUpdate` | what the topics begin with |
+//!
+//! The last three are those of the firmware for boards with a network (`firmware/application`), and
+//! any of them, or its `server`, says that the application fetches its updates. Which server that is
+//! depends on the network that the device is on: what an image says of it is for boards.
 //!
 //! Keys may come in any order; unknown keys are ignored, so that a later version of the
 //! description still runs here. A body without a description is an application that just runs and
 //! leaves the confirming to the host.
 
 use std::fmt;
+use std::time::Duration;
 
 /// How many bytes of the body are searched for the first line.
 pub const SEARCHED: usize = 4096;
@@ -55,6 +63,30 @@ pub enum ConfirmedBy {
     Host,
 }
 
+/// When an application asks for an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// So long after its start.
+    After(Duration),
+    /// When the button is pressed.
+    AtButton,
+}
+
+/// How an application fetches its updates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Updates {
+    /// When it asks.
+    pub ask: Ask,
+    /// What topics begin with.
+    pub prefix: String,
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self { ask: Ask::After(Duration::from_secs(10)), prefix: "OTAUpdate".to_owned() }
+    }
+}
+
 /// The behaviour of a virtual application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
@@ -68,6 +100,8 @@ pub struct Descriptor {
     pub self_test_ms: u32,
     /// Who confirms it.
     pub confirm: ConfirmedBy,
+    /// How it fetches its updates, if it does.
+    pub updates: Option<Updates>,
 }
 
 impl Default for Descriptor {
@@ -78,6 +112,7 @@ impl Default for Descriptor {
             self_test: SelfTest::Pass,
             self_test_ms: 200,
             confirm: ConfirmedBy::Application,
+            updates: None,
         }
     }
 }
@@ -164,6 +199,32 @@ impl Descriptor {
                     _ => return Err(wrong("confirm", "self or host")),
                 };
             }
+            "does" | "ask" | "server" | "prefix" => self.set_update(key, value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn set_update(&mut self, key: &str, value: &str) -> Result<(), DescriptorError> {
+        let wrong =
+            |key, expected| DescriptorError::Value { key, value: value.to_owned(), expected };
+        // What else an application does is none of a virtual one's business.
+        if key == "does" && value != "update" {
+            return Ok(());
+        }
+        let updates = self.updates.get_or_insert_default();
+        match key {
+            "ask" if value == "button" => updates.ask = Ask::AtButton,
+            "ask" => {
+                let seconds = value.parse::<u32>().ok().filter(|s| *s <= LONGEST_MS / 1000);
+                let seconds =
+                    seconds.ok_or_else(|| wrong("ask", "seconds up to 3600, or button"))?;
+                updates.ask = Ask::After(Duration::from_secs(seconds.into()));
+            }
+            "prefix" if value.is_empty() || value.chars().count() > 64 => {
+                return Err(wrong("prefix", "1 to 64 characters"));
+            }
+            "prefix" => updates.prefix = value.to_owned(),
             _ => {}
         }
         Ok(())
@@ -185,7 +246,13 @@ impl fmt::Display for Descriptor {
         };
         writeln!(f, "updraft-app 1\nname = {}\nblink-ms = {}", self.name, self.blink_ms)?;
         writeln!(f, "self-test = {self_test}\nself-test-ms = {}", self.self_test_ms)?;
-        writeln!(f, "confirm = {confirm}")
+        writeln!(f, "confirm = {confirm}")?;
+        let Some(updates) = &self.updates else { return Ok(()) };
+        writeln!(f, "does = update\nprefix = {}", updates.prefix)?;
+        match updates.ask {
+            Ask::After(time) => writeln!(f, "ask = {}", time.as_secs()),
+            Ask::AtButton => writeln!(f, "ask = button"),
+        }
     }
 }
 
@@ -201,6 +268,7 @@ mod tests {
             self_test: SelfTest::Hang,
             self_test_ms: 0,
             confirm: ConfirmedBy::Host,
+            updates: Some(Updates { ask: Ask::AtButton, prefix: "MyUniqueTopic".into() }),
         };
         let mut body = vec![0x20; 0x100];
         body.extend_from_slice(app.to_string().as_bytes());
@@ -220,6 +288,27 @@ mod tests {
         assert!(error.to_string().contains("pass, fail, hang or crash"), "{error}");
         let error = Descriptor::find(b"updraft-app 1\nblink-ms = 0\n").unwrap_err();
         assert!(error.to_string().contains("blink-ms = 0"), "{error}");
+        for wrong in ["ask = soon", "ask = 99999", "prefix ="] {
+            let error = Descriptor::find(format!("updraft-app 1\n{wrong}\n").as_bytes());
+            assert!(error.unwrap_err().to_string().contains(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn images_for_boards_with_a_network_say_how_they_are_updated() {
+        let find = |text: &str| {
+            let text = format!("updraft-app 1\n{text}\n");
+            Descriptor::find(text.as_bytes()).unwrap().unwrap().updates
+        };
+        assert_eq!(find("name = x"), None);
+        assert_eq!(find("does = echo"), None);
+        for text in ["does = update", "server = 10.0.2.2:1883"] {
+            assert_eq!(find(text), Some(Updates::default()), "{text}");
+        }
+        let at_button = Updates { ask: Ask::AtButton, ..Updates::default() };
+        assert_eq!(find("ask = button"), Some(at_button));
+        let after = Ask::After(Duration::from_secs(1));
+        assert_eq!(find("ask = 1").map(|updates| updates.ask), Some(after));
     }
 
     #[test]

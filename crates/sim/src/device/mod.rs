@@ -33,8 +33,8 @@ use updraft_image::{Describe, Source, UpgradeMode, Version};
 use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 use updraft_smp::server::LinkSecurity;
 
-pub use app::{BUFFERS, DATAGRAM};
-pub use descriptor::{ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest};
+pub use app::{BUFFERS, DATAGRAM, Noticed};
+pub use descriptor::{Ask, ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest, Updates};
 pub use keys::Keys;
 pub use services::Services;
 
@@ -105,6 +105,8 @@ pub struct Device {
     boot_mode: u32,
     told: Option<boot::Status>,
     services: Services,
+    /// It is on a network, where somebody plays its application's update agent.
+    networked: bool,
     /// When something last happened to it.
     now: Duration,
 }
@@ -133,8 +135,16 @@ impl Device {
             boot_mode: 0,
             told: None,
             services: Services::default(),
+            networked: false,
             now: Duration::ZERO,
         })
+    }
+
+    /// The same on a network: an application that fetches its updates has an agent for that, which
+    /// whoever has sockets is to play, by [`updating`](Self::updating) and
+    /// [`noticed`](Self::noticed).
+    pub fn networked(self) -> Self {
+        Self { networked: true, ..self }
     }
 
     /// The same with other services.
@@ -184,6 +194,43 @@ impl Device {
         }
     }
 
+    /// What has happened since the last call that is the update agent's business.
+    pub fn noticed(&mut self) -> Noticed {
+        match &mut self.state {
+            State::Running(app) => app.noticed(),
+            _ => Noticed::default(),
+        }
+    }
+
+    /// The update agent's turn, as a part of the application: it reads and writes flash, and knows
+    /// the keys. `None` if there is nobody to have it: no application, one that hangs, or a power
+    /// cut within.
+    pub fn updating<R>(&mut self, turn: impl FnOnce(&mut SimFlash, Keys) -> R) -> Option<R> {
+        let State::Running(app) = &mut self.state else { return None };
+        if app.hangs() {
+            return None;
+        }
+        let (flash, keys) = app.parts();
+        let done = turn(flash, keys);
+        self.after_activity();
+        (self.status() == Status::Running).then_some(done)
+    }
+
+    /// The application prints a line.
+    pub fn say(&mut self, text: &str) {
+        if let State::Running(app) = &mut self.state {
+            app.say(text);
+            self.console.extend(app.console());
+        }
+    }
+
+    /// The application resets the device, for the reason given.
+    pub fn restart_by_application(&mut self, reason: &'static str, now: Duration) {
+        if self.status() == Status::Running {
+            self.restart(Cause::Reset(reason), now);
+        }
+    }
+
     /// How often the bootloader ran.
     pub fn boots(&self) -> u64 {
         self.boots
@@ -226,9 +273,10 @@ impl Device {
         }
     }
 
-    /// How many flash operations the next boot would take, told by trying it on a copy.
+    /// How many flash operations the next boot would take with the button as it is, told by trying
+    /// it on a copy.
     pub fn operations_of_next_boot(&mut self) -> u64 {
-        let loader = self.bootloader;
+        let (loader, pressed) = (self.bootloader, self.button);
         let mut keys = match &mut self.state {
             State::Off(_, keys) | State::Stopped(_, keys) => keys.clone(),
             State::Running(app) => app.keys().clone(),
@@ -239,7 +287,7 @@ impl Device {
         flash.supply().power_on();
         let before = flash.supply().operations();
         // What comes of it does not matter here.
-        let _ = loader.boot(&mut flash, &mut keys, |_, _| ());
+        let _ = loader.start(&mut flash, &mut keys, |_, _| (), pressed);
         let after = flash.supply().operations();
         after - before
     }
@@ -262,7 +310,15 @@ impl Device {
     /// rolls back to the factory image if there is one, or goes into recovery if the board says
     /// so; with nothing to boot it rolls back when the button is released.
     pub fn hold_button(&mut self, held: bool, now: Duration) {
-        let released = std::mem::replace(&mut self.button, held) && !held;
+        let before = std::mem::replace(&mut self.button, held);
+        if let State::Running(app) = &mut self.state
+            && held
+            && !before
+        {
+            app.pressed();
+            self.console.extend(app.console());
+        }
+        let released = before && !held;
         let prompting =
             self.status() == Status::Stopped || self.recovery() == Some(Reason::NoImage);
         if released && prompting && self.bootloader.can_roll_back() {
@@ -459,7 +515,10 @@ impl Device {
     fn roll_back(&mut self, now: Duration) {
         let (flash, keys) = self.stop();
         let loader = self.bootloader;
-        self.in_bootloader(flash, keys, now, None, |flash, keys, console| {
+        self.in_bootloader(flash, keys, now, None, |flash, keys, mut console| {
+            for line in [Line::ButtonDetected, Line::Initiating] {
+                Hooks::<Error<SimError>>::line(&mut console, line);
+            }
             match loader.roll_back(flash, keys, console) {
                 Some(Ok(boot)) => Course::StartFactory(boot),
                 Some(Err(error)) => Course::Prompt(error.into()),
@@ -588,6 +647,9 @@ impl Device {
                 }
                 let parts = (images, keys, self.services.progress.clone());
                 let mut app = App::start(&self.board, descriptor, version, flash, parts, now);
+                if self.networked {
+                    app = app.on_network();
+                }
                 self.console.extend(app.console());
                 self.running = Some(version);
                 self.line = SerialLine::of(&self.board);
