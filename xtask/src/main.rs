@@ -95,7 +95,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "record",
         options: "",
-        about: "record an update and a rollback on emulated boards, into docs/recordings",
+        about: "record updates and rollbacks, on emulated boards and in the demo, into docs/recordings",
         run: qemu::record,
     },
     Command {

@@ -260,7 +260,10 @@ pub fn record(_: &[String]) -> Result<()> {
     }
     let mut command = cargo(["test", "--quiet", "--package", "updraft-cli", "--test", "chips"]);
     command.args(["--", "recordings::"]).env("UPDRAFT_RECORD", "1");
-    run_command(with_programs(&mut command))
+    run_command(with_programs(&mut command))?;
+    let mut command = cargo(["test", "--quiet", "--package", "updraft-cli", "--test", "demo"]);
+    command.args(["--", "recorded"]).env("UPDRAFT_RECORD", "1");
+    run_command(&mut command)
 }
 
 /// Tells tests where the programs of boards are.

@@ -98,3 +98,133 @@ fn a_board_that_cannot_revert_is_refused_with_one_that_can() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("cannot revert") && error.contains("virtual-nor-4k"), "{error}");
 }
+
+/// The story of the factory app needs a broker.
+#[cfg(feature = "air")]
+mod factory {
+    use std::process::Command;
+
+    use super::{demo, fresh, held_and_total};
+
+    fn foreign() -> bool {
+        let core = std::env::var_os("UPDRAFT_CORE").is_some();
+        if core {
+            println!("left out: UPDRAFT_CORE is set, and this needs mosquitto");
+        }
+        !core
+    }
+
+    #[test]
+    fn every_claim_of_the_factory_app_holds_over_tls_and_in_plain_text() {
+        if !foreign() {
+            return;
+        }
+        for args in [&["--factory", "--json"][..], &["--factory", "--json", "--plain"]] {
+            let output = demo(args);
+            let (held, total) = held_and_total(&output);
+            let text = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(output.status.code(), Some(0), "{text}");
+            assert!(held == total && total >= 29, "{held} of {total}");
+            // The light: the factory app's twice, and the new application's twice.
+            for (light, times) in [("every 1000 ms", 2), ("every 250 ms", 2)] {
+                assert_eq!(text.matches(light).count(), times, "{text}");
+            }
+        }
+    }
+
+    /// The page of the story in `docs/recordings`: this run's, if it is to be recorded.
+    fn page(told: &str) -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/recordings/factory-app.txt");
+        let about = "What `updraft demo --factory` prints: a virtual device, mosquitto, a publisher. \
+                     Made by\n`cargo xtask record`.";
+        if std::env::var_os("UPDRAFT_RECORD").is_some() {
+            std::fs::write(path, format!("{about}\n{told}")).unwrap();
+        }
+        let page = std::fs::read_to_string(path).expect("`cargo xtask record` writes it");
+        page.strip_prefix(about).expect("it says what it is").trim_start_matches('\n').to_owned()
+    }
+
+    /// Lines without what differs from run to run: numbers, hashes, and their order, as publisher and
+    /// device speak at the same time.
+    fn steady(page: &str) -> Vec<String> {
+        let is_measured = |word: &str| {
+            let hash = word.len() == 16 && word.chars().all(|c| c.is_ascii_hexdigit());
+            let digits = word.contains(|c: char| c.is_ascii_digit());
+            let number = digits && (word.matches('.').count() < 2 || word.contains(':'));
+            hash || number
+        };
+        let line = |line: &str| {
+            let words = line.split_whitespace();
+            words
+                .map(|word| if is_measured(word) { "#" } else { word })
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let mut lines: Vec<String> = page.lines().map(line).collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn the_factory_app_tells_its_story_on_the_console_as_it_was_recorded() {
+        if !foreign() {
+            return;
+        }
+        let output = demo(&["--factory"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        let told = text.trim_start_matches('\n');
+        assert_eq!(steady(told), steady(&page(told)), "`cargo xtask record` writes the page anew");
+        let mut rest = text.as_str();
+        for line in [
+            "1. A device with nothing on it",
+            "boot: No valid image found in primary slot !",
+            "boot: Press and release user button to initiate Rollback",
+            "2. The button",
+            "boot: factory app copied to primary slot successfully",
+            "app: factory 1.0.0+0 started, LED every 1000 ms",
+            "publisher: kit-1 runs 1.0.0 already",
+            "4. Somebody edits ota_update.json",
+            "app: update: fetching",
+            "(reset by its update agent)",
+            "app: blinky 1.1.0+0 started, LED every 250 ms",
+            "5. The button is held",
+            "boot: Rollback initiated at startup",
+            "power lost",
+            "6. The power comes back",
+            "boot: Resuming an interrupted Rollback...",
+            "app: factory 1.0.0+0 started, LED every 1000 ms",
+            "7. From there",
+            "app: blinky 1.1.0+0 started, LED every 250 ms",
+            "Summary",
+        ] {
+            let at = rest.find(line).unwrap_or_else(|| panic!("no `{line}` in its place: {text}"));
+            rest = &rest[at + line.len()..];
+        }
+        assert!(!text.contains('\x1b'), "no colours in a pipe");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    #[test]
+    fn without_a_broker_it_says_in_a_line_what_to_install() {
+        let nowhere = fresh("no-programs");
+        std::fs::create_dir_all(&nowhere).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_updraft"));
+        let command =
+            command.args(["demo", "--factory"]).env("UPDRAFT_MOSQUITTO", nowhere.join("x"));
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("mosquitto") && error.contains("apt install mosquitto"), "{error}");
+        assert_eq!(error.trim().lines().count(), 2, "{error}");
+        std::fs::remove_dir_all(nowhere).unwrap();
+    }
+
+    #[test]
+    fn a_board_without_a_factory_image_is_refused_with_one_that_has() {
+        let output = demo(&["--factory", "--board", "virtual-small"]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("factory image") && error.contains("virtual-factory"), "{error}");
+    }
+}

@@ -22,8 +22,8 @@
 //! - takes silence for an answer ([`Note::Silent`]): devices of the original library hardly ever say
 //!   that an update has failed.
 
-pub mod aws;
 mod answers;
+pub mod aws;
 mod job;
 mod places;
 mod publisher;

@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use serde::Serialize;
 use updraft_board::{Board, Role};
 use updraft_image::Version;
 use updraft_sim::device::{ConfirmedBy, Device, SelfTest, Status, flash_in_file, program};
@@ -14,9 +13,10 @@ use updraft_sim::flash::Torn;
 use updraft_smp::client::Patience;
 
 use super::firmware::{Firmware, Maker};
+use super::telling::Telling;
 use crate::commands::smp::table;
 use crate::device::{Detail, Host, Remote, draw, slots};
-use crate::output::{BAD, DIM, GOOD, HEADING, Output, size, styled};
+use crate::output::{DIM, Output, size, styled};
 use crate::report::Hint;
 use crate::smp::{ImageState, Preflight, Session, Udp, Uploading};
 
@@ -31,14 +31,6 @@ pub struct Options {
     pub image: Option<Vec<u8>>,
 }
 
-/// A claim and whether it held.
-#[derive(Clone, Debug, Serialize)]
-pub struct Claim {
-    act: usize,
-    claim: String,
-    held: bool,
-}
-
 const FIRST: Version = Version::new(1, 0, 0, 0);
 const SECOND: Version = Version::new(1, 1, 0, 0);
 const BAD_ONE: Version = Version::new(1, 2, 0, 0);
@@ -46,43 +38,23 @@ const FIXED: Version = Version::new(1, 2, 1, 0);
 
 /// Tells the story; `Ok` only if every claim held.
 pub fn tell(options: &Options, out: &Output) -> anyhow::Result<()> {
-    let started = Instant::now();
     let mut story = Story::begin(options, out)?;
     story.provision()?;
     story.update()?;
     story.revert()?;
     story.power_cuts()?;
     story.refusals()?;
-    let Story { claims, .. } = story;
-    let held = claims.iter().filter(|claim| claim.held).count();
-    let seconds = started.elapsed().as_secs_f64();
-    let summary = serde_json::json!({
-        "claims": claims, "held": held, "total": claims.len(), "seconds": seconds,
-    });
-    out.result(&summary, |w| {
-        writeln!(w, "\n{}", styled(HEADING, "Summary"))?;
-        for claim in &claims {
-            let mark = if claim.held { styled(GOOD, "held  ") } else { styled(BAD, "FAILED") };
-            writeln!(w, "  {mark} {}. {}", claim.act, claim.claim)?;
-        }
-        writeln!(w, "{held} of {} claims held, {seconds:.1} s", claims.len())
-    })?;
-    match held == claims.len() {
-        true => Ok(()),
-        false => Err(anyhow!("{} of {} claims failed", claims.len() - held, claims.len())),
-    }
+    story.telling.end()
 }
 
 struct Story<'o> {
-    out: &'o Output,
+    telling: Telling<'o>,
     board: Board,
     maker: Maker,
     remote: Remote,
     session: Session<Udp>,
     address: SocketAddr,
     device: JoinHandle<anyhow::Result<()>>,
-    act: usize,
-    claims: Vec<Claim>,
 }
 
 impl<'o> Story<'o> {
@@ -110,36 +82,32 @@ impl<'o> Story<'o> {
             })
         })?;
         let board = board.clone();
-        Ok(Self { out, board, maker, remote, session, address, device, act: 0, claims: vec![] })
+        let telling = Telling::new(out);
+        Ok(Self { telling, board, maker, remote, session, address, device })
     }
 
     fn act(&mut self, title: &str) -> anyhow::Result<()> {
-        self.act += 1;
-        self.out.line(format!("\n{}", styled(HEADING, format!("{}. {title}", self.act))))
+        self.telling.act(title)
     }
 
     fn say(&self, text: impl std::fmt::Display) -> anyhow::Result<()> {
-        self.out.line(format!("  {text}"))
+        self.telling.say(text)
     }
 
     fn claim(&mut self, claim: impl Into<String>, held: bool) -> anyhow::Result<()> {
-        let claim = claim.into();
-        let mark = if held { styled(GOOD, "✓") } else { styled(BAD, "✗") };
-        self.say(format!("{mark} {claim}"))?;
-        self.claims.push(Claim { act: self.act, claim, held });
-        Ok(())
+        self.telling.claim(claim, held)
     }
 
     /// Flash map and slots, as they are.
     fn show(&self) -> anyhow::Result<()> {
-        let (width, color) = (self.out.width(), self.out.is_terminal());
-        let detail = if self.act == 1 { Detail::Full } else { Detail::Brief };
+        let (width, color) = (self.telling.out.width(), self.telling.out.is_terminal());
+        let detail = if self.telling.act == 1 { Detail::Full } else { Detail::Brief };
         let text = self.remote.with(move |device, _| {
             let board = device.board().clone();
             let views = slots(&board, device.flash());
             draw(&board, &views, detail, width, color)
         })?;
-        self.out.line(text.trim_end())
+        self.telling.out.line(text.trim_end())
     }
 
     /// Waits until the application answers, and until `arrived` is content with the images.
@@ -171,7 +139,7 @@ impl<'o> Story<'o> {
     }
 
     fn send(&mut self, file: &[u8], what: &str) -> anyhow::Result<()> {
-        let bar = self.out.progress(file.len() as u64, "uploading");
+        let bar = self.telling.out.progress(file.len() as u64, "uploading");
         let started = Instant::now();
         let outcome = self.session.upload(file, Uploading::default(), |progress| {
             bar.set_position(progress.acked.into());
@@ -185,7 +153,7 @@ impl<'o> Story<'o> {
 
     fn test(&mut self, firmware: &Firmware) -> anyhow::Result<()> {
         let images = self.session.test(&firmware.hash)?;
-        self.out.line(table(&images).trim_end())?;
+        self.telling.out.line(table(&images).trim_end())?;
         let pending = images.iter().any(|image| image.pending && !image.permanent);
         self.claim(format!("{} is pending for a test", firmware.version), pending)
     }
@@ -225,7 +193,7 @@ impl<'o> Story<'o> {
         })?;
         programmed.context("the first image cannot be programmed")?;
         let images = self.images_when(|images| images.iter().any(|image| image.active))?;
-        self.out.line(table(&images).trim_end())?;
+        self.telling.out.line(table(&images).trim_end())?;
         let running = self.running()? == Some(FIRST);
         self.claim("1.0.0 boots and answers over SMP", running)?;
         self.show()
@@ -245,7 +213,7 @@ impl<'o> Story<'o> {
         // Confirming is a judgement; it comes after the self-test.
         std::thread::sleep(Duration::from_millis(self.maker.self_test_ms().into()));
         let images = self.session.confirm(None)?;
-        self.out.line(table(&images).trim_end())?;
+        self.telling.out.line(table(&images).trim_end())?;
         let confirmed = images.iter().any(|image| image.active && image.confirmed);
         self.claim("1.1.0 is confirmed", confirmed)?;
         let boots = self.boots()?;
@@ -266,7 +234,7 @@ impl<'o> Story<'o> {
         let twice = self.wait_for_boots(boots, 2)?;
         let images =
             self.images_when(|images| images.iter().any(|image| image.active && image.confirmed))?;
-        self.out.line(table(&images).trim_end())?;
+        self.telling.out.line(table(&images).trim_end())?;
         self.claim("1.2.0 ran once and was reverted", twice && runs(&images, "1.1.0"))?;
         let confirmed = images.iter().any(|image| image.active && image.confirmed);
         self.claim("1.1.0 runs again, confirmed", confirmed && runs(&images, "1.1.0"))?;
@@ -300,7 +268,7 @@ impl<'o> Story<'o> {
         let images = self.images_when(|images| {
             runs(images, "1.2.1") && images.iter().any(|image| image.active && image.confirmed)
         })?;
-        self.out.line(table(&images).trim_end())?;
+        self.telling.out.line(table(&images).trim_end())?;
         self.claim("the swap was finished; 1.2.1 runs and confirmed itself", {
             runs(&images, "1.2.1") && images.iter().any(|image| image.active && image.confirmed)
         })?;
