@@ -106,8 +106,9 @@ const PROOFS: &[Proof] = &[
     Proof {
         name: "ota",
         about: "Updates over the air: a thousand agents in one process ask at once, a publisher answers \
-                them through mosquitto, and every flash is compared with the image; beside it, \
-                mosquitto brings the same bytes to as many subscribers that only count them.",
+                them through mosquitto, plain and by mutual TLS, the broker is killed half-way, and the \
+                SHA-256 of every flash is that of the image. Beside it, mosquitto's own programs bring the \
+                same bytes to as many subscribers; and what each flow puts on the wire.",
         work: Work::Bench { package: "updraft-cli", bench: "ota" },
     },
     Proof {

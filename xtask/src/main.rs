@@ -106,8 +106,8 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "size",
-        options: "[--all] [NAME...]",
-        about: "weigh bootloaders for Cortex-M against their budgets; --all writes docs/size.md",
+        options: "[--all] [agents] [NAME...]",
+        about: "weigh bootloaders for Cortex-M against their budgets, or agents; --all writes docs/size.md",
         run: size::run,
     },
     Command {

@@ -61,18 +61,29 @@ const CONFIGURATIONS: &[Configuration] = &[
     within("swap-move,ecdsa-p256,console,rollback", 32),
 ];
 
+/// The update agent, in each dialect: without a budget, as its buffers are the application's to choose.
+const AGENTS: [(&str, &str); 3] = [
+    ("Infineon AnyCloud, over MQTT and HTTP", "agent-infineon,ecdsa-p256"),
+    ("AWS IoT, streams and HTTP", "agent-aws,ecdsa-p256"),
+    ("hawkBit's DDI", "agent-ddi,ecdsa-p256"),
+];
+
 /// One configuration on one processor.
 struct Weighed {
     footprint: Footprint,
     stack: u32,
 }
 
-/// `cargo xtask size [--all] [NAME...]`: everything, or the configurations of these features, or those
+/// `cargo xtask size [--all] [agents] [NAME...]`: everything, the update agents, or the configurations of these features, or those
 /// that have a budget for flash.
 pub fn run(args: &[String]) -> Result<()> {
     TARGETS.into_iter().try_for_each(|target| Toolchain::choose(target).map(drop))?;
     match args {
         [all] if all == "--all" => write_page(),
+        [agents] if agents == "agents" => {
+            print!("{AGENTS_INTRODUCTION}{}", weigh_agents()?);
+            Ok(())
+        }
         [] => {
             let mut exceeded = weigh_all(has_budget)?.exceeded;
             exceeded.extend(boards::weigh()?.exceeded);
@@ -155,7 +166,8 @@ fn write_page() -> Result<()> {
     let Table { rows, mut exceeded } = weigh_all(|_| true)?;
     exceeded.extend(of_boards.exceeded);
     let page = format!(
-        "{INTRODUCTION}{rows}\n{}{}{}",
+        "{INTRODUCTION}{rows}\n{AGENTS_INTRODUCTION}{}\n{}{}{}",
+        weigh_agents()?,
         boards::INTRODUCTION,
         of_boards.rows,
         verdict(&exceeded)
@@ -184,7 +196,8 @@ fn weigh_all(wanted: impl Fn(&Configuration) -> bool) -> Result<Table> {
     for Configuration { features, budget } in CONFIGURATIONS.iter().filter(|c| wanted(c)) {
         let mut cells = Vec::new();
         for target in TARGETS {
-            let Weighed { footprint: Footprint { flash, ram }, stack } = weigh(features, target)?;
+            let weighed = weigh("probe", features, target)?;
+            let Weighed { footprint: Footprint { flash, ram }, stack } = weighed;
             println!("{target}: {features}: flash {flash}, RAM {ram}, stack {stack}");
             for (what, size, limit) in
                 [("flash", flash, *budget), ("RAM", ram, Some(RAM)), ("stack", stack, Some(STACK))]
@@ -209,19 +222,35 @@ fn verdict(exceeded: &[String]) -> String {
     }
 }
 
-/// Builds the probe and weighs it.
-fn weigh(features: &str, target: &str) -> Result<Weighed> {
+/// The rows of agents on both processors: flash, and stack with all memory of the agent on it.
+fn weigh_agents() -> Result<String> {
+    let mut rows = String::new();
+    for (name, features) in AGENTS {
+        let mut cells = Vec::new();
+        for target in TARGETS {
+            let Weighed { footprint: Footprint { flash, ram }, stack } =
+                weigh("agent", features, target)?;
+            println!("{target}: {features}: flash {flash}, RAM {ram}, stack {stack}");
+            cells.extend([flash, ram + stack].map(|size| size.to_string()));
+        }
+        let _ = writeln!(rows, "| {name} | {} |", cells.join(" | "));
+    }
+    Ok(rows)
+}
+
+/// Builds a probe and weighs it.
+fn weigh(program: &str, features: &str, target: &str) -> Result<Weighed> {
     let toolchain = Toolchain::choose(target)?;
     let folder = toolchain.target_dir(&workspace::target().join("size-probe"));
     let mut command = toolchain.cargo("rustc");
     command.args(["--quiet", "--release", "--target", target]);
-    command.args(["--features", features, "--", "--emit=asm,link"]);
+    command.args(["--bin", program, "--features", features, "--", "--emit=asm,link"]);
     // Its own settings for the compiler are in its own folder.
     command.current_dir(workspace::root().join("xtask/size-probe"));
     command.env("CARGO_TARGET_DIR", &folder).env_remove("RUSTFLAGS");
     run_command(&mut command)?;
     let built = folder.join(target).join("release");
-    let file = fs::read(built.join("probe")).context("the probe was built, and is not there")?;
+    let file = fs::read(built.join(program)).context("the probe was built, and is not there")?;
     let footprint = elf::footprint(&file).context("the probe is no 32-bit ELF file")?;
     let assembly = assembly(&built.join("deps"), &file)?;
     let stack = stack::depth(&assembly, "entry").context("the probe's assembly has no entry")?;
@@ -271,6 +300,18 @@ compiling: what the board does not do, such as filling an empty slot unasked, is
 
 | configuration | budget | v6m flash | RAM | stack | v7em flash | RAM | stack |
 |---|--:|--:|--:|--:|--:|--:|--:|
+";
+
+const AGENTS_INTRODUCTION: &str = "\
+## The update agent
+
+`updraft-ota` with one dialect over a slot of 64 blocks of 4096 bytes (`dfu::Slot`), which verifies \
+images by ECDSA P-256; sockets, TLS and MQTT are left out, as are flash driver and start-up code. RAM is the \
+stack at its deepest, with all memory of the agent on it: its state, its record, and 7 to 9 KB of \
+buffers for a block, a job and what is said.
+
+| dialect | v6m flash | RAM | v7em flash | RAM |
+|---|--:|--:|--:|--:|
 ";
 
 #[cfg(test)]

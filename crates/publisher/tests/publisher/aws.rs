@@ -38,12 +38,15 @@ fn job(image: Vec<u8>) -> Job {
     }
 }
 
+/// Topic, payload, and whether it has to arrive.
+type Said = (String, Vec<u8>, bool);
+
 /// Says something to the service at `now`; what it says then, and tells of it.
 fn say(
     service: &mut Service,
     (topic, said): (&str, &[u8]),
     now: Duration,
-) -> (Vec<(String, Vec<u8>, bool)>, Vec<Note>) {
+) -> (Vec<Said>, Vec<Note>) {
     service.handle(Input::Message { topic, payload: said }, now);
     let mut answers = Vec::new();
     while let Some(output) = service.output(&mut []) {

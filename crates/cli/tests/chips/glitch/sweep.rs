@@ -83,7 +83,6 @@ pub enum End {
 pub struct Trace {
     /// The address of each instruction.
     pub steps: Vec<u32>,
-    pub end: End,
 }
 
 /// What became of the skips.
@@ -182,7 +181,7 @@ impl Target {
                 steps.push(pc);
             }
         }
-        Trace { steps, end }
+        Trace { steps }
     }
 
     /// Skips the instructions at `picks`, steps of the trace in rising order, one by one.
