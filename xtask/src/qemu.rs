@@ -44,10 +44,10 @@ pub fn run(args: &[String]) -> Result<()> {
     command.arg("--serial").arg(&line);
     println!(
         "updraft smp --serial {line} upgrade {update}\n  updates it; another version: updraft image sign \
-         --board {name} --key {key} --version 3.0.0 {program} FILE\n{flash}.bin is its flash; delete it to begin anew\n",
+         --board {name} {key} --version 3.0.0 {program} FILE\n{flash}.bin is its flash; delete it to begin anew\n",
         line = line.display(),
         update = update.display(),
-        key = sample_key(&board).display(),
+        key = sample_key(&board).join(" "),
         program = application(&board, network)?.display(),
         flash = flash.display(),
     );
@@ -141,8 +141,13 @@ fn file(board: &str) -> PathBuf {
     workspace::root().join("boards").join(format!("{board}.toml"))
 }
 
-fn sample_key(board: &Board) -> PathBuf {
-    workspace::root().join(format!("firmware/keys/sample-{}.pem", board.signature))
+/// The options that name the key of a board's images; none where they are not signed.
+fn sample_key(board: &Board) -> Vec<String> {
+    let key = workspace::root().join(format!("firmware/keys/sample-{}.pem", board.signature));
+    match board.signature.as_str() {
+        "none" => Vec::new(),
+        _ => vec!["--key".to_owned(), key.display().to_string()],
+    }
 }
 
 /// Signs an application as this version.
@@ -150,7 +155,7 @@ fn sign(updraft: Updraft, board: &Board, application: &Path, version: &str) -> R
     let stem = application.file_stem().unwrap_or_default().to_string_lossy();
     let image = firmware::folder(&board.name).join(format!("{stem}-{version}.bin"));
     let mut command = updraft(&["image", "sign", "--quiet", "--board"]);
-    command.arg(file(&board.name)).arg("--key").arg(sample_key(board));
+    command.arg(file(&board.name)).args(sample_key(board));
     if board.trials {
         // A first image has nobody who would confirm it, and an update has.
         command.arg(if version == FIRST { "--confirm" } else { "--no-pad" });
