@@ -88,6 +88,9 @@ fn a_session_that_is_kept_brings_a_publisher_what_it_has_missed() {
     );
     for (more, waits) in [("", false), ("--keep-session --client-id publisher-1", true)] {
         let mut publisher = lab.publish(lab.plain, &format!("{KIT} -f 1.1.0.bin {more}"));
+        // Whoever is answered knows that it listens.
+        let fetch = lab.fetch(lab.plain, &format!("got-{waits}.bin"));
+        assert_eq!(lab.ok(&format!("{fetch} {KIT}")), "installed 1.1.0\n");
         publisher.kill();
         assert!(publishes(&lab, lab.plain, NOTIFY, &question, ""));
         let mut sub = Sub::new(&lab, lab.plain, &format!("-t {topic}"));
