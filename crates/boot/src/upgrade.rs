@@ -465,6 +465,7 @@ where
     }
 
     /// Erases the secondary slot, whose image is not acceptable. Returns whether it is erased.
+    #[inline(never)]
     fn discard(&mut self) -> Step<bool, M> {
         let erased = self.slots.secondary.erase_all(&mut self.platform.flash);
         self.put_up_with(erased.map_err(BootError::Flash))
@@ -472,6 +473,7 @@ where
 
     /// Goes on without what could not be cleared away: it is looked at again at the next boot. The
     /// original does not start the running image then, though it is as good as ever.
+    #[inline(never)]
     fn put_up_with(&mut self, cleared: Step<(), M>) -> Step<bool, M> {
         match cleared {
             Err(BootError::Flash(error)) if self.slots.strict() => {
@@ -500,25 +502,31 @@ where
             Downgrade::Allowed => Ok(false),
             Downgrade::Refused => {
                 let Some((running, offered)) = self.lower_version()? else { return Ok(false) };
-                self.refuse_downgrade(Event::DowngradeRefused { running, offered })
+                let refused = self.refuse_downgrade()?;
+                if refused == Some(true) {
+                    self.tell(Event::DowngradeRefused { running, offered });
+                }
+                Ok(refused.is_some())
             }
             Downgrade::ByCounter => {
                 let Some((running, offered)) = self.lower_counter()? else { return Ok(false) };
-                self.refuse_downgrade(Event::CounterRefused { running, offered })
+                let refused = self.refuse_downgrade()?;
+                if refused == Some(true) {
+                    self.tell(Event::CounterRefused { running, offered });
+                }
+                Ok(refused.is_some())
             }
         }
     }
 
-    /// Erases an image that is older than the running one, and tells so. The version of an image that
-    /// cannot run, or that a cut has half replaced, is no reason to erase the one that could: `false`.
-    fn refuse_downgrade(&mut self, why: Event<M::Error>) -> Step<bool, M> {
+    /// Erases an image that is older than the running one, and says whether it is erased. The version
+    /// of an image that cannot run, or that a cut has half replaced, is no reason to erase the one that
+    /// could: `None`.
+    fn refuse_downgrade(&mut self) -> Step<Option<bool>, M> {
         if self.slots.strict() && self.primary_is_bad()? {
-            return Ok(false);
+            return Ok(None);
         }
-        if self.discard()? {
-            self.tell(why);
-        }
-        Ok(true)
+        self.discard().map(Some)
     }
 
     /// The version that runs and the one in the secondary slot, if that is lower.
