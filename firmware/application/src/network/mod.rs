@@ -247,7 +247,10 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize>
         let ground = self.ground;
         let mut tcp = Tcp::connect(ground, to?).ok()?;
         let spoken = match self.settings.tls {
-            None => Some(speak(&mut tcp)),
+            None => {
+                speak(&mut tcp);
+                Some(())
+            }
             Some(name) => {
                 let whom = (name, self.identity, &mut self.random);
                 let watch = tls::Watch::new();
