@@ -154,8 +154,15 @@ fn readable(symbol: &str) -> String {
     }
     // The last part tells instances of a generic function apart.
     parts.pop();
-    let signs =
-        [("$LT$", "<"), ("$GT$", ">"), ("$u20$", " "), ("$RF$", "&"), ("$C$", ","), ("..", "::")];
+    let signs = [
+        ("_$LT$", "<"),
+        ("$LT$", "<"),
+        ("$GT$", ">"),
+        ("$u20$", " "),
+        ("$RF$", "&"),
+        ("$C$", ","),
+        ("..", "::"),
+    ];
     signs.iter().fold(parts.join("::"), |path, (code, sign)| path.replace(code, sign))
 }
 
@@ -164,8 +171,8 @@ fn symbols_are_readable() {
     let symbol = "_ZN13updraft_image8hardened8Decision6is_yes17h0123456789abcdefE";
     assert_eq!(readable(symbol), "updraft_image::hardened::Decision::is_yes");
     assert_eq!(
-        readable("_ZN54_$LT$a..B$u20$as$u20$c..D$GT$1e17h0123456789abcdefE"),
-        "<a::B as c::D>"
+        readable("_ZN29_$LT$a..B$u20$as$u20$c..D$GT$1e17h0123456789abcdefE"),
+        "<a::B as c::D>::e"
     );
     assert_eq!(readable("_reset"), "_reset");
 }
