@@ -29,7 +29,7 @@ const RUN: [(&str, &str); 10] = [
     ),
     (
         "emcraft-sf2",
-        "images on SPI flash, copied to RAM, verified there and run; also with the application on a network. Seen by hand besides: uploads by `updraft smp` and smpmgr; test, confirm, revert; refused images, of which nothing is left in RAM; serial recovery; the emulator killed during uploads and between any two transfers of a boot; TCP, TLS 1.3, SMP over UDP, an update over MQTT with mutual TLS",
+        "images on SPI flash, copied to RAM, verified there and run: uploads by `updraft smp` and smpmgr; test, confirm, revert; refused images, of which nothing is left in RAM; serial recovery; the watchdog's start seen, and its reset played from outside; the emulator killed during uploads and whole upgrades, and between any two transfers of a boot and of a confirmation; a flash chip of an unknown kind, and none; on a network: TCP, TLS 1.3, SMP over UDP, an update over MQTT with mutual TLS",
     ),
     (
         "microbit",

@@ -42,6 +42,8 @@ fn an_update_is_fetched_installed_and_confirmed(chip: Chip, tls: bool, name: &st
             "app: update: job received",
             "app: update: fetching",
             "app: update: 8 of ",
+            "app: update: 24 of ",
+            "app: update: 40 of ",
             "app: update: verifying",
             "app: update: ready to activate",
             "app: update: asked for, at the next start",

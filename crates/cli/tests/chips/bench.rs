@@ -381,20 +381,27 @@ impl Bench {
 
     /// The chip with another bootloader: the same with other bytes wherever it has some, and how often
     /// that is.
-    pub fn start_patched(&self, from: &[u8], to: &[u8]) -> (usize, Powered<'_>) {
-        assert_eq!(from.len(), to.len());
+    pub fn start_patched(
+        &self,
+        changes: &[([u8; 4], [u8; 4])],
+        len: usize,
+    ) -> (usize, Powered<'_>) {
         let mut program = std::fs::read(self.program("bootloader.elf")).unwrap();
-        let found = |at: &usize| program[*at..].starts_with(from);
-        let places: Vec<_> = (0..program.len()).filter(found).collect();
-        for at in &places {
-            program[*at..at + to.len()].copy_from_slice(to);
+        let mut places = 0;
+        for (from, to) in changes {
+            for at in 0..program.len() - len {
+                if program[at..].starts_with(&from[..len]) {
+                    program[at..at + len].copy_from_slice(&to[..len]);
+                    places += 1;
+                }
+            }
         }
         let path = self.folder.join("patched.elf");
         std::fs::write(&path, program).unwrap();
         // The last one counts.
         let chip = self.start_with(|setup| setup.args(["-kernel".into(), path.into_os_string()]));
         chip.machine().resume().unwrap();
-        (places.len(), chip)
+        (places, chip)
     }
 
     fn start_with(&self, more: impl FnOnce(Setup) -> Setup) -> Powered<'_> {
