@@ -34,8 +34,9 @@ impl Uart {
     /// Eight bits, one stop bit; and with them, that the first registers are the divider's.
     const BITS: u32 = 0b11;
     const DIVIDER: u32 = 1 << 7;
-    /// Both on and empty, an interrupt at the first byte.
-    const FIFOS: u32 = 0b111;
+    /// Both on and empty, an interrupt at fourteen bytes, or when no more come. At one byte, the emulator
+    /// hands them over one by one.
+    const FIFOS: u32 = 0b11 << 6 | 0b111;
     const RECEIVED: u32 = 1;
     const SEND_EMPTY: u32 = 1 << 5;
     const ALL_SENT: u32 = 1 << 6;
