@@ -154,6 +154,8 @@ driven! {
     ota_ddi
     ota_http
     ota_archive
+    ota_devices
+    publisher
     x509_certificate
     recovery
     board_toml

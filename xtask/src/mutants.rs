@@ -1,10 +1,10 @@
 //! Planted faults: each entry of `xtask/mutants.toml` breaks one thing in a copy of the workspace
 //! and names the tests that have to notice. A fault that no test notices is a hole in the tests.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -34,7 +34,8 @@ struct Mutant {
     find: String,
     /// What stands there instead.
     replace: String,
-    /// Arguments of `cargo test` that select the tests.
+    /// Arguments of `cargo test` that select the tests. Where they name no package, these are of the
+    /// whole workspace with all features, as everything is tested: so little is built anew.
     test: String,
 }
 
@@ -167,6 +168,11 @@ impl Copy {
     fn make() -> Result<Self> {
         let tree = workspace::target().join("mutants/tree");
         sync(workspace::root(), &tree).context("cannot copy the workspace")?;
+        // Some faults are noticed by foreign tools alone.
+        let tools = tree.join(".tools");
+        if !tools.exists() {
+            link(&workspace::root().join(".tools"), &tools).context("cannot link the tools")?;
+        }
         Ok(Self { tree })
     }
 
@@ -192,12 +198,15 @@ impl Copy {
     fn test(&self, selection: &str) -> Result<Noticed> {
         let build = || {
             let mut command = cargo(["test", "--quiet"]);
+            if selection.starts_with("--test") {
+                command.args(["--workspace", "--all-features"]);
+            }
             command
                 .current_dir(&self.tree)
                 .args(selection.split_whitespace())
+                // Other programs than the workspace's own, of the same dependencies.
                 .env("CARGO_TARGET_DIR", workspace::target().join("mutants/target"))
-                .env("UPDRAFT_CORE", "1")
-                .env("RUSTFLAGS", "--cap-lints=allow")
+                .env("CARGO_BUILD_BUILD_DIR", workspace::target())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null());
@@ -234,6 +243,16 @@ fn wait(command: &mut Command) -> Result<Noticed> {
     }
 }
 
+#[cfg(unix)]
+fn link(to: &Path, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(to, at)
+}
+
+#[cfg(not(unix))]
+fn link(_: &Path, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Makes one folder like another, without what is built or fetched.
 fn sync(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
@@ -254,7 +273,7 @@ fn sync(from: &Path, to: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(to)? {
         let entry = entry?;
-        if kept.contains(&entry.file_name()) {
+        if kept.contains(&entry.file_name()) || entry.file_type()?.is_symlink() {
             continue;
         }
         if entry.file_type()?.is_dir() {
