@@ -12,9 +12,9 @@ use crate::steps::{Outcome, Steps};
 use crate::{chip, deps, firmware, fuzz, mutants, qemu, reports, setup, size};
 
 /// How long faults are planted.
-const MUTANTS_TIME: Duration = Duration::from_secs(6 * 60);
+const MUTANTS_TIME: Duration = Duration::from_secs(3 * 60);
 /// How long each fuzz target runs.
-const FUZZ_SECONDS: u64 = 10;
+const FUZZ_SECONDS: u64 = 5;
 
 /// `cargo xtask test [--core] [--seed N]`.
 pub fn run(args: &[String]) -> Result<()> {

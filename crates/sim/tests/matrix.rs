@@ -54,7 +54,7 @@ fn explore(cells: Vec<Cell>, depth: Depth, cuts: u64) {
 
 #[test]
 fn another_part_of_the_matrix_survives_every_cut_in_each_run() {
-    explore(cells(), Depth::Single, 200_000);
+    explore(cells(), Depth::Single, 100_000);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn another_part_of_the_matrix_survives_every_pair_of_cuts_in_each_run() {
     // Pairs of cuts in swaps through scratch are millions on one board: the long run has them.
     let many = [UpgradeMode::SwapScratch, UpgradeMode::StatusPartition];
     let cells = small_cells().into_iter().filter(|cell| !many.contains(&cell.mode));
-    explore(cells.collect(), Depth::Pairs, 250_000);
+    explore(cells.collect(), Depth::Pairs, 150_000);
 }
 
 /// The header of an image that was being replaced may be a word that cannot be read: no reason to

@@ -196,7 +196,7 @@ const UNHARDENED: &str = "unhardened.elf";
 #[test]
 fn no_skipped_instruction_starts_an_altered_image() {
     tell_of_arithmetic(MPS2);
-    let extent = if is_long() { Extent::Whole } else { Extent::Decision(200) };
+    let extent = if is_long() { Extent::Whole } else { Extent::Decision(100) };
     let Some(tally) = skip(MPS2, HARDENED, (Place::Primary, Tampering::Body), extent) else {
         return;
     };
@@ -208,7 +208,7 @@ fn no_skipped_instruction_starts_an_altered_image() {
 fn no_skipped_instruction_starts_an_image_with_another_signature() {
     let (kinds, extent) = match is_long() {
         true => (&Tampering::ALL[1..], Extent::Whole),
-        false => (&[Tampering::NoSignature][..], Extent::Some(200)),
+        false => (&[Tampering::NoSignature][..], Extent::Some(100)),
     };
     for tampering in kinds {
         let scene = (Place::Primary, *tampering);
