@@ -158,11 +158,13 @@ fn the_devicetrees_compiler_takes_every_overlay_and_gives_the_same_map_back() {
                 device.size()
             );
         }
+        tree += "sram0: memory@20000000 {\nreg = <0x20000000 0x1000>;\n};\n";
         let file = folder.join("board.dts");
         fs::write(&file, format!("{tree}}};\n{overlay}")).unwrap();
         let mut dtc = Command::new("dtc");
         dtc.args(["-I", "dts", "-O", "dts"]).arg(&file);
         let compiled = content(&dtc.output().unwrap(), board.name());
+        assert!(compiled.contains("zephyr,sram = "), "{}\n{compiled}", board.name());
         let nodes: Vec<_> = board
             .flash()
             .iter()

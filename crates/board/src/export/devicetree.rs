@@ -1,14 +1,19 @@
-//! Zephyr's devicetree: the partitions of each flash device.
+//! Zephyr's devicetree: the partitions of each flash device, and the RAM that the bootloader leaves.
+//! What else an application has to know is not in a devicetree, and said in comments.
 //!
 //! Source of the names: Zephyr, "Fixed flash partitions" and the partitions that its MCUboot support
 //! expects; the older names are those that boards had until 2022.
 
 use std::fmt::Write as _;
 
-use super::{ExportError, identifier};
+use super::memory::ram;
+use super::{ExportError, Program, identifier};
 use crate::import::OWN_FLASH;
 use crate::schema::Role;
 use crate::{Area, Board};
+
+/// The label of the RAM inside of the chip.
+const OWN_RAM: &str = "sram0";
 
 pub(super) fn overlay(board: &Board, nodes: &[(String, String)]) -> Result<String, ExportError> {
     let mut text = format!("/* {}, from boards/{}.toml. */\n", board.description(), board.name());
@@ -35,10 +40,23 @@ pub(super) fn overlay(board: &Board, nodes: &[(String, String)]) -> Result<Strin
         }
         text.push_str("\t};\n};\n");
     }
+    let mut chosen = String::new();
+    if let Ok((base, size)) = ram(board, Program::Application(0)) {
+        let _ = write!(text, "\n&{OWN_RAM} {{\n\treg = <{base:#x} {size:#x}>;\n}};\n");
+        let _ = writeln!(chosen, "\t\tzephyr,sram = &{OWN_RAM};");
+    }
     if board.area(Role::Primary).is_some() {
-        text.push_str(
-            "\n/ {\n\tchosen {\n\t\tzephyr,code-partition = &slot0_partition;\n\t};\n};\n",
+        chosen.push_str("\t\tzephyr,code-partition = &slot0_partition;\n");
+        let header = board.image_defaults().header_size;
+        let _ = write!(
+            text,
+            "\n/* Code begins {header:#x} bytes into its partition, behind the header:\n   \
+             CONFIG_ROM_START_OFFSET={header:#x}, as `--format conf` has it. */\n/* {} */\n",
+            board.how_to_sign()
         );
+    }
+    if !chosen.is_empty() {
+        let _ = write!(text, "\n/ {{\n\tchosen {{\n{chosen}\t}};\n}};\n");
     }
     Ok(text)
 }
