@@ -15,7 +15,7 @@ use crate::json;
 use crate::label::Label;
 use crate::platform::Platform;
 use crate::timer::Retry;
-use crate::{Reason, State, Version};
+use crate::{Gate, Reason, State, Version};
 
 /// How long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +104,8 @@ enum Peer {
 enum Told {
     /// So many blocks are there.
     Receive(u32),
+    /// It has to wait, for this.
+    Waits(Gate),
     Ready,
     Active,
     Succeeded,
@@ -155,6 +157,8 @@ pub struct Device<'b, P: Platform> {
     began: Option<Version>,
     /// Questions for a job that had no answer, one after the other.
     unanswered: u8,
+    /// What the server was told that the update waits for.
+    told_gate: Option<Gate>,
 }
 
 /// Bytes of a certificate's longest name.
@@ -197,6 +201,7 @@ impl<'b, P: Platform> Device<'b, P> {
             testing: false,
             began: None,
             unanswered: 0,
+            told_gate: None,
         }
     }
 
@@ -285,6 +290,8 @@ impl<'b, P: Platform> Device<'b, P> {
         self.open = None;
         self.todo.clear();
         self.forget_questions();
+        // Perhaps nobody has heard it.
+        self.told_gate = None;
         if let Step::Reset { .. } = self.step {
             // All is said, and the reset does not wait for who has not heard it.
             return;
@@ -311,7 +318,7 @@ impl<'b, P: Platform> Device<'b, P> {
         let reset = now.saturating_add(self.settings.timers.reset);
         let given_back = self.agent.is_given_back();
         self.step = match told {
-            Told::Receive(_) => return,
+            Told::Receive(_) | Told::Waits(_) => return,
             Told::Ready => Step::Reset { at: reset },
             Told::Refused(_) | Told::Wrong(_) if given_back => Step::Reset { at: reset },
             Told::Active => Step::Online { ask: Duration::MAX },
@@ -459,6 +466,7 @@ impl<'b, P: Platform> Device<'b, P> {
         match offered {
             Ok(()) => {
                 self.forget_questions();
+                self.told_gate = None;
                 self.step = Step::Fetch;
             }
             Err(reason) => {

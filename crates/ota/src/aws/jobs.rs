@@ -84,7 +84,7 @@ pub struct Details<'m> {
     pub receive: Option<Text<'m>>,
     /// `ready` before the reset, `active` after it.
     pub self_test: Option<Text<'m>>,
-    /// Why it ended.
+    /// Why it ended, or what it waits for: `waits: battery`.
     pub reason: Option<Text<'m>>,
     /// The version that began it, in a word: `0x00090002`.
     pub updated_by: Option<Text<'m>>,

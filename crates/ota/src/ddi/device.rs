@@ -102,6 +102,10 @@ enum Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Begun,
+    /// It has to wait, for this.
+    Waits(Gate),
+    /// It waits no more.
+    GoesOn,
     Installed,
     Testing,
     Good,
@@ -145,6 +149,8 @@ pub struct Device<'b, P: Platform> {
     told_testing: bool,
     /// When the server is asked again during an update: it may have taken it back.
     poll_at: Duration,
+    /// What the server was told that the update waits for.
+    told_gate: Option<Gate>,
 }
 
 impl<'b, P: Platform> Device<'b, P> {
@@ -167,6 +173,7 @@ impl<'b, P: Platform> Device<'b, P> {
             address: Label::EMPTY,
             told_testing: false,
             poll_at: Duration::MAX,
+            told_gate: None,
         }
     }
 
@@ -340,6 +347,7 @@ impl<'b, P: Platform> Device<'b, P> {
                     source: deployment.artifact.name,
                     ..Offer::default()
                 };
+                self.told_gate = None;
                 match self.agent.offer(&offer, now) {
                     Ok(()) => Some(Told::Begun),
                     Err(reason) => Some(Told::Bad(reason)),
@@ -357,6 +365,8 @@ impl<'b, P: Platform> Device<'b, P> {
     fn heard(&mut self, told: Told, now: Duration) {
         match told {
             Told::Begun => self.go_on(now),
+            // The next poll is still due when it was.
+            Told::Waits(_) | Told::GoesOn => self.step = Step::Fetch,
             Told::Installed => self.go_for_reset(now),
             Told::Testing => {
                 self.told_testing = true;
@@ -455,6 +465,7 @@ impl<'b, P: Platform> Device<'b, P> {
         };
         let text = match self.ask {
             Ask::Tell(Told::Begun) => "begun",
+            Ask::Tell(Told::GoesOn) => "goes on",
             Ask::Tell(Told::Installed) => "downloaded, verified, to be started",
             Ask::Tell(Told::Testing) => "started, being tested",
             Ask::Tell(Told::Good) => "accepted",
@@ -464,6 +475,7 @@ impl<'b, P: Platform> Device<'b, P> {
         // What does not fit is left out.
         let _ = match self.ask {
             Ask::Tell(Told::Bad(reason)) => write!(words, "{reason}"),
+            Ask::Tell(Told::Waits(gate)) => write!(words, "waits: {}", gate.name()),
             _ => words.write_str(text),
         };
         let (held, blocks) = self.agent.progress();

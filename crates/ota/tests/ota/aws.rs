@@ -12,7 +12,9 @@ use updraft_ota::aws::{
     stream_topic, update_topic,
 };
 use updraft_ota::json::Text;
-use updraft_ota::{Config, Endpoint, Protocol, Reason, State, Transport, Version};
+use updraft_ota::{
+    Answer as May, Config, Endpoint, Gate, Protocol, Reason, State, Transport, Version,
+};
 
 use crate::cloud::{Cloud, Spoil};
 use crate::common::{BOARD, Board, Flash, Line, PRIMARY, SECOND, Server, image, reasons};
@@ -918,6 +920,52 @@ fn a_signed_address_is_fetched_in_ranges_and_asked_for_anew_when_too_old() {
             continue;
         }
         assert!(cloud.reports.last().unwrap().contains("ready"));
+        drop(device);
+        assert!(board.holds(&new));
+        assert_eq!(board.swap_type(), SwapType::Test);
+    }
+}
+
+/// How many reports have `text`.
+fn told(cloud: &Cloud, text: &str) -> usize {
+    cloud.reports.iter().filter(|report| report.contains(text)).count()
+}
+
+#[test]
+fn the_service_is_told_what_an_update_waits_for_and_when_it_goes_on() {
+    let new = image(V2, 20_000);
+    let hour = Duration::from_secs(3600);
+    for over_http in [false, true] {
+        let mut cloud = Cloud::new(new.clone(), Format::Json);
+        if over_http {
+            cloud.url = Some("https://s3.example:9000/fw/new%20image.bin");
+            cloud.files = Some(Files::new(new.clone()));
+        }
+        let mut board = Board::new(V1);
+        board.settings.closed = vec![(Gate::Battery, May::NotNow)];
+        let one_by_one = Settings { at_once: 1, ..settings(Format::Json) };
+        let mut device = device(&mut board, one_by_one);
+        let mut line = Line::new();
+        device.start(line.now);
+        // However often the gate is looked at, it is told once.
+        let until = line.now + hour;
+        line.settle(&mut device, &mut cloud, |device| device.deadline() > Some(until));
+        let waits = r#""statusDetails":{"receive":"0/5","reason":"waits: battery"}"#;
+        assert_eq!(told(&cloud, waits), 1, "{:?}", cloud.reports);
+        assert_eq!(cloud.status, Status::InProgress);
+        device.agent().platform().system().closed.clear();
+        line.run(&mut device, &mut cloud, |device| device.agent().progress().0 == 2);
+        assert_eq!(told(&cloud, r#""statusDetails":{"receive":"0/5"}"#), 1, "{:?}", cloud.reports);
+        // In the middle of the blocks, also while they come from another server.
+        device.agent().platform().system().closed = vec![(Gate::Network, May::NotNow)];
+        let until = line.now + hour;
+        line.settle(&mut device, &mut cloud, |device| device.deadline() > Some(until));
+        let last = cloud.reports.last().unwrap();
+        assert!(last.contains(r#""reason":"waits: network""#), "{over_http}: {last}");
+        assert!(last.contains(r#""receive":"3/5""#), "{over_http}: {last}");
+        device.agent().platform().system().closed.clear();
+        on(&mut line, &mut device, &mut cloud);
+        assert_eq!(told(&cloud, "waits: "), 2, "{:?}", cloud.reports);
         drop(device);
         assert!(board.holds(&new));
         assert_eq!(board.swap_type(), SwapType::Test);

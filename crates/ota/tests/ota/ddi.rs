@@ -313,6 +313,40 @@ fn an_update_that_waits_can_still_be_cancelled() {
 }
 
 #[test]
+fn hawkbit_is_told_what_an_update_waits_for_and_when_it_goes_on() {
+    let new = image(V2, 20_000);
+    let mut hawk = Hawk::new(new.clone());
+    let mut board = Board::new(V1);
+    board.settings.closed = vec![(Gate::User, Answer::NotNow)];
+    let mut device = device(&mut board);
+    let mut line = Line::new();
+    device.start(line.now);
+    line.settle(&mut device, &mut hawk, |device| device.agent().deferral().is_some());
+    let until = line.now + Duration::from_secs(2 * 3600);
+    line.settle(&mut device, &mut hawk, |device| device.deadline() > Some(until));
+    let words = |hawk: &Hawk| -> Vec<String> {
+        assert!(hawk.feedback.iter().all(|(it, ..)| *it == Execution::Proceeding));
+        hawk.feedback.iter().map(|(.., words)| words.clone()).collect()
+    };
+    // However often the gate is looked at, it is told once; and the server was asked meanwhile.
+    assert_eq!(words(&hawk), ["begun", "waits: user"]);
+    assert!(hawk.polls > 1, "{}", hawk.polls);
+    device.agent().platform().system().closed.clear();
+    line.run(&mut device, &mut hawk, |device| device.agent().progress().0 == 2);
+    assert_eq!(words(&hawk), ["begun", "waits: user", "goes on"]);
+    device.agent().platform().system().closed = vec![(Gate::Battery, Answer::NotNow)];
+    let until = line.now + SECOND;
+    line.settle(&mut device, &mut hawk, |device| device.deadline() > Some(until));
+    assert_eq!(hawk.feedback.last().unwrap().2, "waits: battery");
+    device.agent().platform().system().closed.clear();
+    on(&mut line, &mut device, &mut hawk);
+    let last = ["waits: battery", "goes on", "downloaded, verified, to be started"];
+    assert_eq!(words(&hawk)[3..], last);
+    drop(device);
+    assert!(board.holds(&new));
+}
+
+#[test]
 fn a_cancellation_that_comes_too_late_is_not_acknowledged() {
     let mut hawk = Hawk::new(image(V2, 9000));
     let mut board = Board::new(V1);

@@ -10,11 +10,13 @@ use crate::{Reason, State};
 
 impl<P: Platform> Device<'_, P> {
     pub(super) fn fetch(&mut self, now: Duration) {
-        match self.agent.poll(now) {
-            State::Fetching if self.agent.deferral().is_some() => {
+        let state = self.agent.poll(now);
+        self.tell_waiting(now);
+        match state {
+            _ if self.agent.deferral().is_some() => {
                 (self.due, self.part, self.gap) = (0, None, None);
                 if self.open == Some(Peer::Files) {
-                    // It may take long: whoever has the job can take it back meanwhile.
+                    // It may take long: whoever has the job is told, and can take it back meanwhile.
                     self.connect(Peer::Broker, now);
                 }
             }
@@ -32,6 +34,21 @@ impl<P: Platform> Device<'_, P> {
             }
             _ => {}
         }
+    }
+
+    /// Whether the server does not know yet that the update waits, or that it goes on.
+    fn waits_untold(&self) -> bool {
+        let gate = self.agent.deferral().map(|deferral| deferral.gate);
+        self.open == Some(Peer::Broker) && self.agent.is_busy() && gate != self.told_gate
+    }
+
+    fn tell_waiting(&mut self, now: Duration) {
+        if !self.waits_untold() {
+            return;
+        }
+        self.told_gate = self.agent.deferral().map(|deferral| deferral.gate);
+        let (held, _) = self.agent.progress();
+        self.tell(self.told_gate.map_or(Told::Receive(held), Told::Waits), now);
     }
 
     fn go_on(&mut self, now: Duration) {
@@ -79,6 +96,9 @@ impl<P: Platform> Device<'_, P> {
     }
 
     pub(super) fn fetch_deadline(&self) -> Option<Duration> {
+        if self.waits_untold() {
+            return Some(Duration::ZERO);
+        }
         if let Some(at) = self.agent.deadline() {
             return Some(at);
         }

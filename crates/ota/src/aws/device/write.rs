@@ -112,11 +112,20 @@ impl<P: Platform> Device<'_, P> {
         let (_, blocks) = self.agent.progress();
         let (mut first, mut word) = (Label::<48>::EMPTY, Label::<20>::EMPTY);
         write!(word, "{:#010x}", running.word()).ok()?;
+        let mut progress = Label::<24>::EMPTY;
         let mut details = Details::default();
         let status = match told {
             Told::Receive(held) => {
                 write!(first, "{held}/{blocks}").ok()?;
                 details.receive = Some(Text::new(first.text()));
+                Status::InProgress
+            }
+            Told::Waits(gate) => {
+                // These take the place of what was told before.
+                write!(first, "waits: {}", gate.name()).ok()?;
+                write!(progress, "{}/{blocks}", self.agent.progress().0).ok()?;
+                details.reason = Some(Text::new(first.text()));
+                details.receive = Some(Text::new(progress.text()));
                 Status::InProgress
             }
             Told::Ready | Told::Active => {

@@ -12,7 +12,13 @@ impl<P: Platform> Device<'_, P> {
             self.poll_at = Duration::MAX;
             return self.ask(Ask::Poll, now);
         }
-        match self.agent.poll(now) {
+        let state = self.agent.poll(now);
+        let gate = self.agent.deferral().map(|deferral| deferral.gate);
+        if gate != self.told_gate && self.agent.is_busy() && !self.agent.is_activated() {
+            self.told_gate = gate;
+            return self.ask(Ask::Tell(gate.map_or(Told::GoesOn, Told::Waits)), now);
+        }
+        match state {
             State::Fetching if self.agent.is_fetching() => {
                 if let Some(wanted) = self.agent.wanted(0) {
                     let (offset, len) = (wanted.offset, wanted.len);
