@@ -104,6 +104,26 @@ const PROOFS: &[Proof] = &[
         work: Work::Timings { package: "updraft-sim" },
     },
     Proof {
+        name: "air",
+        about: "The update agent in every flow of every dialect: killed at every block, the power cut at every \
+                flash write from the first block through the boot to the confirmation, those of its record \
+                included, servers and brokers that do anything; and what it stands on: MQTT, sockets, TLS, \
+                certificates, leases, the publisher.",
+        work: Work::Tests {
+            packages: &[
+                "updraft-ota",
+                "updraft-mqtt",
+                "updraft-online",
+                "updraft-publisher",
+                "updraft-certs",
+                "updraft-tls",
+                "updraft-x509",
+                "updraft-dhcp",
+            ],
+            cases: 5_000,
+        },
+    },
+    Proof {
         name: "ota",
         about: "Updates over the air: a thousand agents in one process ask at once, a publisher answers \
                 them through mosquitto, plain and by mutual TLS, the broker is killed half-way, and the \

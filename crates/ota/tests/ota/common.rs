@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use updraft_dfu::{Config as DfuConfig, Dfu};
-use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerFormat};
+use updraft_flash::{AreaEntry, AreaId, Keep, SlotPair, TrailerFormat};
 use updraft_image::{
     Digest, HashKind, HashOnly, Header, Rules, SwapType, TlvKind, TlvType, TlvWriter, UpgradeMode,
     magic_bytes,
@@ -79,6 +79,28 @@ pub struct Settings {
     pub full: bool,
     /// The key that jobs are signed with.
     pub signer: Option<Signer>,
+    /// Flash for the record, in place of `record`.
+    pub store: Option<Store>,
+}
+
+/// Where a chip keeps its record: in an area of its own.
+#[derive(Clone)]
+pub struct Store {
+    flash: SimFlash,
+    place: Keep,
+}
+
+impl Store {
+    /// Of the same kind as `spec`, with the power of `board`; small, so that it is soon full and has
+    /// to be erased.
+    pub fn new(board: &SimFlash, spec: &DeviceSpec) -> Self {
+        const AREA: AreaId = AreaId(9);
+        let nor = DeviceSpec::nor(4, 512, spec.write_size);
+        let area = AreaEntry { id: AREA, device: 0, offset: 0, size: nor.size() };
+        let flash = board.beside(vec![DeviceSpec { kind: spec.kind, ..nor }], vec![area]);
+        let place = Keep::new(&flash, AREA, 0, Record::size(256) as u32);
+        Self { place: place.expect("the area holds two records"), flash }
+    }
 }
 
 impl System for Settings {
@@ -92,6 +114,9 @@ impl System for Settings {
         if self.unreadable {
             return Err(());
         }
+        if let Some(Store { flash, place }) = &mut self.store {
+            return Ok(place.load(flash, record));
+        }
         let Some(kept) = &self.record else { return Ok(None) };
         for (to, from) in record.iter_mut().zip(kept) {
             *to = *from;
@@ -103,8 +128,11 @@ impl System for Settings {
         if self.full {
             return Err(());
         }
-        self.record = Some(record.to_vec());
         self.saves += 1;
+        if let Some(Store { flash, place }) = &mut self.store {
+            return place.save(flash, record).map_err(|_| ());
+        }
+        self.record = Some(record.to_vec());
         Ok(())
     }
 
@@ -137,6 +165,13 @@ impl Board {
         flash.load(PRIMARY, 0, &image(running, 3000)).unwrap();
         let (mode, rules) = (UpgradeMode::SwapMove, Rules::default());
         Self { flash, mode, rules, settings: Settings::default() }
+    }
+
+    /// The same, with its record on flash of the same kind: a power cut can hit that as well.
+    pub fn keeping(running: Version, spec: DeviceSpec) -> Self {
+        let mut board = Self::with(running, spec.clone());
+        board.settings.store = Some(Store::new(&board.flash, &spec));
+        board
     }
 
     pub fn dfu(&self) -> Dfu {

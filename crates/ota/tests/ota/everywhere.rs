@@ -1,5 +1,6 @@
 //! Every flow of every dialect, killed at every block boundary, and with the power cut at any flash
-//! operation from the first block through the boot to the confirmation.
+//! operation from the first block through the boot to the confirmation: the slots', and those that
+//! keep the agent's record.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use updraft_ota::ddi::{Execution, Finished};
 use updraft_ota::infineon::Flow;
 use updraft_ota::json::Text;
 use updraft_ota::{Agent, Endpoint, Input, Output, Protocol, State, Transport, Version};
-use updraft_sim::flash::Torn;
+use updraft_sim::flash::{DeviceSpec, Torn};
 
 use crate::cloud::Cloud;
 use crate::common::{Board, Flash, Line, PRIMARY, SECONDARY, Server, image};
@@ -57,6 +58,13 @@ const WAYS: [Way; 9] = [
     Way::Signed,
     Way::Ddi,
 ];
+
+impl Way {
+    /// Whether whoever has the image hears how the update ended, after the reset.
+    fn is_told(self) -> bool {
+        matches!(self, Self::Cbor | Self::Json | Self::Signed | Self::Ddi)
+    }
+}
 
 /// A device of any dialect. There is one at a time, on the stack.
 #[expect(clippy::large_enum_variant)]
@@ -329,11 +337,17 @@ fn lives(way: Way, board: &mut Board, far: &mut Far, cut: Option<(u64, Torn)>) -
                 reset = device.wants_reset();
                 test = device.wants_test();
                 let rests = device.agent().state() == State::Waiting && !device.agent().is_busy();
-                done = rests && device.agent().running() == V2 && life > 0;
+                // Or it fell back, and has told who then has no update for it any more.
+                let ended = way.is_told() && device.agent().reason().is_some();
+                done = rests && life > 0 && (device.agent().running() == V2 || ended);
                 off || reset || test || done
             });
             if off || reset {
                 break 'life false;
+            }
+            if done {
+                // What it has said is still to be sent.
+                line.settle(&mut device, far, |_| true);
             }
             if test {
                 device.agent().self_test(true, line.now);
@@ -377,7 +391,8 @@ fn a_power_cut_from_the_first_block_to_the_confirmation_ends_in_the_new_image_or
         for at in (from..).step_by(stride) {
             let mut went = false;
             for torn in [Torn::Skip, Torn::Half] {
-                let (mut board, mut far) = (Board::new(V1), Far::new(way, new.clone()));
+                let nor = DeviceSpec::nor(32, 4096, 8);
+                let (mut board, mut far) = (Board::keeping(V1, nor), Far::new(way, new.clone()));
                 // What an older update has left has to be erased.
                 board.flash.load(SECONDARY, 0, &image(V1, 12_000)).unwrap();
                 let off = lives(way, &mut board, &mut far, Some((at, torn)));

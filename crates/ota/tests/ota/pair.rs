@@ -11,7 +11,7 @@ use updraft_ota::dfu::Slots;
 use updraft_ota::{Agent, Config, Record, Version};
 use updraft_sim::flash::{DeviceSpec, SimFlash, Torn};
 
-use crate::common::{Settings, image};
+use crate::common::{Settings, Store, image};
 
 /// Bytes of a slot.
 pub const SLOT: u32 = 32 * 1024;
@@ -44,11 +44,13 @@ impl Pair {
             [primary, secondary]
         });
         let area = |(at, id)| AreaEntry { id, device: 0, offset: at as u32 * SLOT, size: SLOT };
-        let mut flash = SimFlash::new(vec![spec], areas.enumerate().map(area).collect());
+        let areas = areas.enumerate().map(area).collect();
+        let mut flash = SimFlash::new(vec![spec.clone()], areas);
         for (number, version) in versions.into_iter().enumerate() {
             flash.load(slots(number as u8).primary, 0, &image(version, 3000)).unwrap();
         }
-        Self { flash, settings: Settings::default(), mode, cuts: 0 }
+        let settings = Settings { store: Some(Store::new(&flash, &spec)), ..Settings::default() };
+        Self { flash, settings, mode, cuts: 0 }
     }
 
     pub fn dfus(&self) -> [Dfu; 2] {

@@ -78,7 +78,7 @@ fn a_power_cut_at_any_flash_operation_of_a_download_is_survived() {
         for seed in 0.. {
             let mut survived = false;
             for torn in Torn::classes(spec.kind, seed) {
-                let mut board = Board::with(V1, spec.clone());
+                let mut board = Board::keeping(V1, spec.clone());
                 // What an older update has left has to be erased.
                 board.flash.load(SECONDARY, 0, &image(V1, 30_000)).unwrap();
                 let mut publisher = Publisher::new(new.clone(), V2);

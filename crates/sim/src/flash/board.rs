@@ -99,6 +99,17 @@ impl SimFlash {
         Self::with_contents(specs, contents, table)
     }
 
+    /// More of the same board: erased devices in memory that have their power, and their count of
+    /// operations, in common with these. Who holds one part need not hold the other.
+    pub fn beside(&self, specs: Vec<DeviceSpec>, table: Vec<AreaEntry>) -> Self {
+        let mut more = Self::new(specs, table);
+        for device in more.map.areas_mut().devices_mut() {
+            device.connect(Arc::clone(&self.supply));
+        }
+        more.supply = Arc::clone(&self.supply);
+        more
+    }
+
     /// Devices whose contents are in the file `path`, one behind the other. A new file is filled
     /// with erased flash; one that exists must have the length of the devices together. As long as
     /// the devices live, nobody else can open the file.
