@@ -148,14 +148,20 @@ impl Life<'_> {
             device.descriptor().map(|app| (app.name.clone(), app.updates.clone()))
         })?;
         let Some((product, Some(updates))) = wishes else { return Ok(()) };
-        let Some(mut slot) = RemoteSlot::of(self.remote, self.boot, notes) else { return Ok(()) };
+        let wait = updates.wait.as_ref();
+        let slot = RemoteSlot::of(self.remote, self.boot, notes, wait);
+        let Some(mut slot) = slot else { return Ok(()) };
         let mut record = vec![0; Record::size(slot.capacity().div_ceil(BLOCK) as usize)];
-        let config = Config {
+        let mut config = Config {
             seed: random(),
             block: BLOCK,
             report_every: 8,
             ..Config::new(&self.place.board)
         };
+        if wait.is_some() {
+            // What ends after seconds is looked at every second.
+            config.defer.iter_mut().for_each(|rule| rule.again = Duration::from_secs(1));
+        }
         let agent = Agent::new(slot, config, &mut record);
         let first_check = match updates.ask {
             Ask::After(time) => time,

@@ -1,5 +1,7 @@
 //! The slot of a virtual device that is played on another thread, as its update agent sees it.
 
+use std::time::Duration;
+
 use updraft_board::Board;
 use updraft_flash::Error;
 use updraft_image::Digest;
@@ -8,7 +10,7 @@ use updraft_ota::{
     Answer, Gate, ImageState, Look, Operation, Platform, Reason, Verdict, Verified, Version,
     Written,
 };
-use updraft_sim::device::{Keys, dfu as dfu_of_board};
+use updraft_sim::device::{Keys, Wait, dfu as dfu_of_board};
 use updraft_sim::flash::{SimError, SimFlash};
 
 use super::{Notes, TargetError};
@@ -33,6 +35,8 @@ pub struct RemoteSlot<'n> {
     running: Version,
     capacity: u32,
     notes: &'n mut Notes,
+    /// A gate that is closed, and until when by the device's clock.
+    closed: Option<(Gate, Duration)>,
 }
 
 type Bare<'f> = dfu::Slot<&'f mut SimFlash, Keys, Nothing>;
@@ -40,10 +44,20 @@ type Bare<'f> = dfu::Slot<&'f mut SimFlash, Keys, Nothing>;
 impl<'n> RemoteSlot<'n> {
     /// The slot of the device that `remote` reaches, in boot number `boot`; `None` if that is over,
     /// or if the board takes no updates.
-    pub fn of(remote: &Remote, boot: u64, notes: &'n mut Notes) -> Option<Self> {
+    ///
+    /// Updates wait as `wait` says.
+    pub fn of(
+        remote: &Remote,
+        boot: u64,
+        notes: &'n mut Notes,
+        wait: Option<&Wait>,
+    ) -> Option<Self> {
         notes.reset = false;
-        let nothing = Version::default();
-        let mut slot = Self { remote: remote.clone(), boot, running: nothing, capacity: 0, notes };
+        let gate = wait.and_then(|wait| Gate::ALL.into_iter().find(|it| it.name() == wait.gate));
+        let now = remote.with(|_, now| now).ok()?;
+        let closed = gate.zip(wait.map(|wait| now.saturating_add(wait.time)));
+        let (remote, running) = (remote.clone(), Version::default());
+        let mut slot = Self { remote, boot, running, capacity: 0, notes, closed };
         let about = slot.on(|slot| Ok((slot.running(), slot.capacity())));
         (slot.running, slot.capacity) = about.ok()?;
         Some(slot)
@@ -170,6 +184,11 @@ impl Platform for RemoteSlot<'_> {
     }
 
     fn gate(&mut self, gate: Gate) -> Answer {
+        if let Some((_, until)) = self.closed.filter(|(closed, _)| *closed == gate)
+            && self.remote.with(|_, now| now).is_ok_and(|now| now < until)
+        {
+            return Answer::NotNow;
+        }
         self.on(move |slot| Ok(slot.gate(gate))).unwrap_or(Answer::NotNow)
     }
 

@@ -68,6 +68,8 @@ body, in lines like these:
   does = update          it fetches its updates, on a device with --ota
   ask = 10               when: so many seconds after its start, or at the button
   prefix = OTAUpdate     what topics begin with
+  wait = battery:5       what updates wait for, and how many seconds after its start: battery, network,
+                         space or user
 
 With --qemu, the board's own bootloader and application run on a processor that QEMU emulates;
 FIRMWARE/BOARD has them (cargo xtask firmware), and the bootloader the key that it trusts. Its commands are

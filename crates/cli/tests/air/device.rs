@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use crate::support::{LONG, Lab, foreign};
 
@@ -145,6 +146,25 @@ fn an_update_that_fails_its_test_goes_back_and_a_power_cut_loses_no_block() {
     }
     device.types("button");
     device.says(&["app: update: refused: the same update has failed before"]);
+}
+
+#[test]
+fn an_update_waits_as_the_image_says_and_the_console_names_what_for() {
+    if !foreign("mosquitto") {
+        return;
+    }
+    let lab = Lab::new("device-waits", 1000);
+    let _broker = lab.broker();
+    image(&lab, "1.0.0", "does = update\nask = 0\nwait = user:3", 1000);
+    image(&lab, "1.1.0", "does = update\nask = button", 20_000);
+    let mut publisher = lab.publish(lab.plain, "--board-name KIT -f 1.1.0.bin");
+    let mut device = Played::start(&lab, &run(&lab, lab.plain, "--load primary=1.0.0.bin"));
+    device.says(&["app: update: job received", "app: update: has to wait: user"]);
+    let waits = Instant::now();
+    device.says(&["app: update: goes on", "app: update: fetching"]);
+    assert!(waits.elapsed() > Duration::from_secs(1), "{:?}", waits.elapsed());
+    device.says(&["boot: starting 1.1.0", "app: self-test passed, image confirmed"]);
+    publisher.wait("succeeded");
 }
 
 #[test]

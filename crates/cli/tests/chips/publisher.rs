@@ -30,17 +30,7 @@ impl Server {
              true\nuse_identity_as_username true\nallow_anonymous false\n"
         );
         std::fs::write(bench.path("mosquitto.conf"), configuration).unwrap();
-        let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
-        let mut command = bench.tool("mosquitto", &["-c", "mosquitto.conf"]);
-        command.env("PATH", path);
-        let broker = quietly(&mut command);
-        let until = Instant::now() + Duration::from_secs(20);
-        for port in [plain, tls] {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                assert!(Instant::now() < until, "mosquitto does not start");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
+        let broker = broker(bench, [plain, tls]);
         Self::edit(bench, version, image);
         let at = format!("127.0.0.1:{plain}");
         let base = ["publish", "--plain", "-b", &at, "--board-name", bench.chip.board];
@@ -48,6 +38,14 @@ impl Server {
         let updraft = env!("CARGO_BIN_EXE_updraft");
         let publisher = quietly(&mut bench.tool(updraft, &[&base[..], &files].concat()));
         Self { broker, publisher, plain, tls }
+    }
+
+    /// The broker is killed, and there again after a time.
+    pub fn gone_for(&mut self, time: Duration, bench: &Bench) {
+        self.broker.kill().unwrap();
+        self.broker.wait().unwrap();
+        std::thread::sleep(time);
+        self.broker = broker(bench, [self.plain, self.tls]);
     }
 
     /// Publishes another image, or the same as another version: the files are read at each request.
@@ -59,6 +57,22 @@ impl Server {
         std::fs::write(bench.path(PUBLISHED), &image.bytes).unwrap();
         std::fs::write(bench.path(JOB), job).unwrap();
     }
+}
+
+/// mosquitto, as its configuration in the bench's folder says, once it listens.
+fn broker(bench: &Bench, ports: [u16; 2]) -> Child {
+    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    let mut command = bench.tool("mosquitto", &["-c", "mosquitto.conf"]);
+    command.env("PATH", path);
+    let broker = quietly(&mut command);
+    let until = Instant::now() + Duration::from_secs(20);
+    for port in ports {
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(Instant::now() < until, "mosquitto does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    broker
 }
 
 fn quietly(command: &mut Command) -> Child {

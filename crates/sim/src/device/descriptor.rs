@@ -23,8 +23,9 @@
 //! | `does` | `update` | | the application fetches its updates, on a device that has a network |
 //! | `ask` | seconds up to 3600, `button` | 10 | when it asks for one |
 //! | `prefix` | 1 to 64 characters | `OTAUpdate` | what the topics begin with |
+//! | `wait` | a gate and seconds up to 3600, as `battery:5` | | updates wait at it so long after the start: `battery`, `network`, `space`, `user` |
 //!
-//! The last three are those of the firmware for boards with a network (`firmware/application`), and
+//! The last four are those of the firmware for boards with a network (`firmware/application`), and
 //! any of them, or its `server`, says that the application fetches its updates. Which server that is
 //! depends on the network that the device is on: what an image says of it is for boards.
 //!
@@ -79,11 +80,29 @@ pub struct Updates {
     pub ask: Ask,
     /// What topics begin with.
     pub prefix: String,
+    /// What they wait for.
+    pub wait: Option<Wait>,
 }
+
+/// What lets updates wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// One of [`GATES`].
+    pub gate: String,
+    /// How long after the start.
+    pub time: Duration,
+}
+
+/// What updates may wait for, as the update agent calls it.
+pub const GATES: [&str; 4] = ["battery", "network", "space", "user"];
 
 impl Default for Updates {
     fn default() -> Self {
-        Self { ask: Ask::After(Duration::from_secs(10)), prefix: "OTAUpdate".to_owned() }
+        Self {
+            ask: Ask::After(Duration::from_secs(10)),
+            prefix: "OTAUpdate".to_owned(),
+            wait: None,
+        }
     }
 }
 
@@ -199,7 +218,7 @@ impl Descriptor {
                     _ => return Err(wrong("confirm", "self or host")),
                 };
             }
-            "does" | "ask" | "server" | "prefix" => self.set_update(key, value)?,
+            "does" | "ask" | "server" | "prefix" | "wait" => self.set_update(key, value)?,
             _ => {}
         }
         Ok(())
@@ -212,14 +231,24 @@ impl Descriptor {
         if key == "does" && value != "update" {
             return Ok(());
         }
+        let seconds = |text: &str| {
+            let seconds = text.parse::<u32>().ok().filter(|s| *s <= LONGEST_MS / 1000);
+            seconds.map(|seconds| Duration::from_secs(seconds.into()))
+        };
         let updates = self.updates.get_or_insert_default();
         match key {
             "ask" if value == "button" => updates.ask = Ask::AtButton,
             "ask" => {
-                let seconds = value.parse::<u32>().ok().filter(|s| *s <= LONGEST_MS / 1000);
-                let seconds =
-                    seconds.ok_or_else(|| wrong("ask", "seconds up to 3600, or button"))?;
-                updates.ask = Ask::After(Duration::from_secs(seconds.into()));
+                let time = seconds(value);
+                let time = time.ok_or_else(|| wrong("ask", "seconds up to 3600, or button"))?;
+                updates.ask = Ask::After(time);
+            }
+            "wait" => {
+                let (gate, time) = value.split_once(':').unwrap_or_default();
+                let time = seconds(time).filter(|_| GATES.contains(&gate));
+                let expected = "battery, network, space or user, and seconds: battery:5";
+                let time = time.ok_or_else(|| wrong("wait", expected))?;
+                updates.wait = Some(Wait { gate: gate.to_owned(), time });
             }
             "prefix" if value.is_empty() || value.chars().count() > 64 => {
                 return Err(wrong("prefix", "1 to 64 characters"));
@@ -249,6 +278,9 @@ impl fmt::Display for Descriptor {
         writeln!(f, "confirm = {confirm}")?;
         let Some(updates) = &self.updates else { return Ok(()) };
         writeln!(f, "does = update\nprefix = {}", updates.prefix)?;
+        if let Some(Wait { gate, time }) = &updates.wait {
+            writeln!(f, "wait = {gate}:{}", time.as_secs())?;
+        }
         match updates.ask {
             Ask::After(time) => writeln!(f, "ask = {}", time.as_secs()),
             Ask::AtButton => writeln!(f, "ask = button"),
@@ -268,7 +300,11 @@ mod tests {
             self_test: SelfTest::Hang,
             self_test_ms: 0,
             confirm: ConfirmedBy::Host,
-            updates: Some(Updates { ask: Ask::AtButton, prefix: "MyUniqueTopic".into() }),
+            updates: Some(Updates {
+                ask: Ask::AtButton,
+                prefix: "MyUniqueTopic".into(),
+                wait: Some(Wait { gate: "user".into(), time: Duration::from_secs(7) }),
+            }),
         };
         let mut body = vec![0x20; 0x100];
         body.extend_from_slice(app.to_string().as_bytes());
@@ -288,7 +324,9 @@ mod tests {
         assert!(error.to_string().contains("pass, fail, hang or crash"), "{error}");
         let error = Descriptor::find(b"updraft-app 1\nblink-ms = 0\n").unwrap_err();
         assert!(error.to_string().contains("blink-ms = 0"), "{error}");
-        for wrong in ["ask = soon", "ask = 99999", "prefix ="] {
+        let wrong_waits =
+            ["wait = battery", "wait = moon:5", "wait = user:soon", "wait = user:9999"];
+        for wrong in ["ask = soon", "ask = 99999", "prefix ="].into_iter().chain(wrong_waits) {
             let error = Descriptor::find(format!("updraft-app 1\n{wrong}\n").as_bytes());
             assert!(error.unwrap_err().to_string().contains(wrong), "{wrong}");
         }

@@ -34,7 +34,9 @@ use updraft_recovery::{AfterBoot, AtReset, BeforeBoot, Entry, Reason};
 use updraft_smp::server::LinkSecurity;
 
 pub use app::{BUFFERS, DATAGRAM, Noticed};
-pub use descriptor::{Ask, ConfirmedBy, Descriptor, DescriptorError, SEARCHED, SelfTest, Updates};
+pub use descriptor::{
+    Ask, ConfirmedBy, Descriptor, DescriptorError, GATES, SEARCHED, SelfTest, Updates, Wait,
+};
 pub use keys::Keys;
 pub use services::Services;
 

@@ -167,9 +167,14 @@ pub fn run<B: Board, E: Ethernet, const N: usize, const LINES: usize, const R: u
         }
     }
 
-    let system = Chip { ground: &ground, flash: &flash, place: kept };
+    let wait = settings.wait.map(|(gate, time)| (gate, now.saturating_add(time)));
+    let system = Chip { ground: &ground, flash: &flash, place: kept, wait };
     let slot = Slot::new(own, Shared(&flash), Keys::new(keys), system);
-    let config = Config { seed: seed as u32, report_every: 8, ..Config::new(facts.name) };
+    let mut config = Config { seed: seed as u32, report_every: 8, ..Config::new(facts.name) };
+    if wait.is_some() {
+        // What ends after seconds is looked at every second.
+        config.defer.iter_mut().for_each(|rule| rule.again = Duration::from_secs(1));
+    }
     let agent = Agent::new(slot, config, record);
     let server = Endpoint {
         transport: Transport::Mqtt,

@@ -6,12 +6,16 @@
 //! does = update                 update, or echo: sends back whatever the server says
 //! ask = 10                      seconds after the start, or `button`
 //! prefix = OTAUpdate            what topics begin with
+//! wait = battery:5              what lets updates wait for so many seconds after the start: battery,
+//!                               network, space or user. It stands for a battery or a user, of which
+//!                               these boards have none
 //! smp = update                  over UDP, updates too; without this line, only what changes nothing
 //! ```
 
 use core::time::Duration;
 
 use smoltcp::wire::Ipv4Address;
+use updraft_ota::Gate;
 use updraft_smp::server::Access;
 
 use crate::description::lines;
@@ -31,6 +35,8 @@ pub(super) struct Settings<'t> {
     pub echoes: bool,
     pub ask: Ask,
     pub prefix: &'t str,
+    /// A gate that is closed, and how long after the start.
+    pub wait: Option<(Gate, Duration)>,
     /// What everybody on the network may ask for.
     pub smp: Access<'static>,
 }
@@ -43,6 +49,7 @@ impl<'t> Settings<'t> {
             echoes: false,
             ask: Ask::After(Duration::from_secs(10)),
             prefix: "OTAUpdate",
+            wait: None,
             smp: Access::READ_ONLY,
         };
         for (key, value) in lines(text) {
@@ -57,6 +64,7 @@ impl<'t> Settings<'t> {
                     found.ask = after.unwrap_or(found.ask);
                 }
                 b"prefix" => found.prefix = value,
+                b"wait" => found.wait = wait(value),
                 b"smp" if value == "update" => found.smp = Access::UPDATE_ONLY,
                 _ => {}
             }
@@ -69,4 +77,11 @@ impl<'t> Settings<'t> {
         let (host, port) = self.server.rsplit_once(':')?;
         Some((host.parse().ok()?, port.parse().ok()?))
     }
+}
+
+/// A gate and seconds, as `battery:5`.
+fn wait(value: &str) -> Option<(Gate, Duration)> {
+    let (name, seconds) = value.split_once(':')?;
+    let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name)?;
+    Some((gate, Duration::from_secs(seconds.parse().ok()?)))
 }

@@ -11,7 +11,9 @@ use updraft_image::{Describe, Text};
 use updraft_mqtt::{Client, Connect, Event};
 use updraft_ota::dfu::{Slot, System};
 use updraft_ota::infineon::Device;
-use updraft_ota::{Endpoint, Input, Note, Output, Protocol, Report, State, Transport};
+use updraft_ota::{
+    Answer, Endpoint, Gate, Input, Note, Output, Protocol, Report, State, Transport,
+};
 
 use super::ethernet::Ethernet;
 use super::ground::{Ground, Shared};
@@ -22,12 +24,14 @@ use crate::description::SelfTest;
 /// The longest thing that the agent says at once.
 const LONGEST_SAID: usize = 1024;
 
-/// Reset and record of a device.
+/// Reset, record and gates of a device.
 pub(super) struct Chip<'g, 'f, 'k, B: Board, E, const N: usize, const LINES: usize> {
     pub ground: &'g RefCell<Ground<'f, 'k, B, E, N, LINES>>,
     pub flash: &'f RefCell<<B as Board>::Map>,
     /// Where the record is kept; without it, downloads begin anew after a reset.
     pub place: Option<Keep>,
+    /// A gate that is closed, and until when.
+    pub wait: Option<(Gate, Duration)>,
 }
 
 impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> System
@@ -49,6 +53,13 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize> System
     fn save(&mut self, record: &[u8]) -> Result<(), NotKept> {
         let Some(place) = self.place else { return Ok(()) };
         place.save(&mut Shared(self.flash), record)
+    }
+
+    fn gate(&mut self, gate: Gate) -> Answer {
+        let Some((_, until)) = self.wait.filter(|(closed, _)| *closed == gate) else {
+            return Answer::Go;
+        };
+        if self.ground.borrow_mut().board.now() < until { Answer::NotNow } else { Answer::Go }
     }
 }
 
@@ -115,6 +126,9 @@ impl<B: Board, E: Ethernet, const N: usize, const LINES: usize>
     /// Speaks MQTT over a connection until it is to be closed, or gone.
     pub fn over(&mut self, line: &mut dyn Line) {
         let now = self.turn();
+        // The session is a clean one. What an earlier connection left unacknowledged would be said
+        // twice, and a publisher sends the image anew for each time that it is asked.
+        self.client.forget();
         let connected = self.client.connect(&Connect::new(self.name), now).is_ok();
         if !connected || self.speak(line).is_err() {
             self.refused();
@@ -274,7 +288,7 @@ impl Describe for Told {
             Note::Progress => to.fill("update: {} of {} blocks", &[&held, &blocks]),
             Note::TakenUp => to.fill("update: goes on with {} of {} blocks", &[&held, &blocks]),
             Note::BegunAnew(reason) => to.fill("update: begins anew: {}", &[&Why(reason)]),
-            Note::Deferred(_) => to.say("update: has to wait"),
+            Note::Deferred(gate) => to.fill("update: has to wait: {}", &[&gate.name()]),
             Note::Resumed(_) | Note::Overruled(_) => to.say("update: goes on"),
             Note::Differs { .. } => to.say("update: the image has another version than the job"),
             Note::Activated => to.say("update: asked for, at the next start"),
