@@ -49,6 +49,9 @@ pub struct Device<'d> {
     pub server: &'d str,
     /// The certificate of who issues those of servers.
     pub authority: &'d [u8],
+    /// The serial numbers that it has revoked, as [`Revoked`](updraft_x509::Revoked) has them; may be
+    /// empty.
+    pub revoked: &'d [u8],
     /// The device's certificate; empty if it has none.
     pub certificate: &'d [u8],
     /// Its private key, P-256; empty if there is no certificate.
@@ -130,8 +133,10 @@ impl<'r, W: Wire> Tls<'r, W> {
         let mut connection = TlsConnection::new(gate, received, sent);
         let config = TlsConfig::new().with_server_name(device.server);
         let verdict = Verdict::default();
-        let Device { server: name, authority, feed, .. } = device;
-        let servers = Servers { authority, name, verdict: &verdict, feed, believed: None };
+        let Device { server: name, authority, revoked, certificate, feed, .. } = device;
+        let (own, verdict) = (certificate, &verdict);
+        let servers =
+            Servers { authority, revoked, device: own, name, verdict, feed, believed: None };
         let opened =
             connection.open(TlsContext::new(&config, Provider { random, servers, device }));
         if let Err(error) = opened {

@@ -9,7 +9,7 @@ use embedded_tls::{
 };
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{Signature, VerifyingKey};
-use updraft_x509::{Certificate, Unfit};
+use updraft_x509::{Certificate, Moment, Revoked, Unfit};
 
 use crate::sealed::Suite;
 use crate::wire::Refused;
@@ -33,6 +33,10 @@ pub struct Verdict {
 /// Believes servers whose certificate the authority itself has issued.
 pub struct Servers<'o> {
     pub authority: &'o [u8],
+    /// The serial numbers that it has revoked.
+    pub revoked: &'o [u8],
+    /// The device's own certificate: when that was issued is the best that is known of the time.
+    pub device: &'o [u8],
     pub name: &'o str,
     pub verdict: &'o Verdict,
     /// Keeps the watchdog content while signatures are checked.
@@ -56,6 +60,9 @@ impl Servers<'_> {
         let authority = Certificate::parse(self.authority);
         let authority = authority.map_err(|_| Refused::Unfit(Unfit::Authority))?;
         own.fits(&authority, self.name).map_err(Refused::Unfit)?;
+        let device = Certificate::parse(self.device).map_or(Moment::default(), |it| it.starts());
+        let earliest = device.max(authority.starts());
+        own.stands(Revoked(self.revoked), earliest).map_err(Refused::Unfit)?;
         (self.feed)();
         is_signed(&key(authority.key())?, own.signed(), own.signature())?;
         key(own.key())

@@ -148,6 +148,7 @@ fn a_server_with_the_wrong_papers_is_refused() {
         (&lab.elsewhere, Refused::Unfit(Unfit::Name)),
         (&lab.device, Refused::Unfit(Unfit::Name)),
         (&lab.impersonator, Refused::Unfit(Unfit::Purpose)),
+        (&lab.expired, Refused::Unfit(Unfit::Expired)),
     ] {
         // Its own certificate, and its issuer's as a chain.
         let refused = handshake(&lab, |it| {
@@ -165,6 +166,31 @@ fn a_server_with_the_wrong_papers_is_refused() {
         let _ = it.present(&[b"no certificate"], &lab.server.key);
     });
     assert_eq!(refused, Err(Refused::Certificate));
+}
+
+#[test]
+fn a_server_whose_certificate_was_revoked_is_refused() {
+    let lab = Lab::new();
+    let serial = |certificate: &[u8]| {
+        // Behind the version.
+        let at = certificate.windows(5).position(|it| it == [0xa0, 3, 2, 1, 2]).unwrap() + 6;
+        certificate[at..=at + usize::from(certificate[at])].to_vec()
+    };
+    let [own, other] = [&lab.server, &lab.elsewhere].map(|it| serial(&it.certificate));
+    for (revoked, refused) in [
+        (other.clone(), Ok(Refused::Closed)),
+        ([other.clone(), own.clone()].concat(), Err(Refused::Unfit(Unfit::Revoked))),
+        ([own, other.clone()].concat(), Err(Refused::Unfit(Unfit::Revoked))),
+        (other[..4].to_vec(), Err(Refused::Unfit(Unfit::List))),
+    ] {
+        let meeting = Meeting { revoked: &revoked, ..Meeting::new(&lab) };
+        let ended = meeting.with(|it| {
+            let _ = it.present(&[&lab.server.certificate], &lab.server.key);
+            let _ = it.finish().and_then(|()| it.read_finished().map(|_| ()));
+            let _ = it.seal(&[1, 0, ALERT]);
+        });
+        assert_eq!(ended, refused, "{revoked:x?}");
+    }
 }
 
 #[test]

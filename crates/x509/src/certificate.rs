@@ -2,8 +2,8 @@
 
 use core::net::Ipv4Addr;
 
-use crate::Malformed;
 use crate::der::{BIT_STRING, BOOLEAN, Der, INTEGER, OBJECT, OCTET_STRING, SEQUENCE};
+use crate::{Malformed, Moment, Revoked};
 
 /// ecdsa-with-SHA256.
 const ECDSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
@@ -35,6 +35,12 @@ pub enum Unfit {
     Name,
     /// It is not for servers.
     Purpose,
+    /// It ended before the device was given its own.
+    Expired,
+    /// The authority has taken it back.
+    Revoked,
+    /// Which ones were taken back cannot be read.
+    List,
 }
 
 impl Unfit {
@@ -45,6 +51,9 @@ impl Unfit {
             Self::Authority => "the authority that this device knows may not issue certificates",
             Self::Name => "its certificate has another name",
             Self::Purpose => "its certificate is not for servers",
+            Self::Expired => "its certificate expired before this device got its own",
+            Self::Revoked => "its certificate was revoked",
+            Self::List => "this device's list of revoked certificates is damaged",
         }
     }
 }
@@ -62,7 +71,10 @@ impl core::error::Error for Unfit {}
 pub struct Certificate<'c> {
     signed: &'c [u8],
     signature: &'c [u8],
+    serial: &'c [u8],
     issuer: &'c [u8],
+    starts: Moment,
+    ends: Moment,
     subject: &'c [u8],
     key: &'c [u8],
     /// Names that stand in the extension, if it is there.
@@ -78,8 +90,8 @@ impl<'c> Certificate<'c> {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// What is no DER, has a key or signature of another kind, no whole number as its serial number,
-    /// or an extension that must be understood and is not.
+    /// What is no DER, has a key or signature of another kind, no whole number as its serial number, no
+    /// moments of which it is valid, or an extension that must be understood and is not.
     pub fn parse(der: &'c [u8]) -> Result<Self, Malformed> {
         let mut outer = Der(der);
         let mut parts = outer.sequence()?;
@@ -94,11 +106,12 @@ impl<'c> Certificate<'c> {
         if fields.expect(0xa0)?.content != [INTEGER, 1, 2] {
             return Err(Malformed);
         }
-        fields.expect(INTEGER)?;
+        let serial = fields.expect(INTEGER)?.content;
         algorithm(&mut fields)?;
         let issuer = fields.expect(SEQUENCE)?.whole;
-        // When it is valid: there is no clock.
-        fields.expect(SEQUENCE)?;
+        let mut validity = fields.sequence()?;
+        let (starts, ends) = (Moment::read(&mut validity)?, Moment::read(&mut validity)?);
+        validity.end()?;
         let subject = fields.expect(SEQUENCE)?.whole;
         let key = key(&mut fields)?;
         fields.optional(0x81)?;
@@ -108,7 +121,10 @@ impl<'c> Certificate<'c> {
         let mut found = Self {
             signed: to_be_signed.whole,
             signature,
+            serial,
             issuer,
+            starts,
+            ends,
             subject,
             key,
             names: &[],
@@ -200,6 +216,22 @@ impl<'c> Certificate<'c> {
             return Err(Unfit::Purpose);
         }
         Ok(())
+    }
+
+    /// From when on it is valid. Whoever holds a certificate that was issued for this device knows that
+    /// this moment has passed.
+    pub fn starts(&self) -> Moment {
+        self.starts
+    }
+
+    /// Whether it still stands, of an authority that has `revoked` others: it has not ended before
+    /// `earliest`, a moment that has surely passed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn stands(&self, revoked: Revoked<'_>, earliest: Moment) -> Result<(), Unfit> {
+        revoked.look_for(self.serial)?;
+        if self.ends < earliest { Err(Unfit::Expired) } else { Ok(()) }
     }
 
     /// Whether it is for `name`, a DNS name or an address of version 4. What stands in the subject

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use updraft_certs::{Authority, HostName, Issued, Lifetime, Subject};
-use updraft_x509::{Certificate, Malformed, Unfit};
+use updraft_x509::{Certificate, Malformed, Moment, Revoked, Unfit, serials};
 
 fn der(pem: &str) -> Vec<u8> {
     pem_rfc7468::decode_vec(pem.as_bytes()).unwrap().1
@@ -101,6 +101,82 @@ fn what_a_certificate_is_for_counts() {
     let Some(der) = openssl(&[&EC[..], &no_authority].concat()) else { return };
     let own = Certificate::parse(&der).unwrap();
     assert_eq!(own.fits(&own, "mosquitto_server"), Err(Unfit::Authority));
+}
+
+/// The numbers of a list as devices carry them.
+fn packed(list: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut packed = Vec::new();
+    for serial in serials(list)? {
+        let serial = serial?;
+        packed.push(serial.len() as u8);
+        packed.extend(serial);
+    }
+    Ok(packed)
+}
+
+#[test]
+fn a_certificate_on_its_authoritys_list_does_not_stand() {
+    let (lab, _) = authority("lab");
+    let subject = Subject::Server { name: hosts_name(), hosts: vec!["a.lan".parse().unwrap()] };
+    let issued: Vec<String> =
+        (0..3).map(|_| lab.issue(&subject, Lifetime::SERVER).unwrap().certificate).collect();
+    let list = |revoked: &[&str]| der(&lab.revoke(None, revoked, Lifetime::SERVER).unwrap().list);
+    let standing = |list: &[u8], number: usize| {
+        let certificate = der(&issued[number]);
+        let certificate = Certificate::parse(&certificate).unwrap();
+        certificate.stands(Revoked(list), Moment::default())
+    };
+    let nobody = packed(&list(&[])).unwrap();
+    let two = packed(&list(&[&issued[0], &issued[2]])).unwrap();
+    for number in 0..3 {
+        assert_eq!(standing(&nobody, number), Ok(()));
+        let fits = if number == 1 { Ok(()) } else { Err(Unfit::Revoked) };
+        assert_eq!(standing(&two, number), fits, "{number}");
+    }
+    // Zeros in front say no more than that a number is not negative.
+    let zeros = [&[two[0] + 1, 0], &two[1..]].concat();
+    assert_eq!(standing(&zeros, 0), Err(Unfit::Revoked));
+    // A list that has lost its end may have lost anybody.
+    assert_eq!(standing(&two[..two.len() - 1], 1), Err(Unfit::List));
+    let whole = list(&[&issued[0], &issued[2]]);
+    assert!(packed(&der(&issued[0])).is_err());
+    for len in 0..whole.len() {
+        assert_eq!(packed(&whole[..len]), Err(Malformed), "{len}");
+    }
+}
+
+#[test]
+fn a_certificate_that_ended_before_a_known_moment_does_not_stand() {
+    let (lab, _) = authority("lab");
+    let now = server(&lab, &["broker.lan"]);
+    let device = Certificate::parse(&now).unwrap().starts();
+    // Moments of two digits' years: when it begins, and when it ends.
+    let ends = now.windows(2).rposition(|bytes| bytes == [0x17, 13]).unwrap() + 2;
+    let with = |year: &[u8; 2]| {
+        let mut other = now.clone();
+        other[ends..ends + 2].copy_from_slice(year);
+        other
+    };
+    for (year, fits) in [
+        (b"49", Ok(())),
+        (b"99", Err(Unfit::Expired)),
+        (b"50", Err(Unfit::Expired)),
+        (b"12", Err(Unfit::Expired)),
+    ] {
+        let other = with(year);
+        let other = Certificate::parse(&other).unwrap();
+        assert_eq!(other.stands(Revoked(&[]), device), fits, "{year:?}");
+        // Without a moment that is known to have passed, nothing is.
+        assert_eq!(other.stands(Revoked(&[]), Moment::default()), Ok(()));
+        assert_eq!(other.stands(Revoked(&[]), other.starts()), fits, "{year:?}");
+    }
+    for no_year in [b"2x", b"+1"] {
+        assert_eq!(Certificate::parse(&with(no_year)).map(|_| ()), Err(Malformed));
+    }
+    // Years of four digits, as certificates without an end have them.
+    let Some(long) = openssl(&[&EC[..], &["-days", "40000"]].concat()) else { return };
+    let long = Certificate::parse(&long).unwrap();
+    assert_eq!(long.stands(Revoked(&[]), device), Ok(()));
 }
 
 #[test]

@@ -17,23 +17,38 @@ pub fn bytes() -> Vec<u8> {
         let at = at.unwrap_or_else(|| panic!("UPDRAFT_TLS_KEY is no P-256 key in PKCS#8"));
         der[at + 5..at + 37].to_vec()
     };
-    for (name, pick) in [
-        ("UPDRAFT_TLS_CA", None),
-        ("UPDRAFT_TLS_CERT", None),
-        ("UPDRAFT_TLS_KEY", Some(&key as &dyn Fn(&[u8]) -> Vec<u8>)),
-    ] {
+    let whole = |der: &[u8]| der.to_vec();
+    let parts: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 4] = [
+        ("UPDRAFT_TLS_CA", &whole),
+        ("UPDRAFT_TLS_CERT", &whole),
+        ("UPDRAFT_TLS_KEY", &key),
+        ("UPDRAFT_TLS_CRL", &revoked),
+    ];
+    for (name, pick) in parts {
         let der = variable(name).map(|path| {
             println!("cargo::rerun-if-changed={path}");
             let pem = fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
             let (_, der) =
                 pem_rfc7468::decode_vec(&pem).unwrap_or_else(|error| panic!("{path}: {error}"));
-            pick.map_or(der.clone(), |pick| pick(&der))
+            pick(&der)
         });
         let part = der.unwrap_or_default();
         bytes.extend((part.len() as u16).to_le_bytes());
         bytes.extend(part);
     }
-    assert!(bytes.len() <= SIZE, "certificates and key do not fit into {SIZE} bytes");
+    assert!(bytes.len() <= SIZE, "certificates, key and list do not fit into {SIZE} bytes");
     bytes.resize(SIZE, 0);
     bytes
+}
+
+/// The serial numbers of a list of revoked certificates, each behind its length.
+fn revoked(list: &[u8]) -> Vec<u8> {
+    let unread = "UPDRAFT_TLS_CRL is no list of revoked certificates";
+    let mut packed = Vec::new();
+    for serial in updraft_x509::serials(list).unwrap_or_else(|_| panic!("{unread}")) {
+        let serial = serial.unwrap_or_else(|_| panic!("{unread}"));
+        packed.push(u8::try_from(serial.len()).unwrap_or_else(|_| panic!("{unread}")));
+        packed.extend(serial);
+    }
+    packed
 }

@@ -15,6 +15,7 @@
 //! | `UPDRAFT_KEY` | file with the public key, PEM or DER; builds for development may do without, releases want one that is not published |
 //! | `UPDRAFT_APP` | `boot` (default) or `upgrade` |
 //! | `UPDRAFT_TLS_CA` | file with the certificate, PEM, of the authority that servers are believed by |
+//! | `UPDRAFT_TLS_CRL` | file with that authority's list of revoked certificates, PEM |
 //! | `UPDRAFT_TLS_CERT`, `UPDRAFT_TLS_KEY` | the device's own certificate and its key |
 
 mod description;
@@ -44,6 +45,7 @@ pub fn make() {
         "UPDRAFT_KEY",
         "UPDRAFT_APP",
         "UPDRAFT_TLS_CA",
+        "UPDRAFT_TLS_CRL",
         "UPDRAFT_TLS_CERT",
         "UPDRAFT_TLS_KEY",
     ] {

@@ -33,6 +33,8 @@ pub struct Lab {
     pub elsewhere: Papers,
     /// Of this lab and with the server's name, but for clients.
     pub impersonator: Papers,
+    /// Of this lab and with the server's name, over since long ago.
+    pub expired: Papers,
     /// Of another lab: of the same name, and of another.
     pub stranger: Papers,
     pub foreign: Papers,
@@ -58,12 +60,16 @@ impl Lab {
         let purpose = [0x2b, 6, 1, 5, 5, 7, 3, 1];
         let at = impersonator.certificate.windows(8).position(|it| it == purpose).unwrap();
         impersonator.certificate[at + 7] = 2;
+        let mut expired = issue(&lab, &server(NAME));
+        let ends = expired.certificate.windows(2).rposition(|it| it == [0x17, 13]).unwrap();
+        expired.certificate[ends + 2..ends + 4].copy_from_slice(b"20");
         Self {
             authority: der(&lab.to_pem().unwrap().certificate),
             server: issue(&lab, &server(NAME)),
             device: issue(&lab, &device),
             elsewhere: issue(&lab, &server("elsewhere.lan")),
             impersonator,
+            expired,
             stranger: issue(&other, &server(NAME)),
             foreign: issue(&foreign, &server(NAME)),
             issued_by_device: issue(&climber, &server(NAME)),
@@ -82,13 +88,15 @@ impl Lab {
 pub struct Meeting<'l> {
     pub lab: &'l Lab,
     pub authority: &'l [u8],
+    /// Serial numbers that it has revoked, each behind its length.
+    pub revoked: &'l [u8],
     /// How much faster the device's clock runs.
     pub speed: u32,
 }
 
 impl<'l> Meeting<'l> {
     pub fn new(lab: &'l Lab) -> Self {
-        Self { lab, authority: &lab.authority, speed: 1 }
+        Self { lab, authority: &lab.authority, revoked: &[], speed: 1 }
     }
 
     /// Has the server do what it does, once it has said hello. Says why the handshake did not hold; if
@@ -119,6 +127,7 @@ impl<'l> Meeting<'l> {
         let device = Device {
             server: NAME,
             authority: self.authority,
+            revoked: self.revoked,
             certificate: &self.lab.device.certificate,
             key: &key,
             feed: &|| {},

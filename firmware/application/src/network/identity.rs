@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! updraft-tls 1\n
-//! three times u16 (little-endian) and so many bytes:
-//!   the authority's certificate, DER │ the device's, DER │ its private key, 32 bytes; each may be empty
+//! four times u16 (little-endian) and so many bytes:
+//!   the authority's certificate, DER │ the device's, DER │ its private key, 32 bytes │
+//!   serial numbers of revoked certificates, each behind a byte that says how long it is
+//! each may be empty; the last one may be missing
 //! zeros up to the end
 //! ```
 
@@ -18,6 +20,8 @@ pub(super) struct Identity {
     pub certificate: &'static [u8],
     /// P-256; empty if there is no certificate.
     pub key: &'static [u8],
+    /// Serial numbers of what the authority has revoked.
+    pub revoked: &'static [u8],
 }
 
 impl Identity {
@@ -29,8 +33,9 @@ impl Identity {
     fn parse(bytes: &'static [u8]) -> Option<Self> {
         let (authority, rest) = part(bytes.strip_prefix(FIRST_LINE)?)?;
         let (certificate, rest) = part(rest)?;
-        let (key, _) = part(rest)?;
-        Some(Self { authority, certificate, key })
+        let (key, rest) = part(rest)?;
+        let revoked = if rest.is_empty() { &[] } else { part(rest)?.0 };
+        Some(Self { authority, certificate, key, revoked })
     }
 }
 

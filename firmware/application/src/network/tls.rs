@@ -64,8 +64,8 @@ impl<'r, 'g, 'f, 'k, B: Board, E: Ethernet, const N: usize, const LINES: usize>
     ) -> Option<Self> {
         let ground = tcp.ground();
         let feed = || ground.borrow_mut().board.chip().feed_watchdog();
-        let Identity { authority, certificate, key } = identity;
-        let device = Device { server, authority, certificate, key, feed: &feed };
+        let Identity { authority, certificate, key, revoked } = identity;
+        let device = Device { server, authority, revoked, certificate, key, feed: &feed };
         let connection = Connection::open(tcp, memory, device, random);
         match connection {
             Ok(connection) => Some(Self { ground, connection }),
