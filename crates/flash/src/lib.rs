@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Device     one chip: sectors, write size, erased value, kind      (a driver, or a model)
+//! SpiNor     the driver of most chips beside a processor; Violation: what drivers say went wrong
 //! Kind       its physics: what may be written over, what a power cut leaves
 //! Areas      devices + a table of areas = a FlashMap                (slots, scratch, …)
 //! Brief      a FlashMap with short errors, for small chips
@@ -23,9 +24,11 @@ mod device;
 mod keep;
 mod kind;
 mod slot;
+mod spi_nor;
 mod status;
 mod stream;
 mod trailer;
+mod violation;
 
 pub use area::{AreaEntry, AreaId, AreaInfo, Areas, FlashMap};
 pub use brief::Brief;
@@ -33,6 +36,8 @@ pub use device::{Device, Error, Fault, FlashError, Geometry, Sector, SectorRun};
 pub use keep::{Keep, NotKept};
 pub use kind::Kind;
 pub use slot::{SlotPair, SlotSource, TrailerFormat, Which};
+pub use spi_nor::{Data, NorCommands, Spi, SpiNor};
 pub use status::{StatusFormat, StatusMap};
 pub use stream::{Block, ProgressError, ProgressStore, Stream, StreamError, StreamTag, is_blank};
 pub use trailer::{TrailerAccess, readable};
+pub use violation::{Violation, checked};

@@ -11,8 +11,6 @@ mod either;
 mod facts;
 mod flash;
 mod keys;
-mod spi_nor;
-mod violation;
 
 use core::time::Duration;
 
@@ -24,8 +22,7 @@ pub use either::Either;
 pub use facts::{Facts, Watchdog, Ways};
 pub use flash::{Open, Plain, WithStatus, flash};
 pub use keys::Keys;
-pub use spi_nor::{Data, NorCommands, Spi, SpiNor};
-pub use violation::{Violation, checked};
+pub use updraft_flash::{Data, NorCommands, Spi, SpiNor, Violation, checked};
 
 /// A board: its facts, its chip, and what else its hardware can be asked to do.
 pub trait Board: Sized {

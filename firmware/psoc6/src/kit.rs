@@ -21,6 +21,9 @@ pub trait Wiring {
 
     /// The flash map, on the board's devices.
     fn flash() -> Result<Self::Map, Fault>;
+
+    /// What is odd about the board's devices.
+    fn remark() -> Option<&'static str>;
 }
 
 /// A board that is wired like this.
@@ -50,6 +53,10 @@ impl<W: Wiring> Board for Kit<W> {
 
     fn flash(&mut self) -> Result<W::Map, Fault> {
         W::flash()
+    }
+
+    fn remark(&mut self) -> Option<&'static str> {
+        W::remark()
     }
 
     fn led(&mut self, on: bool) {

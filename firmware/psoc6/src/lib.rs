@@ -56,8 +56,18 @@ pub fn chip() -> Chip {
 }
 
 /// S25FL512S: sectors of 256 KiB, pages of 512 bytes, 64 MiB.
-const S25FL512S: NorCommands =
-    NorCommands { read: 0x13, program: 0x12, erase: 0xdc, long_addresses: true, page: 512 };
+const S25FL512S: NorCommands = NorCommands {
+    read: 0x13,
+    program: 0x12,
+    erase: 0xdc,
+    long_addresses: true,
+    page: 512,
+    // P_ERR and E_ERR; "Clear Status Register-1".
+    failed: Some((0x60, 0x30)),
+};
+
+/// What it answers with.
+const S25FL512S_ID: [u8; 3] = [0x01, 0x02, 0x20];
 
 /// The flash devices of a kit, in the order of its board file: the chip's own, then the external one
 /// if it is in use.
@@ -66,4 +76,15 @@ pub fn flash<const N: usize>(devices: &'static [Geometry<'static>; N]) -> [Flash
         0 => Either::A(Rows(&devices[0])),
         _ => Either::B(SpiNor::open(Smif::open(), &devices[number], S25FL512S)),
     })
+}
+
+/// What is odd about the external chip, if it is in use. An unknown one is used all the same: the commands
+/// are those of every such chip, and a board that does not start cannot be mended.
+pub fn remark<const N: usize>(devices: &'static [Geometry<'static>; N]) -> Option<&'static str> {
+    let chip = SpiNor::open(Smif::open(), devices.get(1)?, S25FL512S);
+    match chip.is_there() {
+        false => Some("no answer from the external flash: is it there, and connected?"),
+        true if chip.id() == S25FL512S_ID => None,
+        true => Some("external flash of an unknown kind"),
+    }
 }

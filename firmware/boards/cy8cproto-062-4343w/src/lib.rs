@@ -4,7 +4,7 @@
 #![no_std]
 
 use firmware_board::Facts;
-use firmware_psoc6::{Flash, Kit, Wiring, flash};
+use firmware_psoc6::{Flash, Kit, Wiring, flash, remark};
 use updraft_flash::Fault;
 
 firmware_board::board_file!();
@@ -27,5 +27,9 @@ impl Wiring for Wires {
 
     fn flash() -> Result<Self::Map, Fault> {
         firmware_board::flash(&FACTS, flash(&DEVICES))
+    }
+
+    fn remark() -> Option<&'static str> {
+        remark(&DEVICES)
     }
 }

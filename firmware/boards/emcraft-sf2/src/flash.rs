@@ -10,8 +10,14 @@ use crate::{DEVICES, board};
 pub type Flash = Either<Envm, SpiNor<Spi0>>;
 
 /// Sectors of 64 KiB, pages of 256 bytes.
-const COMMANDS: NorCommands =
-    NorCommands { read: 0x03, program: 0x02, erase: 0xd8, long_addresses: false, page: 256 };
+const COMMANDS: NorCommands = NorCommands {
+    read: 0x03,
+    program: 0x02,
+    erase: 0xd8,
+    long_addresses: false,
+    page: 256,
+    failed: None,
+};
 /// The chip that boards are made with: S25FL128S. By its address, so that tests find it in the program.
 static KNOWN: [[u8; 3]; 1] = [[0x01, 0x20, 0x18]];
 

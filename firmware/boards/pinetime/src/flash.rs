@@ -9,8 +9,14 @@ use crate::DEVICES;
 pub type Flash = Either<Nvmc, SpiNor<SpiMaster>>;
 
 /// Sectors of 4 KiB, pages of 256 bytes.
-const COMMANDS: NorCommands =
-    NorCommands { read: 0x03, program: 0x02, erase: 0x20, long_addresses: false, page: 256 };
+const COMMANDS: NorCommands = NorCommands {
+    read: 0x03,
+    program: 0x02,
+    erase: 0x20,
+    long_addresses: false,
+    page: 256,
+    failed: None,
+};
 /// The chips that watches were sold with: XT25F32B, and from 2024 on BY25Q32ES.
 const KNOWN: [[u8; 3]; 2] = [[0x0b, 0x40, 0x16], [0x68, 0x40, 0x16]];
 

@@ -1,9 +1,10 @@
 //! NOR flash behind SPI, by the commands that all such chips share: pages that are programmed, sectors
 //! that are erased, addresses of three or four bytes.
+//!
+//! What was programmed or erased is read back: a chip that is protected, worn out or no longer there takes
+//! every command, and says that it is done.
 
-use updraft_flash::{Device, Geometry};
-
-use crate::{Violation, checked};
+use crate::{Device, Geometry, Violation, checked};
 
 /// What follows a command.
 #[derive(Debug)]
@@ -38,11 +39,21 @@ pub struct NorCommands {
     pub long_addresses: bool,
     /// Bytes of a page.
     pub page: usize,
+    /// What tells in the status that the last operation has failed, where the chip says so, and the
+    /// command that clears it: until then it takes no other.
+    pub failed: Option<(u8, u8)>,
 }
 
 /// Looks at the status of a chip that is at work before it is given up: more than a second of them
 /// at 8 MHz, and several at the pace that chips with slow sectors are asked at.
 const PATIENCE: u32 = 1_000_000;
+
+/// How often a chip is asked who it is until it is taken for missing. It may have slept, and hears
+/// nothing for up to 30 µs when it is woken; a question takes 32 clocks, so that these are enough at up to
+/// 100 MHz.
+const QUESTIONS: u32 = 100;
+/// Bytes that are read back at once.
+const PIECE: usize = 32;
 
 const WRITE_ENABLE: u8 = 0x06;
 const STATUS: u8 = 0x05;
@@ -61,11 +72,16 @@ pub struct SpiNor<S> {
 }
 
 impl<S: Spi> SpiNor<S> {
-    /// The chip on `line`.
+    /// The chip on `line`, which may be asleep.
     pub fn open(line: S, geometry: &'static Geometry<'static>, commands: NorCommands) -> Self {
         let mut chip = Self { line, geometry, commands, id: [0; 3] };
         chip.line.transfer(&[WAKE], Data::None);
-        chip.line.transfer(&[IDENTIFY], Data::In(&mut chip.id));
+        for _ in 0..QUESTIONS {
+            chip.line.transfer(&[IDENTIFY], Data::In(&mut chip.id));
+            if chip.is_there() {
+                break;
+            }
+        }
         chip
     }
 
@@ -79,7 +95,7 @@ impl<S: Spi> SpiNor<S> {
         self.id != [0xff; 3] && self.id != [0; 3]
     }
 
-    fn at(&mut self, command: u8, address: u32, data: Data<'_>) {
+    fn send(&mut self, command: u8, address: u32, data: Data<'_>) {
         let [highest, high, middle, low] = address.to_be_bytes();
         match self.commands.long_addresses {
             true => self.line.transfer(&[command, highest, high, middle, low], data),
@@ -90,15 +106,34 @@ impl<S: Spi> SpiNor<S> {
     /// Changes something, and waits until it is done. What never is has gone, or never was there.
     fn change(&mut self, command: u8, address: u32, data: Data<'_>) -> Result<(), Violation> {
         self.line.transfer(&[WRITE_ENABLE], Data::None);
-        self.at(command, address, data);
+        self.send(command, address, data);
         for _ in 0..PATIENCE {
             let mut status = [0];
             self.line.transfer(&[STATUS], Data::In(&mut status));
-            if status[0] & BUSY == 0 {
+            let [status] = status;
+            if let Some((_, clear)) = self.commands.failed.filter(|(bits, _)| status & bits != 0) {
+                // All ones are no status, but a line that nobody drives.
+                if status == u8::MAX {
+                    return Err(Violation::Silent);
+                }
+                self.line.transfer(&[clear], Data::None);
+                return Err(Violation::NotDone);
+            }
+            if status & BUSY == 0 {
                 return Ok(());
             }
         }
         Err(Violation::Silent)
+    }
+
+    /// Whether the chip holds what `is_right` says of each byte, by its place behind `address`.
+    fn holds(&mut self, address: u32, len: usize, is_right: impl Fn(usize, u8) -> bool) -> bool {
+        let mut buffer = [0; PIECE];
+        (0..len).step_by(PIECE).all(|start| {
+            let piece = buffer.get_mut(..PIECE.min(len - start)).unwrap_or_default();
+            self.send(self.commands.read, address.wrapping_add(start as u32), Data::In(piece));
+            piece.iter().zip(start..).all(|(byte, place)| is_right(place, *byte))
+        })
     }
 
     fn check(&self, address: u32, len: usize, unit: u32) -> Result<(), Violation> {
@@ -120,7 +155,7 @@ impl<S: Spi> Device for SpiNor<S> {
         self.check(address, buf.len(), 1)?;
         let mut at = address;
         for piece in buf.chunks_mut(S::LONGEST) {
-            self.at(self.commands.read, at, Data::In(piece));
+            self.send(self.commands.read, at, Data::In(piece));
             at = at.wrapping_add(piece.len() as u32);
         }
         Ok(())
@@ -134,6 +169,9 @@ impl<S: Spi> Device for SpiNor<S> {
             let room = self.commands.page - at as usize % self.commands.page;
             let (piece, rest) = left.split_at_checked(room).unwrap_or((left, &[]));
             self.change(self.commands.program, at, Data::Out(piece))?;
+            if !self.holds(at, piece.len(), |place, byte| piece.get(place) == Some(&byte)) {
+                return Err(Violation::NotDone);
+            }
             at = at.wrapping_add(piece.len() as u32);
             left = rest;
         }
@@ -142,9 +180,13 @@ impl<S: Spi> Device for SpiNor<S> {
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
         let sector = self.geometry.sectors.first().map_or(u32::MAX, |run| run.size);
+        let erased = self.geometry.erased;
         self.check(address, len as usize, sector)?;
         for at in (address..address + len).step_by(sector as usize) {
             self.change(self.commands.erase, at, Data::None)?;
+            if !self.holds(at, sector as usize, |_, byte| byte == erased) {
+                return Err(Violation::NotDone);
+            }
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
-//! What flash drivers of every board refuse.
+//! What drivers of flash on chips refuse, or find that it did not do.
 
 use core::fmt;
 
-use updraft_flash::{Fault, FlashError, Geometry};
 use updraft_image::{Describe, Text};
 
-/// What the driver was asked and flash cannot do.
+use crate::{Fault, FlashError, Geometry};
+
+/// What the driver was asked and flash cannot do, or has not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// The access leaves the device.
@@ -16,6 +17,8 @@ pub enum Violation {
     NotErased,
     /// The device does not answer.
     Silent,
+    /// The device says that it is done, and what it holds is something else.
+    NotDone,
     /// The cells hold nothing that can be read.
     Unreadable,
     /// Nothing is written there.
@@ -23,6 +26,9 @@ pub enum Violation {
 }
 
 /// The end of an access to `len` bytes from `address` on, in units of so many bytes.
+///
+/// # Errors
+/// If it leaves the device, or is not aligned to the unit.
 pub fn checked(
     device: &Geometry<'_>,
     address: u32,
@@ -45,6 +51,7 @@ impl Describe for Violation {
             Self::Misaligned => "the access is not aligned",
             Self::NotErased => "what is to be written is not erased",
             Self::Silent => "the device does not answer",
+            Self::NotDone => "the device does not hold what was written: protected, or worn out",
             Self::Unreadable => "the cells cannot be read",
             Self::ReadOnly => "nothing is written there",
         });
@@ -62,7 +69,7 @@ impl FlashError for Violation {
         match self {
             Self::Outside => Fault::OutOfBounds,
             Self::Misaligned => Fault::Misaligned,
-            Self::NotErased | Self::Silent => Fault::Device,
+            Self::NotErased | Self::Silent | Self::NotDone => Fault::Device,
             Self::Unreadable => Fault::Unreadable,
             Self::ReadOnly => Fault::ReadOnly,
         }
