@@ -30,13 +30,14 @@ use core::fmt;
 use updraft_flash::{AreaId, FlashMap, SlotPair, readable};
 use updraft_image::text::{self, Hex};
 use updraft_image::{
-    Describe, Header, Refusal, Rules, SwapType, Text, UpgradeMode, Verifier, align_down, align_up,
+    Describe, Header, HeaderError, Refusal, Rules, SwapType, Text, UpgradeMode, Validated,
+    Verifier, align_down, align_up,
 };
 
 pub use button::{Button, Decision, Hold, Press, decide};
 pub use console::Line;
 
-use crate::copy::copy;
+use crate::copy::PIECE;
 use crate::{
     Boot, BootError, Config, CounterFault, Event, Hooks, Platform, Secrets, SecurityCounters, Slot,
     Slots,
@@ -90,6 +91,19 @@ pub enum RollbackError<E> {
     Counter,
     /// The flash failed; a rollback that has begun goes on at the next boot.
     Flash(E),
+}
+
+impl<E> RollbackError<E> {
+    /// What the original says about a factory image that it refuses.
+    fn line(&self) -> Line {
+        match self {
+            Self::Factory(Refusal::Read(_)) => Line::MagicUnreadable,
+            Self::Factory(Refusal::Header(HeaderError::Magic { found })) => {
+                Line::InvalidMagic(*found)
+            }
+            _ => Line::ValidationFailed,
+        }
+    }
 }
 
 impl<E: Describe> Describe for RollbackError<E> {
@@ -295,14 +309,13 @@ impl Rollback {
         let max = flash.sector_at(primary.area, status).map_or(0, |first| first.offset);
 
         hooks.line(Line::Checking);
-        let checked = factory.validate(flash, verifier, &rules);
-        let (header, validated) = checked.map_err(RollbackError::Factory)?;
-        if validated.size > max {
-            return Err(RollbackError::TooLarge { size: validated.size, max });
-        }
-        let secrets = Secrets::of_source(&mut factory.source(flash), &header, verifier);
-        let secrets = secrets.map_err(RollbackError::Factory)?;
-        self.check_vector(flash, &header, &secrets)?;
+        let (size, secrets) = match self.check(flash, verifier, &factory, &rules, max) {
+            Ok(checked) => checked,
+            Err(error) => {
+                hooks.line(error.line());
+                return Err(error);
+            }
+        };
         hooks.line(Line::ValidMagic);
 
         if !begun {
@@ -310,15 +323,27 @@ impl Rollback {
         }
         hooks.line(Line::Erasing);
         *touched = true;
-        make_room(flash, &primary, max).map_err(RollbackError::Flash)?;
+        if let Err(error) = make_room(flash, &primary, max) {
+            hooks.line(Line::EraseFailed);
+            return Err(RollbackError::Flash(error));
+        }
         hooks.line(Line::Transferring);
-        let size = align_up(validated.size, primary.write_size).unwrap_or(validated.size).min(max);
-        let (from, to, through) = ((factory.area, 0), (primary.area, 0), secrets.incoming(0));
-        copy(flash, from, to, size, through).map_err(RollbackError::Flash)?;
+        hooks.line(Line::Wait);
+        let size = align_up(size, primary.write_size).unwrap_or(size).min(max);
+        if let Err((line, error)) = transfer(flash, factory.area, primary.area, size, &secrets) {
+            hooks.line(line);
+            hooks.line(Line::TransferFailed);
+            return Err(RollbackError::Flash(error));
+        }
         hooks.line(Line::Copied);
 
-        let checked = primary.validate(flash, verifier, &rules);
-        let (header, validated) = checked.map_err(RollbackError::Copy)?;
+        let (header, validated) = match primary.validate(flash, verifier, &rules) {
+            Ok(checked) => checked,
+            Err(refusal) => {
+                hooks.line(Line::ValidationFailed);
+                return Err(RollbackError::Copy(refusal));
+            }
+        };
         secondary.trailer.erase(flash).map_err(RollbackError::Flash)?;
         hooks.line(Line::FactoryValidated);
         Ok(Boot {
@@ -330,6 +355,26 @@ impl Rollback {
             validated: Some(validated),
             swap: SwapType::None,
         })
+    }
+
+    /// Whether the factory image may run, and has room: its size, and what it is encrypted with.
+    fn check<M: FlashMap, V: Verifier>(
+        &self,
+        flash: &mut M,
+        verifier: &mut V,
+        factory: &Slot,
+        rules: &Rules,
+        max: u32,
+    ) -> Outcome<(u32, Secrets), M> {
+        let checked = factory.validate(flash, verifier, rules);
+        let (header, Validated { size, .. }) = checked.map_err(RollbackError::Factory)?;
+        if size > max {
+            return Err(RollbackError::TooLarge { size, max });
+        }
+        let secrets = Secrets::of_source(&mut factory.source(flash), &header, verifier);
+        let secrets = secrets.map_err(RollbackError::Factory)?;
+        self.check_vector(flash, &header, &secrets)?;
+        Ok((size, secrets))
     }
 
     /// Writes the record that a rollback has begun, in the place of whatever was asked there.
@@ -376,6 +421,24 @@ impl Rollback {
 fn make_room<M: FlashMap>(flash: &mut M, primary: &Slot, max: u32) -> Result<(), M::Error> {
     primary.trailer.erase(flash)?;
     primary.erase(flash, 0, max)
+}
+
+/// Copies the factory image; where that fails, with the original's words.
+fn transfer<M: FlashMap>(
+    flash: &mut M,
+    from: AreaId,
+    to: AreaId,
+    size: u32,
+    secrets: &Secrets,
+) -> Result<(), (Line, M::Error)> {
+    let mut buf = [0; PIECE];
+    for at in (0..size).step_by(PIECE) {
+        let Some(piece) = buf.get_mut(..(size - at).min(PIECE as u32) as usize) else { break };
+        flash.read(from, at, piece).map_err(|error| (Line::ReadFailed(at), error))?;
+        secrets.incoming(at).apply(0, piece);
+        flash.write(to, at, piece).map_err(|error| (Line::WriteFailed(at), error))?;
+    }
+    Ok(())
 }
 
 const _: () = assert!(RECORD.len() == 16, "the record takes the place of the magic");

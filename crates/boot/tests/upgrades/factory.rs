@@ -5,7 +5,9 @@ use updraft_boot::factory::{Course, Line, Press, Rollback, RollbackError};
 use updraft_boot::{
     AnyStrategy, Bootloader, Config, Event, FlashCounters, Hooks, Overwrite, Platform, SwapMove,
 };
-use updraft_flash::{AreaEntry, AreaId, FlashMap, SlotPair, TrailerAccess, TrailerFormat};
+use updraft_flash::{
+    AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerAccess, TrailerFormat,
+};
 use updraft_image::{
     Digest, HashKind, HashOnly, Header, Magic, Refusal, Rules, TlvKind, TlvType, TlvWriter,
     UpgradeMode, Version,
@@ -206,10 +208,152 @@ fn the_console_says_what_users_know() {
             "Valid image magic found",
             "Erasing primary slot. Please wait for a while...",
             "Transferring 'factory app' to 'primary slot'",
+            "Please wait for a while...",
             "factory app copied to primary slot successfully",
             "factory app validated successfully",
         ]
     );
+}
+
+/// What fails, from the moment on that the primary slot is erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failing {
+    /// Reading this area from this offset on.
+    Read(AreaId, u32),
+    /// Writing there.
+    Write(AreaId, u32),
+    /// Erasing it.
+    Erase(AreaId),
+    /// A bit of it, when it is read.
+    Bit(AreaId, u32),
+}
+
+/// A map that fails so; `true` once it does.
+struct Fails<'m>(&'m mut SimFlash, Failing, bool);
+
+impl FlashMap for Fails<'_> {
+    type Error = FlashFault;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        self.0.info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        self.0.sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
+        let Self(flash, failing, armed) = self;
+        let end = offset + buf.len() as u32;
+        match failing {
+            Failing::Read(area, from) if *armed && *area == id && end > *from => {
+                flash.read(id, u32::MAX, buf)
+            }
+            Failing::Bit(area, at) if *armed && *area == id && (offset..end).contains(at) => {
+                flash.read(id, offset, buf)?;
+                buf[(*at - offset) as usize] ^= 1;
+                Ok(())
+            }
+            _ => flash.read(id, offset, buf),
+        }
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), FlashFault> {
+        let Self(flash, failing, armed) = self;
+        let fails = |area: &AreaId, from: &u32| *armed && *area == id && offset >= *from;
+        match failing {
+            Failing::Write(area, from) if fails(area, from) => flash.write(id, u32::MAX, data),
+            _ => flash.write(id, offset, data),
+        }
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), FlashFault> {
+        let Self(flash, failing, armed) = self;
+        *armed |= id == PRIMARY;
+        match failing {
+            Failing::Erase(area) if *area == id => flash.erase(id, u32::MAX, len),
+            _ => flash.erase(id, offset, len),
+        }
+    }
+}
+
+/// The lines behind the last one that says that the factory image is looked at.
+fn told(console: &Console) -> Vec<String> {
+    let lines = console.lines.iter().rev().take_while(|line| **line != Line::Checking);
+    let mut lines: Vec<_> = lines.map(ToString::to_string).collect();
+    lines.reverse();
+    lines
+}
+
+/// What users of the original know it to say, in front of our own words.
+#[test]
+fn a_rollback_that_fails_says_so_in_the_words_that_users_know() {
+    let begun = ["Valid image magic found", "Erasing primary slot. Please wait for a while..."];
+    let copying = ["Transferring 'factory app' to 'primary slot'", "Please wait for a while..."];
+    let copied = ["factory app copied to primary slot successfully"];
+    for mode in MODES {
+        for (failing, lines) in [
+            (Failing::Erase(PRIMARY), vec!["Failed to erase Primary Slot !"]),
+            (
+                Failing::Read(FACTORY, 1024),
+                [
+                    &copying[..],
+                    &["failed to read factory app @ offset 0x400", "factory app transfer failed !"],
+                ]
+                .concat(),
+            ),
+            (
+                Failing::Write(PRIMARY, 0),
+                [
+                    &copying[..],
+                    &["failed to write primary slot @ offset 0x0", "factory app transfer failed !"],
+                ]
+                .concat(),
+            ),
+            (
+                Failing::Bit(PRIMARY, 100),
+                [&copying[..], &copied, &["factory app validation failed"]].concat(),
+            ),
+        ] {
+            let mut device = device(mode, true, None);
+            let (course, console) =
+                device.boot_through(Press::Yes, |flash| Fails(flash, failing, false));
+            assert!(matches!(course, Course::Prompt(_)), "{mode}, {failing:?}");
+            let expected = [&begun[..], &lines, &["Can't Rollback"]].concat();
+            assert_eq!(told(&console), expected, "{mode}, {failing:?}");
+            // It goes on by itself once flash does as it is told.
+            let (course, _) = device.boot(Press::No);
+            assert_eq!(major(&course), Some((FACTORY_VERSION, true)), "{mode}, {failing:?}");
+        }
+    }
+}
+
+/// A factory image that is refused: the original's words, ours, and the application as ever.
+#[test]
+fn a_factory_image_that_is_refused_is_so_in_the_words_that_users_know() {
+    let lines = |factory: &[u8]| {
+        let mut device = device(UpgradeMode::OverwriteOnly, true, None);
+        device.flash.load(FACTORY, 0, &[0xff; SLOT as usize]).unwrap();
+        device.load(FACTORY, factory);
+        let (course, console) = device.boot(Press::Yes);
+        assert_eq!(major(&course), Some((OLD, false)));
+        assert!(matches!(console.events[..], [Event::RollbackFailed(_)]));
+        told(&console)
+    };
+    let end = ["Can't Rollback", "Starting Application on CM4. Please wait..."];
+    let expected = |line| [&[line][..], &end].concat();
+    assert_eq!(lines(&[]), expected("Invalid image magic 0xffffffff !"));
+    assert_eq!(lines(&[1, 2, 3, 4]), expected("Invalid image magic 0x04030201 !"));
+    let bad = damaged(app(FACTORY_VERSION));
+    assert_eq!(lines(&bad), expected("factory app validation failed"));
+    let too_large = counted(FACTORY_VERSION, 7 * SECTOR + 1, 1);
+    assert_eq!(lines(&too_large), expected("factory app validation failed"));
+
+    let mut device = device(UpgradeMode::OverwriteOnly, true, None);
+    let silent = Failing::Read(FACTORY, 0);
+    let (course, console) = device.boot_through(Press::Yes, |flash| Fails(flash, silent, true));
+    assert_eq!(major(&course), Some((OLD, false)));
+    assert_eq!(told(&console), expected("Failed to read 'factory app' magic from external memory"));
 }
 
 /// The original checks four bytes, erases the application, and halts with nothing left to run.

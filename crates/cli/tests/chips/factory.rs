@@ -12,10 +12,11 @@ const STARTED: &str = "MCUboot Bootloader Started";
 const VALIDATED: &str = "Application validated successfully !";
 pub const PROMPT: &str = "Press and release user button to initiate Rollback";
 /// A rollback, from the button to the factory image.
-const ROLLBACK: [&str; 7] = [
+const ROLLBACK: [&str; 8] = [
     "Valid image magic found",
     "Erasing primary slot. Please wait for a while...",
     "Transferring 'factory app' to 'primary slot'",
+    "Please wait for a while...",
     "factory app copied to primary slot successfully",
     "factory app validated successfully",
     "boot: starting 0.9.0",
@@ -102,6 +103,84 @@ fn a_damaged_factory_image_costs_nobody_the_application() {
     says(&chip, &["boot: starting 1.0.0", "app: self-test passed"]);
     chip.cut();
     assert!(bench.holds(Role::Primary, &old));
+}
+
+/// What the factory area holds instead of an image that may run: the original's line about it, ours, and the
+/// application, as ever.
+fn refused(test: &str, lines: [&str; 2], spoil: impl FnOnce(&Bench, &Image)) {
+    let Some((bench, factory)) = manufactured(test) else { return };
+    spoil(&bench, &factory);
+    let before = bench.slot(Role::Factory);
+    let (chip, old) = held(&bench);
+    chip.machine().resume().unwrap();
+    says(&chip, &["Rollback initiated at startup", lines[0], "Can't Rollback", lines[1]]);
+    says(&chip, &["boot: starting 1.0.0", "app: self-test passed"]);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &old));
+
+    // With nothing to run, the prompt says the same, and asks again.
+    bench.put(Role::Primary, 0, &vec![0xff; bench.area(Role::Primary).size as usize]);
+    let chip = bench.start();
+    chip.wait(PROMPT);
+    chip.press(true);
+    std::thread::sleep(Duration::from_millis(300));
+    chip.press(false);
+    says(&chip, &["Initiating the Rollback...", lines[0], lines[1], "Can't Rollback", PROMPT]);
+    chip.cut();
+    assert_eq!(bench.slot(Role::Factory), before, "nobody writes there");
+}
+
+#[test]
+fn an_empty_factory_area_is_named() {
+    let lines =
+        ["Invalid image magic 0xffffffff !", "the factory image: image magic is 0xffffffff"];
+    refused("factory-empty", lines, |bench, factory| {
+        bench.put(Role::Factory, 0, &vec![0xff; factory.bytes.len()]);
+    });
+}
+
+#[test]
+fn a_wrong_magic_in_the_factory_area_is_named() {
+    let lines =
+        ["Invalid image magic 0x12345678 !", "the factory image: image magic is 0x12345678"];
+    refused("factory-magic", lines, |bench, _| {
+        bench.put(Role::Factory, 0, &0x1234_5678_u32.to_le_bytes());
+    });
+}
+
+#[test]
+fn a_factory_image_that_somebody_else_has_signed_is_named() {
+    let lines = ["factory app validation failed", "the factory image: signed with a key"];
+    refused("factory-key", lines, |bench, _| {
+        let key = format!("vectors/mcuboot/keys/{}-other.pem", bench.scheme());
+        bench.put(Role::Factory, 0, &bench.signed_with(&key, "0.9.0", HOST).bytes);
+    });
+}
+
+/// The update first, then the factory image: what was asked for does not come back afterwards.
+#[test]
+fn the_button_wins_over_an_update_that_is_asked_for() {
+    for good in [true, false] {
+        let Some((bench, factory)) = manufactured(&format!("held-update-{good}")) else { return };
+        let mut new = bench.image("2.0.0", HOST);
+        if !good {
+            new.bytes[0x1000] ^= 1;
+        }
+        let old = bench.image("1.0.0", HOST);
+        bench.provision(&old);
+        bench.request(&new.bytes, true);
+        let chip = bench.start_paused();
+        chip.press(true);
+        chip.machine().resume().unwrap();
+        let update = if good { "boot: new image installed" } else { "boot: secondary slot erased" };
+        says(&chip, &[update, VALIDATED, "Rollback initiated at startup"]);
+        says(&chip, &ROLLBACK);
+        chip.cut();
+        assert!(bench.holds(Role::Primary, &factory) && bench.holds(Role::Factory, &factory));
+        let chip = bench.start();
+        says(&chip, &[VALIDATED, "boot: starting 0.9.0", "app: self-test passed"]);
+        assert!(!chip.printed().contains("installed"), "{}", chip.printed());
+    }
 }
 
 #[test]
