@@ -283,7 +283,13 @@ where
             Installed::Done if swap == SwapType::Permanent || !swaps => self.raise_counter()?,
             Installed::Done => {}
         }
-        loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
+        let finished = loader.strategy().finish(&mut self.platform.flash, &self.slots, &job);
+        if swaps {
+            finished?;
+        } else {
+            // The copy is whole, and made anew as long as the request stands.
+            self.put_up_with(finished)?;
+        }
         match swap {
             _ if unasked => self.tell(Event::Bootstrapped),
             SwapType::Revert => self.tell(Event::Reverted),

@@ -159,6 +159,37 @@ fn what_cannot_be_cleared_away_does_not_keep_the_running_image_from_being_starte
     }
 }
 
+/// An update that is copied as a whole runs, also if the slot that it came from takes no change: it is
+/// copied again at each boot, and once it can be, the request is cleared.
+#[test]
+fn an_update_that_was_copied_runs_where_its_request_cannot_be_cleared_away() {
+    for copy in [Overwrite::Image, Overwrite::Slot] {
+        for strictness in [Strictness::Strict, Strictness::Imitate] {
+            let shape = Shape { strategy: AnyStrategy::Overwrite(copy), ..SWAP };
+            let mut board = Board::configured(shape, |config| config.rules.strictness = strictness);
+            board.program(&image(1, 2500));
+            board.upload(&image(2, 3000)).unwrap();
+            assert!(board.request(SwapType::Permanent).unwrap());
+            let mut worn = board.clone();
+            assert!(worn.flash.make_read_only(SECONDARY));
+            for _ in 0..2 {
+                let (booted, events) = worn.boot_reporting();
+                if strictness == Strictness::Imitate {
+                    assert!(matches!(booted, Err(BootError::Flash(_))), "{copy:?}");
+                    continue;
+                }
+                assert_eq!(booted.unwrap().header.version.major, 2, "{copy:?}");
+                let told = matches!(events[..], [Event::NotCleared(_), Event::Installed(_)]);
+                assert!(told, "{copy:?}: {events:?}");
+            }
+            let (booted, events) = board.boot_reporting();
+            assert_eq!(booted.unwrap().header.version.major, 2, "{copy:?}");
+            assert!(matches!(events[..], [Event::Installed(_)]), "{copy:?}: {events:?}");
+            assert!(matches!(board.boot_reporting(), (Ok(_), events) if events.is_empty()));
+        }
+    }
+}
+
 #[test]
 fn a_test_that_cannot_be_reverted_goes_on_where_its_way_back_cannot_be_cleared_away() {
     let mut board = Board::new(SWAP);
