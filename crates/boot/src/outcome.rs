@@ -175,10 +175,13 @@ impl<E: Describe> Describe for Event<E> {
             Self::Reverted => to.say("image under test not confirmed: reverted"),
             Self::Bootstrapped => to.say("first image installed"),
             Self::SecondaryEmpty => to.say("no upgrade: the secondary slot holds no image"),
-            Self::SecondaryUnreadable(error) => to.fill("no upgrade: {}", &[error]),
-            Self::NotCleared(error) => {
-                to.fill("no upgrade, nor can it be cleared away: {}", &[error])
+            Self::SecondaryUnreadable(error) => {
+                to.fill("no upgrade: {}; the next boot tries again", &[error]);
             }
+            Self::NotCleared(error) => to.fill(
+                "no upgrade, nor can it be cleared away: {}; the next boot tries again",
+                &[error],
+            ),
             Self::CannotEncrypt(refusal) => {
                 to.fill("no upgrade: the running image cannot be encrypted again: {}", &[refusal]);
             }

@@ -108,7 +108,7 @@ pub fn run<B: Board>(trusted: Trusted, line: &'static mut Line) -> ! {
 /// Resets after a while. What keeps the board from booting may pass, and nothing gets worse by trying
 /// again.
 fn try_again<B: Board>(board: &mut B) -> ! {
-    say(board, WHO, &"nothing to start, trying again in 10 s");
+    say(board, WHO, &"nothing to start: put an image into the primary slot; trying again in 10 s");
     let until = board.now().saturating_add(PATIENCE);
     while board.now() < until {
         board.idle();

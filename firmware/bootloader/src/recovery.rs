@@ -49,7 +49,7 @@ pub fn run<B: Board>(
     keys: &[PublicKey<'_>],
     line: &mut Line,
 ) -> ! {
-    say(board, WHO, &"serial recovery");
+    say(board, WHO, &"serial recovery: upload an image, then reset");
     serve(board, flash, keys, line, None);
     board.reset(0)
 }
