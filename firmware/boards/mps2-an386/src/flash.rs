@@ -2,13 +2,49 @@
 //! store; the rules of NOR flash are this driver's.
 
 use firmware_board::Violation;
+use firmware_cortex_m::Register;
 use updraft_flash::{Device, Geometry};
 
 use crate::DEVICES;
+use crate::peripherals::at;
+
+/// What stands for trouble that the emulator's memory never has: words of the block RAM behind the
+/// button's, which nobody but a debugger writes.
+#[derive(Debug)]
+struct Trouble;
+
+impl Trouble {
+    /// Bit n: device n of the board file does not answer.
+    const SILENT: Register = at(0x0100_0004);
+    /// Bit n: it takes no change.
+    const PROTECTED: Register = at(0x0100_0008);
+    /// From the number n down to one: n - 1 more changes succeed, and those behind them fail.
+    const LAST: Register = at(0x0100_000c);
+
+    fn has(mask: Register, device: usize) -> bool {
+        mask.read() >> device & 1 != 0
+    }
+
+    /// Whether a device takes the change that it is asked for now.
+    fn spares(device: usize) -> bool {
+        match Self::LAST.read() {
+            1 => return false,
+            0 => {}
+            left => Self::LAST.write(left - 1),
+        }
+        !Self::has(Self::PROTECTED, device)
+    }
+}
+
+/// Whether a device of the board file answers.
+pub fn answers(device: usize) -> bool {
+    !Trouble::has(Trouble::SILENT, device)
+}
 
 /// A flash device.
 #[derive(Debug)]
 pub struct Window {
+    number: usize,
     geometry: &'static Geometry<'static>,
     start: u32,
     size: u32,
@@ -22,7 +58,12 @@ impl Window {
     pub fn all() -> [Self; 3] {
         [0, 1, 2].map(|index: usize| {
             let geometry = &DEVICES[index];
-            Self { geometry, start: STARTS[index], size: geometry.size().unwrap_or(0) }
+            Self {
+                number: index,
+                geometry,
+                start: STARTS[index],
+                size: geometry.size().unwrap_or(0),
+            }
         })
     }
 
@@ -30,7 +71,14 @@ impl Window {
     fn place(&self, address: u32, len: usize) -> Result<u32, Violation> {
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         let end = address.checked_add(len).filter(|end| *end <= self.size);
-        end.map(|_| self.start + address).ok_or(Violation::Outside)
+        let place = end.map(|_| self.start + address).ok_or(Violation::Outside)?;
+        if answers(self.number) { Ok(place) } else { Err(Violation::Silent) }
+    }
+
+    /// The same, of what is to be changed.
+    fn changed(&self, address: u32, len: usize) -> Result<u32, Violation> {
+        let place = self.place(address, len)?;
+        if Trouble::spares(self.number) { Ok(place) } else { Err(Violation::NotDone) }
     }
 
     /// Programs a byte or a word; no bit of it may go back to one.
@@ -78,7 +126,7 @@ impl Device for Window {
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
-        let place = self.place(address, data.len())?;
+        let place = self.changed(address, data.len())?;
         match self.geometry.write_size {
             1 => {
                 for (place, byte) in (place..).zip(data) {
@@ -99,7 +147,7 @@ impl Device for Window {
     }
 
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
-        let place = self.place(address, len as usize)?;
+        let place = self.changed(address, len as usize)?;
         let begins = |at: u32| self.geometry.sector_at(at).is_some_and(|it| it.offset == at);
         if !begins(address) || !(begins(address + len) || address + len == self.size) {
             return Err(Violation::Misaligned);

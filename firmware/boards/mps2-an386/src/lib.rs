@@ -19,6 +19,9 @@ use peripherals::{Button, Clock, Led, Uart, Watchdog};
 
 firmware_board::board_file!();
 
+/// The device of the board file that stands for a chip beside the processor.
+const EXTERNAL: usize = 2;
+
 /// The board.
 #[derive(Debug)]
 pub struct Mps2 {
@@ -51,6 +54,11 @@ impl Board for Mps2 {
 
     fn pressed(&mut self) -> bool {
         Button.is_pressed()
+    }
+
+    fn remark(&mut self) -> Option<&'static str> {
+        let silent = !flash::answers(EXTERNAL);
+        silent.then_some("no answer from the external flash: is it there, and connected?")
     }
 
     #[cfg(feature = "network")]

@@ -9,7 +9,7 @@ use firmware_cortex_m::{Counted, Line, Register, Wake, sleep, tick_every};
 const PER_MS: u32 = 25_000;
 
 /// A register of this board.
-const fn at(address: u32) -> Register {
+pub const fn at(address: u32) -> Register {
     // SAFETY: every address below is a register of a peripheral, or a word of the block RAM, which
     // the linker gives to nobody.
     unsafe { Register::at(address) }
