@@ -83,6 +83,14 @@ impl Chip {
         }
     }
 
+    /// What it says once it has found nothing to start.
+    pub fn without_image(&self) -> &'static str {
+        match Board::load(self.board).unwrap().recovery() {
+            Some(_) => "boot: serial recovery",
+            None => "boot: nothing to start: put an image into the primary slot",
+        }
+    }
+
     /// What it says when it throws an update away.
     pub fn refused(&self) -> &'static str {
         match self.has_trials() {
@@ -509,6 +517,12 @@ impl Powered<'_> {
         command.arg("--port").arg(self.machine().line(0).path()).args(args).stdin(Stdio::null());
         let output = command.output().expect("smpmgr is not there: `cargo xtask setup` brings it");
         Some(Said::new(&command, &output))
+    }
+
+    /// Brings what is in flash to where [`Bench::slot`] finds it, and lets the chip stand still.
+    pub fn save(&self) {
+        self.machine().pause().unwrap();
+        self.chip.as_ref().unwrap().save().unwrap();
     }
 
     /// Takes the power away, wherever the chip is.

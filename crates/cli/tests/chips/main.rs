@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod air;
+mod bad_input;
 mod bench;
 mod cost;
 mod cuts;

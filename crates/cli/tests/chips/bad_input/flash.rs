@@ -1,0 +1,114 @@
+//! Flash that is not there, takes no change, or dies while it is changed. The emulator's memory does
+//! nothing of it: the board's driver has words for that, as it has one for the button.
+
+use updraft_board::Role;
+
+use crate::bench::{Bench, Chance, Image, MPS2_EXTERNAL, Powered};
+use crate::story::HOST;
+
+/// Of the board: which devices do not answer, which take no change, and how many changes succeed before
+/// all fail, and one more.
+const SILENT: u32 = 0x0100_0004;
+const PROTECTED: u32 = 0x0100_0008;
+const LAST: u32 = 0x0100_000c;
+/// The chip beside the processor, in the first two.
+const EXTERNAL: u32 = 1 << 2;
+
+/// Changes that the swap of these tests makes at the least.
+const CHANGES: u64 = 100;
+
+fn set(chip: &Powered<'_>, word: u32, value: u32) {
+    chip.machine().write(word, &value.to_le_bytes()).unwrap();
+}
+
+/// The chip with power and with this trouble.
+fn troubled<'b>(bench: &'b Bench, word: u32, value: u32) -> Powered<'b> {
+    let chip = bench.start_paused();
+    set(&chip, word, value);
+    chip.machine().resume().unwrap();
+    chip
+}
+
+/// A board with updates on a chip of their own: 1.0.0 runs, 2.0.0 is asked for.
+fn due(test: &str) -> Option<(Bench, Image, Image)> {
+    let bench = Bench::new(MPS2_EXTERNAL, test)?;
+    let [old, new] = ["1.0.0", "2.0.0"].map(|version| bench.image(version, HOST));
+    bench.provision(&old);
+    Some((bench, old, new))
+}
+
+#[test]
+fn a_missing_flash_chip_is_named_and_what_is_there_runs() {
+    let Some((bench, old, new)) = due("silent") else { return };
+    let chip = troubled(&bench, SILENT, EXTERNAL);
+    chip.wait("boot: no answer from the external flash: is it there, and connected?");
+    chip.wait("boot: starting 1.0.0");
+    chip.wait("app: self-test passed");
+    chip.cut();
+
+    // What is asked there waits until the chip answers again.
+    bench.request(&new.bytes, true);
+    let chip = troubled(&bench, SILENT, EXTERNAL);
+    chip.wait("boot: starting 1.0.0");
+    chip.wait("app: self-test passed");
+    set(&chip, SILENT, 0);
+    chip.smp(&["os", "reset"]).ok();
+    chip.wait("boot: starting 2.0.0");
+    chip.wait("app: self-test passed");
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &new) && bench.holds(Role::Secondary, &old));
+}
+
+#[test]
+fn an_update_that_cannot_be_erased_is_named_and_what_is_there_runs() {
+    let Some((bench, old, new)) = due("protected") else { return };
+    let mut bad = new.bytes.clone();
+    bad[0x1000] ^= 1;
+    bench.request(&bad, true);
+    let chip = troubled(&bench, PROTECTED, EXTERNAL);
+    chip.wait("boot: no upgrade, nor can it be cleared away: the flash device failed; the next boot tries again");
+    chip.wait("boot: starting 1.0.0");
+    chip.wait("app: self-test passed");
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &old));
+}
+
+/// A good update that a protected chip cannot take part in the exchange of.
+#[test]
+fn an_update_that_cannot_be_exchanged_is_named_and_taken_up_again() {
+    let Some((bench, old, new)) = due("unexchanged") else { return };
+    bench.request(&new.bytes, true);
+    let chip = troubled(&bench, PROTECTED, EXTERNAL);
+    chip.wait("boot: the flash device failed");
+    chip.wait("boot: serial recovery");
+    set(&chip, PROTECTED, 0);
+    chip.smp(&["os", "reset"]).ok();
+    chip.wait("boot: starting 2.0.0");
+    chip.wait("app: self-test passed");
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &new) && bench.holds(Role::Secondary, &old));
+}
+
+/// Flash dies at any change of a swap, and is mended: the console names it, and then the swap ends.
+#[test]
+fn a_swap_that_flash_fails_in_is_named_and_ends_once_it_does_not() {
+    let Some((bench, old, new)) = due("dying") else { return };
+    let mut chance = Chance::new();
+    let mut told = Vec::new();
+    for n in 0..6 {
+        bench.provision(&old);
+        bench.request(&new.bytes, true);
+        let last = if n < 2 { n + 1 } else { 1 + chance.below(CHANGES) as u32 };
+        let chip = troubled(&bench, LAST, last);
+        chip.wait("boot: the flash device failed\r\n");
+        chip.wait("boot: serial recovery: upload an image, then reset");
+        chip.cut();
+        let chip = bench.start();
+        chip.wait("boot: starting 2.0.0");
+        chip.wait("app: self-test passed");
+        chip.cut();
+        assert!(bench.holds(Role::Primary, &new) && bench.holds(Role::Secondary, &old), "{last}");
+        told.push(last);
+    }
+    println!("it failed at changes {told:?}");
+}
