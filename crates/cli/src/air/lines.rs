@@ -8,11 +8,57 @@ use updraft_online::{Credentials, LineError, Session, Settings, Tls, Trust};
 
 use crate::report::Hint;
 
+/// Names of files with certificates in a working folder.
+#[derive(Debug, PartialEq, Eq)]
+struct Names {
+    ca: &'static str,
+    certificate: &'static str,
+    key: &'static str,
+}
+
+/// What `updraft certs lab` makes, as the original's script does.
+const USUAL: Names = Names {
+    ca: "mosquitto_ca.crt",
+    certificate: "mosquitto_client.crt",
+    key: "mosquitto_client.key",
+};
+/// What the original's scripts look for where the broker is another one, by the end of its name.
+const OTHERS: [(&str, Names); 3] = [
+    ("test.mosquitto.org", Names { ca: "mosquitto.org.crt", ..USUAL }),
+    (
+        "mqtt.eclipseprojects.io",
+        Names {
+            ca: "eclipse_ca.crt",
+            certificate: "eclipse_client.crt",
+            key: "eclipse_client.pem",
+        },
+    ),
+    (
+        ".amazonaws.com",
+        Names {
+            ca: "amazon_ca.crt",
+            certificate: "amazon_client.crt",
+            key: "amazon_private_key.pem",
+        },
+    ),
+];
+
+impl Names {
+    /// Those that `host` has in this folder, if there are any; the usual ones otherwise.
+    fn of(host: &str, exists: impl Fn(&str) -> bool) -> &'static Self {
+        let mut own = OTHERS.iter().filter(|(end, _)| host.ends_with(end)).map(|(_, names)| names);
+        let is_there = |name: &str| ![USUAL.ca, USUAL.certificate].contains(&name) && exists(name);
+        let found = own.find(|it| is_there(it.ca) || is_there(it.certificate));
+        found.unwrap_or(&USUAL)
+    }
+}
+
 /// Options for certificates, names and passwords.
 #[derive(clap::Args)]
 pub struct Lines {
     /// A folder with mosquitto_ca.crt, mosquitto_client.crt and .key, as `updraft certs lab` makes
-    /// them; those that are there are used.
+    /// them; those that are there are used. For test.mosquitto.org, mqtt.eclipseprojects.io and AWS
+    /// the names of the original come first: mosquitto.org.crt, eclipse_ca.crt, amazon_ca.crt ….
     #[arg(long, value_name = "DIR", default_value = ".")]
     certs: PathBuf,
     /// The certificate of who has signed the server's. Default: mosquitto_ca.crt in that folder;
@@ -49,15 +95,15 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// How lines are made, MQTT in plain text or over TLS, with HTTPS in any case.
-    pub fn settings(&self, plain: bool, session: Session) -> anyhow::Result<Settings> {
+    /// How lines to `host` are made, MQTT in plain text or over TLS, with HTTPS in any case.
+    pub fn settings(&self, host: &str, plain: bool, session: Session) -> anyhow::Result<Settings> {
         let client_id = self.client_id.clone().unwrap_or(session.client_id);
         let user = match (&self.user, &self.password_file) {
             (Some(user), Some(file)) => Some((user.clone(), first_line(file)?)),
             _ => None,
         };
         let session = Session { client_id, user, ..session };
-        let tls = self.tls();
+        let tls = self.tls(host);
         if plain {
             // It may be needed for a server that a job names.
             let tls = tls.ok().map(Arc::new);
@@ -68,19 +114,22 @@ impl Lines {
         Ok(Settings { also_for, ..Settings::tls(session, Arc::new(tls?)) })
     }
 
-    fn tls(&self) -> anyhow::Result<Tls> {
-        let usual = |name: &str| Some(self.certs.join(name)).filter(|path| path.exists());
-        let trust = match self.ca.clone().or_else(|| usual("mosquitto_ca.crt")) {
+    fn tls(&self, host: &str) -> anyhow::Result<Tls> {
+        let there = |path: &PathBuf| path.exists();
+        let names = Names::of(host, |name| there(&self.certs.join(name)));
+        let found = |name: &str| Some(self.certs.join(name)).filter(there);
+        let trust = match self.ca.clone().or_else(|| found(names.ca)) {
             Some(path) => Trust::File(path),
             None => Trust::System,
         };
+        let list = self.certs.join(names.ca).with_extension("crl");
         let given = self.tls_cert.clone().zip(self.tls_key.clone());
-        let found = || usual("mosquitto_client.crt").zip(usual("mosquitto_client.key"));
+        let found = || found(names.certificate).zip(found(names.key));
         let credentials = given.or_else(found);
         let credentials = credentials.map(|(certificate, key)| Credentials { certificate, key });
         let mut lists = self.crl.clone();
         if lists.is_empty() && self.ca.is_none() {
-            lists.extend(usual("mosquitto_ca.crl"));
+            lists.extend(Some(list).filter(there));
         }
         let name = self.server_name.as_deref();
         Tls::with_lists(&trust, credentials.as_ref(), name, &lists).or_else(|error| {
@@ -147,7 +196,42 @@ pub fn advised(error: &LineError) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, Names, OTHERS, USUAL};
+
+    #[test]
+    fn files_have_the_names_that_the_original_has_for_a_broker_and_else_the_usual_ones() {
+        let all = |_: &str| true;
+        for (host, ca, certificate, key) in [
+            ("127.0.0.1", "mosquitto_ca.crt", "mosquitto_client.crt", "mosquitto_client.key"),
+            (
+                "test.mosquitto.org",
+                "mosquitto.org.crt",
+                "mosquitto_client.crt",
+                "mosquitto_client.key",
+            ),
+            (
+                "mqtt.eclipseprojects.io",
+                "eclipse_ca.crt",
+                "eclipse_client.crt",
+                "eclipse_client.pem",
+            ),
+            (
+                "id-ats.iot.us-west-1.amazonaws.com",
+                "amazon_ca.crt",
+                "amazon_client.crt",
+                "amazon_private_key.pem",
+            ),
+        ] {
+            assert_eq!(Names::of(host, all), &Names { ca, certificate, key }, "{host}");
+            // A lab's certificates for whoever has none of their own.
+            let lab = |name: &str| name.starts_with("mosquitto_");
+            assert_eq!(Names::of(host, lab), &USUAL, "{host}");
+        }
+        // A client's certificate is enough where the system knows the authority.
+        let [_, eclipse, _] = &OTHERS;
+        let client = |name: &str| name == "eclipse_client.crt";
+        assert_eq!(Names::of("mqtt.eclipseprojects.io", client), &eclipse.1);
+    }
 
     #[test]
     fn addresses_have_a_scheme_a_host_and_perhaps_more() {

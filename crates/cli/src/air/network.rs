@@ -105,7 +105,8 @@ impl Network {
     pub fn new(place: Place, lines: &Lines, notes: Notes) -> anyhow::Result<Self> {
         let plain = matches!(place.server.scheme.as_str(), "mqtt" | "http");
         let session = Session::new(format!("updraft_device{}", random() & 0xffff));
-        Ok(Self { settings: lines.settings(plain, session)?, place, notes })
+        let settings = lines.settings(&place.server.host, plain, session)?;
+        Ok(Self { settings, place, notes })
     }
 
     /// The same with lines that are set up already.

@@ -395,7 +395,7 @@ fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<End
         ..Session::new(format!("cy_device{}", random() & 0xffff))
     };
     let plain = matches!(scheme.as_str(), "mqtt" | "http");
-    let settings = args.lines.settings(plain, session)?;
+    let settings = args.lines.settings(&args.server.host, plain, session)?;
     let again =
         Retry { first: Duration::from_secs(1), ..infineon::Timers::default().connect_again };
     if let Some(controller) = &args.ddi {

@@ -136,7 +136,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     };
     let session =
         Session { clean: !args.keep_session, ..Session::new(format!("OTASend{}", random())) };
-    let line = args.lines.settings(args.plain, session)?;
+    let line = args.lines.settings(&settings.host, args.plain, session)?;
     let publisher = Publisher::new(files, settings);
     // Nine chunks on their way keep a line busy.
     let mut memory = Memory::new(4096, 9 * (usize::from(args.chunk) + 512));
