@@ -96,10 +96,10 @@ impl<J: Jobs> Publisher<J> {
     }
 
     /// How far every update is, by topic.
-    pub fn progress(&self) -> impl Iterator<Item = (&str, Progress)> {
+    pub fn progress(&self) -> impl Iterator<Item = (&str, Progress<'_>)> {
         self.places.iter().map(|(topic, session)| {
             let progress = Progress {
-                serial: session.serial.clone(),
+                serial: &session.serial,
                 version: session.job.version,
                 sent: session.reached,
                 total: session.total(),

@@ -80,10 +80,10 @@ pub struct Event {
 }
 
 /// How far a device's update is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress<'p> {
     /// Its serial number, if it tells one.
-    pub serial: String,
+    pub serial: &'p str,
     /// The version.
     pub version: Version,
     /// Bytes of the image that were handed out.

@@ -1,28 +1,28 @@
 //! `updraft publish`: what Infineon's publisher.py does.
 
-use std::collections::HashMap;
+mod show;
+
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use indicatif::{MultiProgress, ProgressBar};
-use serde_json::{Value, json};
 use updraft_online::{Event as Line, Memory, Online, Session};
 use updraft_ota::archive::KINDS;
-use updraft_publisher::{Event, Jobs, Note, Offers, Publisher, Settings};
+use updraft_publisher::{Jobs, Offers, Publisher, Settings};
 
+use self::show::Show;
 use crate::air::{Address, Contents, Described, Files, Lines, Part, Source, advised};
-use crate::output::{BAD, DIM, GOOD, Output, WARN, styled};
+use crate::output::{Output, WARN, styled};
 use crate::report::Hint;
 
 /// The job document of the original, which is read if it is there.
 const USUAL_JOB: &str = "ota_update.json";
 /// The kit of the original.
 const USUAL_KIT: &str = "CY8CPROTO_062_4343W";
-/// Bars on a terminal; more devices than that are counted only.
-const MOST_BARS: usize = 12;
-/// How often bars move.
+/// How long one turn waits at most.
 const FRAME: Duration = Duration::from_millis(100);
+/// A session that has stood for so long was not refused what it needs.
+const STANDS: Duration = Duration::from_secs(2);
 
 /// Options of `updraft publish`.
 #[derive(clap::Args)]
@@ -100,6 +100,10 @@ pub struct Args {
     /// --client-id.
     #[arg(long, requires = "client_id")]
     keep_session: bool,
+    /// Keep the result of every device in this file as well: a line of JSON each, behind those that
+    /// are there.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
     /// Tell of every chunk that is asked for by itself.
     #[arg(short = 'l', long)]
     log: bool,
@@ -123,6 +127,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             .usage("give an image, -f FILE; or a job document, --job FILE");
     }
     let described = Described { board: board.clone(), version: args.version.clone() };
+    let mut show = Show::new(args, out)?;
     let mut files = Files::new(document.clone(), described, source);
     look_at(&mut files, &board, out)?;
     let offers = if args.always { Offers::Always } else { Offers::Newer };
@@ -142,13 +147,18 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
     let mut memory = Memory::new(4096, 9 * (usize::from(args.chunk) + 512));
     let mut online = Online::new().context("this system cannot wait for sockets")?;
     online.add(publisher, line, &mut memory);
-    let mut show = Show::new(args, out);
+    let mut service = Service::default();
     loop {
         let mut lasting = None;
         let hear = &mut |_, event: Line<'_>| match event {
-            Line::Opened { peer, .. } => show.opened(peer),
-            Line::Lost(error) if error.is_lasting() => lasting = Some(advised(error)),
-            Line::Lost(error) => show.note(format!("{} {error}", styled(WARN, "line:"))),
+            Line::Opened { peer, .. } => {
+                service.opened(Instant::now());
+                show.opened(peer);
+            }
+            Line::Lost(error) => match service.lost(Instant::now()) {
+                false if error.is_lasting() => lasting = Some(advised(error)),
+                _ => show.note(format!("{} {error}", styled(WARN, "line:"))),
+            },
             _ => {}
         };
         online.turn(FRAME, hear).context("this system cannot wait for sockets")?;
@@ -159,7 +169,7 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
         while let Some(event) = publisher.event() {
             show.event(&event)?;
         }
-        show.frame(publisher);
+        show.frame(publisher)?;
         if args.count.is_some_and(|count| show.updated >= count) {
             // The last device hears that its result was read.
             for _ in 0..5 {
@@ -167,6 +177,27 @@ pub fn run(args: &Args, out: &Output) -> anyhow::Result<()> {
             }
             return show.end();
         }
+    }
+}
+
+/// Whether a line has ever served. What was refused before is for somebody to change; after that it
+/// is the broker's that changes, and may be mended there while devices wait.
+#[derive(Debug, Default)]
+struct Service {
+    since: Option<Instant>,
+    has_served: bool,
+}
+
+impl Service {
+    fn opened(&mut self, now: Instant) {
+        self.since = Some(now);
+    }
+
+    /// Says whether a line has served.
+    fn lost(&mut self, now: Instant) -> bool {
+        let stood = self.since.take().is_some_and(|since| now.duration_since(since) >= STANDS);
+        self.has_served |= stood;
+        self.has_served
     }
 }
 
@@ -263,132 +294,6 @@ fn broker(name: &str, plain: bool) -> anyhow::Result<(String, u16)> {
 pub fn random() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     (RandomState::new().hash_one(std::process::id()) & 0x3fff_ffff) as u32
-}
-
-/// What people and programs get to see.
-struct Show<'o> {
-    out: &'o Output,
-    log: bool,
-    bars: MultiProgress,
-    shown: HashMap<String, ProgressBar>,
-    updated: u64,
-    failed: u64,
-}
-
-impl<'o> Show<'o> {
-    fn new(args: &Args, out: &'o Output) -> Self {
-        let (bars, shown) = (MultiProgress::new(), HashMap::new());
-        Self { out, log: args.log, bars, shown, updated: 0, failed: 0 }
-    }
-
-    /// A line above the bars.
-    fn note(&self, text: String) {
-        self.bars.suspend(|| self.out.note(text));
-    }
-
-    fn opened(&self, peer: &str) {
-        if self.out.json() {
-            let _ = self.out.event(&json!({ "event": "connected", "broker": peer }), "");
-        } else {
-            self.note(format!("{} connected to {peer}", styled(GOOD, "publisher:")));
-        }
-    }
-
-    fn event(&mut self, event: &Event) -> anyhow::Result<()> {
-        let (word, text, more) = match &event.note {
-            Note::Offered(version) => (
-                "offered",
-                format!("is offered {version}"),
-                json!({ "version": version.to_string() }),
-            ),
-            Note::NothingNewer(version) => (
-                "nothing-newer",
-                format!("runs {version} already"),
-                json!({ "version": version.to_string() }),
-            ),
-            Note::Sending(bytes) => {
-                ("sending", format!("is sent {bytes} bytes"), json!({ "bytes": bytes }))
-            }
-            Note::Sent(bytes) => {
-                ("sent", format!("was sent {bytes} bytes"), json!({ "bytes": bytes }))
-            }
-            Note::Chunk { .. } if !self.log => return Ok(()),
-            Note::Chunk { offset, .. } => {
-                ("chunk", format!("is sent the chunk at {offset}"), json!({ "offset": offset }))
-            }
-            Note::Succeeded => ("succeeded", styled(GOOD, "has updated"), json!({})),
-            Note::Failed => ("failed", styled(BAD, "has failed"), json!({})),
-            Note::Silent => ("silent", styled(BAD, "says nothing any more"), json!({})),
-            Note::Displaced => ("displaced", styled(WARN, "gives its place to others"), json!({})),
-            Note::Refused(refusal) => {
-                let text = format!("{} {refusal}", styled(WARN, "is not answered:"));
-                ("refused", text, json!({ "why": refusal.to_string() }))
-            }
-            _ => return Ok(()),
-        };
-        match event.note {
-            Note::Succeeded => self.updated += 1,
-            Note::Failed | Note::Silent => self.failed += 1,
-            _ => {}
-        }
-        if matches!(event.note, Note::Succeeded | Note::Failed | Note::Silent | Note::Displaced)
-            && let Some(bar) = self.shown.remove(&event.topic)
-        {
-            bar.finish_and_clear();
-        }
-        let line = self.json(event, word, more);
-        let who = who(event);
-        let text = format!("{} {who} {text}", styled(DIM, clock()));
-        self.bars.suspend(|| self.out.event(&line, text))
-    }
-
-    fn json(&self, event: &Event, word: &str, more: Value) -> Value {
-        let mut line = json!({
-            "time": now(), "event": word, "topic": event.topic, "serial": event.serial,
-            "running": event.running.map(|running| running.to_string()),
-        });
-        for (key, value) in more.as_object().into_iter().flatten() {
-            line[key] = value.clone();
-        }
-        line
-    }
-
-    /// Moves the bars.
-    fn frame(&mut self, publisher: &Publisher<Files>) {
-        for (topic, progress) in publisher.progress().filter(|(_, progress)| progress.sent > 0) {
-            if !self.shown.contains_key(topic) {
-                if self.shown.len() >= MOST_BARS {
-                    continue;
-                }
-                let bar = self.out.progress(progress.total.into(), "");
-                let bar = if bar.is_hidden() { bar } else { self.bars.add(bar) };
-                let name = topic.rsplit('/').next().unwrap_or_default();
-                bar.set_message(name.to_owned());
-                self.shown.insert(topic.to_owned(), bar);
-            }
-            if let Some(bar) = self.shown.get(topic) {
-                bar.set_position(progress.sent.into());
-            }
-        }
-    }
-
-    fn end(&self) -> anyhow::Result<()> {
-        let Self { updated, failed, .. } = self;
-        let value = json!({ "event": "ended", "updated": updated, "failed": failed });
-        self.out.event(&value, format!("{updated} updated, {failed} failed"))
-    }
-}
-
-/// A device in a word or two.
-fn who(event: &Event) -> String {
-    let session = event.topic.rsplit('/').next().unwrap_or_default();
-    let name = match (event.serial.as_str(), session) {
-        ("", "") => "somebody".to_owned(),
-        ("", session) => format!("device {session}"),
-        (serial, session) => format!("{serial} ({session})"),
-    };
-    let name = crate::output::tame(&name);
-    event.running.map_or(name.clone(), |running| format!("{name}, at {running},"))
 }
 
 /// Seconds since 1970.

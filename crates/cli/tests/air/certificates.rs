@@ -1,5 +1,8 @@
 //! Certificates that do not fit are named by both commands, with what to do.
 
+use std::time::Duration;
+
+use crate::files::late;
 use crate::support::{Lab, foreign};
 
 #[test]
@@ -72,4 +75,37 @@ fn images_that_are_not_signed_by_the_key_are_refused_and_nothing_is_kept() {
     assert!(!lab.path("got.bin").exists());
     let unsigned = lab.fetch(lab.tls, "got.bin").replace("--key key.pem", "--unsigned");
     assert_eq!(lab.ok(&unsigned), "installed 1.1.0\n");
+}
+
+#[test]
+fn a_publisher_that_has_served_waits_for_a_broker_whose_certificate_has_expired() {
+    if !foreign("mosquitto and openssl") {
+        return;
+    }
+    let lab = Lab::new("expires", 5_000);
+    late(&lab);
+    let mut broker = lab.broker();
+    let mut publisher = lab.publish(lab.tls, "-f 1.1.0.bin");
+    // Longer than a broker takes to refuse what it refuses.
+    std::thread::sleep(Duration::from_millis(2500));
+    let files = [("late.crt", "mosquitto_server.crt"), ("late.key", "mosquitto_server.key")];
+    let good = files.map(|(_, file)| std::fs::read(lab.path(file)).unwrap());
+    for (late, file) in files {
+        std::fs::copy(lab.path(late), lab.path(file)).unwrap();
+    }
+    broker.kill();
+    let mut broker = lab.broker();
+    let said = lab.fails(&lab.fetch(lab.tls, "got.bin"));
+    assert!(said.contains("its certificate has expired"), "{said}");
+    std::thread::sleep(Duration::from_millis(2500));
+    // Who begins now has to be told.
+    let said = lab.fails(&format!("publish -b 127.0.0.1:{} -f 1.1.0.bin", lab.tls));
+    assert!(said.contains("its certificate has expired"), "{said}");
+    for ((_, file), bytes) in files.iter().zip(good) {
+        std::fs::write(lab.path(file), bytes).unwrap();
+    }
+    broker.kill();
+    let _broker = lab.broker();
+    publisher.wait("connected");
+    assert_eq!(lab.ok(&lab.fetch(lab.tls, "got.bin")), "installed 1.1.0\n");
 }

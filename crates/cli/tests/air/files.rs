@@ -234,7 +234,7 @@ fn servers_of_https_that_do_not_fit_are_named_and_nothing_is_kept() {
 }
 
 /// A certificate for this computer that ended yesterday.
-fn late(lab: &Lab) {
+pub fn late(lab: &Lab) {
     let openssl = |line: &str| {
         let mut command = Command::new("openssl");
         let output = command.args(line.split(' ')).current_dir(lab.path("")).output().unwrap();

@@ -12,4 +12,5 @@ mod flows;
 mod goosebit;
 mod many;
 mod options;
+mod results;
 mod support;

@@ -54,14 +54,20 @@ impl Teller {
     /// Waits for the next of these events.
     pub fn wait(&mut self, event: &str) -> Value {
         loop {
-            let line = self.lines.next();
-            let line = line.unwrap_or_else(|| panic!("no {event}: {:?}", self.told)).unwrap();
-            let told: Value = serde_json::from_str(&line).unwrap();
-            self.told.push(told.clone());
+            let told = self.next(event);
             if told["event"] == event {
                 return told;
             }
         }
+    }
+
+    /// The next event; `wanted` is what it is hoped to be.
+    pub fn next(&mut self, wanted: &str) -> Value {
+        let line = self.lines.next();
+        let line = line.unwrap_or_else(|| panic!("no {wanted}: {:?}", self.told)).unwrap();
+        let told: Value = serde_json::from_str(&line).unwrap();
+        self.told.push(told.clone());
+        told
     }
 
     pub fn kill(&mut self) {
