@@ -38,6 +38,8 @@ const JOB: usize = 34 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A device that rests for longer than this has ended its session.
 const LONG_REST: Duration = Duration::from_secs(3600);
+/// How long the device waits for a line: longer than lines take to say what keeps them.
+const CONNECT: Duration = Duration::from_secs(35);
 
 /// Options of `updraft fetch`.
 #[derive(clap::Args)]
@@ -141,7 +143,11 @@ pub struct Args {
     /// A file with the controller's token.
     #[arg(long, value_name = "FILE", requires = "ddi")]
     token_file: Option<PathBuf>,
-    /// Give up after so many seconds.
+    /// Seconds without a block after which an update is given up that has begun: until then it is
+    /// asked for again and again, as the network or the publisher may come back.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    patience: u64,
+    /// Give up after so many seconds, whatever happens.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
     #[command(flatten)]
@@ -195,6 +201,11 @@ trait Updates: Protocol {
 
     fn agent(&mut self) -> &mut Agent<'static, Self::Platform>;
 
+    /// Asks for a job now; `false` if it does that by itself.
+    fn check_now(&mut self, _: Duration) -> bool {
+        false
+    }
+
     /// Whether an image on trial is to be tested now.
     fn may_test(&self) -> bool {
         true
@@ -206,6 +217,10 @@ impl<P: Platform> Updates for infineon::Device<'static, P> {
 
     fn agent(&mut self) -> &mut Agent<'static, P> {
         Self::agent(self)
+    }
+
+    fn check_now(&mut self, now: Duration) -> bool {
+        Self::check_now(self, now)
     }
 }
 
@@ -459,7 +474,8 @@ fn play<P: Resets>(args: &Args, mut slot: P, out: &Output) -> anyhow::Result<End
         timers: infineon::Timers {
             first_check: Duration::ZERO,
             connect_again: again,
-            // One session and no more.
+            connect: CONNECT,
+            // Whether there is another session is for `Watch` to say.
             session_again: Retry { tries: 1, ..again },
             job: ANSWER,
             reset: Duration::ZERO,
@@ -485,6 +501,10 @@ struct Watch<'o> {
     reason: Option<Reason>,
     /// Something has come to an end of which the server is told.
     ended: bool,
+    /// Blocks that are held, and when the last one came while this has watched.
+    held: u32,
+    got: Option<Instant>,
+    patience: Duration,
     /// Since when the line stands.
     opened: Option<Instant>,
     /// Jobs are to be signed, and nobody knows by whom.
@@ -504,6 +524,9 @@ impl<'o> Watch<'o> {
             lost: None,
             reason: None,
             ended: false,
+            held: 0,
+            got: None,
+            patience: Duration::from_secs(args.patience),
             opened: None,
             knows_no_signer: args.signer.is_empty(),
             lingers: args.thing.is_some(),
@@ -554,7 +577,12 @@ impl<'o> Watch<'o> {
             while let Some(report) = agent.report() {
                 self.report(&report)?;
             }
-            self.progress(agent.size(), agent.progress().0);
+            let held = agent.progress().0;
+            self.progress(agent.size(), held);
+            // What an earlier process has left counts once its job is taken up.
+            if agent.is_busy() && std::mem::replace(&mut self.held, held) < held {
+                self.got = Some(Instant::now());
+            }
             if agent.platform().wants_reset() {
                 let size = agent.size().unwrap_or_default();
                 return Ok(Ended::Installed(agent.platform().installed(size)));
@@ -564,6 +592,11 @@ impl<'o> Watch<'o> {
                 false => rests && !agent.is_busy(),
             };
             if std::mem::take(&mut tested) {
+                online.wake(0);
+                continue;
+            }
+            if done && self.may_come_back() && device.check_now(now) {
+                self.reason = None;
                 online.wake(0);
                 continue;
             }
@@ -581,9 +614,30 @@ impl<'o> Watch<'o> {
         }
     }
 
+    /// Whether an update has begun, and what keeps its blocks from coming may pass.
+    fn may_come_back(&self) -> bool {
+        let gone = match self.reason {
+            None => self.lost.is_some() || self.is_unanswered(),
+            Some(reason) => matches!(
+                reason,
+                Reason::Lost
+                    | Reason::Cut
+                    | Reason::Silent
+                    | Reason::Exhausted
+                    | Reason::Status(500..)
+            ),
+        };
+        gone && self.got.is_some_and(|at| at.elapsed() < self.patience)
+    }
+
+    fn is_unanswered(&self) -> bool {
+        self.opened.is_some_and(|since| since.elapsed() >= ANSWER)
+    }
+
     fn end(self) -> anyhow::Result<Ended> {
+        let is_unanswered = self.is_unanswered();
         match (self.reason, self.lost) {
-            (None, None) if self.opened.is_some_and(|since| since.elapsed() >= ANSWER) => {
+            (None, None) if is_unanswered => {
                 Err(anyhow!("nobody has answered for {} seconds", ANSWER.as_secs()))
                     .hint("does `updraft publish` run, with the same kit and the same prefix?")
             }

@@ -12,6 +12,7 @@ use updraft_ota::Retry;
 use updraft_ota::aws::Status;
 use updraft_publisher::aws::{Event, Job, Note, Service, Settings as ServiceSettings};
 
+use crate::broken::until_it_holds;
 use crate::device::{Played, image};
 use crate::files::python;
 use crate::support::{LONG, Lab, foreign};
@@ -356,4 +357,31 @@ fn a_broker_that_is_killed_in_the_middle_costs_no_block_that_is_held() {
     println!("blocks asked for {asked} / {all} of the image, over a broker that was killed");
     // Of those that were on their way, eight at the most, some are asked for again.
     assert!((all..=all + 8).contains(&asked), "{asked} of {all}");
+}
+
+#[test]
+fn a_device_that_is_killed_anywhere_asks_for_the_other_blocks_only() {
+    if !foreign("mosquitto and openssl") {
+        return;
+    }
+    let lab = Lab::new("aws-killed-device", 200_000);
+    let _broker = lab.broker();
+    signer(&lab, "codesign");
+    let settings = ServiceSettings { pause: Duration::from_millis(20), ..settings(&lab) };
+    let cloud = Cloud::start(&lab, job(&lab, "1.1.0", Some("codesign")), settings);
+    let kills = [1, 8, 20, 33];
+    for blocks in kills {
+        let mut device = lab.start(&fetch(&lab, "--out got.bin"));
+        until_it_holds(&lab, "got.bin", blocks);
+        device.kill();
+        assert!(!lab.path("got.bin").exists(), "half an image was installed");
+    }
+    let (good, told) = lab.start(&fetch(&lab, "--out got.bin")).ends();
+    assert!(good, "{told:?}");
+    assert!(lab.holds("got.bin", "1.1.0"));
+    cloud.succeeded("1.1.0");
+    let (asked, all) = (cloud.blocks().len(), lab.image("1.1.0").len().div_ceil(BLOCK));
+    println!("blocks asked for {asked} / {all} of the image, over {} kills", kills.len());
+    // Of those that were on their way, eight at the most, some are asked for again.
+    assert!((all..=all + 8 * kills.len()).contains(&asked), "{asked} of {all}");
 }

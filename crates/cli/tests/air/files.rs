@@ -1,5 +1,7 @@
 //! Jobs and images from servers of HTTP that others wrote.
 
+use std::io::Read;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use crate::support::{Lab, Process, answers, foreign, free_port};
@@ -95,6 +97,29 @@ fn a_server_that_does_not_send_parts_is_named() {
     let said = lab.fails(&line);
     assert!(said.contains("does not send parts of files"), "{said}");
     assert!(!lab.path("got.bin").exists());
+}
+
+#[test]
+fn a_server_that_hangs_up_without_an_answer_has_not_said_that_there_is_no_update() {
+    if !foreign("python3") {
+        return;
+    }
+    let lab = Lab::new("hangs-up", 10_000);
+    let (_server, port) = python(&lab, true);
+    // It hears the question first, and so hangs up in peace.
+    let rude = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nowhere = rude.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut line in rude.incoming().flatten() {
+            let _ = line.read(&mut [0; 4096]);
+        }
+    });
+    let keys = "-k KIT-1 --key key.pem";
+    let said = lab.fails(&format!("fetch http://127.0.0.1:{nowhere} {keys} --out got.bin"));
+    assert!(said.contains("closed the connection too early"), "{said}");
+    // That there is no job is an answer.
+    let line = format!("fetch http://127.0.0.1:{port} {keys} --out got.bin");
+    assert_eq!(lab.ok(&line), "there is no update\n");
 }
 
 #[test]

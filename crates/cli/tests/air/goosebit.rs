@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use crate::support::{Lab, Process, answers, foreign, free_port};
 
 /// A server with `image` for every device.
-fn goosebit(lab: &Lab, image: &str, version: &str) -> (Process, u16) {
+pub fn goosebit(lab: &Lab, image: &str, version: &str) -> (Process, u16) {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = here.join("../../.tools/venv/bin/python");
     assert!(python.exists(), ".tools/venv is not there: `cargo xtask setup` brings it");
@@ -21,7 +21,7 @@ fn goosebit(lab: &Lab, image: &str, version: &str) -> (Process, u16) {
 }
 
 /// What the server has of a device: the version that it runs, how the update went, what it said.
-fn device(lab: &Lab, name: &str) -> String {
+pub fn device(lab: &Lab, name: &str) -> String {
     let script = format!(
         "import sqlite3; print(sqlite3.connect('goosebit.sqlite3').execute(
          \"select sw_version, last_state, last_log from device where id='{name}'\").fetchall())"

@@ -222,6 +222,7 @@ pub fn answers(port: u16) {
 pub struct Cable {
     pub port: u16,
     cut: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
     lines: Arc<Mutex<Vec<TcpStream>>>,
     /// Bytes that have come from the server.
     pub carried: Arc<std::sync::atomic::AtomicU64>,
@@ -229,50 +230,87 @@ pub struct Cable {
 
 impl Cable {
     pub fn to(server: u16) -> Self {
+        Self::slow(server, Duration::ZERO)
+    }
+
+    /// Which takes so long for each piece that comes from the server.
+    pub fn slow(server: u16, piece: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let cable =
-            Self { port, cut: Arc::default(), lines: Arc::default(), carried: Arc::default() };
-        let (cut, lines, carried) =
-            (Arc::clone(&cable.cut), Arc::clone(&cable.lines), Arc::clone(&cable.carried));
+        let (cut, hangs, lines) = (Arc::default(), Arc::default(), Arc::default());
+        let cable = Self { port, cut, hangs, lines, carried: Arc::default() };
+        let (cut, hangs) = (Arc::clone(&cable.cut), Arc::clone(&cable.hangs));
+        let (lines, carried) = (Arc::clone(&cable.lines), Arc::clone(&cable.carried));
         std::thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                if hangs.load(Ordering::SeqCst) {
+                    // What is asked for now does not get through later either.
+                    lines.lock().unwrap().push(near);
                     continue;
                 }
                 let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
                 let ends = [near.try_clone().unwrap(), far.try_clone().unwrap()];
                 lines.lock().unwrap().extend(ends);
                 let (back, forth) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+                let (hung, hangs) = (Arc::clone(&hangs), Arc::clone(&hangs));
                 let carried = Arc::clone(&carried);
-                std::thread::spawn(move || carry(near, far, None));
-                std::thread::spawn(move || carry(back, forth, Some(&carried)));
+                std::thread::spawn(move || carry(near, far, &hung, |_| ()));
+                std::thread::spawn(move || {
+                    carry(back, forth, &hangs, |len| {
+                        carried.fetch_add(len as u64, Ordering::SeqCst);
+                        std::thread::sleep(piece);
+                    });
+                });
             }
         });
         cable
     }
 
+    /// Ends all lines, and lets no new ones through.
     pub fn cut(&self) {
         self.cut.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// Lets nothing through any more, and does not say so.
+    pub fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// As it was; lines that stood meanwhile are at their end.
+    pub fn mend(&self) {
+        if self.hangs.load(Ordering::SeqCst) {
+            self.end();
+        }
+        self.hangs.store(false, Ordering::SeqCst);
+        self.cut.store(false, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
         for line in self.lines.lock().unwrap().drain(..) {
             let _ = line.shutdown(Shutdown::Both);
         }
     }
-
-    pub fn mend(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-    }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, count: Option<&std::sync::atomic::AtomicU64>) {
+fn carry(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    hangs: &AtomicBool,
+    mut carried: impl FnMut(usize),
+) {
     let mut buffer = [0; 4096];
     while let Ok(len @ 1..) = from.read(&mut buffer) {
+        while hangs.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         if to.write_all(&buffer[..len]).is_err() {
             break;
         }
-        if let Some(count) = count {
-            count.fetch_add(len as u64, Ordering::SeqCst);
-        }
+        carried(len);
     }
     let _ = to.shutdown(Shutdown::Both);
 }

@@ -275,6 +275,11 @@ impl<'b, P: Platform> Device<'b, P> {
                 self.agent.abort(Reason::Exhausted, now);
                 self.ended(false, now);
             }
+            // There is no update yet that could be broken off, and yet it is to be told.
+            None if !self.agent.is_busy() => {
+                self.agent.refuse(reason, now);
+                self.finish(Some(reason), now);
+            }
             None => {
                 self.agent.abort(Reason::Exhausted, now);
                 self.finish(Some(reason), now);

@@ -280,6 +280,28 @@ fn a_chunk_that_comes_twice_is_not_asked_for_twice() {
 }
 
 #[test]
+fn a_line_that_says_nothing_any_more_is_left_before_more_is_asked_for() {
+    let new = image(V2, 45_000);
+    for settings in [settings(), Settings { flow: Flow::Direct, ..settings() }] {
+        let mut board = Board::new(V1);
+        let mut publisher = Publisher::new(new.clone(), V2);
+        // Of the whole image three chunks come, and then the network is gone.
+        publisher.weather = Box::new(|mut chunks| {
+            chunks.truncate(3);
+            chunks
+        });
+        let mut device = device(&mut board, settings);
+        let (line, reasons) = session(&mut device, &mut publisher);
+        assert_eq!(reasons, []);
+        assert_eq!(line.opened.len(), 2, "{:?}", line.opened);
+        drop(device);
+        assert!(board.holds(&new));
+        // All of it once, and each of the other nine.
+        assert_eq!(publisher.served.len(), 12 + 9);
+    }
+}
+
+#[test]
 fn a_device_may_have_topics_of_its_own() {
     let new = image(V2, 9000);
     let mut board = Board::new(V1);

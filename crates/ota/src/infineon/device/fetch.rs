@@ -67,13 +67,15 @@ impl<P: Platform> Device<'_, P> {
             if self.silences > timers.silences {
                 return self.agent.abort(Reason::Silent, now);
             }
-            if self.server(Purpose::Data).transport.is_http() {
-                self.lost(Reason::Silent, now);
-                return self.todo.push(Todo::Close);
-            }
             // Some publishers send chunks one by one, some only all of them.
             let some = self.agent.progress().0 > 0;
             self.piecewise = self.settings.piecewise || (some && !self.piecewise);
+            // A network that is gone says nothing of it. Questions on its line would wait in it, and
+            // be answered all at once when it is back, with much that is held.
+            if (some && self.piecewise) || self.server(Purpose::Data).transport.is_http() {
+                self.lost(Reason::Silent, now);
+                return self.todo.push(Todo::Close);
+            }
             self.asked = Asked::Nothing;
         }
         if self.asked != Asked::Nothing {
@@ -207,7 +209,10 @@ impl<P: Platform> Device<'_, P> {
                 return match kept {
                     // There is none.
                     Err(Reason::Status(404)) => self.finish(None, now),
-                    Err(reason @ Reason::Status(_)) => self.finish(Some(reason), now),
+                    Err(reason @ Reason::Status(_)) => {
+                        self.agent.refuse(reason, now);
+                        self.finish(Some(reason), now);
+                    }
                     kept => self.take_job(kept, now),
                 };
             }
