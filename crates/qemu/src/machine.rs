@@ -22,6 +22,9 @@ const PROGRAM: &str = "qemu-system-arm";
 /// How long QEMU may take to start, on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What the monitor is asked for how many instructions were carried out.
+const COUNT: &str = "info replay";
+
 /// How a machine is started.
 pub struct Setup {
     machine: String,
@@ -32,6 +35,7 @@ pub struct Setup {
     port: Option<Arc<Pty>>,
     pins: bool,
     detached: bool,
+    counting: bool,
 }
 
 impl Setup {
@@ -40,7 +44,8 @@ impl Setup {
         let machine = machine.to_owned();
         let (program, args) = (Vec::new(), Vec::new());
         let (ears, port) = (None, None);
-        Self { machine, serials: 1, program, args, ears, port, pins: false, detached: false }
+        let (pins, detached, counting) = (false, false, false);
+        Self { machine, serials: 1, program, args, ears, port, pins, detached, counting }
     }
 
     /// Writes `bytes` at `address`, once, before the first instruction.
@@ -93,6 +98,14 @@ impl Setup {
         self
     }
 
+    /// Counts instructions, for [`Machine::instructions`]. Its clock goes by them then, a nanosecond for
+    /// each: every run of a program takes the same time.
+    #[must_use]
+    pub fn counting(mut self) -> Self {
+        self.counting = true;
+        self
+    }
+
     /// With further options of QEMU's.
     #[must_use]
     pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
@@ -134,6 +147,12 @@ impl Setup {
             let path = folder.0.join("pins");
             listeners.push(UnixListener::bind(&path)?);
             command.args(["-qtest-log", "none", "-qtest"]).arg(format!("unix:{}", path.display()));
+        }
+        if self.counting {
+            // It counts exactly only what it could play again.
+            command.arg("-icount");
+            let record = folder.0.join("record");
+            command.arg(format!("shift=0,rr=record,rrfile={}", record.display()));
         }
         let stderr = File::create(folder.0.join("stderr"))?;
         command.args(self.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
@@ -264,6 +283,20 @@ impl Machine {
     /// If there is no such command, or QEMU has ended.
     pub fn monitor(&self, command: &str) -> Result<(), Error> {
         self.stub().standing(|stub| stub.monitor(command))
+    }
+
+    /// How many instructions it has carried out since it was started, the one that it stands before not
+    /// among them; it stands still from now on.
+    ///
+    /// # Errors
+    /// If it was set up without [`Setup::counting`], or QEMU has ended.
+    pub fn instructions(&self) -> Result<u64, Error> {
+        let said = self.stub().standing(|stub| stub.ask(COUNT))?;
+        let count = said.trim().rsplit_once("instruction count = ").map(|(_, count)| count.parse());
+        match count {
+            Some(Ok(count)) => Ok(count),
+            _ => Err(Error::Refused { command: COUNT.into(), answer: said }),
+        }
     }
 
     /// Drives an input of the device that QEMU has at `path`, `/machine/nrf51` for example.

@@ -208,6 +208,21 @@ impl Stub {
         self.expect_ok(&format!("qRcmd,{digits}"))
     }
 
+    /// Has QEMU's monitor carry out a command; what it says.
+    pub fn ask(&mut self, command: &str) -> Result<String, Error> {
+        let digits = to_hex(command.as_bytes());
+        self.send(&format!("qRcmd,{digits}"))?;
+        let mut said = Vec::new();
+        loop {
+            let answer = self.answer()?;
+            if answer == "OK" {
+                return Ok(String::from_utf8_lossy(&said).into_owned());
+            }
+            let piece = answer.strip_prefix('O').and_then(from_hex);
+            said.extend(piece.ok_or_else(|| refused(command, answer))?);
+        }
+    }
+
     fn expect_ok(&mut self, command: &str) -> Result<(), Error> {
         self.send(command)?;
         match self.answer()? {
@@ -320,6 +335,13 @@ mod tests {
         let script = vec![("$g#67", &*answer.leak())].leak();
         let registers = conversation(script).registers().unwrap();
         assert_eq!((registers.general[15], registers.status), (0x146, 0x6100_0000));
+    }
+
+    #[test]
+    fn what_the_monitor_says_comes_in_pieces() {
+        let mut stub =
+            conversation(&[("$qRcmd,6162#12", "+$O3132#13"), ("+", "$O33#b5"), ("+", "$OK#9a")]);
+        assert_eq!(stub.ask("ab").unwrap(), "123");
     }
 
     #[test]
