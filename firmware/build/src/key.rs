@@ -139,10 +139,27 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
     let (label, der) =
         pem_rfc7468::decode_vec(&bytes).map_err(|error| KeyError::Pem { path: name(), error })?;
     match label {
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => Ok(der),
+        "PUBLIC KEY" => Ok(unwrapped(der)),
+        "RSA PUBLIC KEY" => Ok(der),
         label => Err(KeyError::NotPublic { path: name(), label: label.to_owned() }),
     }
 }
+
+/// RSA's keys are embedded bare, and OpenSSL writes them as keys of any kind: behind what says that they
+/// are RSA's.
+fn unwrapped(der: Vec<u8>) -> Vec<u8> {
+    // A sequence, its length, RSA's identifier without parameters, and a string of whole bytes.
+    match &der[..] {
+        [0x30, 0x82, _, _, rest @ ..] => match rest.strip_prefix(RSA) {
+            Some([3, 0x82, _, _, 0, key @ ..]) => key.to_vec(),
+            _ => der,
+        },
+        _ => der,
+    }
+}
+
+/// How RSA is named there: 1.2.840.113549.1.1.1.
+const RSA: &[u8] = &[0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
 
 fn constants(keys: &[&[u8]], published: bool) -> String {
     // Understood while compiling: a key of another kind is an error there, and not on the chip.
@@ -223,6 +240,18 @@ mod tests {
             refused.ends_with("is a key for Ed25519; rak3172 wants one for ECDSA P-256"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn an_rsa_key_is_taken_as_openssl_writes_it() {
+        for (name, scheme) in [("rsa-2048", Scheme::Rsa2048), ("rsa-3072", Scheme::Rsa3072)] {
+            let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/mcuboot/keys");
+            let Trusted { der, .. } =
+                trusted(&keys.join(format!("{name}.pub.pem")), scheme, "a-board", true).unwrap();
+            assert_eq!(PublicKey::from_der(&der).unwrap().scheme(), scheme);
+        }
+        let cut = [&[0x30, 0x82, 0, 0][..], RSA, &[3, 0x82, 0]].concat();
+        assert_eq!(unwrapped(cut.clone()), cut);
     }
 
     #[test]
