@@ -30,10 +30,12 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use updraft_board::{Board, Program};
-use updraft_image::UpgradeMode;
+use updraft_image::{Scheme, UpgradeMode};
 
 /// TLS's handshake goes deep.
 const NETWORKED_STACK: &str = "_stack_size = 48K;\n";
+/// So does the arithmetic of P-384, which is not our own.
+const P384_STACK: &str = "_stack_size = 16K;\n";
 
 /// Makes everything for the package whose build script calls this.
 ///
@@ -64,8 +66,13 @@ pub fn make() {
     write(&out.join("description.bin"), &description::bytes());
     write(&out.join("identity.bin"), &identity::bytes());
     let application = Program::Application(board.images().saturating_sub(1));
+    // Both check signatures.
+    let stack = match board.boot().signature.scheme() {
+        Some(Scheme::EcdsaP384) => P384_STACK,
+        _ => "",
+    };
     let mut programs =
-        vec![("bootloader", Program::Bootloader, ""), ("application", application, "")];
+        vec![("bootloader", Program::Bootloader, stack), ("application", application, stack)];
     if env::var_os("CARGO_FEATURE_NETWORK").is_some() {
         programs.push(("networked", application, NETWORKED_STACK));
     }
