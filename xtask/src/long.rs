@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::evidence::{self, Evidence};
-use crate::firmware;
+use crate::firmware::{self, variants};
 use crate::fuzz::{self, Driver};
 use crate::mutants;
 use crate::process::{cargo, line, printed, run as run_command, succeeds};
@@ -34,6 +34,9 @@ enum Work {
     Tests { packages: &'static [&'static str], cases: u32 },
     /// Tests of emulated boards, whose programs are built first, with `UPDRAFT_LONG` set.
     Chips { tests: &'static str },
+    /// Tests of the boards that boots are weighed on, and of their variants, which are built first: what
+    /// they print as a table is the page's.
+    BootCost,
     /// An example that prints the page's tables, optimised. One that goes on where it was
     /// interrupted is given a record for that.
     Tables { package: &'static str, example: &'static str, goes_on: bool },
@@ -124,6 +127,16 @@ const PROOFS: &[Proof] = &[
         },
     },
     Proof {
+        name: "boot-cost",
+        about: "Instructions from the reset to the application's first one, counted by QEMU, when there is \
+                nothing to do but to verify: for every kind of signature on an emulated Cortex-M4, and on \
+                a Cortex-M0 for those that fit; and of MCUboot in C, as Zephyr 4.4 builds it for the same \
+                Cortex-M0, on the same image. Images are programs of so many KiB behind a header. A figure \
+                is the same in every run of the same build. Instructions are no cycles: flash that is \
+                slower than the processor makes them cost more.",
+        work: Work::BootCost,
+    },
+    Proof {
         name: "ota",
         about: "Updates over the air: a thousand agents in one process ask at once, a publisher answers \
                 them through mosquitto, plain and by mutual TLS, the broker is killed half-way, and the \
@@ -176,6 +189,26 @@ pub fn run(args: &[String]) -> Result<()> {
     steps.verdict()
 }
 
+/// Which tests of chips, as `cargo xtask test` has built them. Chips take the time that they take: an
+/// optimised client would not hurry them.
+fn chips(tests: &str) -> [&str; 5] {
+    ["--workspace", "--all-features", "--test", "chips", tests]
+}
+
+/// Rows of tables that tests have printed, without the names of the tests; a header begins a table.
+fn table(rows: &[String]) -> String {
+    let mut table = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        let own = |row: &String| row.split_once(": | ").map(|(_, rest)| format!("| {rest}\n"));
+        let is_rule = |row: &String| row.contains(": | --");
+        if at > 0 && rows.get(at + 1).is_some_and(is_rule) {
+            table.push('\n');
+        }
+        table.extend(own(row));
+    }
+    table
+}
+
 fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
     let start = Instant::now();
     let mut tables = String::new();
@@ -205,12 +238,23 @@ fn prove(proof: &Proof, seed: u64) -> Result<Outcome> {
             if let Outcome::LeftOut(why) | Outcome::Failed(why) = firmware::build_all()? {
                 bail!("{why}");
             }
-            // Chips take the time that they take: an optimised client would not hurry them.
-            let selection =
-                ["--package", "updraft-cli", "--all-features", "--test", "chips", tests];
-            run_tests(Vec::from(selection), seed, |command| {
+            run_tests(chips(tests).into(), seed, |command| {
                 qemu::with_programs(command);
             })?
+        }
+        Work::BootCost => {
+            for name in ["microbit", "microbit-zephyr"] {
+                firmware::build(&firmware::board(name)?, false)?;
+            }
+            variants::build(variants::TESTED)?;
+            variants::build(variants::FURTHER)?;
+            let (command, figures) = run_tests(chips("cost::").into(), seed, |command| {
+                qemu::with_programs(command);
+            })?;
+            let (rows, figures): (Vec<_>, Vec<_>) =
+                figures.into_iter().partition(|line| line.contains(": | "));
+            tables = table(&rows);
+            (command, figures)
         }
         Work::Mutants => match mutants::all()? {
             Outcome::Passed(figure) => ("cargo xtask mutants".to_owned(), vec![figure]),
@@ -290,4 +334,15 @@ fn ensure_cargo_fuzz() -> Result<()> {
             .arg(workspace::target().join("tools")),
     )
     .context("`cargo install cargo-fuzz` fails")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tables_that_tests_print_stand_by_themselves() {
+        let rows = ["| a | b |", "| -- | --: |", "| 1 | 2 |", "| c |", "| --: |", "| 3 |"];
+        let rows = rows.map(|row| format!("cli::chips: {row}"));
+        let expected = "| a | b |\n| -- | --: |\n| 1 | 2 |\n\n| c |\n| --: |\n| 3 |\n";
+        assert_eq!(super::table(&rows), expected);
+    }
 }

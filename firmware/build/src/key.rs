@@ -247,7 +247,7 @@ mod tests {
         for (name, scheme) in [("rsa-2048", Scheme::Rsa2048), ("rsa-3072", Scheme::Rsa3072)] {
             let keys = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/mcuboot/keys");
             let Trusted { der, .. } =
-                trusted(&keys.join(format!("{name}.pub.pem")), scheme, "a-board", true).unwrap();
+                trusted(&keys.join(format!("{name}.pub.pem")), scheme, "a-board", false).unwrap();
             assert_eq!(PublicKey::from_der(&der).unwrap().scheme(), scheme);
         }
         let cut = [&[0x30, 0x82, 0, 0][..], RSA, &[3, 0x82, 0]].concat();

@@ -1,6 +1,7 @@
 //! The programs of boards: `firmware/`, built for each board's processor.
 
 mod toolchain;
+pub mod variants;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ const NETWORK: &str = "network";
 pub struct Board {
     /// Its name, which is that of its file.
     pub name: String,
+    /// The file.
+    file: PathBuf,
     /// The package with its drivers: several board files may share one.
     package: String,
     /// What bootloader and application are compiled for: the first processor, and the last.
@@ -62,9 +65,13 @@ pub struct Program {
 /// `cargo xtask firmware [--release] [NAME...]`.
 pub fn run(args: &[String]) -> Result<()> {
     let release = args.iter().any(|arg| arg == "--release");
-    let names: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let names = args.iter().filter(|arg| !arg.starts_with('-'));
+    let (variants, names): (Vec<_>, Vec<_>) = names.partition(|name| variants::is_one(name));
+    for name in &variants {
+        println!("{}", variants::build_named(name)?.display());
+    }
     let boards = match &names[..] {
-        [] => boards()?,
+        [] if variants.is_empty() => boards()?,
         names => names.iter().map(|name| board(name)).collect::<Result<_>>()?,
     };
     for board in boards {
@@ -101,6 +108,7 @@ pub fn build_all() -> Result<Outcome> {
             lint(board)?;
         }
     }
+    variants::build(variants::TESTED)?;
     Ok(Outcome::Passed(format!("bytes of bootloader + application: {}", sizes.join(", "))))
 }
 
@@ -177,8 +185,13 @@ pub fn cores(name: &str) -> Result<Vec<String>> {
     Ok(cores.iter().filter_map(arch).collect())
 }
 
+/// The file of a board.
+fn path(name: &str) -> PathBuf {
+    workspace::root().join("boards").join(format!("{name}.toml"))
+}
+
 fn file(name: &str) -> Result<toml::Table> {
-    let path = workspace::root().join("boards").join(format!("{name}.toml"));
+    let path = path(name);
     let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     text.parse().with_context(|| path.display().to_string())
 }
@@ -223,6 +236,7 @@ pub fn board(name: &str) -> Result<Board> {
     let signature = file.get("boot").and_then(|boot| boot.get("signature")?.as_str());
     Ok(Board {
         name: name.to_owned(),
+        file: path(name),
         package: package.clone(),
         targets: [first, last],
         signature: signature.unwrap_or("ed25519").to_owned(),
@@ -260,8 +274,7 @@ fn compile(board: &Board, target: &str, toolchain: &Toolchain, subcommand: &str)
     // The settings for the compiler are in the folder's own configuration.
     command.current_dir(workspace::root().join("firmware")).env_remove("RUSTFLAGS");
     command.env("CARGO_TARGET_DIR", target_dir(toolchain));
-    let file = workspace::root().join("boards").join(format!("{}.toml", board.name));
-    command.env("UPDRAFT_BOARD", file);
+    command.env("UPDRAFT_BOARD", &board.file);
     command
 }
 

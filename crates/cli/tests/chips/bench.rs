@@ -34,11 +34,13 @@ pub struct Chip {
     pub board: &'static str,
     /// Which of the board's applications.
     application: &'static str,
+    /// Whether its board file is beside its programs, and it trusts a test key of the vectors.
+    is_variant: bool,
 }
 
 /// A board with the application that every board has.
 const fn chip(board: &'static str) -> Chip {
-    Chip { board, application: APPLICATION }
+    Chip { board, application: APPLICATION, is_variant: false }
 }
 
 /// Cortex-M4, flash in a file.
@@ -64,14 +66,30 @@ pub const MICROBIT_RECOVERY: Chip = chip("microbit-recovery");
 pub const MICROBIT_FACTORY: Chip = chip("microbit-factory");
 pub const MICROBIT_SCRATCH: Chip = chip("microbit-scratch");
 
+/// The same in Zephyr's layout, for images that nobody has signed.
+pub const MICROBIT_ZEPHYR: Chip = chip("microbit-zephyr");
+
 /// Cortex-M3, images on SPI flash that run from RAM; and the same on a network.
 pub const SF2: Chip = chip("emcraft-sf2");
 pub const SF2_NETWORKED: Chip = Chip { application: NETWORKED, ..SF2 };
 
 impl Chip {
+    /// A bootloader, and nothing else, for images that are signed in another way than the board's.
+    pub const fn variant(name: &'static str) -> Self {
+        Self { is_variant: true, ..chip(name) }
+    }
+
+    /// The name of its board file, or where it is.
+    fn file(&self, programs: &Path) -> String {
+        match self.is_variant {
+            true => programs.join("board.toml").display().to_string(),
+            false => self.board.to_owned(),
+        }
+    }
+
     /// Whether images run from either slot, and have to be confirmed there.
     fn has_trials(&self) -> bool {
-        Board::load(self.board).unwrap().has_trials()
+        !self.is_variant && Board::load(self.board).unwrap().has_trials()
     }
 
     /// What the bootloader says when it goes back from an image under test.
@@ -164,7 +182,7 @@ impl Bench {
         let name = format!("updraft-chips-{}-{test}-{}", chip.board, std::process::id());
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let board = Board::load(chip.board).unwrap();
+        let board = Board::load(&chip.file(&programs)).unwrap();
         let emulated = Emulated::new(board, &programs, &folder.join("flash.bin"));
         let mut emulated = emulated.unwrap_or_else(|error| panic!("{error}"));
         let smp_port = free_port();
@@ -191,7 +209,10 @@ impl Bench {
 
     /// The key that its images are signed with.
     pub fn sample_key(&self) -> String {
-        format!("firmware/keys/sample-{}.pem", self.scheme())
+        match self.chip.is_variant {
+            true => format!("vectors/mcuboot/keys/{}.pem", self.scheme()),
+            false => format!("firmware/keys/sample-{}.pem", self.scheme()),
+        }
     }
 
     /// How its images are signed.
@@ -243,11 +264,13 @@ impl Bench {
         let path = self.folder.join(format!("{version}.signed.bin"));
         let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(key);
         let [key, build, image] = [&key, &build, &path].map(|path| path.to_str().unwrap());
-        let options =
-            ["--allow-sample-key", "--board", self.chip.board, "--key", key, "--version", version];
+        let board = self.chip.file(&self.programs);
+        let signed = ["--allow-sample-key", "--key", key];
+        let signed = &signed[..if self.scheme() == "none" { 0 } else { signed.len() }];
+        let options = [&["--board", &board, "--version", version], signed].concat();
         // The running application marks what it takes.
         let plain = &["--no-pad"][..usize::from(self.chip.has_trials())];
-        self.updraft(&[&["image", "sign"], &options[..], plain, &[build, image]].concat()).ok();
+        self.updraft(&[&["image", "sign"][..], &options, plain, &[build, image]].concat()).ok();
         let bytes = std::fs::read(&path).unwrap();
         Image { path, bytes }
     }
@@ -291,6 +314,12 @@ impl Bench {
     /// A slot.
     pub fn area(&self, role: Role) -> &Area {
         self.emulated.board().area(role).unwrap()
+    }
+
+    /// Where a slot begins, if code can run from it.
+    pub fn address(&self, role: Role) -> u32 {
+        let area = self.area(role);
+        self.emulated.board().flash()[area.device].base.unwrap() + area.offset
     }
 
     /// Programs `bytes` into a slot, from `offset` on. The chip has no power.
@@ -382,9 +411,9 @@ impl Bench {
         self.start_with(|setup| setup)
     }
 
-    /// The same, its clock moves by a nanosecond for every instruction.
+    /// The same, its instructions are counted.
     pub fn start_counting(&self) -> Powered<'_> {
-        self.start_with(|setup| setup.args(["-icount", "shift=0"]))
+        self.start_with(Setup::counting)
     }
 
     /// The chip with another bootloader: the same with other bytes wherever it has some, and how often
