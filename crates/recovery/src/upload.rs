@@ -200,7 +200,8 @@ impl<M: FlashMap, V: Verifier, H: Hooks, const HEAD: usize> Recovery<M, V, H, HE
         if data.len() == len as usize {
             let header = Header::parse(data).map_err(|_| Rc::INVALID)?;
             let rules = self.config.rules_for(&slot);
-            validate(&mut { data }, &header, &rules, &mut self.verifier)
+            let mut source = upload.writer.source_with(&mut self.map, data);
+            validate(&mut source, &header, &rules, &mut self.verifier)
                 .map_err(|refusal| refused(&refusal))?;
         }
         if self.holds(upload) {

@@ -236,7 +236,15 @@ impl<const HEAD: usize> SlotWriter<HEAD> {
 
     /// The file as it will be.
     pub(crate) fn source<'m, M: FlashMap>(&'m self, map: &'m mut M) -> FileSource<'m, M> {
-        let head = self.head.get(..self.head_len() as usize).unwrap_or_default();
+        self.source_with(map, self.head.get(..self.head_len() as usize).unwrap_or_default())
+    }
+
+    /// The same of a file that begins like this. Where this is the whole of it, nothing is read from flash.
+    pub(crate) fn source_with<'m, M: FlashMap>(
+        &self,
+        map: &'m mut M,
+        head: &'m [u8],
+    ) -> FileSource<'m, M> {
         FileSource { slot: SlotSource::at(map, self.area, self.start), head, len: self.len }
     }
 
