@@ -8,6 +8,7 @@
 
 pub mod board_toml;
 pub mod boot_flash;
+pub mod certificates;
 pub mod device;
 pub mod elf_file;
 pub mod fleet_upload;
@@ -57,7 +58,7 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 35] = [
+pub const TARGETS: [Target; 36] = [
     Target { name: "image_validate", run: image_validate::run, seeds: image_validate::seeds },
     Target { name: "image_decrypt", run: image_decrypt::run, seeds: image_decrypt::seeds },
     Target { name: "image_decompress", run: image_decompress::run, seeds: image_decompress::seeds },
@@ -70,6 +71,7 @@ pub const TARGETS: [Target; 35] = [
     },
     Target { name: "mqtt_client", run: mqtt_client::run, seeds: mqtt_client::seeds },
     Target { name: "x509_certificate", run: x509_certificate::run, seeds: x509_certificate::seeds },
+    Target { name: "certificates", run: certificates::run, seeds: certificates::seeds },
     Target { name: "ota_infineon", run: ota_infineon::run, seeds: ota_infineon::seeds },
     Target { name: "ota_aws", run: ota_aws::run, seeds: ota_aws::seeds },
     Target { name: "ota_ddi", run: ota_ddi::run, seeds: ota_ddi::seeds },

@@ -157,6 +157,7 @@ driven! {
     ota_devices
     publisher
     x509_certificate
+    certificates
     recovery
     board_toml
     key_file
