@@ -8,21 +8,24 @@ use crate::variable;
 /// Bytes of it, padded with zeros: it can be filled after the build as long as it fits.
 const SIZE: usize = 2048;
 
+/// What of a file's DER goes into the image.
+type Pick = fn(&[u8]) -> Vec<u8>;
+
 /// What the variables name; nobody is trusted without them.
 pub fn bytes() -> Vec<u8> {
     let mut bytes = b"updraft-tls 1\n".to_vec();
-    let key = |der: &[u8]| {
+    let key: Pick = |der| {
         // PKCS#8 of a P-256 key holds the number behind the only octet string of 32 bytes.
         let at = der.windows(4).position(|window| window == [2, 1, 1, 4]);
         let at = at.unwrap_or_else(|| panic!("UPDRAFT_TLS_KEY is no P-256 key in PKCS#8"));
         der[at + 5..at + 37].to_vec()
     };
-    let whole = |der: &[u8]| der.to_vec();
-    let parts: [(&str, &dyn Fn(&[u8]) -> Vec<u8>); 4] = [
-        ("UPDRAFT_TLS_CA", &whole),
-        ("UPDRAFT_TLS_CERT", &whole),
-        ("UPDRAFT_TLS_KEY", &key),
-        ("UPDRAFT_TLS_CRL", &revoked),
+    let whole: Pick = <[u8]>::to_vec;
+    let parts: [(&str, Pick); 4] = [
+        ("UPDRAFT_TLS_CA", whole),
+        ("UPDRAFT_TLS_CERT", whole),
+        ("UPDRAFT_TLS_KEY", key),
+        ("UPDRAFT_TLS_CRL", revoked),
     ];
     for (name, pick) in parts {
         let der = variable(name).map(|path| {
