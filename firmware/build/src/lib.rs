@@ -36,6 +36,8 @@ use updraft_image::{Scheme, UpgradeMode};
 const NETWORKED_STACK: &str = "_stack_size = 48K;\n";
 /// So does the arithmetic of P-384, which is not our own.
 const P384_STACK: &str = "_stack_size = 16K;\n";
+/// A boot that keeps its progress in a status area goes to 8.2 KB (`docs/size.md`).
+const STATUS_STACK: &str = "_stack_size = 12K;\n";
 
 /// Makes everything for the package whose build script calls this.
 ///
@@ -69,6 +71,7 @@ pub fn make() {
     // Both check signatures.
     let stack = match board.boot().signature.scheme() {
         Some(Scheme::EcdsaP384) => P384_STACK,
+        _ if board.mode() == UpgradeMode::StatusPartition => STATUS_STACK,
         _ => "",
     };
     let mut programs =

@@ -17,7 +17,7 @@ const FLASH: [(&str, u32); 17] = [
     ("microbit", 28 * KIB),
     ("microbit-offset", 30 * KIB),
     ("microbit-scratch", 33 * KIB),
-    ("microbit-factory", 33 * KIB),
+    ("microbit-factory", 34 * KIB),
     ("microbit-recovery", 54 * KIB),
     ("mps2-an386", 56 * KIB),
     ("emcraft-sf2", 64 * KIB),
@@ -33,6 +33,12 @@ const FLASH: [(&str, u32); 17] = [
     ("cy8ckit-062s2-43012", 96 * KIB),
     ("cy8ckit-064s0s2-4343w", 0),
 ];
+
+/// Bytes of stack that programs of a board are linked with.
+fn stack(board: &str) -> u32 {
+    // In the mode with a status area there is more, as `firmware/build` has it.
+    if board.ends_with("-smif-swap") { 12 * KIB } else { STACK }
+}
 
 /// The budget of a board's bootloader.
 fn budget(board: &str) -> Option<u32> {
@@ -64,8 +70,8 @@ pub fn weigh() -> Result<Table> {
         }
         let mut cells = vec![budget.map_or("–".to_owned(), |budget| budget.to_string())];
         for (what, program, limits) in [
-            ("bootloader", programs.bootloader.as_ref(), [budget, Some(RAM), Some(STACK)]),
-            ("application", Some(&programs.application), [None, None, Some(STACK)]),
+            ("bootloader", programs.bootloader.as_ref(), [budget, Some(RAM), Some(stack(name))]),
+            ("application", Some(&programs.application), [None, None, Some(stack(name))]),
         ] {
             let Some(program) = program else {
                 cells.extend(["–"; 3].map(str::to_owned));
