@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn what_the_monitor_says_comes_in_pieces() {
         let mut stub =
-            conversation(&[("$qRcmd,6162#12", "+$O3132#13"), ("+", "$O33#b5"), ("+", "$OK#9a")]);
+            conversation(&[("$qRcmd,6162#f2", "+$O3132#18"), ("+", "$O33#b5"), ("+", "$OK#9a")]);
         assert_eq!(stub.ask("ab").unwrap(), "123");
     }
 
