@@ -247,7 +247,7 @@ impl Cable {
                     continue;
                 }
                 if hangs.load(Ordering::SeqCst) {
-                    // What is asked for now does not get through later either.
+                    // What is asked for meanwhile does not get through later either.
                     lines.lock().unwrap().push(near);
                     continue;
                 }

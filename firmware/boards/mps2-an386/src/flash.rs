@@ -25,7 +25,7 @@ impl Trouble {
         mask.read() >> device & 1 != 0
     }
 
-    /// Whether a device takes the change that it is asked for now.
+    /// Whether a device takes the next change.
     fn spares(device: usize) -> bool {
         match Self::LAST.read() {
             1 => return false,
