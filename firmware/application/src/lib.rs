@@ -99,49 +99,79 @@ pub fn run<B: Board, const N: usize, const LINES: usize>(
     keys: &[PublicKey<'_>],
     memory: &'static mut Memory<N, LINES>,
 ) -> ! {
-    let mut board = B::open();
-    let description = Description::of(description);
-    let facts = &B::FACTS;
-    let Ok(mut flash) = board.flash() else { board.reset(0) };
-    let Some(dfu) = dfu(facts, &flash) else { board.reset(0) };
-    let version = dfu.header(&mut flash, dfu.active_slot()).map(|header| header.version);
-    let version = version.unwrap_or_default();
-    say(&mut board, WHO, &Started { description, version });
-
-    let slots = DfuSlots::new(flash, Keys::new(keys), SlotTable::new(dfu));
-    let mut groups =
-        (OsGroup(Platform::new(facts, N as u32)), ImageGroup::<Slots<'_, B>>::new(slots));
-    let test_at = board.now().saturating_add(description.self_test);
-    let mut tested = false;
-    let mut reset: Option<(Duration, u32)> = None;
+    let mut application = Application::<B, N, LINES>::open(description, keys, memory);
     loop {
+        if !application.turn() {
+            application.board.idle();
+        }
+    }
+}
+
+/// The application, at work.
+struct Application<'a, B: Board, const N: usize, const LINES: usize> {
+    board: B,
+    description: Description<'a>,
+    groups: (OsGroup<Platform>, ImageGroup<Slots<'a, B>>),
+    memory: &'static mut Memory<N, LINES>,
+    /// When, unless it was.
+    test_at: Option<Duration>,
+    reset: Option<(Duration, u32)>,
+}
+
+impl<'a, B: Board, const N: usize, const LINES: usize> Application<'a, B, N, LINES> {
+    /// Begins, with a line on the console.
+    fn open(
+        description: &'a [u8],
+        keys: &'a [PublicKey<'a>],
+        memory: &'static mut Memory<N, LINES>,
+    ) -> Self {
+        let mut board = B::open();
+        let description = Description::of(description);
+        let facts = &B::FACTS;
+        let Ok(mut flash) = board.flash() else { board.reset(0) };
+        let Some(dfu) = dfu(facts, &flash) else { board.reset(0) };
+        let version = dfu.header(&mut flash, dfu.active_slot()).map(|header| header.version);
+        let version = version.unwrap_or_default();
+        say(&mut board, WHO, &Started { description, version });
+
+        let slots = DfuSlots::new(flash, Keys::new(keys), SlotTable::new(dfu));
+        let groups = (OsGroup(Platform::new(facts, N as u32)), ImageGroup::new(slots));
+        let test_at = Some(board.now().saturating_add(description.self_test));
+        Self { board, description, groups, memory, test_at, reset: None }
+    }
+
+    /// Does what there is to do; says whether there may be more of it.
+    fn turn(&mut self) -> bool {
+        let Self { board, description, groups, memory, .. } = self;
         let now = board.now();
         board.chip().feed_watchdog();
         board.led((milliseconds(now) / description.blink_ms).is_multiple_of(2));
-        if let Some((_, boot_mode)) = reset.filter(|(at, _)| *at <= now) {
+        if let Some((_, boot_mode)) = self.reset.filter(|(at, _)| *at <= now) {
             board.reset(boot_mode);
         }
-        if !tested && test_at <= now {
-            tested = true;
-            self_test(&mut board, &description, groups.1.slots());
+        if self.test_at.take_if(|at| *at <= now).is_some() {
+            self_test(board, description, groups.1.slots());
         }
         let received = (0..LINES)
             .find_map(|line| board.chip().line().receive_on(line).map(|byte| (line, byte)));
-        let Some((line, byte)) = received else {
-            board.idle();
-            continue;
-        };
-        let Some(framing) = memory.framings.get_mut(line) else { continue };
-        let Some(Received::Message(message)) = framing.receive(byte, now) else { continue };
-        let asked = Server::default().handle(message, &mut groups, &mut memory.answer, |answer| {
+        let Some((line, byte)) = received else { return false };
+        let Some(framing) = memory.framings.get_mut(line) else { return true };
+        let Some(Received::Message(message)) = framing.receive(byte, now) else { return true };
+        let asked = Server::default().handle(message, groups, &mut memory.answer, |answer| {
             let to = board.chip().line();
             // An answer is far shorter than what a frame holds.
             let _ = Console::<N>::send(answer, |bytes| {
                 bytes.iter().for_each(|byte| to.send_on(line, *byte));
             });
         });
-        if let Some(asked) = asked {
-            reset = reset.or(Some((now.saturating_add(RESET_DELAY), asked.boot_mode)));
+        self.reset_after(now, asked.map(|asked| asked.boot_mode));
+        true
+    }
+
+    /// Resets a moment after an answer, if that was asked for, and into this boot mode.
+    fn reset_after(&mut self, now: Duration, boot_mode: Option<u32>) {
+        if let Some(boot_mode) = boot_mode {
+            self.reset = self.reset.or(Some((now.saturating_add(RESET_DELAY), boot_mode)));
         }
     }
 }
