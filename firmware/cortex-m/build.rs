@@ -1,6 +1,6 @@
 //! Lets linkers find the script.
 
 fn main() {
-    println!("cargo::rerun-if-changed=link.x");
+    println!("cargo::rerun-if-changed=program.x");
     println!("cargo::rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
 }

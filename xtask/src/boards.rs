@@ -57,8 +57,8 @@ const PARTS: [(&str, [&str; 6]); 10] = [
     ("microbit", [RAN, RAN, NONE, LEFT_OUT, NONE, NONE]),
     ("mps2-an386", [RAN, RAN, NONE, NONE, RAN, RAN]),
     ("emcraft-sf2", [RAN, RAN, NONE, NONE, RAN, RAN]),
-    ("pinetime", [BUILT, BUILT, NONE, LEFT_OUT, NONE, BUILT]),
-    ("rak4631", [BUILT, BUILT, BUILT, LEFT_OUT, NONE, NONE]),
+    ("pinetime", [BUILT, BUILT, NONE, BUILT, NONE, BUILT]),
+    ("rak4631", [BUILT, BUILT, BUILT, BUILT, NONE, NONE]),
     ("rak3172", [BUILT, BUILT, NONE, NONE, NONE, NONE]),
     ("rak11720", [BUILT, BUILT, NONE, IMPOSSIBLE, NONE, NONE]),
     ("cy8cproto-062-4343w", [BUILT, BUILT, NONE, IMPOSSIBLE, IMPOSSIBLE, BUILT]),
@@ -72,8 +72,9 @@ const LEFT_OUT: &str = "left out";
 const NONE: &str = "–";
 
 /// What else is to be said of boards that nobody has run.
-const COMPILED: [(&str, &str); 3] = [
-    ("rak4631", "SMP over USB beside the UART"),
+const COMPILED: [(&str, &str); 4] = [
+    ("pinetime", "SMP over Bluetooth LE"),
+    ("rak4631", "SMP over USB beside the UART, or over Bluetooth LE beside it"),
     ("rak4631-rak", "SMP over USB beside the UART"),
     ("cy8ckit-064s0s2-4343w", "the application: the bootloader is its maker's"),
 ];

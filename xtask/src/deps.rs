@@ -65,6 +65,7 @@ pub fn run(_: &[String]) -> Result<()> {
         faults.extend(chip_faults(folder)?);
     }
     faults.extend(licence_faults(&metadata)?);
+    faults.extend(licence_faults(&metadata_of("firmware")?)?);
     faults.extend(unsafe_faults(&workspace::root().join("firmware"))?);
     print_table(&metadata);
     if !faults.is_empty() {
@@ -121,7 +122,13 @@ impl Metadata {
 }
 
 fn metadata() -> Result<Metadata> {
-    let text = output(&mut cargo(["metadata", "--format-version", "1", "--all-features"]))?;
+    metadata_of(".")
+}
+
+/// Of the workspace in a folder.
+fn metadata_of(folder: &str) -> Result<Metadata> {
+    let mut command = cargo(["metadata", "--format-version", "1", "--all-features"]);
+    let text = output(command.current_dir(workspace::root().join(folder)))?;
     serde_json::from_str(&text).context("cargo metadata prints something unexpected")
 }
 
@@ -163,23 +170,55 @@ fn chip_faults(folder: &str) -> Result<Vec<String>> {
     Ok(faults)
 }
 
+/// What `deny.toml` says of licences.
+#[derive(Deserialize)]
+struct Licenses {
+    allow: Vec<String>,
+    /// Allowed for one package each.
+    exceptions: Vec<Exception>,
+    /// Of packages that have a file in place of an expression.
+    clarify: Vec<Clarified>,
+}
+
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(rename = "crate")]
+    package: String,
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Clarified {
+    #[serde(rename = "crate")]
+    package: String,
+    expression: String,
+}
+
+impl Licenses {
+    /// The licence of a package, if it is not allowed.
+    fn refused<'l>(&'l self, package: &'l Package) -> Option<&'l str> {
+        let clarified = self.clarify.iter().find(|of| of.package == package.name);
+        let said = package.license.as_deref().or(clarified.map(|of| of.expression.as_str()));
+        let licence = said.unwrap_or("none");
+        let except = self.exceptions.iter().filter(|of| of.package == package.name);
+        let allow: Vec<_> =
+            self.allow.iter().chain(except.flat_map(|of| &of.allow)).cloned().collect();
+        (!is_allowed(licence, &allow)).then_some(licence)
+    }
+}
+
 /// Packages of others whose licence is not among those that `deny.toml` allows.
 fn licence_faults(metadata: &Metadata) -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Deny {
         licenses: Licenses,
     }
-    #[derive(Deserialize)]
-    struct Licenses {
-        allow: Vec<String>,
-    }
     let text = fs::read_to_string(workspace::root().join("deny.toml"))?;
     let deny: Deny = toml::from_str(&text).context("deny.toml")?;
     let refused = metadata.packages.iter().filter_map(|package| {
-        let licence = package.license.as_deref().unwrap_or("none");
+        let licence = deny.licenses.refused(package)?;
         let name = format!("{} {}", package.name, package.version);
-        (!is_allowed(licence, &deny.licenses.allow))
-            .then(|| format!("{name}: licence {licence} is not allowed by deny.toml"))
+        Some(format!("{name}: licence {licence} is not allowed by deny.toml"))
     });
     Ok(refused.collect())
 }
@@ -255,6 +294,25 @@ mod tests {
         assert_eq!(faults("updraft-boot", &[("updraft-sim", Some("dev"))]), 0);
         assert_eq!(faults("updraft-boot", &[("updraft-cli", Some("dev"))]), 1);
         assert_eq!(faults("updraft-image", &[("updraft-boot", Some("dev"))]), 1);
+    }
+
+    #[test]
+    fn an_exception_is_for_one_package_and_one_licence() {
+        let licenses: Licenses = toml::from_str(
+            "allow = [\"MIT\"]\n\
+             exceptions = [{ crate = \"radio\", allow = [\"LicenseRef-Radio\"] }]\n\
+             clarify = [{ crate = \"radio\", expression = \"LicenseRef-Radio\", license-files = [] }]",
+        )
+        .unwrap();
+        let package = |name: &str, license: Option<&str>| Package {
+            license: license.map(str::to_owned),
+            ..member(name, &[])
+        };
+        assert_eq!(licenses.refused(&package("radio", None)), None);
+        assert_eq!(licenses.refused(&package("radio", Some("GPL-3.0"))), Some("GPL-3.0"));
+        assert_eq!(licenses.refused(&package("other", None)), Some("none"));
+        let other = package("other", Some("LicenseRef-Radio"));
+        assert_eq!(licenses.refused(&other), Some("LicenseRef-Radio"));
     }
 
     #[test]

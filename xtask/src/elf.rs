@@ -14,6 +14,8 @@ const ALLOC: u32 = 2;
 const WRITE: u32 = 1;
 /// The segment is loaded to the chip.
 const LOAD: u32 = 1;
+/// The section is the table of symbols.
+const SYMBOLS: u32 = 2;
 /// The section has no contents in the file.
 const NOBITS: u32 = 8;
 
@@ -40,6 +42,26 @@ pub fn footprint(file: &[u8]) -> Option<Footprint> {
         }
     }
     Some(sum)
+}
+
+/// The value of a symbol in a 32-bit little-endian ELF file; `None` if it has no such symbol.
+pub fn symbol(file: &[u8], name: &str) -> Option<u32> {
+    let word = |at: usize| Some(u32::from_le_bytes(file.get(at..at + 4)?.try_into().ok()?));
+    let half = |at: usize| Some(u16::from_le_bytes(file.get(at..at + 2)?.try_into().ok()?));
+    if !file.starts_with(b"\x7fELF\x01\x01") {
+        return None;
+    }
+    let (table, entry, count) = (word(32)? as usize, half(46)? as usize, half(48)? as usize);
+    let sections = (0..count).map(|index| table + index * entry);
+    let symbols = sections.clone().find(|section| word(section + 4) == Some(SYMBOLS))?;
+    let names = sections.clone().nth(word(symbols + 24)? as usize)?;
+    let (from, size) = (word(symbols + 16)? as usize, word(symbols + 20)? as usize);
+    let names = word(names + 16)? as usize;
+    (from..from + size).step_by(16).find_map(|at| {
+        let named = file.get(names + word(at)? as usize..)?;
+        let rest = named.strip_prefix(name.as_bytes())?;
+        (rest.first() == Some(&0)).then(|| word(at + 4))?
+    })
 }
 
 /// What a 32-bit little-endian ELF file puts onto a chip: from which address on, and the bytes. Gaps
@@ -110,6 +132,23 @@ mod tests {
             file.extend(section);
         }
         file
+    }
+
+    #[test]
+    fn a_symbol_is_found_by_its_whole_name() {
+        // No section, symbols with their names in section 2, and the names.
+        let mut file = elf(&[(0, 0, 0), (SYMBOLS, 0, 32), (3, 0, 12)]);
+        file[92 + 16..92 + 20].copy_from_slice(&172u32.to_le_bytes());
+        file[92 + 24..92 + 28].copy_from_slice(&2u32.to_le_bytes());
+        file[132 + 16..132 + 20].copy_from_slice(&204u32.to_le_bytes());
+        for (name, value) in [(0u32, 7u32), (6, 8)] {
+            file.extend([name, value, 0, 0].map(u32::to_le_bytes).as_flattened());
+        }
+        file.extend(b"_size\0_siz\0\0");
+        assert_eq!(symbol(&file, "_size"), Some(7));
+        assert_eq!(symbol(&file, "_siz"), Some(8));
+        assert_eq!(symbol(&file, "_si"), None);
+        assert_eq!(symbol(b"#!/bin/sh", "_size"), None);
     }
 
     #[test]

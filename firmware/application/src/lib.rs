@@ -12,6 +12,8 @@
 //! ```
 #![no_std]
 
+#[cfg(feature = "bluetooth")]
+pub mod bluetooth;
 mod description;
 #[cfg(feature = "network")]
 pub mod network;

@@ -34,6 +34,8 @@ use updraft_image::{Scheme, UpgradeMode};
 
 /// TLS's handshake goes deep.
 const NETWORKED_STACK: &str = "_stack_size = 48K;\n";
+/// Pairing does arithmetic on a curve, with the radio's stack beneath it; and its interrupts come on top.
+const BLUETOOTH_STACK: &str = "_stack_size = 28K;\n";
 /// So does the arithmetic of P-384, which is not our own.
 const P384_STACK: &str = "_stack_size = 16K;\n";
 /// A boot that keeps its progress in a status area goes to 8.2 KB (`docs/size.md`).
@@ -79,6 +81,9 @@ pub fn make() {
     if env::var_os("CARGO_FEATURE_NETWORK").is_some() {
         programs.push(("networked", application, NETWORKED_STACK));
     }
+    if env::var_os("CARGO_FEATURE_BLUETOOTH").is_some() {
+        programs.push(("bluetooth", application, BLUETOOTH_STACK));
+    }
     for (bin, program, stack) in programs {
         // A board with a bootloader of its own has no program of ours there.
         let source = format!("{}/src/bin/{bin}.rs", needed("CARGO_MANIFEST_DIR"));
@@ -91,7 +96,7 @@ pub fn make() {
         fs::create_dir_all(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         write(&folder.join("memory.x"), script.as_bytes());
         println!("cargo::rustc-link-arg-bin={bin}=-L{}", folder.display());
-        println!("cargo::rustc-link-arg-bin={bin}=-Tlink.x");
+        println!("cargo::rustc-link-arg-bin={bin}=-Tprogram.x");
     }
 }
 

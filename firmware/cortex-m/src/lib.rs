@@ -1,7 +1,8 @@
 //! What every Cortex-M has: vector table, start-up, faults, reset, the jump into an image.
 //!
 //! Programs run on one thread, and interrupts do no more than wake a processor that sleeps; what this
-//! crate promises rests on that.
+//! crate promises rests on that. Where interrupts are taken (feature `interrupts`), their handlers use
+//! nothing of it.
 #![no_std]
 
 mod chip;
@@ -17,6 +18,8 @@ pub use register::Register;
 pub use retained::{leave_origin, origin, reset, take_boot_mode};
 pub use rtt::Rtt;
 pub use single::Single;
+#[cfg(feature = "interrupts")]
+pub use sleep::take_interrupts;
 pub use sleep::{Wake, sleep, tick_every};
 pub use startup::jump;
 

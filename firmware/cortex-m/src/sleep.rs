@@ -1,5 +1,8 @@
 //! Sleeping until something happens. A masked interrupt wakes the processor and is not taken.
 //!
+//! A program that takes interrupts (feature `interrupts`) leaves disabled what is only to wake it: that
+//! such an interrupt is there to be taken counts as an event, and events are what it waits for.
+//!
 //! A processor that polls keeps its bus busy, and under an emulator the host that it waits for.
 
 use core::arch::asm;
@@ -19,6 +22,11 @@ const TIMER_ON: u32 = 7;
 /// Interrupt control and state.
 const ICSR: Register = at(0xe000_ed04);
 const FORGET_TICK: u32 = 1 << 25;
+/// System control: an interrupt that is disabled counts as an event.
+#[cfg(feature = "interrupts")]
+const SCR: Register = at(0xe000_ed10);
+#[cfg(feature = "interrupts")]
+const EVENT_ON_PENDING: u32 = 1 << 4;
 /// Interrupts 0 to 31, and 32 to 63: enable, forget.
 const ENABLE: [Register; 2] = [at(0xe000_e100), at(0xe000_e104)];
 const FORGET: [Register; 2] = [at(0xe000_e280), at(0xe000_e284)];
@@ -33,7 +41,9 @@ impl Wake {
     /// From now on they do.
     #[inline(always)]
     pub fn enable(self) {
-        self.write(ENABLE);
+        if !cfg!(feature = "interrupts") {
+            self.write(ENABLE);
+        }
     }
 
     /// Forgets those that have come. To be followed by a look at what they tell of, and only then
@@ -64,6 +74,33 @@ pub fn tick_every(clocks: u32) {
 }
 
 /// Sleeps until an interrupt has come since [`Wake::forget`].
+#[cfg(feature = "interrupts")]
+pub fn sleep() {
+    // Whoever brings the radio up may have left it otherwise.
+    SCR.write(EVENT_ON_PENDING);
+    // SAFETY: the processor goes on behind it.
+    unsafe { asm!("dsb", "wfe", options(nomem, nostack, preserves_flags)) }
+}
+
+/// Has interrupts taken that are enabled, of which there are none at first.
+///
+/// # Safety
+/// The vector table in use has to have a handler for each of them, and nobody may rely on being alone
+/// who shares something with a handler.
+#[cfg(feature = "interrupts")]
+pub unsafe fn take_interrupts() {
+    // SAFETY: the caller says that there are handlers.
+    unsafe { asm!("cpsie i", options(nostack, preserves_flags)) }
+}
+
+/// The system timer has ticked, which has woken the processor.
+#[cfg(feature = "interrupts")]
+// SAFETY: the vector table has it, by the linker script.
+#[unsafe(no_mangle)]
+extern "C" fn _tick() {}
+
+/// Sleeps until an interrupt has come since [`Wake::forget`].
+#[cfg(not(feature = "interrupts"))]
 pub fn sleep() {
     // SAFETY: the processor goes on behind it.
     unsafe { asm!("wfi", options(nomem, nostack, preserves_flags)) }

@@ -6,24 +6,35 @@ use crate::{Register, sleep};
 
 // The table that the processor reads after a reset; `main` comes from the program. Sixteen entries
 // do, as interrupts are masked from the first instruction on: they only wake a processor that
-// sleeps. The first warning of a watchdog may come as an NMI: nothing
+// sleeps. A program that takes interrupts puts their handlers behind the table, in the section
+// `.vectors.interrupts`. The first warning of a watchdog may come as an NMI: nothing
 // feeds it from then on, unless the board has an `_nmi` of its own. Every fault resets the chip, so that an image under test that crashes is
-// reverted.
+// reverted. Where floating-point numbers are passed in registers of their own, compilers use those
+// registers as they like, and the unit is off after a reset.
 global_asm!(
     ".syntax unified",
     ".section .vectors, \"a\", %progbits",
     ".word _stack_top",
     ".word _reset",
     ".word _nmi",
-    ".rept 13",
+    ".rept 12",
     ".word _fault",
     ".endr",
+    ".word _tick",
     ".section .text.start, \"ax\", %progbits",
     ".global _reset",
     ".type _reset, %function",
     ".thumb_func",
     "_reset:",
     "cpsid i",
+    ".if {float}",
+    "ldr r0, =0xe000ed88",
+    "ldr r1, [r0]",
+    "orr r1, r1, #0xf00000",
+    "str r1, [r0]",
+    "dsb",
+    "isb",
+    ".endif",
     "ldr r0, =_bss_start",
     "ldr r1, =_bss_end",
     "movs r2, #0",
@@ -44,6 +55,7 @@ global_asm!(
     ".type _hang, %function",
     ".thumb_func",
     "_hang: b _hang",
+    ".global _fault",
     ".type _fault, %function",
     ".thumb_func",
     "_fault:",
@@ -52,6 +64,7 @@ global_asm!(
     "str r1, [r0]",
     "b _fault",
     ".ltorg",
+    float = const cfg!(target_abi = "eabihf") as u32,
 );
 
 /// Makes `$main`, a function that never returns, the one that runs after the start-up; and has

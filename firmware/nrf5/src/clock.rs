@@ -10,18 +10,19 @@ use crate::at;
 pub(crate) const PRESCALED: u32 = 9;
 pub(crate) const HZ: u32 = 16_000_000 >> PRESCALED;
 
-/// TIMER0, which counts up.
+/// TIMER0, which counts up; TIMER2 where the radio has that one. (On an nRF51, TIMER2 counts to 65,535.)
 #[derive(Debug)]
 pub struct Clock(Counted<HZ>);
 
 impl Clock {
-    const START: Register = at(0x4000_8000);
-    const STOP: Register = at(0x4000_8004);
-    const CLEAR: Register = at(0x4000_800c);
-    const CAPTURE: Register = at(0x4000_8040);
-    const BITS: Register = at(0x4000_8508);
-    const PRESCALER: Register = at(0x4000_8510);
-    const CAPTURED: Register = at(0x4000_8540);
+    const TIMER: u32 = if cfg!(feature = "radio") { 0x4000_a000 } else { 0x4000_8000 };
+    const START: Register = at(Self::TIMER);
+    const STOP: Register = at(Self::TIMER + 0x4);
+    const CLEAR: Register = at(Self::TIMER + 0xc);
+    const CAPTURE: Register = at(Self::TIMER + 0x40);
+    const BITS: Register = at(Self::TIMER + 0x508);
+    const PRESCALER: Register = at(Self::TIMER + 0x510);
+    const CAPTURED: Register = at(Self::TIMER + 0x540);
     const BITS_32: u32 = 3;
 
     /// Counts from now on.
@@ -34,11 +35,16 @@ impl Clock {
         Self::START.write(1);
         Self(Counted::from(0))
     }
+
+    /// What it is at.
+    pub(crate) fn ticks() -> u32 {
+        Self::CAPTURE.write(1);
+        Self::CAPTURED.read()
+    }
 }
 
 impl firmware_cortex_m::Clock for Clock {
     fn now(&mut self) -> Duration {
-        Self::CAPTURE.write(1);
-        self.0.at(Self::CAPTURED.read())
+        self.0.at(Self::ticks())
     }
 }

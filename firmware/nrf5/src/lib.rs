@@ -6,8 +6,12 @@
 #![no_std]
 
 mod clock;
+#[cfg(all(feature = "usb", not(feature = "radio")))]
+mod critical;
 mod nvmc;
 mod pin;
+#[cfg(feature = "radio")]
+pub mod radio;
 mod spi;
 mod uart;
 #[cfg(feature = "usb")]

@@ -1,10 +1,15 @@
 //! Flash behind its controller (NVMC). It begins at address 0.
+//!
+//! Programming and erasing stop the processor, for 85 ms a page: while the radio is on, they wait for
+//! the gaps between what it does.
 
 use firmware_board::{Violation, checked};
 use firmware_cortex_m::Register;
 use updraft_flash::{Device, Geometry};
 
 use crate::at;
+#[cfg(feature = "radio")]
+use crate::radio::gaps;
 
 /// The flash controller.
 #[derive(Debug)]
@@ -48,12 +53,22 @@ impl Device for Nvmc {
         unsafe {
             core::ptr::copy_nonoverlapping(address as *const u8, buf.as_mut_ptr(), buf.len());
         }
+        // An image is read from end to end, in parts.
+        #[cfg(feature = "radio")]
+        crate::radio::attend();
         Ok(())
     }
 
     fn write(&mut self, address: u32, data: &[u8]) -> Result<(), Violation> {
         checked(self.0, address, data.len(), 4)?;
         let (words, _) = data.as_chunks::<4>();
+        #[cfg(feature = "radio")]
+        if let Some(done) = gaps::write(address, data) {
+            done?;
+            let is = |(place, word): (u32, &[u8; 4])| at(place).read() == u32::from_le_bytes(*word);
+            let whole = (address..).step_by(4).zip(words).all(is);
+            return if whole { Ok(()) } else { Err(Violation::NotErased) };
+        }
         let mut whole = true;
         Self::allowing(WRITE, || {
             for (place, word) in (address..).step_by(4).zip(words) {
@@ -71,6 +86,10 @@ impl Device for Nvmc {
     fn erase(&mut self, address: u32, len: u32) -> Result<(), Violation> {
         let page = self.0.sectors.first().map_or(u32::MAX, |run| run.size);
         let end = checked(self.0, address, len as usize, page)?;
+        #[cfg(feature = "radio")]
+        if let Some(done) = gaps::erase(address..end, page) {
+            return done;
+        }
         Self::allowing(ERASE, || {
             for at in (address..end).step_by(page as usize) {
                 Self::ERASE_PAGE.write(at);

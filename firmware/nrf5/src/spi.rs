@@ -61,5 +61,8 @@ impl Spi for SpiMaster {
             Data::Out(bytes) => bytes.iter().for_each(|byte| _ = Self::exchange(*byte)),
         }
         self.select.set(true);
+        // Whoever waits for the chip asks it again and again, for seconds where a slot is erased.
+        #[cfg(feature = "radio")]
+        crate::radio::attend();
     }
 }

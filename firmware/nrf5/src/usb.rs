@@ -10,8 +10,6 @@
 
 use core::fmt;
 
-// It has the critical sections that the driver asks for.
-use cortex_m as _;
 use firmware_cortex_m::{Line, Register, Single, Wake};
 use nrf_usbd::{UsbPeripheral, Usbd};
 use updraft_smp::framing::Packets;

@@ -1,5 +1,6 @@
 //! The programs of boards: `firmware/`, built for each board's processor.
 
+mod radio;
 mod toolchain;
 pub mod variants;
 
@@ -14,10 +15,13 @@ use crate::process::run as run_command;
 use crate::steps::Outcome;
 use crate::{size, workspace};
 
+pub use radio::{Libclang, NoLibclang};
 pub use toolchain::{DEBIAN, NoToolchain, Toolchain};
 
 /// The feature of packages whose board has a network, and of programs that use it.
 const NETWORK: &str = "network";
+/// The same of a radio; and the name of the program.
+const BLUETOOTH: &str = "bluetooth";
 
 /// A board that has programs.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct Board {
     pub signature: String,
     /// Whether there is an application that uses its network.
     pub networked: bool,
+    /// Whether there is one that uses its radio.
+    pub bluetooth: bool,
     /// Whether it has room for a factory image.
     pub factory: bool,
     /// Whether images that run from RAM have to be confirmed.
@@ -70,6 +76,7 @@ pub fn run(args: &[String]) -> Result<()> {
     for name in &variants {
         println!("{}", variants::build_named(name)?.display());
     }
+    let named = !names.is_empty();
     let boards = match &names[..] {
         [] if variants.is_empty() => boards()?,
         names => names.iter().map(|name| board(name)).collect::<Result<_>>()?,
@@ -78,7 +85,19 @@ pub fn run(args: &[String]) -> Result<()> {
         let programs = build(&board, release)?;
         println!("{}", board.name);
         let Programs { bootloader, application, networked } = programs;
+        let bluetooth = match named || board.is_plain() {
+            true => build_bluetooth(&board, release),
+            false => Ok(None),
+        };
+        let bluetooth = bluetooth.or_else(|error| match error.is::<NoLibclang>() {
+            true => {
+                println!("  {error}");
+                Ok(None)
+            }
+            false => Err(error),
+        })?;
         let all = bootloader.into_iter().chain([application]).chain(networked);
+        let all = all.chain(bluetooth.map(|[_, bytes]| bytes));
         for Program { path, footprint, stack } in all {
             let elf::Footprint { flash, ram } = footprint;
             println!("  {}: flash {flash}, RAM {ram}, stack {stack}", path.display());
@@ -91,6 +110,7 @@ pub fn run(args: &[String]) -> Result<()> {
 pub fn build_all() -> Result<Outcome> {
     let boards = boards()?;
     let mut sizes = Vec::new();
+    let mut without = None;
     for board in &boards {
         let programs = match build(board, false) {
             Err(error) if error.is::<NoToolchain>() => {
@@ -104,11 +124,18 @@ pub fn build_all() -> Result<Outcome> {
             build_unhardened(board)?;
         }
         // Variants differ in what their board file says, and not in code.
-        if board.name == board.package {
+        if board.is_plain() {
+            match build_bluetooth(board, false) {
+                Err(error) if error.is::<NoLibclang>() => without = Some(error),
+                built => drop(built?),
+            }
             lint(board)?;
         }
     }
     variants::build(variants::TESTED)?;
+    if let Some(error) = without {
+        return Ok(Outcome::LeftOut(format!("{error:#}")));
+    }
     Ok(Outcome::Passed(format!("bytes of bootloader + application: {}", sizes.join(", "))))
 }
 
@@ -122,6 +149,12 @@ fn lint(board: &Board) -> Result<()> {
             if board.networked && name == APPLICATION {
                 let mut command = compile(board, target, &toolchain, "clippy");
                 run_command(command.args(["--bin", "networked", "--", "-D", "warnings"]))?;
+            }
+            if let (true, Ok(libclang)) = (board.bluetooth && name == APPLICATION, Libclang::find())
+            {
+                let mut command = compile(board, target, &toolchain, "clippy");
+                command.args(["--features", BLUETOOTH, "--bin", BLUETOOTH, "--", "-D", "warnings"]);
+                run_command(libclang.tell(&mut command))?;
             }
         }
     }
@@ -137,6 +170,11 @@ const BOOTLOADER: &str = "bootloader";
 const APPLICATION: &str = "application";
 
 impl Board {
+    /// Whether it is what its folder of programs is called like, and no variant of that.
+    pub fn is_plain(&self) -> bool {
+        self.name == self.package
+    }
+
     /// Whether its programs are those of this folder.
     #[cfg(test)]
     pub fn is_of(&self, package: &str) -> bool {
@@ -240,18 +278,19 @@ pub fn board(name: &str) -> Result<Board> {
         package: package.clone(),
         targets: [first, last],
         signature: signature.unwrap_or("ed25519").to_owned(),
-        networked: is_networked(package)?,
+        networked: has_feature(package, NETWORK)?,
+        bluetooth: has_feature(package, BLUETOOTH)?,
         factory: areas.is_some_and(|areas| areas.iter().any(is_factory)),
         trials: file.get("boot").and_then(|boot| boot.get("revert")?.as_bool()).unwrap_or(false),
     })
 }
 
-/// Whether the package has an application that uses the network.
-fn is_networked(package: &str) -> Result<bool> {
+/// Whether the package has this feature, and with it an application that uses it.
+fn has_feature(package: &str, feature: &str) -> Result<bool> {
     let path = workspace::root().join("firmware/boards").join(package).join("Cargo.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
     let manifest: toml::Table = text.parse().with_context(|| path.display().to_string())?;
-    Ok(manifest.get("features").is_some_and(|features| features.get(NETWORK).is_some()))
+    Ok(manifest.get("features").is_some_and(|features| features.get(feature).is_some()))
 }
 
 /// Where the programs of a board are put.
@@ -300,27 +339,8 @@ const DISTURBED: &str = "mps2-an386";
 
 /// Builds the programs of a board. Without `release` it may trust the sample key.
 pub fn build(board: &Board, release: bool) -> Result<Programs> {
-    let folder = folder(&board.name);
-    fs::create_dir_all(&folder)?;
-    // Linked, and as bytes.
-    let program = |name: &str, target: &str, feature: Option<&str>| -> Result<[Program; 2]> {
-        let toolchain = Toolchain::choose(target)?;
-        let built = target_dir(&toolchain);
-        let built = built.join(target).join(if release { "release" } else { "debug" });
-        let mut command = compile(board, target, &toolchain, "rustc");
-        command.args(feature.iter().flat_map(|feature| ["--features", feature]));
-        command.args(release.then_some("--release"));
-        command.args(["--bin", name, "--", "--emit=asm,link"]);
-        run_command(&mut command).with_context(|| format!("{name} of {}", board.name))?;
-        let file = fs::read(built.join(name)).with_context(|| format!("no {name} was built"))?;
-        let footprint = elf::footprint(&file).context("a linker makes ELF files")?;
-        let (_, bytes) = elf::image(&file).context("a program has something to load")?;
-        let assembly = size::assembly(&built.join("deps"), &file)?;
-        let stack = size::stack::depth(&assembly, "main").context("a program has a `main`")?;
-        let (elf, bin) = (folder.join(format!("{name}.elf")), folder.join(format!("{name}.bin")));
-        replace(&elf, &file)?;
-        replace(&bin, &bytes)?;
-        Ok([elf, bin].map(|path| Program { path, footprint, stack }))
+    let program = |name: &str, target: &str, feature: Option<&str>| {
+        build_program(board, release, (name, feature), target, None)
     };
     let [first, last] = &board.targets;
     let bootloader = match board.has(BOOTLOADER) {
@@ -337,6 +357,50 @@ pub fn build(board: &Board, release: bool) -> Result<Programs> {
         flavour(board, release)?;
     }
     Ok(Programs { bootloader, application, networked })
+}
+
+/// Builds the application with Bluetooth, where the board has one: linked, and as bytes. Variants of a board differ in what their
+/// file says, and not in code, so that it is not always built for each of them.
+pub fn build_bluetooth(board: &Board, release: bool) -> Result<Option<[Program; 2]>> {
+    if !board.bluetooth {
+        return Ok(None);
+    }
+    let libclang = Libclang::find()?;
+    let target = board.targets.last().context("a board has a core")?;
+    let name = (BLUETOOTH, Some(BLUETOOTH));
+    build_program(board, release, name, target, Some(&libclang)).map(Some)
+}
+
+/// Builds a program, with a feature of its package's: linked, and as bytes.
+fn build_program(
+    board: &Board,
+    release: bool,
+    (name, feature): (&str, Option<&str>),
+    target: &str,
+    libclang: Option<&Libclang>,
+) -> Result<[Program; 2]> {
+    let folder = folder(&board.name);
+    fs::create_dir_all(&folder)?;
+    let toolchain = Toolchain::choose(target)?;
+    let built = target_dir(&toolchain);
+    let built = built.join(target).join(if release { "release" } else { "debug" });
+    let mut command = compile(board, target, &toolchain, "rustc");
+    if let Some(libclang) = libclang {
+        libclang.tell(&mut command);
+    }
+    command.args(feature.iter().flat_map(|feature| ["--features", feature]));
+    command.args(release.then_some("--release"));
+    command.args(["--bin", name, "--", "--emit=asm,link"]);
+    run_command(&mut command).with_context(|| format!("{name} of {}", board.name))?;
+    let file = fs::read(built.join(name)).with_context(|| format!("no {name} was built"))?;
+    let footprint = elf::footprint(&file).context("a linker makes ELF files")?;
+    let (_, bytes) = elf::image(&file).context("a program has something to load")?;
+    let assembly = size::assembly(&built.join("deps"), &file)?;
+    let stack = size::stack::depth(&assembly, "main").context("a program has a `main`")?;
+    let (elf, bin) = (folder.join(format!("{name}.elf")), folder.join(format!("{name}.bin")));
+    replace(&elf, &file)?;
+    replace(&bin, &bytes)?;
+    Ok([elf, bin].map(|path| Program { path, footprint, stack }))
 }
 
 /// Builds the application in its other flavour: in a folder of its own, or each of the two would make

@@ -13,6 +13,8 @@ use anyhow::{Result, bail};
 
 use crate::process::{output, program};
 
+pub use python::venv;
+
 /// One thing that tests need.
 trait Need {
     /// What it is, and its version where one is pinned.

@@ -42,7 +42,7 @@ impl Need for Tools {
     }
 
     fn purpose(&self) -> &'static str {
-        "foreign signing tool, SMP client, Bluetooth stack and update server"
+        "foreign signing tool, SMP client, Bluetooth stack and update server; libclang for chips with a radio"
     }
 
     fn is_met(&self) -> bool {

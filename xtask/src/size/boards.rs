@@ -2,11 +2,12 @@
 //! vector table, console, serial recovery where the board has it.
 
 use std::fmt::Write as _;
+use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::{KIB, RAM, STACK, Table};
-use crate::elf::Footprint;
+use crate::elf::{self, Footprint};
 use crate::firmware::{self, Program};
 
 /// Bytes of flash that bootloaders may take, by what the name of a board begins with; the longest one
@@ -52,7 +53,9 @@ pub const INTRODUCTION: &str = "\
 ## Programs of boards
 
 The same of what `cargo xtask firmware` builds, with drivers, start-up code and vector table, and \
-with serial recovery where the board has it.
+with serial recovery where the board has it. Applications with Bluetooth have Nordic's libraries in \
+them, and the budget is the room in their slot; their stack is that of Rust's code, to which 4096 bytes are \
+added for the libraries and their interrupts.
 
 | board | flash budget | bootloader: flash | RAM | stack | application: flash | RAM | stack |
 |---|--:|--:|--:|--:|--:|--:|--:|
@@ -95,8 +98,45 @@ pub fn weigh() -> Result<Table> {
             let _ =
                 writeln!(rows, "| {name}, on a network | {empty} | {flash} | {ram} | {stack} |");
         }
+        if board.is_plain() {
+            match firmware::build_bluetooth(&board, false) {
+                // Whoever builds all programs is told.
+                Err(error) if error.is::<firmware::NoLibclang>() => println!("{name}: {error}"),
+                built => {
+                    let Some([program, _]) = built? else { continue };
+                    let (row, faults) = weigh_bluetooth(name, &program)?;
+                    rows += &row;
+                    exceeded.extend(faults);
+                }
+            }
+        }
     }
     Ok(Table { rows, exceeded })
+}
+
+/// Bytes of stack beside what Rust's code takes, for Nordic's library: what is called, and its interrupts on
+/// top, of which one may come upon another. They are not told by their maker, and reading the machine code for
+/// them is what its licence forbids: for the stack of its older SoftDevices it asks for 1.5 KiB.
+const LIBRARY: u32 = 4 * KIB;
+
+/// The row of an application with Bluetooth, and what it exceeds: the room that its slot leaves for it, and
+/// the stack that it is linked with.
+fn weigh_bluetooth(name: &str, program: &Program) -> Result<(String, Vec<String>)> {
+    let Program { footprint: Footprint { flash, ram }, stack, path } = program;
+    println!("{name}: Bluetooth: flash {flash}, RAM {ram}, stack {stack}");
+    let linked = fs::read(path).with_context(|| format!("no {}", path.display()))?;
+    let symbol = |name| elf::symbol(&linked, name).with_context(|| format!("no {name} was linked"));
+    let (room, linked_stack) = (symbol("_flash_room")?, symbol("_stack_size")?);
+    let mut faults = Vec::new();
+    for (of, size, limit) in [("flash", *flash, room), ("stack", stack + LIBRARY, linked_stack)] {
+        if size > limit {
+            faults.push(format!("{name}, Bluetooth: {of} {size} of {limit}"));
+        }
+    }
+    Ok((
+        format!("| {name}, Bluetooth | {room} | – | – | – | {flash} | {ram} | {stack} |\n"),
+        faults,
+    ))
 }
 
 #[cfg(test)]
