@@ -40,6 +40,8 @@ fn read(junit: &str) -> Vec<String> {
             let Some((_, rest)) = case.split_once(&format!("<{element}>")) else { continue };
             let Some((text, _)) = rest.split_once(&format!("</{element}>")) else { continue };
             let text = unescape(text);
+            // A panic that a test expects prints where it came from.
+            let text = text.split("stack backtrace:").next().unwrap_or_default();
             for line in text.lines().filter_map(|line| said(line, &name)) {
                 let line = format!("{program}: {line}");
                 // Several tests of a program may go over the same vectors.
@@ -87,7 +89,9 @@ test recorded::answers ... ok
 
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 118 filtered out
 </system-out>
-            <system-err>seed 7</system-err>
+            <system-err>seed 7
+stack backtrace:
+   0: core::panicking::panic_fmt</system-err>
         </testcase>
         <testcase name="b" classname="xtask"><system-out>
 running 1 test

@@ -76,11 +76,12 @@ pub fn run(args: &[String]) -> Result<()> {
     steps.step("fuzz", || fuzz::smoke(Driver::Seeded, seed, FUZZ_SECONDS));
     steps.step("deny", deny);
 
-    steps.print();
     println!("\n── reports ──\nseed {seed}");
     for line in &said {
         println!("{line}");
     }
+    // Last what most people look for.
+    steps.print();
     println!("\n── the test runner's closing lines ──");
     for line in &closing {
         println!("{line}");
