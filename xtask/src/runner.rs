@@ -42,6 +42,7 @@ impl Runner {
             Self::Nextest => {
                 let mut command = crate::process::cargo(["nextest", "run"]);
                 command.args(selection).arg("--no-fail-fast");
+                command.arg(format!("--test-threads={}", at_once()));
                 command
             }
             Self::Cargo => {
@@ -51,6 +52,13 @@ impl Runner {
             }
         }
     }
+}
+
+/// How many tests run at once. A good part of them waits for devices, emulators and brokers, so that
+/// cores would be idle with one each.
+fn at_once() -> usize {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    cores + cores.div_ceil(2)
 }
 
 /// Runs a test runner and keeps its closing lines.
