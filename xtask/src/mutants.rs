@@ -11,11 +11,14 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::process::{cargo, line, output, program};
+use crate::runner::Runner;
 use crate::steps::Outcome;
 use crate::workspace;
 
 /// Tests of a faulty program may never end; ending them is noticing the fault.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a test runner may take to end its tests.
+const GRACE: Duration = Duration::from_secs(12);
 /// A run that has no time for all faults plants at least this many.
 const AT_LEAST: usize = 6;
 
@@ -35,7 +38,7 @@ struct Mutant {
     find: String,
     /// What stands there instead.
     replace: String,
-    /// Arguments of `cargo test` that select the tests. Where they name no package, these are of the
+    /// Arguments of `cargo test` or of nextest, that select the tests. Where they name no package, these are of the
     /// whole workspace with all features, as everything is tested: so little is built anew.
     test: String,
 }
@@ -128,7 +131,7 @@ impl<'l> Sound<'l> {
         }
         let passes = self.copy.test(test)? == Noticed::No;
         if !passes {
-            println!("`cargo test {test}` fails without any fault");
+            println!("UNSOUND  {test}: fails without any fault, or is no test");
         }
         self.known.insert(test, passes);
         Ok(passes)
@@ -169,6 +172,7 @@ impl Noticed {
 /// A copy of the workspace with its own build folder.
 struct Copy {
     tree: PathBuf,
+    runner: Runner,
 }
 
 impl Copy {
@@ -182,7 +186,7 @@ impl Copy {
         if !tools.exists() {
             link(&workspace::root().join(".tools"), &tools).context("cannot link the tools")?;
         }
-        Ok(Self { tree })
+        Ok(Self { tree, runner: Runner::choose() })
     }
 
     fn with_fault(&self, mutant: &Mutant) -> Result<Noticed> {
@@ -205,28 +209,29 @@ impl Copy {
     }
 
     fn test(&self, selection: &str) -> Result<Noticed> {
-        let build = || {
-            let mut command = cargo(["test", "--quiet"]);
-            if selection.starts_with("--test") {
-                command.args(["--workspace", "--all-features"]);
-            }
-            command
-                .current_dir(&self.tree)
-                .args(selection.split_whitespace())
-                // Other programs than the workspace's own, of the same dependencies.
-                .env("CARGO_TARGET_DIR", workspace::target().join("mutants/target"))
-                .env("CARGO_BUILD_BUILD_DIR", workspace::target())
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            command
-        };
-        let mut compile = build();
-        compile.arg("--no-run");
+        let whole = selection.starts_with("--test").then_some(["--workspace", "--all-features"]);
+        let selection = whole.iter().flatten().copied().chain(selection.split_whitespace());
+        let selection: Vec<_> = selection.collect();
+        let mut compile = cargo(["test", "--quiet", "--no-run"]);
+        self.at_home(compile.args(&selection));
         if !compile.status().with_context(|| line(&compile))?.success() {
             return Ok(Noticed::Broken);
         }
-        wait(&mut build())
+        let mut tests = self.runner.first_failure(&selection);
+        self.at_home(&mut tests);
+        wait(&mut tests)
+    }
+
+    /// Has a command work on the copy, in silence.
+    fn at_home(&self, command: &mut Command) {
+        command
+            .current_dir(&self.tree)
+            // Other programs than the workspace's own, of the same dependencies.
+            .env("CARGO_TARGET_DIR", workspace::target().join("mutants/target"))
+            .env("CARGO_BUILD_BUILD_DIR", workspace::target())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
     }
 }
 
@@ -241,8 +246,11 @@ fn wait(command: &mut Command) -> Result<Noticed> {
             return Ok(if status.success() { Noticed::No } else { Noticed::Failed });
         }
         if start.elapsed() > PATIENCE {
-            // The test program is cargo's child, and hangs on if only cargo is ended.
+            // The test programs hang on if only their runner is ended: nextest ends them when it is
+            // asked to, cargo's are in its group.
             let group = format!("-{}", child.id());
+            let _ = program("kill", ["-TERM", "--", &group]).status();
+            std::thread::sleep(GRACE);
             let _ = program("kill", ["-KILL", "--", &group]).status();
             child.kill()?;
             child.wait()?;

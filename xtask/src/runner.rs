@@ -52,6 +52,21 @@ impl Runner {
             }
         }
     }
+
+    /// The same, for whoever wants to know only whether all tests pass, as soon as may be.
+    pub fn first_failure(self, selection: &[&str]) -> Command {
+        let mut command = match self {
+            Self::Nextest => {
+                crate::process::cargo(["nextest", "run", "--cargo-quiet", "--fail-fast"])
+            }
+            Self::Cargo => crate::process::cargo(["test", "--quiet"]),
+        };
+        command.args(selection);
+        if self == Self::Nextest {
+            command.arg(format!("--test-threads={}", at_once()));
+        }
+        command
+    }
 }
 
 /// How many tests run at once. A good part of them waits for devices, emulators and brokers, so that
