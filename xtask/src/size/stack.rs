@@ -3,9 +3,10 @@
 //!
 //! A call through a pointer may go to every function whose address is taken, unless the register was
 //! loaded with a constant: so the compiler calls what is called often. Each function counts once on
-//! a path: none of ours calls itself.
+//! a path: none of ours calls itself. Where functions may call each other in a circle, as by pointers, what
+//! is found depends on where one begins: names are gone through in their order, so that it is always the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes for what is not in the assembly: the compiler's own routines, such as `memcpy`.
 const ROUTINES: u32 = 64;
@@ -13,7 +14,7 @@ const ROUTINES: u32 = 64;
 #[derive(Debug, Default)]
 struct Function {
     frame: u32,
-    calls: HashSet<String>,
+    calls: BTreeSet<String>,
     calls_by_pointer: bool,
 }
 
@@ -22,21 +23,21 @@ pub fn depth(assembly: &str, entry: &str) -> Option<u32> {
     let (functions, pointed_at) = read(assembly);
     functions.contains_key(entry).then(|| {
         let mut walk =
-            Walk { functions: &functions, pointed_at: &pointed_at, known: HashMap::new() };
+            Walk { functions: &functions, pointed_at: &pointed_at, known: BTreeMap::new() };
         walk.below(entry, &mut Vec::new()) + ROUTINES
     })
 }
 
 /// The functions by name, and those whose address is taken.
-fn read(assembly: &str) -> (HashMap<String, Function>, HashSet<String>) {
-    let mut functions = HashMap::<String, Function>::new();
-    let mut names = HashSet::new();
+fn read(assembly: &str) -> (BTreeMap<String, Function>, BTreeSet<String>) {
+    let mut functions = BTreeMap::<String, Function>::new();
+    let mut names = BTreeSet::new();
     let mut label = "";
     let mut current: Option<(String, Function)> = None;
     // Constants by label, and by register where they are.
-    let mut constants = HashMap::new();
+    let mut constants = BTreeMap::new();
     let mut constant = None;
-    let mut registers_hold = HashMap::new();
+    let mut registers_hold = BTreeMap::new();
     for line in assembly.lines() {
         if let Some(name) = line.strip_suffix(':').filter(|name| name.starts_with(".LCPI")) {
             constant = Some(name);
@@ -126,9 +127,9 @@ fn registers(line: &str) -> u32 {
 }
 
 struct Walk<'w> {
-    functions: &'w HashMap<String, Function>,
-    pointed_at: &'w HashSet<String>,
-    known: HashMap<&'w str, u32>,
+    functions: &'w BTreeMap<String, Function>,
+    pointed_at: &'w BTreeSet<String>,
+    known: BTreeMap<&'w str, u32>,
 }
 
 impl<'w> Walk<'w> {
@@ -186,6 +187,22 @@ vtable:
         assert_eq!(depth(CODE, "left"), Some(20 + 20 + 100 + 300 + ROUTINES));
         assert_eq!(depth(CODE, "entry"), Some(20 + 100 + 300 + ROUTINES));
         assert_eq!(depth(CODE, "nobody"), None);
+    }
+
+    #[test]
+    fn a_program_with_a_circle_of_calls_is_found_to_be_as_deep_every_time() {
+        let function = |name: &str, frame: u32, calls: &[&str]| {
+            let calls: String = calls.iter().map(|call| format!("\tbl\t{call}\n")).collect();
+            format!("{name}:\n\t.fnstart\n\t.pad\t#{frame}\n{calls}\t.fnend\n")
+        };
+        let code = function("main", 4, &["first", "second"])
+            + &function("first", 8, &["second", "last"])
+            + &function("second", 16, &["first"])
+            + &function("last", 32, &[]);
+        let once = depth(&code, "main");
+        for _ in 0..64 {
+            assert_eq!(depth(&code, "main"), once);
+        }
     }
 
     #[test]
