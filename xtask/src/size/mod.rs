@@ -130,8 +130,8 @@ fn path() -> PathBuf {
 /// By how much a figure on the page may be off, in percent: compilers differ a little, and not every
 /// change of a few bytes is worth a new page.
 const OFF: u32 = 3;
-/// The same for the stack of the programs that speak TLS or Bluetooth. Which of their functions are
-/// inlined depends on hashes of where the sources are: the deepest path differs from folder to folder.
+/// The same for the stack of the programs that speak TLS or Bluetooth: where functions may call each other
+/// in a circle, the path that is found depends on the order of their names, which have hashes in them.
 const STACK_OFF: u32 = 25;
 
 /// Rows of what was weighed that the page does not have, or has with other figures.
