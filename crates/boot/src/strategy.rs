@@ -153,16 +153,6 @@ pub trait Strategy {
         }
     }
 
-    /// Whether the image in the primary slot is still as it was before the swap that the flash tells
-    /// of.
-    fn spares_primary<M: FlashMap>(
-        &self,
-        map: &mut M,
-        slots: &Slots,
-    ) -> Result<bool, BootError<M::Error>> {
-        Ok(!matches!(self.progress(map, slots)?, Progress::Interrupted { .. }))
-    }
-
     /// Marks a swap as over that was recorded and cannot be begun.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         slots.end_record(map).map_err(BootError::Flash)
@@ -275,14 +265,6 @@ impl Strategy for AnyStrategy {
         job: &Job,
     ) -> Result<(), BootError<M::Error>> {
         each!(self, strategy => strategy.finish(map, slots, job))
-    }
-
-    fn spares_primary<M: FlashMap>(
-        &self,
-        map: &mut M,
-        slots: &Slots,
-    ) -> Result<bool, BootError<M::Error>> {
-        each!(self, strategy => strategy.spares_primary(map, slots))
     }
 
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {

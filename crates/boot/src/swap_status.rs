@@ -94,14 +94,6 @@ impl Strategy for SwapStatus {
         self.swap().finish(map, slots, job)
     }
 
-    fn spares_primary<M: FlashMap>(
-        &self,
-        map: &mut M,
-        slots: &Slots,
-    ) -> Result<bool, BootError<M::Error>> {
-        self.swap().spares_primary(map, slots)
-    }
-
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         self.swap().forget(map, slots)
     }

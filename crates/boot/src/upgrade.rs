@@ -261,14 +261,7 @@ where
                 return if recorded { self.give_up() } else { Ok(SwapType::None) };
             }
         }
-        let mut installed = match loader.strategy().install(flash, &self.slots, &job, &secrets) {
-            Err(BootError::Flash(error))
-                if swaps && self.slots.strict() && swap != SwapType::Revert =>
-            {
-                return self.postpone(error);
-            }
-            installed => installed?,
-        };
+        let mut installed = loader.strategy().install(flash, &self.slots, &job, &secrets)?;
         if let Installed::NoSpace { .. } = installed
             && self.slots.strict()
             && primary_size > 0
@@ -303,30 +296,6 @@ where
             swap => self.tell(Event::Installed(swap)),
         }
         Ok(swap)
-    }
-
-    /// Goes on with what runs now after flash refused what an exchange begins with, if that has cost it
-    /// nothing: the secondary slot may be on a device that takes no change. The original does not start
-    /// it. The way back from a test is not put off, as the image under test would go on running.
-    ///
-    /// A record must not be left standing, as it would be carried out with whatever is uploaded next.
-    #[inline(never)]
-    fn postpone(&mut self, error: M::Error) -> Step<SwapType, M> {
-        let strategy = self.loader.strategy();
-        let map = &mut self.platform.flash;
-        let mut forget = || {
-            let spared = strategy.spares_primary(map, &self.slots)?;
-            if spared && strategy.progress(map, &self.slots)? != Progress::None {
-                self.slots.confirm_primary(map).map_err(BootError::Flash)?;
-                strategy.forget(map, &self.slots)?;
-            }
-            Ok::<_, BootError<M::Error>>(spared)
-        };
-        if !matches!(forget(), Ok(true)) {
-            return Err(BootError::Flash(error));
-        }
-        self.tell(Event::NotBegun(error));
-        Ok(SwapType::None)
     }
 
     /// Whether the primary slot holds nothing that may run. That it cannot be read right now is no

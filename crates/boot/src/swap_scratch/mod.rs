@@ -420,17 +420,6 @@ impl Strategy for SwapScratch {
         finish().map_err(BootError::Flash)
     }
 
-    /// The first step copies from the secondary slot to the scratch area, the second one the other way:
-    /// into a slot that may refuse it.
-    fn spares_primary<M: FlashMap>(
-        &self,
-        map: &mut M,
-        slots: &Slots,
-    ) -> Result<bool, BootError<M::Error>> {
-        let scratch = self.scratch(map, slots)?;
-        Ok(Self::status(map, slots, &scratch)?.is_none_or(|status| status.done <= 1))
-    }
-
     /// Also erases the record in the scratch area.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         let scratch = self.scratch(map, slots)?;
