@@ -136,7 +136,10 @@ impl<'n> Peripheral<'n> {
         loop {
             let connection = self.accept(&mut peripheral).await?;
             let connection = connection.with_attribute_server(&server)?;
-            connection.raw().set_bondable(bonds.take_new())?;
+            if connection.raw().set_bondable(bonds.take_new()).is_err() {
+                // It is gone already, which is no reason not to wait for the next one.
+                continue;
+            }
             service.connected();
             converse(&connection, &mut service, answers, bonds).await;
         }

@@ -80,9 +80,9 @@ pub fn run<B: Board, C: Controller, P: FnMut(), const N: usize, const LINES: usi
     let application = Application::<B, N, LINES>::open(setup.description, setup.keys, lines);
     let application = RefCell::new(application);
     let name = B::FACTS.name.get(..Peripheral::NAME_MAX).unwrap_or(B::FACTS.name);
-    if let (Some(Radio { controller, address, mut process }), Ok(shown)) =
-        (radio(), Peripheral::new(name))
-    {
+    let radio = radio().zip(Peripheral::new(name).ok());
+    let started = radio.is_some();
+    if let Some((Radio { controller, address, mut process }, shown)) = radio {
         let shown = shown.with_random_address(address);
         let mut bonds = Kept::new(&application, setup.storage);
         let mut answers = Over { application: &application, answer };
@@ -108,6 +108,11 @@ pub fn run<B: Board, C: Controller, P: FnMut(), const N: usize, const LINES: usi
     say(&mut application.board, WHO, &NoRadio);
     if application.test_at.is_some() {
         application.description.outcome = SelfTest::Fail;
+    }
+    if started {
+        // It has worked, and does so again behind a reset; without it, nobody could reach the device.
+        let now = application.board.now();
+        application.reset_after(now, Some(0));
     }
     loop {
         if !application.turn() {

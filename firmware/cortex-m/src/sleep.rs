@@ -32,6 +32,9 @@ const ENABLE: [Register; 2] = [at(0xe000_e100), at(0xe000_e104)];
 const FORGET: [Register; 2] = [at(0xe000_e280), at(0xe000_e284)];
 /// Interrupts 0 to 31, which are all that a bootloader enables: disable.
 const DISABLE: Register = at(0xe000_e180);
+/// The same for 32 to 63, which other bootloaders may have enabled.
+#[cfg(feature = "interrupts")]
+const DISABLE_MORE: Register = at(0xe000_e184);
 
 /// The interrupts that wake the processor, one bit each.
 #[derive(Clone, Copy, Debug)]
@@ -82,13 +85,14 @@ pub fn sleep() {
     unsafe { asm!("dsb", "wfe", options(nomem, nostack, preserves_flags)) }
 }
 
-/// Has interrupts taken that are enabled, of which there are none at first.
+/// Has interrupts taken that are enabled from now on: those that a bootloader has left enabled are not.
 ///
 /// # Safety
 /// The vector table in use has to have a handler for each of them, and nobody may rely on being alone
 /// who shares something with a handler.
 #[cfg(feature = "interrupts")]
 pub unsafe fn take_interrupts() {
+    [DISABLE, DISABLE_MORE].into_iter().chain(FORGET).for_each(|all| all.write(u32::MAX));
     // SAFETY: the caller says that there are handlers.
     unsafe { asm!("cpsie i", options(nostack, preserves_flags)) }
 }

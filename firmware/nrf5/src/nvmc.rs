@@ -55,7 +55,7 @@ impl Device for Nvmc {
         }
         // An image is read from end to end, in parts.
         #[cfg(feature = "radio")]
-        crate::radio::attend();
+        crate::radio::process();
         Ok(())
     }
 

@@ -63,6 +63,6 @@ impl Spi for SpiMaster {
         self.select.set(true);
         // Whoever waits for the chip asks it again and again, for seconds where a slot is erased.
         #[cfg(feature = "radio")]
-        crate::radio::attend();
+        crate::radio::process();
     }
 }

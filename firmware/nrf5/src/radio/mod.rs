@@ -44,7 +44,7 @@ const MEMORY: usize = 4096;
 /// Who asks for gaps: flash.
 const SESSIONS: usize = 1;
 
-/// Whether it is.
+/// Whether the layer is there.
 static ON: AtomicBool = AtomicBool::new(false);
 static LAYER: Single<Option<MultiprotocolServiceLayer<'static>>> = Single::new(None);
 static SLOTS: Single<Option<SessionMem<SESSIONS>>> = Single::new(None);
@@ -68,6 +68,7 @@ pub struct Radio {
 /// If it is on already.
 pub fn open() -> Result<Radio, Error> {
     let slots = SLOTS.take().insert(SessionMem::new());
+    stop_timer();
     // SAFETY: the handlers are in the vector table, and share nothing with what runs beside them.
     unsafe { take_interrupts() };
     let clock = raw::mpsl_clock_lfclk_cfg_t {
@@ -80,6 +81,7 @@ pub fn open() -> Result<Radio, Error> {
     };
     let layer = MultiprotocolServiceLayer::with_timeslots(for_layer(), Handlers, clock, slots)?;
     let layer = LAYER.take().insert(layer);
+    ON.store(true, Ordering::Relaxed);
     // SAFETY: their handlers are there.
     unsafe {
         CLOCK_POWER::enable();
@@ -102,22 +104,25 @@ pub fn open() -> Result<Radio, Error> {
         .peripheral_count(1)?
         .buffer_cfg(PACKET, PACKET, PACKETS, PACKETS)?
         .build(for_controller(), numbers, layer, CONTROLLER.take().insert(Mem::new()))?;
-    ON.store(true, Ordering::Relaxed);
     Ok(Radio { controller, address: address() })
 }
 
-/// The same while something else is waited for: if it is on.
-pub(crate) fn attend() {
+/// What the radio has to do outside its interrupts, several times a second, also while something else
+/// is waited for. Nothing, if it is off.
+pub fn process() {
     if ON.load(Ordering::Relaxed) {
-        process();
+        // SAFETY: the layer is there; the one thread calls this, and is in no other function of the
+        // layer's.
+        unsafe { raw::mpsl_low_priority_process() };
     }
 }
 
-/// What the radio has to do outside its interrupts, several times a second.
-pub fn process() {
-    // SAFETY: the layer is there, as whoever has a `Radio` knows; the one thread calls this, and is in
-    // no other function of the layer's.
-    unsafe { raw::mpsl_low_priority_process() };
+/// The bootloader's clock may have left it running, and the layer has not said that it stops it.
+fn stop_timer() {
+    const STOP: Register = at(0x4000_8004);
+    const CLEAR: Register = at(0x4000_800c);
+    const SHUTDOWN: Register = at(0x4000_8010);
+    [STOP, CLEAR, SHUTDOWN].iter().for_each(|task| task.write(1));
 }
 
 /// The address that the chip was made with. Two bits say that it is a random static one.
