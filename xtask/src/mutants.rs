@@ -147,7 +147,7 @@ enum Noticed {
     Hung,
     /// All tests passed.
     No,
-    /// The faulty program does not compile: no test had a say.
+    /// The faulty program does not compile, or there is no such test: none had a say.
     Broken,
     /// The tests fail without the fault, too: they do not tell.
     Anyway,
@@ -243,7 +243,12 @@ fn wait(command: &mut Command) -> Result<Noticed> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(if status.success() { Noticed::No } else { Noticed::Failed });
+            return Ok(match status.code() {
+                Some(0) => Noticed::No,
+                // nextest's word for tests that failed, and cargo's.
+                Some(100 | 101) => Noticed::Failed,
+                _ => Noticed::Broken,
+            });
         }
         if start.elapsed() > PATIENCE {
             // The test programs hang on if only their runner is ended: nextest ends them when it is

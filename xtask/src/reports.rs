@@ -40,8 +40,6 @@ fn read(junit: &str) -> Vec<String> {
             let Some((_, rest)) = case.split_once(&format!("<{element}>")) else { continue };
             let Some((text, _)) = rest.split_once(&format!("</{element}>")) else { continue };
             let text = unescape(text);
-            // A panic that a test expects prints where it came from.
-            let text = text.split("stack backtrace:").next().unwrap_or_default();
             for line in text.lines().filter_map(|line| said(line, &name)) {
                 let line = format!("{program}: {line}");
                 // Several tests of a program may go over the same vectors.
@@ -62,7 +60,17 @@ fn said<'l>(line: &'l str, test: &str) -> Option<&'l str> {
         None => line,
     };
     let harness = line.starts_with("running ") || line.starts_with("test result:") || line == "ok";
+    let harness = harness || is_of_backtrace(line);
     (!harness && !line.trim().is_empty()).then_some(line)
+}
+
+/// Whether a panic prints it, which a test may expect: `stack backtrace:`, `  12: name`, `  at file`.
+fn is_of_backtrace(line: &str) -> bool {
+    let inner = line.trim_start();
+    let numbered = inner.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    line == "stack backtrace:"
+        || line.starts_with("note: ") && line.contains("backtrace")
+        || inner.len() < line.len() && (numbered || inner.starts_with("at "))
 }
 
 fn attribute(element: &str, name: &str) -> String {
@@ -91,7 +99,10 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 118 filtered out
 </system-out>
             <system-err>seed 7
 stack backtrace:
-   0: core::panicking::panic_fmt</system-err>
+   0: core::panicking::panic_fmt
+             at src/panicking.rs:80:14
+note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.
+seeds from 7 on</system-err>
         </testcase>
         <testcase name="b" classname="xtask"><system-out>
 running 1 test
@@ -104,6 +115,7 @@ ok
         let expected = [
             "smp::smp: exchanges: 253 of 452, \"raw\" left out",
             "smp::smp: seed 7",
+            "smp::smp: seeds from 7 on",
             "xtask: one of two",
         ];
         assert_eq!(read(JUNIT), expected);
