@@ -173,5 +173,6 @@ fn a_device_that_is_killed_in_an_archive_goes_on_with_what_it_has() {
     let size: u64 = size.map(|name| lab.path(name).metadata().unwrap().len()).iter().sum();
     let carried = cable.carried.load(std::sync::atomic::Ordering::SeqCst);
     println!("bytes to the device {carried} / {size} of the images, over four kills");
-    assert!(carried < 2 * size, "{carried} bytes for images of {size}");
+    // What was on its way at a kill comes again; all from the beginning would be three times the size.
+    assert!(2 * carried < 5 * size, "{carried} bytes for images of {size}");
 }
