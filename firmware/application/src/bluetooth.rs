@@ -150,6 +150,37 @@ impl<B: Board, const N: usize, const LINES: usize> Answers for Over<'_, '_, B, N
     }
 }
 
+/// A program that is this application: of the package `$package`, on `$board`, over the module `$radio`
+/// that has `open` and `process`.
+#[macro_export]
+macro_rules! bluetooth_program {
+    ($package:ident, $board:ty, $radio:ident) => {
+        type Memory = $crate::bluetooth::Memory<{ $crate::BUFFER }, { $crate::lines::<$board>() }>;
+        static MEMORY: $crate::cortex_m::Single<Memory> =
+            $crate::cortex_m::Single::new(Memory::new());
+
+        $crate::cortex_m::description!(
+            DESCRIPTION,
+            include_bytes!(concat!(env!("OUT_DIR"), "/description.bin"))
+        );
+
+        fn serve() -> ! {
+            // The text may be another one than when this was compiled.
+            let description = core::hint::black_box(&DESCRIPTION);
+            let (keys, storage) = (&$package::KEYS, $package::board::STORAGE);
+            let setup = $crate::bluetooth::Setup { description, keys, storage };
+            let open = || {
+                let $radio::Radio { controller, address } = $radio::open().ok()?;
+                let process = $radio::process;
+                Some($crate::bluetooth::Radio { controller, address, process })
+            };
+            $crate::bluetooth::run::<$board, _, _, _, _>(setup, open, MEMORY.take())
+        }
+
+        $crate::cortex_m::program!(serve);
+    };
+}
+
 struct NoRadio;
 
 impl Describe for NoRadio {

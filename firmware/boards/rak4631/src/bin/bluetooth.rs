@@ -2,30 +2,6 @@
 #![no_std]
 #![no_main]
 
-use core::hint::black_box;
-
-use firmware_application::bluetooth::{Memory, Radio, Setup};
-use firmware_application::{BUFFER, lines};
-use firmware_cortex_m::Single;
 use firmware_nrf5::radio;
-use rak4631::{KEYS, Rak4631, board};
 
-static MEMORY: Single<Memory<BUFFER, { lines::<Rak4631>() }>> = Single::new(Memory::new());
-
-firmware_cortex_m::description!(
-    DESCRIPTION,
-    include_bytes!(concat!(env!("OUT_DIR"), "/description.bin"))
-);
-
-fn serve() -> ! {
-    // The text may be another one than when this was compiled.
-    let description = black_box(&DESCRIPTION);
-    let setup = Setup { description, keys: &KEYS, storage: board::STORAGE };
-    let open = || {
-        let radio::Radio { controller, address } = radio::open().ok()?;
-        Some(Radio { controller, address, process: radio::process })
-    };
-    firmware_application::bluetooth::run::<Rak4631, _, _, _, _>(setup, open, MEMORY.take())
-}
-
-firmware_cortex_m::program!(serve);
+firmware_application::bluetooth_program!(rak4631, rak4631::Rak4631, radio);
