@@ -9,7 +9,7 @@ use crate::course::Course;
 use crate::outcome::Step;
 use crate::upgrade::Plan;
 use crate::{
-    Boot, BootError, Config, Configured, Event, Hooks, MAX_IMAGES, Platform, Progress,
+    Boot, BootError, Config, Configured, Event, Hooks, MAX_IMAGES, NoHooks, Platform, Progress,
     SecurityCounters, Slots, Status, Strategy, dependencies,
 };
 
@@ -136,7 +136,7 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         let slots = self.slots(&platform.flash, image)?;
         let minimum = platform.counters.read(&mut platform.flash, image)?;
         let rules = self.rules(&platform.flash, &slots, minimum);
-        let mut course = Course { loader: self, slots, rules, platform };
+        let mut course = Course { loader: self, slots, rules, platform, alone: true };
         let plan = course.prepare()?;
         if plan.upgrades() {
             course.platform.hooks.status(Status::Upgrading);
@@ -156,8 +156,10 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         let pairs = self.config().images.slots();
         let strict = self.config().strict();
         let mut plans = [Plan::Nothing; MAX_IMAGES];
+        let mut planned = 0;
         for (at, pair) in pairs.iter().enumerate() {
             let plan = self.course(platform, pair.image)?.prepare()?;
+            planned += usize::from(plan != Plan::Nothing);
             if plan.continues_earlier_ones() {
                 // The power failed between two images. The earlier ones are under test, and
                 // would be reverted at this very boot.
@@ -167,17 +169,23 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
                 *slot = plan;
             }
         }
+        let mut alone = false;
         if plans.iter().any(Plan::upgrades) {
+            let runs = |flash: &mut M, image, plan| {
+                self.slots(flash, image)?.will_run(flash, &self.strategy, plan)
+            };
             let will_run = |flash: &mut M, image| {
-                let slots = self.slots(flash, image)?;
                 let planned = pairs.iter().zip(plans).find(|(pair, _)| pair.image == image);
-                let plan = planned.map_or(Plan::Nothing, |(_, plan)| plan);
-                slots.will_run(flash, &self.strategy, plan)
+                runs(flash, image, planned.map_or(Plan::Nothing, |(_, plan)| plan))
             };
             let Platform { flash, hooks, .. } = platform;
             let images = pairs.iter().map(|pair| pair.image);
-            if dependencies::unmet(flash, hooks, images, will_run)?.is_some() {
+            if dependencies::unmet(flash, hooks, images.clone(), will_run)?.is_some() {
                 plans.iter_mut().for_each(|plan| plan.cancel(strict));
+            } else if planned == 1 {
+                // An earlier boot may have exchanged the other images for this one's sake.
+                let runs_now = |flash: &mut M, image| runs(flash, image, Plan::Nothing);
+                alone = dependencies::unmet(flash, &mut NoHooks, images, runs_now)?.is_none();
             }
         }
         if plans.iter().any(Plan::upgrades) {
@@ -185,7 +193,9 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         }
         let mut swaps = [SwapType::None; MAX_IMAGES];
         for ((pair, plan), swap) in pairs.iter().zip(plans).zip(&mut swaps) {
-            *swap = self.course(platform, pair.image)?.perform(plan)?;
+            let mut course = self.course(platform, pair.image)?;
+            course.alone = alone;
+            *swap = course.perform(plan)?;
         }
         let mut first = None;
         // How many images were dealt with; a loop that was left early shows.
@@ -220,7 +230,7 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         let slots = self.slots(&platform.flash, image)?;
         let minimum = platform.counters.read(&mut platform.flash, image)?;
         let rules = self.rules(&platform.flash, &slots, minimum);
-        Ok(Course { loader: self, slots, rules, platform })
+        Ok(Course { loader: self, slots, rules, platform, alone: false })
     }
 
     fn rules<M: FlashMap>(&self, map: &M, slots: &Slots, security_counter: Option<u32>) -> Rules {

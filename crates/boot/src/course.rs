@@ -20,6 +20,9 @@ pub(crate) struct Course<'p, S, F, M, V, C, H> {
     pub(crate) platform: &'p mut Platform<M, V, C, H>,
     pub(crate) slots: Slots,
     pub(crate) rules: Rules,
+    /// Whether what runs now may go on without what this boot was to bring in: no other image is
+    /// exchanged with it, and it has what it depends on.
+    pub(crate) alone: bool,
 }
 
 impl<S, F, M, V, C, H> Course<'_, S, F, M, V, C, H>

@@ -60,6 +60,9 @@ pub enum Event<E> {
     /// What is in the secondary slot, or asked there, is not acceptable, and flash fails to clear it
     /// away. What runs now stays.
     NotCleared(E),
+    /// Flash does not take the changes that exchanging the images begins with. What runs now stays;
+    /// the next boot tries again.
+    NotBegun(E),
     /// The image in the secondary slot was not acceptable and has been erased.
     SecondaryRefused(Refusal<E>),
     /// There is an image at the beginning of the secondary slot, but updates have to be uploaded
@@ -182,6 +185,8 @@ impl<E: Describe> Describe for Event<E> {
                 "no upgrade, nor can it be cleared away: {}; the next boot tries again",
                 &[error],
             ),
+            Self::NotBegun(error) => to
+                .fill("no upgrade, as it cannot be begun: {}; the next boot tries again", &[error]),
             Self::CannotEncrypt(refusal) => {
                 to.fill("no upgrade: the running image cannot be encrypted again: {}", &[refusal]);
             }

@@ -25,6 +25,17 @@ pub enum Progress {
     },
 }
 
+/// How much of a device a swap has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// Nothing that would count if nobody asked for it.
+    Nothing,
+    /// There is a record of it; both images are as they were.
+    Record,
+    /// An image, as far as the record tells.
+    Images,
+}
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -153,6 +164,19 @@ pub trait Strategy {
         }
     }
 
+    /// How much there is to undo of a swap that flash has refused to go on with.
+    fn touched<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<Touched, BootError<M::Error>> {
+        Ok(match self.progress(map, slots)? {
+            Progress::None => Touched::Nothing,
+            Progress::Recorded(_) => Touched::Record,
+            Progress::Interrupted { .. } => Touched::Images,
+        })
+    }
+
     /// Marks a swap as over that was recorded and cannot be begun.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         slots.end_record(map).map_err(BootError::Flash)
@@ -265,6 +289,14 @@ impl Strategy for AnyStrategy {
         job: &Job,
     ) -> Result<(), BootError<M::Error>> {
         each!(self, strategy => strategy.finish(map, slots, job))
+    }
+
+    fn touched<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<Touched, BootError<M::Error>> {
+        each!(self, strategy => strategy.touched(map, slots))
     }
 
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {

@@ -1,7 +1,7 @@
 //! The record of a swap: what a trailer says of one that is under way.
 
 use updraft_flash::{FlashMap, TrailerAccess};
-use updraft_image::{SwapInfo, SwapType};
+use updraft_image::{Flag, SwapInfo, SwapType, TrailerState};
 
 use crate::{Secrets, Slots};
 
@@ -55,4 +55,13 @@ pub(crate) fn confirm<M: FlashMap>(
 ) -> Result<(), M::Error> {
     let keeps = matches!(swap, SwapType::Permanent | SwapType::Revert);
     if keeps { slots.confirm_primary(map) } else { Ok(()) }
+}
+
+/// Whether the record in the primary trailer was taken back before an image was touched. It is of a
+/// test, and confirmed: nothing could be yet but the image that runs, which was to stay.
+///
+/// So it takes one write to take a test back. For a permanent swap, where `image_ok` belongs to the
+/// record, that is `copy_done`.
+pub(crate) fn is_withdrawn(state: &TrailerState) -> bool {
+    state.swap_info.swap_type == SwapType::Test && state.image_ok != Flag::Unset
 }

@@ -19,7 +19,9 @@
 use updraft_flash::{AreaId, FlashMap, TrailerAccess};
 use updraft_image::UpgradeMode;
 
-use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, SwapScratch};
+use crate::{
+    BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, SwapScratch, Touched,
+};
 
 /// The status-partition mode. The flash map of the bootloader is a
 /// [`StatusMap`](updraft_flash::StatusMap).
@@ -92,6 +94,14 @@ impl Strategy for SwapStatus {
         job: &Job,
     ) -> Result<(), BootError<M::Error>> {
         self.swap().finish(map, slots, job)
+    }
+
+    fn touched<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<Touched, BootError<M::Error>> {
+        self.swap().touched(map, slots)
     }
 
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {

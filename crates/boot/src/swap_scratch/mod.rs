@@ -46,7 +46,7 @@ use crate::copy::{copy, replace};
 use crate::secrets::Through;
 use crate::slots::Slot;
 use crate::swap_record::{SwapRecord, confirm};
-use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
+use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, Touched};
 use chunks::{Chunk, Exchange};
 use record::{Source, Status};
 
@@ -420,12 +420,32 @@ impl Strategy for SwapScratch {
         finish().map_err(BootError::Flash)
     }
 
-    /// Also erases the record in the scratch area.
+    /// A record in the scratch area counts as long as somebody asks for the swap. And the first step
+    /// costs no image anything: it copies from the secondary slot to the scratch area.
+    fn touched<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<Touched, BootError<M::Error>> {
+        let scratch = self.scratch(map, slots)?;
+        Ok(match Self::status(map, slots, &scratch)? {
+            None | Some(Status { source: Source::Scratch, done: 0, .. }) => Touched::Nothing,
+            Some(Status { done: 0 | 1, .. }) => Touched::Record,
+            Some(_) => Touched::Images,
+        })
+    }
+
+    /// Also erases the record in the scratch area, which it retires first: a torn erase may leave the
+    /// record and take what it tells of.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         let scratch = self.scratch(map, slots)?;
         let mut forget = || {
             slots.end_record(map)?;
-            if scratch.trailer.is_erased(map)? { Ok(()) } else { scratch.trailer.erase(map) }
+            if scratch.trailer.is_erased(map)? {
+                return Ok(());
+            }
+            record::retire(map, &scratch)?;
+            scratch.trailer.erase(map)
         };
         forget().map_err(BootError::Flash)
     }

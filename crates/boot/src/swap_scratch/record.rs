@@ -7,6 +7,7 @@ use super::chunks::Exchange;
 use crate::Slots;
 use crate::slots::Slot;
 use crate::status::Records;
+use crate::swap_record::is_withdrawn;
 
 /// The longest cell of a trailer.
 const LONGEST_CELL: usize = 32;
@@ -71,6 +72,9 @@ fn mark(scratch: &Slot) -> (u32, usize) {
 
 /// Retires the record in the scratch area: from now on that in the primary trailer counts.
 pub(super) fn retire<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<(), M::Error> {
+    if is_retired(map, scratch)? {
+        return Ok(());
+    }
     let (offset, len) = mark(scratch);
     let mark = [!scratch.erased; LONGEST_CELL];
     scratch.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
@@ -197,7 +201,7 @@ impl Status {
         let counts = match status.done {
             0 => status.swap == SwapType::Revert && !requested,
             // The next thing to be done erases the request.
-            1 => true,
+            1 => !is_withdrawn(&state),
             _ => !requested,
         };
         Ok(counts.then_some(status))
