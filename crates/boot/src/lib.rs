@@ -130,7 +130,7 @@ pub use secrets::Secrets;
 pub use shared_data::{BootInfo, ShareError, SharedData, SharedRecovery, SharedSignature};
 pub use single_slot::{SingleSlot, Validate};
 pub use slots::{Slot, Slots};
-pub use strategy::{AnyStrategy, Installed, Job, Place, Progress, Strategy, Touched};
+pub use strategy::{AnyStrategy, Installed, Job, Place, Progress, Strategy};
 pub use swap_move::SwapMove;
 pub use swap_offset::SwapOffset;
 pub use swap_scratch::SwapScratch;

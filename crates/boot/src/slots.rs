@@ -5,8 +5,8 @@ use updraft_flash::{
     readable,
 };
 use updraft_image::{
-    Decrypted, Flag, Flags, Header, HeaderError, Refusal, Rules, Strictness, SwapType, TlvArea,
-    TlvType, TornFlags, TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
+    Decrypted, Flag, Flags, Header, HeaderError, Magic, Refusal, Rules, Strictness, SwapType,
+    TlvArea, TlvType, TornFlags, TrailerState, UpgradeMode, Validated, Verifier, Version, validate,
 };
 
 use crate::outcome::Step;
@@ -307,12 +307,28 @@ impl Slots {
         }
     }
 
-    /// Ends what the primary trailer has a record of: `copy_done`, unless something stands there.
+    /// Ends what the primary trailer has a record of, and confirms what the slot holds: `image_ok`,
+    /// then `copy_done`, unless something stands there.
     pub(crate) fn end_record<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.confirm_primary(map)?;
         match self.primary_state(map)?.copy_done {
             Flag::Unset => self.primary.trailer.write_copy_done(map),
             _ => Ok(()),
         }
+    }
+
+    /// Whether somebody asks for the image in the secondary slot.
+    pub(crate) fn is_requested<M: FlashMap>(&self, map: &mut M) -> bool {
+        self.secondary_state(map).magic == Magic::Good
+    }
+
+    /// Asks for it, in a trailer that is erased.
+    pub(crate) fn request<M: FlashMap>(&self, map: &mut M, swap: SwapType) -> Result<(), M::Error> {
+        let trailer = &self.secondary.trailer;
+        if swap == SwapType::Permanent {
+            trailer.write_image_ok(map)?;
+        }
+        trailer.write_magic(map)
     }
 
     /// The secondary slot's trailer as it is to be understood; one that cannot be read counts as

@@ -25,17 +25,6 @@ pub enum Progress {
     },
 }
 
-/// How much of a device a swap has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touched {
-    /// Nothing that would count if nobody asked for it.
-    Nothing,
-    /// There is a record of it; both images are as they were.
-    Record,
-    /// An image, as far as the record tells.
-    Images,
-}
-
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Job {
@@ -164,20 +153,26 @@ pub trait Strategy {
         }
     }
 
-    /// How much there is to undo of a swap that flash has refused to go on with.
-    fn touched<M: FlashMap>(
+    /// Takes back a swap that flash refuses to go on with, unless an image or the request for it has
+    /// been touched. Returns whether everything is as it was.
+    ///
+    /// A record must not be left standing, as it would be carried out with whatever is uploaded next.
+    fn take_back<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
-    ) -> Result<Touched, BootError<M::Error>> {
-        Ok(match self.progress(map, slots)? {
-            Progress::None => Touched::Nothing,
-            Progress::Recorded(_) => Touched::Record,
-            Progress::Interrupted { .. } => Touched::Images,
-        })
+    ) -> Result<bool, BootError<M::Error>> {
+        match self.progress(map, slots)? {
+            Progress::None => Ok(true),
+            Progress::Recorded(_) if slots.is_requested(map) => {
+                self.forget(map, slots).map(|()| true)
+            }
+            _ => Ok(false),
+        }
     }
 
-    /// Marks a swap as over that was recorded and cannot be begun.
+    /// Ends the record of a swap that has touched no image: what runs now is confirmed. That of a
+    /// test is void from the first write on.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         slots.end_record(map).map_err(BootError::Flash)
     }
@@ -291,12 +286,12 @@ impl Strategy for AnyStrategy {
         each!(self, strategy => strategy.finish(map, slots, job))
     }
 
-    fn touched<M: FlashMap>(
+    fn take_back<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
-    ) -> Result<Touched, BootError<M::Error>> {
-        each!(self, strategy => strategy.touched(map, slots))
+    ) -> Result<bool, BootError<M::Error>> {
+        each!(self, strategy => strategy.take_back(map, slots))
     }
 
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {

@@ -19,9 +19,7 @@
 use updraft_flash::{AreaId, FlashMap, TrailerAccess};
 use updraft_image::UpgradeMode;
 
-use crate::{
-    BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, SwapScratch, Touched,
-};
+use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, SwapScratch};
 
 /// The status-partition mode. The flash map of the bootloader is a
 /// [`StatusMap`](updraft_flash::StatusMap).
@@ -96,12 +94,19 @@ impl Strategy for SwapStatus {
         self.swap().finish(map, slots, job)
     }
 
-    fn touched<M: FlashMap>(
+    /// The request is cleared in the status area, before the slot that may refuse the next step.
+    fn take_back<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
-    ) -> Result<Touched, BootError<M::Error>> {
-        self.swap().touched(map, slots)
+    ) -> Result<bool, BootError<M::Error>> {
+        if let Progress::Interrupted { swap, .. } = self.progress(map, slots)?
+            && !slots.is_requested(map)
+            && self.swap().steps_done(map, slots)? == 1
+        {
+            slots.request(map, swap).map_err(BootError::Flash)?;
+        }
+        self.swap().take_back(map, slots)
     }
 
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {

@@ -8,7 +8,7 @@ use crate::outcome::Step;
 use crate::slots::{Slot, Slots, may_pass};
 use crate::{
     BootError, Configured, Downgrade, Event, Hooks, Installed, Job, Overwrite, Platform, Progress,
-    Secrets, SecurityCounters, Strategy, Touched,
+    Secrets, SecurityCounters, Strategy,
 };
 
 /// What this boot is going to do with the slots of an image.
@@ -209,12 +209,20 @@ where
         let record = loader.strategy().recorded_in(flash, &self.slots)?;
         let secrets = Secrets::of_record(flash, verifier, &record, headers)?;
         match loader.strategy().install(flash, &self.slots, &job, &secrets) {
-            Err(BootError::Flash(error)) => return self.put_off(swap, error),
+            // Elsewhere the first step changes an image.
+            Err(BootError::Flash(error)) if self.uses_scratch() => {
+                return self.put_off(swap, error);
+            }
             installed => installed?,
         };
         loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
         self.tell(Event::Resumed(swap));
         Ok(swap)
+    }
+
+    fn uses_scratch(&self) -> bool {
+        let mode = self.loader.strategy().mode();
+        matches!(mode, UpgradeMode::SwapScratch | UpgradeMode::StatusPartition)
     }
 
     /// Carries out a swap or copy whose image has been validated.
@@ -312,60 +320,16 @@ where
     /// is confirmed as it would have been by that.
     #[inline(never)]
     fn put_off(&mut self, swap: SwapType, error: M::Error) -> Step<SwapType, M> {
-        let put_off = self.alone && self.slots.strict() && swap != SwapType::Revert;
-        if !put_off || !matches!(self.withdraw(swap), Ok(true)) {
-            return Err(BootError::Flash(error));
-        }
-        self.tell(Event::NotBegun(error));
-        Ok(SwapType::Fail)
-    }
-
-    /// Ends an exchange of which nothing is done that would be missed: both images are whole where
-    /// they were. Returns whether that is so.
-    ///
-    /// A record must not be left standing, as it would be carried out with whatever is uploaded next.
-    /// What was asked for still is, by the request.
-    ///
-    /// | step | when | |
-    /// |---|---|---|
-    /// | 1 | the request is gone | make it anew |
-    /// | 2 | a record counts | `image_ok`, then `copy_done`, in the primary trailer |
-    fn withdraw(&mut self, swap: SwapType) -> Step<bool, M> {
+        let may_be = self.alone && self.slots.strict() && swap != SwapType::Revert;
         let strategy = self.loader.strategy();
-        let touched = strategy.touched(&mut self.platform.flash, &self.slots)?;
-        if touched == Touched::Images || self.primary_is_bad()? {
-            return Ok(false);
+        if may_be
+            && let Ok(false) = self.primary_is_bad()
+            && let Ok(true) = strategy.take_back(&mut self.platform.flash, &self.slots)
+        {
+            self.tell(Event::NotBegun(error));
+            return Ok(SwapType::Fail);
         }
-        if touched == Touched::Nothing {
-            return Ok(true);
-        }
-        if self.slots.secondary_state(&mut self.platform.flash).magic != Magic::Good {
-            self.find_update(swap);
-            // It may be what runs that was copied there already.
-            let Slots { primary, secondary, .. } = self.slots;
-            let running = primary.header(&mut self.platform.flash).ok();
-            let update = secondary.header(&mut self.platform.flash).ok();
-            if running == update || self.validate_update().is_err() {
-                return Ok(false);
-            }
-            self.ask_again(swap).map_err(BootError::Flash)?;
-        }
-        self.end_record().map(|()| true)
-    }
-
-    /// Asks in the secondary trailer for what was asked for there. What a first step has left before
-    /// the update would be taken for one in the wrong place.
-    fn ask_again(&mut self, swap: SwapType) -> Result<(), M::Error> {
-        let map = &mut self.platform.flash;
-        let Slot { trailer, start, .. } = self.slots.secondary;
-        self.slots.secondary.erase(map, 0, start)?;
-        if !trailer.is_erased(map)? {
-            trailer.erase(map)?;
-        }
-        if swap == SwapType::Permanent {
-            trailer.write_image_ok(map)?;
-        }
-        trailer.write_magic(map)
+        Err(BootError::Flash(error))
     }
 
     /// Whether the primary slot holds nothing that may run. That it cannot be read right now is no
@@ -460,19 +424,15 @@ where
 
     /// Ends a swap that was recorded but whose image turned out bad: what runs now stays.
     fn give_up(&mut self) -> Step<SwapType, M> {
-        let given_up = self.end_record();
+        let map = &mut self.platform.flash;
+        // The original only confirms what runs, finds the record again at every boot, and clears the
+        // secondary trailer.
+        let given_up = match self.slots.strict() {
+            true => self.loader.strategy().forget(map, &self.slots),
+            false => self.slots.confirm_primary(map).map_err(BootError::Flash),
+        };
         self.put_up_with(given_up)?;
         Ok(SwapType::Fail)
-    }
-
-    /// Ends the record of a swap of which nothing was done: what runs now is confirmed. The original
-    /// goes no further, finds the record at every boot, and clears the secondary trailer.
-    ///
-    /// Its record is void from the first write on if it was to be a test: see `is_withdrawn`.
-    fn end_record(&mut self) -> Step<(), M> {
-        let map = &mut self.platform.flash;
-        self.slots.confirm_primary(map).map_err(BootError::Flash)?;
-        if self.slots.strict() { self.loader.strategy().forget(map, &self.slots) } else { Ok(()) }
     }
 
     /// Whether the secondary slot holds an image that `swap` may bring in. What is not acceptable

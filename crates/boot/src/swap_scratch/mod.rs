@@ -46,7 +46,7 @@ use crate::copy::{copy, replace};
 use crate::secrets::Through;
 use crate::slots::Slot;
 use crate::swap_record::{SwapRecord, confirm};
-use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, Touched};
+use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 use chunks::{Chunk, Exchange};
 use record::{Source, Status};
 
@@ -268,6 +268,16 @@ impl SwapScratch {
         Status::read(map, slots, scratch).map_err(BootError::Flash)
     }
 
+    /// How many steps are done of the swap that the flash tells of.
+    pub(crate) fn steps_done<M: FlashMap>(
+        &self,
+        map: &mut M,
+        slots: &Slots,
+    ) -> Result<u32, BootError<M::Error>> {
+        let scratch = self.scratch(map, slots)?;
+        Ok(Self::status(map, slots, &scratch)?.map_or(0, |status| status.done))
+    }
+
     /// What is left of an interrupted swap, and how many of its steps are done.
     fn interrupted<'s, M: FlashMap>(
         &self,
@@ -422,17 +432,19 @@ impl Strategy for SwapScratch {
 
     /// A record in the scratch area counts as long as somebody asks for the swap. And the first step
     /// costs no image anything: it copies from the secondary slot to the scratch area.
-    fn touched<M: FlashMap>(
+    fn take_back<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
-    ) -> Result<Touched, BootError<M::Error>> {
+    ) -> Result<bool, BootError<M::Error>> {
         let scratch = self.scratch(map, slots)?;
-        Ok(match Self::status(map, slots, &scratch)? {
-            None | Some(Status { source: Source::Scratch, done: 0, .. }) => Touched::Nothing,
-            Some(Status { done: 0 | 1, .. }) => Touched::Record,
-            Some(_) => Touched::Images,
-        })
+        match Self::status(map, slots, &scratch)? {
+            None | Some(Status { source: Source::Scratch, done: 0, .. }) => Ok(true),
+            Some(Status { done: 0 | 1, .. }) if slots.is_requested(map) => {
+                self.forget(map, slots).map(|()| true)
+            }
+            Some(_) => Ok(false),
+        }
     }
 
     /// Also erases the record in the scratch area, which it retires first: a torn erase may leave the
