@@ -178,15 +178,9 @@ impl<E: Describe> Describe for Event<E> {
             Self::Reverted => to.say("image under test not confirmed: reverted"),
             Self::Bootstrapped => to.say("first image installed"),
             Self::SecondaryEmpty => to.say("no upgrade: the secondary slot holds no image"),
-            Self::SecondaryUnreadable(error) => {
+            Self::SecondaryUnreadable(error) | Self::NotCleared(error) | Self::NotBegun(error) => {
                 to.fill("no upgrade: {}; the next boot tries again", &[error]);
             }
-            Self::NotCleared(error) => to.fill(
-                "no upgrade, nor can it be cleared away: {}; the next boot tries again",
-                &[error],
-            ),
-            Self::NotBegun(error) => to
-                .fill("no upgrade, as it cannot be begun: {}; the next boot tries again", &[error]),
             Self::CannotEncrypt(refusal) => {
                 to.fill("no upgrade: the running image cannot be encrypted again: {}", &[refusal]);
             }
