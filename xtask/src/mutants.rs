@@ -306,3 +306,23 @@ fn sync(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fault that cannot be planted any more would only be told of when its turn comes.
+    #[test]
+    fn every_fault_has_a_name_of_its_own_and_a_place_to_be_planted_in() {
+        let list = list().unwrap();
+        let mut names = std::collections::HashSet::new();
+        for mutant in &list {
+            assert!(names.insert(&mutant.name), "two faults are called {}", mutant.name);
+            let path = workspace::root().join(&mutant.file);
+            let text = fs::read_to_string(&path).unwrap();
+            let found = text.matches(&mutant.find).count();
+            assert_eq!(found, 1, "{}: in {}", mutant.name, mutant.file.display());
+            assert_ne!(mutant.find, mutant.replace, "{}", mutant.name);
+        }
+    }
+}

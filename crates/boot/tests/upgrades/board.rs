@@ -8,7 +8,7 @@ use updraft_boot::{
 };
 use updraft_flash::{
     AreaEntry, AreaId, AreaInfo, Error, FlashMap, Sector, SectorRun, SlotPair, SlotSource,
-    TrailerAccess, TrailerFormat,
+    StatusFormat, TrailerAccess, TrailerFormat,
 };
 use updraft_image::encryption::{AesKeyWrap, BodyCipher};
 use updraft_image::{
@@ -21,6 +21,7 @@ use updraft_sim::flash::{DeviceSpec, SimError, SimFlash};
 pub const PRIMARY: AreaId = AreaId(1);
 pub const SECONDARY: AreaId = AreaId(2);
 pub const SCRATCH: AreaId = AreaId(3);
+pub const STATUS: AreaId = AreaId(16);
 
 /// The mode that needs a scratch area.
 pub const SWAP_SCRATCH: AnyStrategy = AnyStrategy::SwapScratch(SwapScratch { scratch: SCRATCH });
@@ -53,6 +54,8 @@ pub enum Layout {
     Even,
     /// The same, and then a scratch area of so many sectors.
     Scratch(u32),
+    /// The same with a scratch area of one sector, and a status area.
+    Status,
     /// Primary slot, secondary slot and scratch area each have a device and sectors of their own;
     /// `sector`, `sectors` and `write_size` of the shape do not count. The areas do not begin at a
     /// multiple of any sector's size.
@@ -77,7 +80,7 @@ impl Shape {
     /// Bytes of the primary slot.
     pub fn slot_size(&self) -> u32 {
         match self.layout {
-            Layout::Even | Layout::Scratch(_) => self.sectors[0] * self.sector,
+            Layout::Even | Layout::Scratch(_) | Layout::Status => self.sectors[0] * self.sector,
             Layout::Apart([primary, ..]) => primary.size(),
         }
     }
@@ -88,17 +91,28 @@ impl Shape {
         let scratch = match self.layout {
             Layout::Even => 0,
             Layout::Scratch(count) => count,
+            Layout::Status => 1,
             Layout::Apart(parts) => return Self::flash_apart(parts, erased),
         };
+        // A table for each area, of two rows with two copies each.
+        let status = if let Layout::Status = self.layout { 3 * 2 * 2 } else { 0 };
         let [primary, secondary] = sectors.map(|count| count * sector);
-        let count = sectors.iter().sum::<u32>() + scratch;
+        let count = sectors.iter().sum::<u32>() + scratch + status;
         let spec = DeviceSpec { erased, ..DeviceSpec::nor(count, sector, write_size) };
         let mut table =
             vec![entry(PRIMARY, 0, 0, primary), entry(SECONDARY, 0, primary, secondary)];
         if scratch > 0 {
             table.push(entry(SCRATCH, 0, primary + secondary, scratch * sector));
         }
-        SimFlash::new(vec![spec], table)
+        if status == 0 {
+            return SimFlash::new(vec![spec], table);
+        }
+        table.push(entry(STATUS, 0, primary + secondary + scratch * sector, status * sector));
+        let Self { max_align, max_sectors, .. } = *self;
+        let mode = UpgradeMode::StatusPartition;
+        let trailers = TrailerFormat { mode, max_align, max_sectors, keys: None };
+        let format = StatusFormat::new(STATUS, SCRATCH, trailers, &[SLOTS]).unwrap();
+        SimFlash::new(vec![spec], table).show_status(format)
     }
 
     fn flash_apart(parts: [Part; 3], erased: u8) -> SimFlash {
@@ -144,7 +158,7 @@ impl fmt::Debug for Shape {
         };
         write!(f, "{strategy} ")?;
         match self.layout {
-            Layout::Even => write!(f, "{p}/{s}x{sector} W{write_size}")?,
+            Layout::Even | Layout::Status => write!(f, "{p}/{s}x{sector} W{write_size}")?,
             Layout::Scratch(scratch) => write!(f, "{p}/{s}/{scratch}x{sector} W{write_size}")?,
             Layout::Apart(parts) => {
                 for Part { runs, write_size } in parts {

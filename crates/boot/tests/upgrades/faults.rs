@@ -1,11 +1,12 @@
 //! Flash that fails to answer for once, devices that differ, and slots that were used before.
 
 use crate::board::{
-    Board, FlashFault, Layout, PRIMARY, Report, SECONDARY, SWAP_SCRATCH, Shape, image,
+    Board, FlashFault, Layout, PRIMARY, Report, SCRATCH, SECONDARY, STATUS, SWAP_SCRATCH, Shape,
+    image,
 };
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, Event, Overwrite, Platform,
-    SwapMove, SwapOffset,
+    SwapMove, SwapOffset, SwapStatus,
 };
 use updraft_flash::{AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerFormat};
 use updraft_image::{HashOnly, Rules, Strictness, SwapInfo, SwapType, UpgradeMode};
@@ -264,6 +265,33 @@ fn an_update_that_cannot_be_exchanged_does_not_keep_the_running_image_from_being
             let (booted, _) = boot_refusing(&mut board, Refuses::In(SECONDARY));
             assert!(matches!(booted, Err(BootError::Flash(_))), "{shape:?}, {swap:?}");
         }
+    }
+}
+
+/// The same where trailers are in an area of their own: there the request is cleared before the slot
+/// refuses anything, and made anew.
+#[test]
+fn an_update_that_cannot_be_exchanged_is_still_asked_for_in_a_status_area() {
+    let strategy = AnyStrategy::SwapStatus(SwapStatus { scratch: SCRATCH });
+    let shape = Shape { strategy, layout: Layout::Status, ..SWAP };
+    for (swap, after) in ASKED {
+        let mut worn = asked(shape, swap, Strictness::Strict);
+        assert!(worn.flash.make_read_only(SECONDARY));
+        for _ in 0..2 {
+            worn.flash.settle_status().unwrap();
+            let (booted, events) = worn.boot_reporting();
+            assert_eq!(booted.unwrap().header.version.major, 1, "{swap:?}");
+            assert!(matches!(events[..], [Event::NotBegun(_)]), "{events:?}");
+        }
+        let mut board = Board::new(shape);
+        for area in [PRIMARY, SECONDARY, SCRATCH, STATUS] {
+            board.flash.load(area, 0, &worn.flash.bytes(area)).unwrap();
+        }
+        let mut next = || {
+            board.flash.settle_status().unwrap();
+            runs(&mut board)
+        };
+        assert_eq!([next(), next()], after, "{swap:?}");
     }
 }
 

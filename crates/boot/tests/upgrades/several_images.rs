@@ -207,6 +207,35 @@ fn a_second_image_that_was_never_programmed_keeps_nothing_from_running() {
     device.boot().unwrap_err();
 }
 
+/// An image goes on without its update where flash refuses to exchange it, if no other one is exchanged:
+/// images that were to come together may need each other.
+#[test]
+fn an_exchange_is_put_off_only_if_it_is_the_only_one() {
+    let mut device = both_asked(SwapType::Test);
+    assert!(device.flash.make_read_only(PAIRS[1].secondary));
+    device.boot().unwrap_err();
+
+    let mut device = both_asked(SwapType::Test);
+    device.trailers(&PAIRS[0])[1].erase(&mut device.flash).unwrap();
+    assert!(device.flash.make_read_only(PAIRS[1].secondary));
+    let (_, events) = device.boot().unwrap();
+    assert!(matches!(events[..], [(1, Event::NotBegun(_))]), "{events:?}");
+    assert_eq!(device.running(), [1, 1]);
+
+    // An earlier boot has exchanged the first one for good, which needs the second one.
+    let mut device = Device::new();
+    let needs = Dependency { image: 1, version: Version::new(2, 0, 0, 0) };
+    device.program(
+        PAIRS[0].primary,
+        &image_with(2, 1100, &[(TlvType::DEPENDENCY, needs.to_bytes().to_vec())]),
+    );
+    device.program(PAIRS[1].primary, &image(1, 1700));
+    device.program(PAIRS[1].secondary, &image(2, 1700));
+    device.request(&PAIRS[1], SwapType::Permanent);
+    assert!(device.flash.make_read_only(PAIRS[1].secondary));
+    device.boot().unwrap_err();
+}
+
 /// The original forgets the bootstrap of an earlier image when it finds an upgrade of a later one,
 /// as if it were a revert; then nothing boots.
 #[test]

@@ -16,8 +16,8 @@ use crate::talker::{Does, Talker, until};
 const PIECES: usize = 100;
 const PIECE: usize = 60_000;
 
-/// A server of TLS that begins to read after a while, and tells how much came before the client said
-/// that nothing follows.
+/// A server of TLS that begins to read after a while, and then more slowly than anybody writes. Tells
+/// how much came before the client said that nothing follows.
 fn late_reader(folder: &Folder) -> (u16, std::thread::JoinHandle<std::io::Result<usize>>) {
     let chain = CertificateDer::from_pem_file(folder.file("mosquitto_server.crt")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.file("mosquitto_server.key")).unwrap();
@@ -37,10 +37,15 @@ fn late_reader(folder: &Folder) -> (u16, std::thread::JoinHandle<std::io::Result
             tls.complete_io(&mut socket)?;
         }
         std::thread::sleep(Duration::from_millis(400));
-        let mut bytes = Vec::new();
-        // An end without goodbye is an error.
-        rustls::Stream::new(&mut tls, &mut socket).read_to_end(&mut bytes)?;
-        Ok(bytes.iter().filter(|byte| **byte == 7).count())
+        let (mut piece, mut count) = ([0; 64 * 1024], 0);
+        loop {
+            // An end without goodbye is an error.
+            match rustls::Stream::new(&mut tls, &mut socket).read(&mut piece)? {
+                0 => return Ok(count),
+                len => count += piece[..len].iter().filter(|byte| **byte == 7).count(),
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     });
     (port, thread)
 }
