@@ -182,7 +182,7 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
             let images = pairs.iter().map(|pair| pair.image);
             if dependencies::unmet(flash, hooks, images.clone(), will_run)?.is_some() {
                 plans.iter_mut().for_each(|plan| plan.cancel(strict));
-            } else if planned == 1 {
+            } else if strict && planned == 1 {
                 // An earlier boot may have exchanged the other images for this one's sake.
                 let runs_now = |flash: &mut M, image| runs(flash, image, Plan::Nothing);
                 alone = dependencies::unmet(flash, &mut NoHooks, images, runs_now)?.is_none();

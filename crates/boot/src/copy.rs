@@ -63,7 +63,7 @@ pub(crate) fn replace<M: FlashMap>(
 }
 
 /// Whether a copy of `len` bytes would change nothing. What cannot be read has to be written.
-fn holds<M: FlashMap>(
+pub(crate) fn holds<M: FlashMap>(
     map: &mut M,
     (from, from_offset): (AreaId, u32),
     (to, to_offset): (AreaId, u32),

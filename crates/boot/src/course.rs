@@ -110,8 +110,10 @@ where
             (head.header().map_err(|error| BootError::Refused(Refusal::Header(error)))?, None)
         };
         let state = self.slots.primary_state(&mut self.platform.flash).map_err(BootError::Flash)?;
-        // An image under test must not bar the way back by raising the counter.
-        if state.magic != Magic::Good || state.image_ok == Flag::Set {
+        // An image under test must not bar the way back by raising the counter, nor what goes on in place
+        // of an upgrade the way of that.
+        let for_good = state.magic != Magic::Good || state.image_ok == Flag::Set;
+        if for_good && !(self.slots.strict() && swap == SwapType::Fail) {
             self.raise_counter()?;
         }
         let boot = Boot {

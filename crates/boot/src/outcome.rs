@@ -206,9 +206,9 @@ impl<E: Describe> Describe for Event<E> {
                 "no upgrade: it takes {} sectors and {} can be swapped",
                 &[needed, available],
             ),
-            Self::StatusGap => to.say("swap status inconsistent: a record is missing"),
+            Self::StatusGap => to.say("a swap record is missing"),
             Self::NothingToRevertTo => {
-                to.say("image under test not confirmed, but there is none to go back to");
+                to.say("image under test not confirmed: none to go back to");
             }
             Self::SlotUnreadable(area, error) => to.fill("area {} left out: {}", &[area, error]),
             Self::SlotRefused(area, refusal) => to.fill("area {} left out: {}", &[area, refusal]),

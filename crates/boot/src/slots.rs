@@ -317,12 +317,21 @@ impl Slots {
         }
     }
 
-    /// Whether somebody asks for the image in the secondary slot.
-    pub(crate) fn is_requested<M: FlashMap>(&self, map: &mut M) -> bool {
-        self.secondary_state(map).magic == Magic::Good
+    /// The same if that is of a swap that is not over.
+    pub(crate) fn end_standing_record<M: FlashMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let state = self.primary_state(map)?;
+        let stands = state.magic == Magic::Good && state.copy_done == Flag::Unset;
+        if stands { self.end_record(map) } else { Ok(()) }
     }
 
-    /// Asks for it, in a trailer that is erased.
+    /// Whether the secondary trailer asks for an upgrade of that kind.
+    pub(crate) fn asks_for<M: FlashMap>(&self, map: &mut M, swap: SwapType) -> bool {
+        let state = self.secondary_state(map);
+        let to_stay = state.image_ok == Flag::Set;
+        state.magic == Magic::Good && to_stay == (swap == SwapType::Permanent)
+    }
+
+    /// Asks for the image in the secondary slot, in a trailer that is erased.
     pub(crate) fn request<M: FlashMap>(&self, map: &mut M, swap: SwapType) -> Result<(), M::Error> {
         let trailer = &self.secondary.trailer;
         if swap == SwapType::Permanent {

@@ -163,16 +163,14 @@ pub trait Strategy {
         slots: &Slots,
     ) -> Result<bool, BootError<M::Error>> {
         match self.progress(map, slots)? {
-            Progress::None => Ok(true),
-            Progress::Recorded(_) if slots.is_requested(map) => {
-                self.forget(map, slots).map(|()| true)
-            }
-            _ => Ok(false),
+            Progress::Interrupted { .. } => Ok(false),
+            Progress::Recorded(swap) if !slots.asks_for(map, swap) => Ok(false),
+            _ => slots.end_standing_record(map).map(|()| true).map_err(BootError::Flash),
         }
     }
 
-    /// Ends the record of a swap that has touched no image: what runs now is confirmed. That of a
-    /// test is void from the first write on.
+    /// Ends the record of a swap that has touched no image, and confirms what runs. That of a test is
+    /// void from the first write on, that of a permanent swap from the last one.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         slots.end_record(map).map_err(BootError::Flash)
     }

@@ -57,11 +57,9 @@ pub(crate) fn confirm<M: FlashMap>(
     if keeps { slots.confirm_primary(map) } else { Ok(()) }
 }
 
-/// Whether the record in the primary trailer was taken back before an image was touched. It is of a
-/// test, and confirmed: nothing could be yet but the image that runs, which was to stay.
-///
-/// So it takes one write to take a test back. For a permanent swap, where `image_ok` belongs to the
-/// record, that is `copy_done`.
+/// Whether the record in the primary trailer was taken back before an image was touched. Only the
+/// bootloader runs while such a record stands, so only it can have confirmed anything: what runs, to end
+/// the record of a test. That takes one write.
 pub(crate) fn is_withdrawn(state: &TrailerState) -> bool {
     state.swap_info.swap_type == SwapType::Test && state.image_ok != Flag::Unset
 }

@@ -17,7 +17,7 @@
 //! `swap_scratch.c` with `MCUBOOT_SWAP_USING_STATUS` in Infineon's branches of MCUboot.
 
 use updraft_flash::{AreaId, FlashMap, TrailerAccess};
-use updraft_image::UpgradeMode;
+use updraft_image::{Magic, UpgradeMode};
 
 use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy, SwapScratch};
 
@@ -94,15 +94,16 @@ impl Strategy for SwapStatus {
         self.swap().finish(map, slots, job)
     }
 
-    /// The request is cleared in the status area, before the slot that may refuse the next step.
+    /// The request is cleared in the status area, before the slot that may refuse the next step. As long
+    /// as that has not changed the slot, it is made anew.
     fn take_back<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
     ) -> Result<bool, BootError<M::Error>> {
         if let Progress::Interrupted { swap, .. } = self.progress(map, slots)?
-            && !slots.is_requested(map)
-            && self.swap().steps_done(map, slots)? == 1
+            && slots.secondary_state(map).magic != Magic::Good
+            && self.swap().spares_update(map, slots)?
         {
             slots.request(map, swap).map_err(BootError::Flash)?;
         }

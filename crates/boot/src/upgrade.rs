@@ -209,7 +209,7 @@ where
         let record = loader.strategy().recorded_in(flash, &self.slots)?;
         let secrets = Secrets::of_record(flash, verifier, &record, headers)?;
         match loader.strategy().install(flash, &self.slots, &job, &secrets) {
-            // Elsewhere the first step changes an image.
+            // Elsewhere the request is gone by then.
             Err(BootError::Flash(error)) if self.uses_scratch() => {
                 return self.put_off(swap, error);
             }

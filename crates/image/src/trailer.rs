@@ -237,7 +237,7 @@ pub enum SwapType {
     Permanent = 3,
     /// Swaps back: the image under test was not confirmed.
     Revert = 4,
-    /// A swap that had been recorded cannot begin: the new image is not valid any more.
+    /// A swap that was asked for cannot begin: the new image is not valid any more, or flash refuses.
     Fail = 5,
 }
 

@@ -25,7 +25,7 @@ const FLASH: [(&str, u32); 17] = [
     ("pinetime", 30 * KIB),
     ("pinetime-infinitime", 28 * KIB),
     ("pinetime-internal", 34 * KIB),
-    ("pinetime-nor", 34 * KIB),
+    ("pinetime-nor", 35 * KIB),
     ("rak3172", 32 * KIB),
     ("rak4631", 28 * KIB),
     ("rak11720", 28 * KIB),

@@ -42,7 +42,7 @@ mod record;
 use updraft_flash::{AreaId, FlashMap, TrailerAccess};
 use updraft_image::{Flag, Magic, SwapInfo, SwapType, UpgradeMode};
 
-use crate::copy::{copy, replace};
+use crate::copy::{copy, holds, replace};
 use crate::secrets::Through;
 use crate::slots::Slot;
 use crate::swap_record::{SwapRecord, confirm};
@@ -90,6 +90,10 @@ impl Swap<'_> {
         }
         let kept = recorded == Some(Source::Scratch) && !exchange.shares_trailer;
         if !kept {
+            // What was retired in it may count again once a torn erase has taken the mark.
+            if strictness.is_strict() && scratch.trailer.read(map)?.magic == Magic::Good {
+                scratch.trailer.erase(map)?;
+            }
             scratch.erase_all(map)?;
             record.write(map, &scratch.trailer, secrets)?;
         }
@@ -268,14 +272,18 @@ impl SwapScratch {
         Status::read(map, slots, scratch).map_err(BootError::Flash)
     }
 
-    /// How many steps are done of the swap that the flash tells of.
-    pub(crate) fn steps_done<M: FlashMap>(
+    /// Whether one step is done, and the secondary slot still holds what that copied.
+    pub(crate) fn spares_update<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
-    ) -> Result<u32, BootError<M::Error>> {
-        let scratch = self.scratch(map, slots)?;
-        Ok(Self::status(map, slots, &scratch)?.map_or(0, |status| status.done))
+    ) -> Result<bool, BootError<M::Error>> {
+        let nothing = Secrets::default();
+        let (Swap { scratch, exchange, .. }, 1) = self.interrupted(map, slots, &nothing)? else {
+            return Ok(false);
+        };
+        let [from, to] = [(scratch.area, 0), (slots.secondary.area, exchange.top.offset)];
+        holds(map, from, to, exchange.top_copied, Through::NOTHING).map_err(BootError::Flash)
     }
 
     /// What is left of an interrupted swap, and how many of its steps are done.
@@ -430,34 +438,36 @@ impl Strategy for SwapScratch {
         finish().map_err(BootError::Flash)
     }
 
-    /// A record in the scratch area counts as long as somebody asks for the swap. And the first step
-    /// costs no image anything: it copies from the secondary slot to the scratch area.
+    /// The first step costs no image anything: it copies from the secondary slot to the scratch area. The
+    /// second one erases the request, and may have erased what shares a sector with that. A record in the
+    /// scratch area without a step counts only beside a request for the same, and may stand.
     fn take_back<M: FlashMap>(
         &self,
         map: &mut M,
         slots: &Slots,
     ) -> Result<bool, BootError<M::Error>> {
         let scratch = self.scratch(map, slots)?;
-        match Self::status(map, slots, &scratch)? {
-            None | Some(Status { source: Source::Scratch, done: 0, .. }) => Ok(true),
-            Some(Status { done: 0 | 1, .. }) if slots.is_requested(map) => {
-                self.forget(map, slots).map(|()| true)
+        let ended = match Self::status(map, slots, &scratch)? {
+            Some(Status { done: 1.., swap, source, .. }) => {
+                if !slots.asks_for(map, swap) || !self.spares_update(map, slots)? {
+                    return Ok(false);
+                }
+                match source {
+                    Source::Primary => slots.end_record(map),
+                    Source::Scratch => record::retire(map, &scratch),
+                }
             }
-            Some(_) => Ok(false),
-        }
+            _ => slots.end_standing_record(map),
+        };
+        ended.map(|()| true).map_err(BootError::Flash)
     }
 
-    /// Also erases the record in the scratch area, which it retires first: a torn erase may leave the
-    /// record and take what it tells of.
+    /// Also erases the record in the scratch area.
     fn forget<M: FlashMap>(&self, map: &mut M, slots: &Slots) -> Result<(), BootError<M::Error>> {
         let scratch = self.scratch(map, slots)?;
         let mut forget = || {
             slots.end_record(map)?;
-            if scratch.trailer.is_erased(map)? {
-                return Ok(());
-            }
-            record::retire(map, &scratch)?;
-            scratch.trailer.erase(map)
+            if scratch.trailer.is_erased(map)? { Ok(()) } else { scratch.trailer.erase(map) }
         };
         forget().map_err(BootError::Flash)
     }

@@ -72,9 +72,6 @@ fn mark(scratch: &Slot) -> (u32, usize) {
 
 /// Retires the record in the scratch area: from now on that in the primary trailer counts.
 pub(super) fn retire<M: FlashMap>(map: &mut M, scratch: &Slot) -> Result<(), M::Error> {
-    if is_retired(map, scratch)? {
-        return Ok(());
-    }
     let (offset, len) = mark(scratch);
     let mark = [!scratch.erased; LONGEST_CELL];
     scratch.trailer.write_cell(map, offset, mark.get(..len).unwrap_or_default())
@@ -116,9 +113,10 @@ impl Status {
     /// Whether the record in the primary trailer tells of a step that comes after the last one of
     /// which the scratch area has a record. If it goes on from there, what looks like a record in
     /// the scratch area is image data, or what a torn erase has left of one: the original does not
-    /// retire it first. If it does not, it may be of an earlier swap, its `copy_done` torn away.
+    /// retire it first. If it does not, it may be of an earlier swap, its `copy_done` torn away: with one
+    /// step done, of one that was put off.
     fn is_past_scratch(&self) -> bool {
-        self.done > 0 && self.written == self.done
+        self.done > 1 && self.written == self.done
     }
 
     /// The original's choice; the first row that fits decides.

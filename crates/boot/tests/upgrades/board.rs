@@ -308,6 +308,9 @@ impl Board {
     /// Boots once and tells what happened.
     pub fn boot_reporting(&mut self) -> (Result<Boot, BootError<FlashFault>>, Vec<Report>) {
         let mut events = Vec::new();
+        if let Err(error) = self.flash.settle_status() {
+            return (Err(BootError::Flash(error)), events);
+        }
         let hooks = |_: u8, event: Report| events.push(event);
         let verifier = WithPrivateKey::new(HashOnly, wrapping());
         let mut platform = Platform::new(&mut self.flash, verifier).with_hooks(hooks);

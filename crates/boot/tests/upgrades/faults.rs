@@ -1,18 +1,17 @@
 //! Flash that fails to answer for once, devices that differ, and slots that were used before.
 
 use crate::board::{
-    Board, FlashFault, Layout, PRIMARY, Report, SCRATCH, SECONDARY, STATUS, SWAP_SCRATCH, Shape,
-    image,
+    Board, FlashFault, Layout, PRIMARY, Report, SECONDARY, SWAP_SCRATCH, Shape, image,
 };
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Downgrade, Event, Overwrite, Platform,
-    SwapMove, SwapOffset, SwapStatus,
+    SwapMove, SwapOffset,
 };
 use updraft_flash::{AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerFormat};
 use updraft_image::{HashOnly, Rules, Strictness, SwapInfo, SwapType, UpgradeMode};
 use updraft_sim::flash::{DeviceSpec, OpKind, SimFlash, Torn};
 
-const SWAP: Shape = Shape {
+pub const SWAP: Shape = Shape {
     strategy: AnyStrategy::SwapMove(SwapMove),
     sector: 1024,
     sectors: [8, 8],
@@ -54,74 +53,7 @@ impl FlashMap for FailsOnce<'_> {
     }
 }
 
-/// Which changes flash refuses.
-#[derive(Clone, Copy)]
-enum Refuses {
-    /// Those of one area.
-    In(AreaId),
-    /// All but the first ones.
-    After(u32),
-    /// This one, counted from 0.
-    Only(u32),
-}
-
-/// A map that reads everything, and refuses changes.
-struct RefusesChanges<'m>(&'m mut SimFlash, Refuses);
-
-impl RefusesChanges<'_> {
-    fn refused(&mut self, id: AreaId) -> bool {
-        match &mut self.1 {
-            Refuses::In(area) => *area == id,
-            Refuses::Only(left) => {
-                let refused = *left == 0;
-                *left = left.wrapping_sub(1);
-                refused
-            }
-            Refuses::After(left) => {
-                let refused = *left == 0;
-                *left = left.saturating_sub(1);
-                refused
-            }
-        }
-    }
-}
-
-impl FlashMap for RefusesChanges<'_> {
-    type Error = FlashFault;
-
-    fn info(&self, id: AreaId) -> Option<AreaInfo> {
-        self.0.info(id)
-    }
-
-    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
-        self.0.sector_at(id, offset)
-    }
-
-    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
-        self.0.read(id, offset, buf)
-    }
-
-    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), FlashFault> {
-        let refused = self.refused(id);
-        self.0.write(id, if refused { u32::MAX } else { offset }, data)
-    }
-
-    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), FlashFault> {
-        let refused = self.refused(id);
-        self.0.erase(id, if refused { u32::MAX } else { offset }, len)
-    }
-}
-
-fn boot_refusing(board: &mut Board, changes: Refuses) -> Booted {
-    let loader = *board.loader();
-    let mut events = Vec::new();
-    let hooks = |_: u8, event: Report| events.push(event);
-    let map = RefusesChanges(&mut board.flash, changes);
-    let booted = loader.boot(&mut Platform::new(map, HashOnly).with_hooks(hooks));
-    (booted, events)
-}
-
-type Booted = (Result<Boot, BootError<FlashFault>>, Vec<Report>);
+pub type Booted = (Result<Boot, BootError<FlashFault>>, Vec<Report>);
 
 fn boot_failing_once(board: &mut Board, area: AreaId) -> Booted {
     let loader = *board.loader();
@@ -132,7 +64,7 @@ fn boot_failing_once(board: &mut Board, area: AreaId) -> Booted {
     (booted, events)
 }
 
-fn runs(board: &mut Board) -> u8 {
+pub fn runs(board: &mut Board) -> u8 {
     board.boot().unwrap().header.version.major
 }
 
@@ -224,200 +156,6 @@ fn what_cannot_be_cleared_away_does_not_keep_the_running_image_from_being_starte
                 assert_eq!([runs(&mut board), runs(&mut board)], [2, 2], "{place}");
             }
         }
-    }
-}
-
-/// Swapping modes of every kind; in the last one the trailer shares a sector with the image.
-fn swaps() -> [Shape; 4] {
-    let scratched = Shape { strategy: SWAP_SCRATCH, layout: Layout::Scratch(1), ..SWAP };
-    let offset = Shape { strategy: AnyStrategy::SwapOffset(SwapOffset), sectors: [8, 9], ..SWAP };
-    let shared = Shape { sectors: [1, 1], sector: 8192, layout: Layout::Scratch(1), ..scratched };
-    [SWAP, offset, scratched, shared]
-}
-
-/// A board that runs 1.0.0 and was asked for 2.0.0.
-fn asked(shape: Shape, swap: SwapType, strictness: Strictness) -> Board {
-    let mut board = Board::configured(shape, |config| config.rules.strictness = strictness);
-    board.program(&image(1, 2500));
-    board.upload(&image(2, 3000)).unwrap();
-    assert!(board.request(swap).unwrap());
-    board
-}
-
-/// What the next two boots start, if that of 2.0.0 was asked for.
-const ASKED: [(SwapType, [u8; 2]); 2] = [(SwapType::Test, [2, 1]), (SwapType::Permanent, [2, 2])];
-
-/// A good update in a slot that takes no change cannot be exchanged. What runs goes on, which it does
-/// not with the original, and the exchange is made once the slot takes it.
-#[test]
-fn an_update_that_cannot_be_exchanged_does_not_keep_the_running_image_from_being_started() {
-    for shape in swaps() {
-        for (swap, after) in ASKED {
-            let mut board = asked(shape, swap, Strictness::Strict);
-            for _ in 0..2 {
-                let (booted, events) = boot_refusing(&mut board, Refuses::In(SECONDARY));
-                assert_eq!(booted.unwrap().header.version.major, 1, "{shape:?}, {swap:?}");
-                assert!(matches!(events[..], [Event::NotBegun(_)]), "{shape:?}: {events:?}");
-            }
-            assert_eq!([runs(&mut board), runs(&mut board)], after, "{shape:?}, {swap:?}");
-
-            let mut board = asked(shape, swap, Strictness::Imitate);
-            let (booted, _) = boot_refusing(&mut board, Refuses::In(SECONDARY));
-            assert!(matches!(booted, Err(BootError::Flash(_))), "{shape:?}, {swap:?}");
-        }
-    }
-}
-
-/// The same where trailers are in an area of their own: there the request is cleared before the slot
-/// refuses anything, and made anew.
-#[test]
-fn an_update_that_cannot_be_exchanged_is_still_asked_for_in_a_status_area() {
-    let strategy = AnyStrategy::SwapStatus(SwapStatus { scratch: SCRATCH });
-    let shape = Shape { strategy, layout: Layout::Status, ..SWAP };
-    for (swap, after) in ASKED {
-        let mut worn = asked(shape, swap, Strictness::Strict);
-        assert!(worn.flash.make_read_only(SECONDARY));
-        for _ in 0..2 {
-            worn.flash.settle_status().unwrap();
-            let (booted, events) = worn.boot_reporting();
-            assert_eq!(booted.unwrap().header.version.major, 1, "{swap:?}");
-            assert!(matches!(events[..], [Event::NotBegun(_)]), "{events:?}");
-        }
-        let mut board = Board::new(shape);
-        for area in [PRIMARY, SECONDARY, SCRATCH, STATUS] {
-            board.flash.load(area, 0, &worn.flash.bytes(area)).unwrap();
-        }
-        let mut next = || {
-            board.flash.settle_status().unwrap();
-            runs(&mut board)
-        };
-        assert_eq!([next(), next()], after, "{swap:?}");
-    }
-}
-
-/// The record of an exchange that was not begun is gone: otherwise it would be carried out with
-/// whatever is uploaded next.
-#[test]
-fn an_exchange_that_was_put_off_is_not_made_with_what_nobody_asked_for() {
-    for shape in swaps() {
-        for swap in [SwapType::Test, SwapType::Permanent] {
-            let mut board = asked(shape, swap, Strictness::Strict);
-            boot_refusing(&mut board, Refuses::In(SECONDARY)).0.unwrap();
-            board.upload(&image(3, 3000)).unwrap();
-            assert_eq!([runs(&mut board), runs(&mut board)], [1, 1], "{shape:?}, {swap:?}");
-        }
-    }
-}
-
-/// Wherever in putting it off the power fails: what runs is started again as long as the slot takes no
-/// change, and then the exchange is made as it was asked for. A test stays a test.
-#[test]
-fn power_cuts_while_an_exchange_is_put_off_cost_nothing() {
-    for shape in swaps() {
-        for (swap, after) in ASKED {
-            for n in 1.. {
-                let mut cut = false;
-                for torn in
-                    [Torn::Skip, Torn::Half, Torn::AllButOneBit(1), Torn::Bits(2), Torn::Bits(3)]
-                {
-                    let place = format!("{shape:?}, {swap:?}, cut {n} {torn:?}");
-                    let mut board = asked(shape, swap, Strictness::Strict);
-                    board.flash.supply().cut_at(n, torn);
-                    let _ = boot_refusing(&mut board, Refuses::In(SECONDARY));
-                    cut |= !board.flash.supply().is_on();
-                    board.flash.supply().power_on();
-                    let good = board.clone();
-                    let (booted, events) = boot_refusing(&mut board, Refuses::In(SECONDARY));
-                    let booted =
-                        booted.unwrap_or_else(|error| panic!("{place}: {error:?}, {events:?}"));
-                    assert_eq!(booted.header.version.major, 1, "{place}");
-                    for mut board in [board, good] {
-                        assert_eq!([runs(&mut board), runs(&mut board)], after, "{place}");
-                    }
-                }
-                if !cut {
-                    assert!(n > 3, "{shape:?}");
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Wherever in an exchange flash stops taking changes: what runs then is whole, and once flash takes
-/// them again the exchange is made as it was asked for.
-#[test]
-fn flash_that_refuses_changes_from_some_moment_on_costs_neither_image() {
-    for shape in swaps() {
-        for (swap, after) in ASKED {
-            let mut put_off = 0;
-            for allowed in 0.. {
-                let place = format!("{shape:?}, {swap:?}, {allowed}");
-                let mut board = asked(shape, swap, Strictness::Strict);
-                let (booted, events) = boot_refusing(&mut board, Refuses::After(allowed));
-                if events.iter().any(|event| matches!(event, Event::Installed(_))) {
-                    assert!(allowed > 10, "{place}");
-                    break;
-                }
-                if let Ok(booted) = booted {
-                    assert_eq!(booted.header.version.major, 1, "{place}");
-                    put_off += 1;
-                }
-                assert_eq!([runs(&mut board), runs(&mut board)], after, "{place}");
-            }
-            assert!(put_off > 0, "{shape:?}");
-        }
-    }
-}
-
-/// One change fails, of which there is another try: nothing is lost by that.
-#[test]
-fn a_change_that_fails_once_costs_neither_image() {
-    for shape in swaps() {
-        for (swap, after) in ASKED {
-            for failing in 0.. {
-                let place = format!("{shape:?}, {swap:?}, {failing}");
-                let mut board = asked(shape, swap, Strictness::Strict);
-                let (booted, events) = boot_refusing(&mut board, Refuses::Only(failing));
-                if events.iter().any(|event| matches!(event, Event::Installed(_))) {
-                    assert!(failing > 10, "{place}");
-                    break;
-                }
-                if let Ok(booted) = booted {
-                    assert_eq!(booted.header.version.major, 1, "{place}");
-                }
-                assert_eq!([runs(&mut board), runs(&mut board)], after, "{place}");
-            }
-        }
-    }
-}
-
-/// Where nothing runs there is nothing to go on with: the update is not given up.
-#[test]
-fn an_exchange_with_an_empty_slot_is_not_put_off() {
-    for shape in swaps() {
-        let mut board = Board::new(shape);
-        board.upload(&image(2, 3000)).unwrap();
-        assert!(board.request(SwapType::Permanent).unwrap());
-        assert!(boot_refusing(&mut board, Refuses::In(SECONDARY)).0.is_err(), "{shape:?}");
-        assert_eq!(runs(&mut board), 2, "{shape:?}");
-    }
-}
-
-/// An update on top of an image under test goes back to that, tested and reverted or put off.
-#[test]
-fn an_image_under_test_is_what_an_exchange_that_is_put_off_goes_back_to() {
-    for shape in swaps() {
-        let mut board = asked(shape, SwapType::Test, Strictness::Strict);
-        assert_eq!(runs(&mut board), 2);
-        board.upload(&image(3, 3000)).unwrap();
-        assert!(board.request(SwapType::Test).unwrap());
-        for _ in 0..2 {
-            let booted = boot_refusing(&mut board, Refuses::In(SECONDARY)).0.unwrap();
-            assert_eq!(booted.header.version.major, 2, "{shape:?}");
-        }
-        let after = [runs(&mut board), runs(&mut board), runs(&mut board)];
-        assert_eq!(after, [3, 2, 2], "{shape:?}");
     }
 }
 

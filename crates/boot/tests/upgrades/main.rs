@@ -12,6 +12,7 @@ mod headers;
 mod hooks;
 mod in_common;
 mod power_cuts;
+mod put_off;
 mod several_images;
 mod unusual_states;
 mod weaknesses;
