@@ -21,7 +21,7 @@ use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TrailerState, Upgr
 use crate::copy::replace;
 use crate::secrets::Through;
 use crate::status::Records;
-use crate::swap_record::{confirm, is_withdrawn};
+use crate::swap_record::{confirm, is_taken_back};
 use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The swap-move mode.
@@ -281,7 +281,7 @@ impl Strategy for SwapMove {
         let records = Self::records(slots);
         let written = records.last_written(map).map_err(BootError::Flash)?;
         if written == 0 {
-            let taken_back = slots.strict() && is_withdrawn(&state);
+            let taken_back = slots.strict() && is_taken_back(&state);
             let counts = !unnamed && !taken_back;
             let recorded = counts && (!requested || Self::is_fresh(map, slots, &state)?);
             return Ok(if recorded { Progress::Recorded(swap) } else { Progress::None });

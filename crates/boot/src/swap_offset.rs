@@ -22,7 +22,7 @@ use updraft_image::{Flag, Magic, MaxSize, SwapInfo, SwapType, TlvArea, TrailerSt
 use crate::copy::replace;
 use crate::slots::Slot;
 use crate::status::Records;
-use crate::swap_record::{SwapRecord, confirm, is_withdrawn};
+use crate::swap_record::{SwapRecord, confirm, is_taken_back};
 use crate::{BootError, Installed, Job, Place, Progress, Secrets, Slots, Strategy};
 
 /// The swap-offset mode.
@@ -357,7 +357,7 @@ impl Strategy for SwapOffset {
         let written = records.last_written(map).map_err(BootError::Flash)?;
         if written == 0 {
             let mut fresh = || self.is_fresh(map, slots, &state).map_err(BootError::Flash);
-            let taken_back = slots.strict() && is_withdrawn(&state);
+            let taken_back = slots.strict() && is_taken_back(&state);
             let recorded = !unnamed && !taken_back && (!requested || fresh()?);
             return Ok(if recorded { Progress::Recorded(swap) } else { Progress::None });
         }

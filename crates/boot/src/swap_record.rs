@@ -60,6 +60,6 @@ pub(crate) fn confirm<M: FlashMap>(
 /// Whether the record in the primary trailer was taken back before an image was touched. Only the
 /// bootloader runs while such a record stands, so only it can have confirmed anything: what runs, to end
 /// the record of a test. That takes one write.
-pub(crate) fn is_withdrawn(state: &TrailerState) -> bool {
+pub(crate) fn is_taken_back(state: &TrailerState) -> bool {
     state.swap_info.swap_type == SwapType::Test && state.image_ok != Flag::Unset
 }

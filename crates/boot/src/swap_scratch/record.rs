@@ -7,7 +7,7 @@ use super::chunks::Exchange;
 use crate::Slots;
 use crate::slots::Slot;
 use crate::status::Records;
-use crate::swap_record::is_withdrawn;
+use crate::swap_record::is_taken_back;
 
 /// The longest cell of a trailer.
 const LONGEST_CELL: usize = 32;
@@ -199,7 +199,7 @@ impl Status {
         let counts = match status.done {
             0 => status.swap == SwapType::Revert && !requested,
             // The next thing to be done erases the request.
-            1 => !is_withdrawn(&state),
+            1 => !is_taken_back(&state),
             _ => !requested,
         };
         Ok(counts.then_some(status))

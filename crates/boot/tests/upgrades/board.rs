@@ -3,8 +3,8 @@
 use std::fmt;
 
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, Event, Overwrite, Platform, Slots, Strategy,
-    SwapMove, SwapOffset, SwapScratch,
+    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Event, Overwrite, Platform,
+    SecurityCounters, Slots, Strategy, SwapMove, SwapOffset, SwapScratch,
 };
 use updraft_flash::{
     AreaEntry, AreaId, AreaInfo, Error, FlashMap, Sector, SectorRun, SlotPair, SlotSource,
@@ -333,6 +333,20 @@ impl Board {
     /// The trailers of both slots.
     pub fn trailers(&self) -> [TrailerAccess; 2] {
         [self.primary, self.secondary]
+    }
+}
+
+/// A store of one security counter, in RAM.
+pub struct Counter(pub u32);
+
+impl SecurityCounters for Counter {
+    fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
+        Ok(Some(self.0))
+    }
+
+    fn raise<M: FlashMap>(&mut self, _: &mut M, _: u8, value: u32) -> Result<(), CounterFault> {
+        self.0 = self.0.max(value);
+        Ok(())
     }
 }
 

@@ -1,13 +1,12 @@
 //! Exchanges that flash refuses to begin: what runs goes on without them.
 
 use crate::board::{
-    Board, FlashFault, Layout, PRIMARY, Report, SCRATCH, SECONDARY, STATUS, SWAP_SCRATCH, Shape,
-    image, image_with,
+    Board, Counter, FlashFault, Layout, PRIMARY, Report, SCRATCH, SECONDARY, STATUS, SWAP_SCRATCH,
+    Shape, image, image_with,
 };
 use crate::faults::{Booted, SWAP, runs};
 use updraft_boot::{
-    AnyStrategy, BootError, CounterFault, Event, NoCounters, Platform, SecurityCounters,
-    SwapOffset, SwapStatus,
+    AnyStrategy, BootError, Event, NoCounters, Platform, SecurityCounters, SwapOffset, SwapStatus,
 };
 use updraft_flash::{AreaId, AreaInfo, FlashMap, Sector};
 use updraft_image::{HashOnly, Strictness, SwapType, TlvType};
@@ -103,8 +102,7 @@ impl FlashMap for RefusesChanges<'_> {
 }
 
 fn boot_refusing(board: &mut Board, changes: Refuses) -> Booted {
-    let counters = NoCounters;
-    boot_counting(board, changes, counters)
+    boot_counting(board, changes, NoCounters)
 }
 
 fn boot_counting(board: &mut Board, changes: Refuses, counters: impl SecurityCounters) -> Booted {
@@ -377,19 +375,6 @@ fn an_image_under_test_is_what_an_exchange_that_is_put_off_goes_back_to() {
         }
         let after = [runs(&mut board), runs(&mut board), runs(&mut board)];
         assert_eq!(after, [3, 2, 2], "{shape:?}");
-    }
-}
-
-struct Counter(u32);
-
-impl SecurityCounters for &mut Counter {
-    fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
-        Ok(Some(self.0))
-    }
-
-    fn raise<M: FlashMap>(&mut self, _: &mut M, _: u8, value: u32) -> Result<(), CounterFault> {
-        self.0 = self.0.max(value);
-        Ok(())
     }
 }
 

@@ -1,10 +1,9 @@
 //! States that no undisturbed upgrade passes through, and what the bootloader makes of them.
 
 use updraft_boot::{
-    AnyStrategy, BootError, CounterFault, Downgrade, Event, Overwrite, Platform, SecurityCounters,
-    SwapMove, SwapOffset,
+    AnyStrategy, BootError, Downgrade, Event, Overwrite, Platform, SwapMove, SwapOffset,
 };
-use updraft_flash::{Fault, FlashError, FlashMap, TrailerFormat};
+use updraft_flash::{Fault, FlashError, TrailerFormat};
 use updraft_image::{
     Flag, HashOnly, Header, Magic, Refusal, SwapInfo, SwapType, TlvType, TrailerLayout,
     UpgradeMode, Version,
@@ -12,8 +11,8 @@ use updraft_image::{
 use updraft_sim::flash::Torn;
 
 use crate::board::{
-    Board, Layout, PRIMARY, Part, Report, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, Silent, image,
-    image_with,
+    Board, Counter, Layout, PRIMARY, Part, Report, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, Silent,
+    image, image_with,
 };
 
 const SWAP: Shape = Shape {
@@ -529,19 +528,6 @@ fn fields_closer_together_than_a_write_are_refused() {
 /// An image with a security counter.
 fn counted(major: u8, counter: u32) -> Vec<u8> {
     image_with(major, 2076, &[(TlvType::SEC_CNT, counter.to_le_bytes().to_vec())])
-}
-
-struct Counter(u32);
-
-impl SecurityCounters for Counter {
-    fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
-        Ok(Some(self.0))
-    }
-
-    fn raise<M: FlashMap>(&mut self, _: &mut M, _: u8, value: u32) -> Result<(), CounterFault> {
-        self.0 = self.0.max(value);
-        Ok(())
-    }
 }
 
 #[test]

@@ -2,11 +2,12 @@
 //! default it does not happen. `docs/mcuboot-differences.md` lists them all.
 
 use crate::board::{
-    Board, Firmware, Layout, PRIMARY, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, image, image_with,
+    Board, Counter, Firmware, Layout, PRIMARY, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, image,
+    image_with,
 };
 use updraft_boot::{
-    AnyStrategy, CounterFault, EqualSlots, Event, InPlace, InRam, LoadRegion, Overwrite, Platform,
-    SecurityCounters, SwapMove, SwapOffset,
+    AnyStrategy, EqualSlots, Event, InPlace, InRam, LoadRegion, Overwrite, Platform, SwapMove,
+    SwapOffset,
 };
 use updraft_flash::{AreaId, FlashMap, TrailerFormat};
 use updraft_image::{
@@ -434,19 +435,6 @@ fn a_first_image_that_was_to_be_tested_is_confirmed() {
             let settled = again == Ok((2, SwapType::None));
             assert_eq!(settled, strictness == Strictness::Strict, "{shape:?}: {again:?}");
         }
-    }
-}
-
-struct Counter(u32);
-
-impl SecurityCounters for Counter {
-    fn read<M: FlashMap>(&mut self, _: &mut M, _: u8) -> Result<Option<u32>, CounterFault> {
-        Ok(Some(self.0))
-    }
-
-    fn raise<M: FlashMap>(&mut self, _: &mut M, _: u8, value: u32) -> Result<(), CounterFault> {
-        self.0 = self.0.max(value);
-        Ok(())
     }
 }
 
