@@ -1,12 +1,12 @@
 //! Power cuts at every operation, torn in every way, and cuts during the recovery.
 
 use crate::board::{
-    Board, Firmware, Layout, PRIMARY, Part, SECONDARY, SWAP_SCRATCH, Shape, image_of,
+    Board, Firmware, Layout, PRIMARY, Part, SCRATCH, SECONDARY, SWAP_SCRATCH, Shape, image_of,
 };
 use updraft_boot::{AnyStrategy, Overwrite, Strategy, SwapMove, SwapOffset};
 use updraft_flash::FlashMap;
 use updraft_image::{KeyLength, SwapType, TlvType, TrailerKeys, WrapFormat, magic_bytes};
-use updraft_sim::flash::{OpKind, Torn};
+use updraft_sim::flash::{AreaOp, OpKind, Torn};
 
 const CLASSES: [Torn; 6] =
     [Torn::Skip, Torn::Half, Torn::AllButOneBit(1), Torn::Bits(2), Torn::Bits(3), Torn::Bits(4)];
@@ -397,6 +397,49 @@ fn swap_scratch_survives_every_cut_of_a_revert() {
     println!("swap-scratch, revert: {cuts:?} cuts");
     let cuts = SCRATCHES.map(|shape| Story::new(shape, SwapType::Revert, [60, 100]).sweep());
     println!("swap-scratch, revert of large images: {cuts:?} cuts");
+}
+
+/// The record of a top chunk that shares a sector with the primary trailer has had its use once the
+/// chunk is in its place. Its trailer goes first then, after a power cut too: to the original a magic
+/// there is a record, whatever else has been erased around it.
+#[test]
+fn a_record_in_the_scratch_area_is_erased_before_the_area_is_used_again() {
+    let mut seen = 0;
+    for shape in SCRATCHES {
+        let story = Story::new(shape, SwapType::Permanent, [33, 100]);
+        let ends = |op: &AreaOp, area| {
+            op.area == area && op.offset + op.len == story.start.flash.info(area).unwrap().size
+        };
+        let erases = |op: &AreaOp, area| op.area == area && op.kind == OpKind::Erase;
+        let recorded = |board: &mut Board| {
+            board.flash.supply().record(true);
+            board.boot().unwrap();
+            board.flash.take_log()
+        };
+        let log = recorded(&mut story.start.clone());
+        // The primary trailer's magic, the record of the chunk, the mark of a record that is done with.
+        let taken_over = log.windows(4).position(|ops| {
+            let [magic, step, mark, erase] = ops else { return false };
+            ends(magic, PRIMARY)
+                && [magic, step, mark].iter().all(|op| op.kind != OpKind::Erase)
+                && (step.area, mark.area) == (PRIMARY, SCRATCH)
+                && erases(erase, SCRATCH)
+        });
+        let Some(magic) = taken_over else { continue };
+        for torn in CLASSES {
+            let mut board = story.start.clone();
+            board.flash.supply().cut_at(magic as u64 + 3, torn);
+            assert!(board.boot().is_err());
+            board.flash.supply().power_on();
+            if board.has_scratch_record() {
+                let next = recorded(&mut board).remove(0);
+                let place = format!("{shape:?}, {torn:?}: {next:?}");
+                assert!(erases(&next, SCRATCH) && ends(&next, SCRATCH), "{place}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10, "{seen}");
 }
 
 /// The original takes what passes through the scratch area for a record, if there is a magic at the

@@ -356,7 +356,9 @@ fn an_exchange_with_an_empty_slot_is_not_put_off() {
         let mut board = Board::new(shape);
         board.upload(&image(2, 3000)).unwrap();
         assert!(board.request(SwapType::Permanent).unwrap());
-        assert!(boot_refusing(&mut board, Refuses::In(SECONDARY)).0.is_err(), "{shape:?}");
+        let (booted, events) = boot_refusing(&mut board, Refuses::In(SECONDARY));
+        assert!(matches!(booted, Err(BootError::Flash(_))), "{shape:?}: {booted:?}");
+        assert_eq!(events, [], "{shape:?}");
         assert_eq!(runs(&mut board), 2, "{shape:?}");
     }
 }

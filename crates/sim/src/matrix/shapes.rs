@@ -63,7 +63,7 @@ const fn rows(name: &'static str, slot: &'static [Run]) -> Shape {
 }
 
 /// Every geometry.
-pub static SHAPES: [Shape; 36] = [
+pub static SHAPES: [Shape; 37] = [
     Shape { is_small: true, ..even("6 × 512 B, writes of 4", &[(6, 512)], 4) },
     even("8 × 512 B, writes of 1", &[(8, 512)], 1),
     even("8 × 512 B, writes of 2", &[(8, 512)], 2),
@@ -217,5 +217,10 @@ pub static SHAPES: [Shape; 36] = [
         max_sectors: 12,
         scratch: 256,
         ..rows("rows of 8 B, exchanged 256 B at a time", &[(384, 8)])
+    },
+    Shape {
+        scratch: 4096,
+        is_small: true,
+        ..even("4 × 1 KiB, writes of 8, exchanged at once", &[(4, 1024)], 8)
     },
 ];
