@@ -10,7 +10,7 @@ use updraft_boot::{
 };
 use updraft_flash::{AreaId, AreaInfo, FlashMap, Sector};
 use updraft_image::{HashOnly, Strictness, SwapType, TlvType};
-use updraft_sim::flash::{SimFlash, Torn};
+use updraft_sim::flash::{AreaOp, OpKind, SimFlash, Torn};
 
 const SCRATCHED: Shape = Shape { strategy: SWAP_SCRATCH, layout: Layout::Scratch(1), ..SWAP };
 
@@ -299,6 +299,39 @@ fn a_slot_that_refuses_changes_after_a_power_cut_costs_neither_image() {
         }
     }
     println!("{cuts} cuts");
+}
+
+/// A request that was about to be erased may have lost its kind: what was to stay would be tested.
+#[test]
+fn a_permanent_upgrade_is_not_put_off_as_a_test() {
+    let mut torn_requests = 0;
+    for shape in SWAPS {
+        let start = asked(shape, SwapType::Permanent, Strictness::Strict);
+        let size = start.flash.info(SECONDARY).unwrap().size;
+        let trailer = start.flash.sector_at(SECONDARY, size - 1).unwrap().offset;
+        let mut board = start.clone();
+        board.flash.supply().record(true);
+        runs(&mut board);
+        let log = board.flash.take_log();
+        let erases_request =
+            |op: &AreaOp| op.kind == OpKind::Erase && op.area == SECONDARY && op.offset == trailer;
+        let Some(erased) = log.iter().position(erases_request) else {
+            assert!(matches!(shape.layout, Layout::Status), "{shape:?}");
+            continue;
+        };
+        for seed in 0..200 {
+            for torn in [Torn::OneBit(seed), Torn::AllButOneBit(seed), Torn::Bits(seed)] {
+                let mut board = start.clone();
+                board.flash.supply().cut_at(erased as u64, torn);
+                board.boot().unwrap_err();
+                board.flash.supply().power_on();
+                let _ = boot_refusing(&mut board, Refuses::In(SECONDARY));
+                assert_eq!(runs_next(&mut board), [2, 2], "{shape:?}, {torn:?}");
+                torn_requests += 1;
+            }
+        }
+    }
+    println!("{torn_requests} torn requests");
 }
 
 /// Wherever in an exchange flash stops taking changes: what runs then is whole, and once flash takes

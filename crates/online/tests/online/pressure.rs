@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject;
@@ -13,12 +13,14 @@ use updraft_ota::{Input, Output, Protocol, Transport};
 use crate::broker::{Folder, LONG, plain};
 use crate::talker::{Does, Talker, until};
 
-const PIECES: usize = 100;
-const PIECE: usize = 60_000;
+const PIECE: usize = 16 * 1024;
 
-/// A server of TLS that begins to read after a while, and then more slowly than anybody writes. Tells
-/// how much came before the client said that nothing follows.
-fn late_reader(folder: &Folder) -> (u16, std::thread::JoinHandle<std::io::Result<usize>>) {
+/// A server of TLS that reads nothing before it is told to, and then more slowly than anybody writes.
+/// Tells how much came before the client said that nothing follows.
+fn late_reader(
+    folder: &Folder,
+    told: mpsc::Receiver<()>,
+) -> (u16, std::thread::JoinHandle<std::io::Result<usize>>) {
     let chain = CertificateDer::from_pem_file(folder.file("mosquitto_server.crt")).unwrap();
     let key = PrivateKeyDer::from_pem_file(folder.file("mosquitto_server.key")).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -36,7 +38,7 @@ fn late_reader(folder: &Folder) -> (u16, std::thread::JoinHandle<std::io::Result
         while tls.is_handshaking() {
             tls.complete_io(&mut socket)?;
         }
-        std::thread::sleep(Duration::from_millis(400));
+        told.recv().unwrap();
         let (mut piece, mut count) = ([0; 64 * 1024], 0);
         loop {
             // An end without goodbye is an error.
@@ -53,21 +55,40 @@ fn late_reader(folder: &Folder) -> (u16, std::thread::JoinHandle<std::io::Result
 #[test]
 fn goodbye_is_said_behind_all_that_was_written_and_nobody_spins_until_then() {
     let folder = Folder::with_lab("127.0.0.1");
-    let (port, served) = late_reader(&folder);
-    let mut talker = Talker::to(Transport::Https, "127.0.0.1", port);
-    for _ in 0..PIECES {
-        talker = talker.and(Does::Send(vec![7; PIECE]));
-    }
+    let (tell, told) = mpsc::channel();
+    let (port, served) = late_reader(&folder, told);
     let mut memory = Memory::of_device(4096);
     let mut online = Online::new().unwrap();
-    online.add(talker.and(Does::Close), folder.settings("hasty"), &mut memory);
+    let talker = Talker::to(Transport::Https, "127.0.0.1", port);
+    online.add(talker, folder.settings("hasty"), &mut memory);
+    until(&mut online, &mut Vec::new(), |online, _| !online.machine(0).unwrap().heard.is_empty());
+    let mut pieces = 0;
+    let mut send = |online: &mut Online<'_, Talker>| {
+        let before = online.traffic(0).sent;
+        online.machine(0).unwrap().does.push_back(Does::Send(vec![7; PIECE]));
+        online.wake(0);
+        online.turn(Duration::ZERO, &mut |_, _| ()).unwrap();
+        pieces += 1;
+        online.traffic(0).sent > before
+    };
+    while send(&mut online) {}
+    // TLS holds four of them, the others wait in front of it.
+    for _ in 0..5 {
+        assert!(!send(&mut online));
+    }
+    online.machine(0).unwrap().does.push_back(Does::Close);
+    online.wake(0);
     let (mut turns, start) = (0, Instant::now());
     while !served.is_finished() {
         assert!(start.elapsed() < LONG, "the line is not left");
         online.turn(Duration::from_millis(50), &mut |_, _| ()).unwrap();
         turns += 1;
+        if turns == 3 {
+            assert!(online.machine(0).unwrap().does.is_empty(), "it has not left");
+            tell.send(()).unwrap();
+        }
     }
-    assert_eq!(served.join().unwrap().unwrap(), PIECES * PIECE);
+    assert_eq!(served.join().unwrap().unwrap(), pieces * PIECE);
     // A turn for each time that the socket takes something, and no others.
     assert!(turns < 5000, "{turns} turns in {:?}", start.elapsed());
 }
