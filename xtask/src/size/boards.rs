@@ -10,29 +10,54 @@ use super::{KIB, RAM, STACK, Table};
 use crate::elf::{self, Footprint};
 use crate::firmware::{self, Program};
 
-/// Bytes of flash that bootloaders may take, by what the name of a board begins with; the longest one
-/// counts. 28 KiB are the aim for swap and verification; what is above has more to do: scratch and offset
-/// on small sectors, a factory image, serial recovery, RSA, the console in RAM of the PineTime. Where a
-/// partition is the limit (RAK3172: 32 KiB; PSoC 62: 96 KiB; InfiniTime: 28 KiB) it is the budget at most.
-const FLASH: [(&str, u32); 17] = [
-    ("microbit", 28 * KIB),
-    ("microbit-offset", 30 * KIB),
-    ("microbit-scratch", 33 * KIB),
-    ("microbit-factory", 34 * KIB),
-    ("microbit-recovery", 54 * KIB),
-    ("mps2-an386", 56 * KIB),
-    ("emcraft-sf2", 64 * KIB),
-    ("pinetime", 30 * KIB),
-    ("pinetime-infinitime", 28 * KIB),
-    ("pinetime-internal", 34 * KIB),
-    ("pinetime-nor", 35 * KIB),
-    ("rak3172", 32 * KIB),
-    ("rak4631", 28 * KIB),
-    ("rak11720", 28 * KIB),
+/// Bytes of flash that a bootloader is meant to take at most which verifies, swaps, reverts and tells about
+/// it.
+const AIM: u32 = 28 * KIB;
+
+/// What the bootloader of a board may take.
+struct Budget {
+    /// What the names of the boards begin with; the longest one counts.
+    boards: &'static str,
+    /// Bytes of flash. Where a partition is the limit (RAK3172: 32 KiB; PSoC 62: 96 KiB; InfiniTime: 28 KiB)
+    /// it is that at most.
+    flash: u32,
+    /// What it has to do that takes it beyond the aim.
+    beyond: &'static str,
+}
+
+const fn within(boards: &'static str, flash: u32) -> Budget {
+    Budget { boards, flash, beyond: "" }
+}
+
+const fn beyond(boards: &'static str, flash: u32, beyond: &'static str) -> Budget {
+    Budget { boards, flash, beyond }
+}
+
+const BUDGETS: [Budget; 23] = [
+    within("microbit", AIM),
+    beyond("microbit-offset", 30 * KIB, "swap-offset"),
+    beyond("microbit-scratch", 33 * KIB, "swap-scratch"),
+    beyond("microbit-factory", 34 * KIB, "factory rollback"),
+    beyond("microbit-recovery", 54 * KIB, "serial recovery"),
+    beyond("mps2-an386", 56 * KIB, "serial recovery"),
+    beyond("mps2-an386-external", 56 * KIB, "serial recovery, swap-scratch"),
+    within("mps2-an386-factory", AIM),
+    beyond("emcraft-sf2", 64 * KIB, "serial recovery, SPI NOR"),
+    beyond("pinetime", 30 * KIB, "SPI NOR, console in RAM"),
+    within("pinetime-infinitime", AIM),
+    beyond("pinetime-internal", 34 * KIB, "swap-scratch, RSA-2048"),
+    beyond("pinetime-nor", 35 * KIB, "swap-scratch, RSA-2048, SPI NOR"),
+    within("rak3172", 32 * KIB),
+    within("rak4631", AIM),
+    within("rak11720", AIM),
     // Their partition is 96 KiB; what is there without a status area stays far below.
-    ("cy8cproto-062-4343w", 96 * KIB),
-    ("cy8ckit-062s2-43012", 96 * KIB),
-    ("cy8ckit-064s0s2-4343w", 0),
+    within("cy8cproto-062-4343w", 96 * KIB),
+    beyond("cy8cproto-062-4343w-rollback", 96 * KIB, "factory rollback"),
+    beyond("cy8cproto-062-4343w-smif-swap", 96 * KIB, "status area"),
+    within("cy8ckit-062s2-43012", 96 * KIB),
+    beyond("cy8ckit-062s2-43012-rollback", 96 * KIB, "factory rollback"),
+    beyond("cy8ckit-062s2-43012-smif-swap", 96 * KIB, "status area"),
+    within("cy8ckit-064s0s2-4343w", 0),
 ];
 
 /// Bytes of stack that programs of a board are linked with.
@@ -42,11 +67,12 @@ fn stack(board: &str) -> u32 {
 }
 
 /// The budget of a board's bootloader.
-fn budget(board: &str) -> Option<u32> {
-    let fits = |of: &&(&str, u32)| {
-        board.strip_prefix(of.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+fn budget(board: &str) -> Option<&'static Budget> {
+    let fits = |of: &&Budget| {
+        board.strip_prefix(of.boards).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
-    FLASH.iter().filter(fits).max_by_key(|of| of.0.len()).map(|of| of.1).filter(|most| *most > 0)
+    let longest = BUDGETS.iter().filter(fits).max_by_key(|of| of.boards.len());
+    longest.filter(|budget| budget.flash > 0)
 }
 
 pub const INTRODUCTION: &str = "\
@@ -57,8 +83,11 @@ with serial recovery where the board has it. Applications with Bluetooth have No
 them, and the budget is the room in their slot; their stack is that of Rust's code, to which 4096 bytes are \
 added for the libraries and their interrupts.
 
-| board | flash budget | bootloader: flash | RAM | stack | application: flash | RAM | stack |
-|---|--:|--:|--:|--:|--:|--:|--:|
+A bootloader that verifies, swaps, reverts and tells about it is meant to fit into 28 KiB (28672 bytes) of \
+flash. What takes a board beyond that is named beside its budget.
+
+| board | flash budget | beyond 28 KiB for | bootloader: flash | RAM | stack | application: flash | RAM | stack |
+|---|--:|---|--:|--:|--:|--:|--:|--:|
 ";
 
 /// Builds the programs of every board and weighs them.
@@ -71,9 +100,19 @@ pub fn weigh() -> Result<Table> {
         if budget.is_none() && programs.bootloader.is_some() {
             exceeded.push(format!("{name} has no budget in xtask/src/size/boards.rs"));
         }
-        let mut cells = vec![budget.map_or("–".to_owned(), |budget| budget.to_string())];
+        let flash = budget.map(|budget| budget.flash);
+        let mut cells = vec![flash.map_or("–".to_owned(), |flash| flash.to_string())];
+        let larger = programs.bootloader.as_ref().is_some_and(|it| it.footprint.flash > AIM);
+        cells.push(match budget {
+            Some(Budget { beyond: "", .. }) if larger => {
+                exceeded.push(format!("{name}: nothing says what it is beyond {AIM} bytes for"));
+                "?".to_owned()
+            }
+            Some(budget) if larger => budget.beyond.to_owned(),
+            _ => "–".to_owned(),
+        });
         for (what, program, limits) in [
-            ("bootloader", programs.bootloader.as_ref(), [budget, Some(RAM), Some(stack(name))]),
+            ("bootloader", programs.bootloader.as_ref(), [flash, Some(RAM), Some(stack(name))]),
             ("application", Some(&programs.application), [None, None, Some(stack(name))]),
         ] {
             let Some(program) = program else {
@@ -94,7 +133,7 @@ pub fn weigh() -> Result<Table> {
         if let Some(Program { footprint: Footprint { flash, ram }, stack, .. }) = programs.networked
         {
             println!("{name}: on a network: flash {flash}, RAM {ram}, stack {stack}");
-            let empty = "– | – | – | –";
+            let empty = "– | – | – | – | –";
             let _ =
                 writeln!(rows, "| {name}, on a network | {empty} | {flash} | {ram} | {stack} |");
         }
@@ -134,7 +173,7 @@ fn weigh_bluetooth(name: &str, program: &Program) -> Result<(String, Vec<String>
         }
     }
     Ok((
-        format!("| {name}, Bluetooth | {room} | – | – | – | {flash} | {ram} | {stack} |\n"),
+        format!("| {name}, Bluetooth | {room} | – | – | – | – | {flash} | {ram} | {stack} |\n"),
         faults,
     ))
 }
@@ -145,10 +184,11 @@ mod tests {
 
     #[test]
     fn every_bootloader_has_a_budget_and_variants_may_have_their_own() {
-        assert_eq!(budget("microbit"), Some(28 * KIB));
-        assert_eq!(budget("microbit-zephyr"), Some(28 * KIB));
-        assert_eq!(budget("microbit-scratch"), Some(33 * KIB));
-        assert_eq!(budget("microbits"), None);
+        let flash = |board| budget(board).map(|budget| budget.flash);
+        assert_eq!(flash("microbit"), Some(28 * KIB));
+        assert_eq!(flash("microbit-zephyr"), Some(28 * KIB));
+        assert_eq!(flash("microbit-scratch"), Some(33 * KIB));
+        assert_eq!(flash("microbits"), None);
         for name in firmware::names().unwrap() {
             if firmware::has_programs(&name).unwrap() && !name.starts_with("cy8ckit-064") {
                 assert!(budget(&name).is_some(), "{name}");
