@@ -45,6 +45,20 @@ fn every_board_has_its_constants_in_rust() {
     }
 }
 
+/// Drivers go by them, so that no board's chips are named in two places.
+#[test]
+fn the_chips_that_a_device_may_be_are_known_in_rust() {
+    for (name, ids) in [
+        ("pinetime", "[\n    &[],\n    &[[0x0b, 0x40, 0x16], [0x68, 0x40, 0x16]],\n]"),
+        ("cy8cproto-062-4343w", "[\n    &[],\n    &[[0x01, 0x02, 0x20]],\n]"),
+        ("microbit", "[\n    &[],\n]"),
+    ] {
+        let source = Board::load(name).unwrap().rust().unwrap();
+        assert!(source.contains(&format!("; {}] = {ids};", ids.matches('&').count())), "{name}");
+        assert!(source.contains("pub const JEDEC: [&[[u8; 3]]; "), "{name}: {source}");
+    }
+}
+
 #[test]
 fn every_flash_map_is_drawn_with_all_its_areas_side_by_side() {
     for name in built_in() {

@@ -1,6 +1,8 @@
 //! Flash maps of boards.
 
-use updraft_flash::{AreaEntry, Areas, Brief, Device, Fault, FlashMap, StatusFormat, StatusMap};
+use updraft_flash::{
+    AreaEntry, Areas, Brief, Device, Fault, FlashMap, Spi, SpiNor, StatusFormat, StatusMap,
+};
 
 use crate::Facts;
 
@@ -38,4 +40,15 @@ pub fn flash<M: Open<D, N>, D: Device, const N: usize>(
     devices: [D; N],
 ) -> Result<M, Fault> {
     M::open(facts, Brief::new(Areas::new(devices, facts.areas)))
+}
+
+/// What is odd about a chip beside the processor's, of which its board file knows these. An unknown one is
+/// used all the same: the commands are those of every such chip, and a board that does not start cannot be
+/// mended.
+pub fn remark<S: Spi>(chip: &SpiNor<S>, known: &[[u8; 3]]) -> Option<&'static str> {
+    match chip.is_there() {
+        false => Some("no answer from the external flash: is it there, and connected?"),
+        true if known.contains(&chip.id()) => None,
+        true => Some("external flash of an unknown kind"),
+    }
 }

@@ -20,7 +20,7 @@ use updraft_flash::{Fault, FlashMap};
 pub use console::say;
 pub use either::Either;
 pub use facts::{Facts, Watchdog, Ways};
-pub use flash::{Open, Plain, WithStatus, flash};
+pub use flash::{Open, Plain, WithStatus, flash, remark};
 pub use keys::Keys;
 pub use updraft_flash::{Data, NorCommands, Spi, SpiNor, Violation, checked};
 

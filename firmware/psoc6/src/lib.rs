@@ -66,9 +66,6 @@ const S25FL512S: NorCommands = NorCommands {
     failed: Some((0x60, 0x30)),
 };
 
-/// What it answers with.
-const S25FL512S_ID: [u8; 3] = [0x01, 0x02, 0x20];
-
 /// The flash devices of a kit, in the order of its board file: the chip's own, then the external one
 /// if it is in use.
 pub fn flash<const N: usize>(devices: &'static [Geometry<'static>; N]) -> [Flash; N] {
@@ -78,13 +75,11 @@ pub fn flash<const N: usize>(devices: &'static [Geometry<'static>; N]) -> [Flash
     })
 }
 
-/// What is odd about the external chip, if it is in use. An unknown one is used all the same: the commands
-/// are those of every such chip, and a board that does not start cannot be mended.
-pub fn remark<const N: usize>(devices: &'static [Geometry<'static>; N]) -> Option<&'static str> {
+/// What is odd about the external chip, if it is in use.
+pub fn remark<const N: usize>(
+    devices: &'static [Geometry<'static>; N],
+    known: &[&[[u8; 3]]; N],
+) -> Option<&'static str> {
     let chip = SpiNor::open(Smif::open(), devices.get(1)?, S25FL512S);
-    match chip.is_there() {
-        false => Some("no answer from the external flash: is it there, and connected?"),
-        true if chip.id() == S25FL512S_ID => None,
-        true => Some("external flash of an unknown kind"),
-    }
+    firmware_board::remark(&chip, known.get(1)?)
 }

@@ -108,6 +108,22 @@ fn devices(board: &Board, out: &mut Source) {
         &format!("[Option<u32>; {count}]"),
         &bases,
     );
+    let chips = list(&|device| {
+        let ids = device.jedec.iter().map(|id| {
+            let bytes: Vec<_> = (0..id.len() / 2)
+                .filter_map(|at| id.get(2 * at..2 * at + 2))
+                .map(|byte| format!("0x{byte}"))
+                .collect();
+            format!("[{}]", bytes.join(", "))
+        });
+        format!("&[{}]", ids.collect::<Vec<_>>().join(", "))
+    });
+    out.constant(
+        "What the chips answer with that each of them may be: JEDEC ids. None for one that is not asked.",
+        "JEDEC",
+        &format!("[&[[u8; 3]]; {count}]"),
+        &chips,
+    );
 }
 
 fn areas(board: &Board, out: &mut Source) {

@@ -31,6 +31,6 @@ impl Wiring for Wires {
     }
 
     fn remark() -> Option<&'static str> {
-        remark(&DEVICES)
+        remark(&DEVICES, &board::JEDEC)
     }
 }

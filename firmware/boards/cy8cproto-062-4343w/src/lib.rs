@@ -30,6 +30,6 @@ impl Wiring for Wires {
     }
 
     fn remark() -> Option<&'static str> {
-        remark(&DEVICES)
+        remark(&DEVICES, &board::JEDEC)
     }
 }

@@ -18,8 +18,6 @@ const COMMANDS: NorCommands = NorCommands {
     page: 256,
     failed: None,
 };
-/// The chip that boards are made with: S25FL128S. By its address, so that tests find it in the program.
-static KNOWN: [[u8; 3]; 1] = [[0x01, 0x20, 0x18]];
 
 /// Flash in the chip. It holds the bootloader, which nobody replaces.
 #[derive(Debug)]
@@ -60,14 +58,8 @@ pub fn all() -> [Flash; DEVICES.len()] {
     [Either::A(Envm), Either::B(external())]
 }
 
-/// What is odd about the external chip. An unknown one is used all the same: the commands are those
-/// of every such chip, and a board that does not start cannot be mended.
+/// What is odd about the external chip.
 pub fn remark() -> Option<&'static str> {
-    let chip = external();
-    let known = core::hint::black_box(&KNOWN);
-    match chip.is_there() {
-        false => Some("no answer from the external flash: is it there, and connected?"),
-        true if known.contains(&chip.id()) => None,
-        true => Some("external flash of an unknown kind"),
-    }
+    // From memory, so that tests find the ids in the program.
+    firmware_board::remark(&external(), core::hint::black_box(board::JEDEC[1]))
 }

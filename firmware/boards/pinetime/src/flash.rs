@@ -4,6 +4,7 @@ use firmware_board::{Either, NorCommands, SpiNor};
 use firmware_nrf5::{Nvmc, SpiMaster};
 
 use crate::DEVICES;
+use crate::board::JEDEC;
 
 /// In the processor's chip, or on SPI1.
 pub type Flash = Either<Nvmc, SpiNor<SpiMaster>>;
@@ -17,8 +18,6 @@ const COMMANDS: NorCommands = NorCommands {
     page: 256,
     failed: None,
 };
-/// The chips that watches were sold with: XT25F32B, and from 2024 on BY25Q32ES.
-const KNOWN: [[u8; 3]; 2] = [[0x0b, 0x40, 0x16], [0x68, 0x40, 0x16]];
 
 /// The external chip: clock on P0.02, data on P0.03 and P0.04, selected by P0.05. The display hears
 /// the same line and is not selected. Boards without updates outside have none.
@@ -35,13 +34,7 @@ pub fn all() -> [Flash; DEVICES.len()] {
     })
 }
 
-/// What is odd about the external chip. An unknown one is used all the same: the commands are those
-/// of every such chip, and a watch that does not start cannot be mended.
+/// What is odd about the external chip.
 pub fn remark() -> Option<&'static str> {
-    let chip = external()?;
-    match chip.is_there() {
-        false => Some("no answer from the external flash: no updates"),
-        true if KNOWN.contains(&chip.id()) => None,
-        true => Some("external flash of an unknown kind"),
-    }
+    firmware_board::remark(&external()?, JEDEC.get(1)?)
 }
