@@ -41,6 +41,9 @@ struct Mutant {
     /// Arguments of `cargo test` or of nextest, that select the tests. Where they name no package, these are of the
     /// whole workspace with all features, as everything is tested: so little is built anew.
     test: String,
+    /// Boards whose programs have the fault in them: the tests run on these.
+    #[serde(default)]
+    boards: Vec<String>,
 }
 
 /// `cargo xtask mutants [NAME...]`.
@@ -93,7 +96,7 @@ fn plant(list: &[Mutant], total: usize, time: Option<Duration>) -> Result<Outcom
     if time.is_none() {
         // All at once: between two faults everything would have to be built again.
         for mutant in list {
-            sound.check(&mutant.test)?;
+            sound.check(mutant)?;
         }
     }
     for mutant in list {
@@ -101,7 +104,7 @@ fn plant(list: &[Mutant], total: usize, time: Option<Duration>) -> Result<Outcom
             break;
         }
         planted += 1;
-        let noticed = match sound.check(&mutant.test)? {
+        let noticed = match sound.check(mutant)? {
             true => copy.with_fault(mutant)?,
             false => Noticed::Anyway,
         };
@@ -125,11 +128,12 @@ struct Sound<'l> {
 }
 
 impl<'l> Sound<'l> {
-    fn check(&mut self, test: &'l str) -> Result<bool> {
+    fn check(&mut self, mutant: &'l Mutant) -> Result<bool> {
+        let test = mutant.test.as_str();
         if let Some(&passes) = self.known.get(test) {
             return Ok(passes);
         }
-        let passes = self.copy.test(test)? == Noticed::No;
+        let passes = self.copy.test(mutant)? == Noticed::No;
         if !passes {
             println!("UNSOUND  {test}: fails without any fault, or is no test");
         }
@@ -203,12 +207,24 @@ impl Copy {
             );
         }
         fs::write(&path, text.replacen(&mutant.find, &mutant.replace, 1))?;
-        let noticed = self.test(&mutant.test);
+        let noticed = self.test(mutant);
         fs::write(&path, text)?;
         noticed
     }
 
-    fn test(&self, selection: &str) -> Result<Noticed> {
+    fn test(&self, Mutant { test: selection, boards, .. }: &Mutant) -> Result<Noticed> {
+        if !boards.is_empty() {
+            // Reads what the compiler writes of the programs on the way, where it is by default.
+            let mut builder = cargo(["build", "--quiet", "--package", "xtask"]);
+            self.at_home(&mut builder);
+            let mut build = program(target().join("debug/xtask"), ["firmware"]);
+            self.at_home(build.args(boards)).env_remove(BUILD_DIR);
+            for step in [&mut builder, &mut build] {
+                if !step.status().with_context(|| line(step))?.success() {
+                    return Ok(Noticed::Broken);
+                }
+            }
+        }
         let whole = selection.starts_with("--test").then_some(["--workspace", "--all-features"]);
         let selection = whole.iter().flatten().copied().chain(selection.split_whitespace());
         let selection: Vec<_> = selection.collect();
@@ -223,17 +239,26 @@ impl Copy {
     }
 
     /// Has a command work on the copy, in silence.
-    fn at_home(&self, command: &mut Command) {
+    fn at_home<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .current_dir(&self.tree)
             // Other programs than the workspace's own, of the same dependencies.
-            .env("CARGO_TARGET_DIR", workspace::target().join("mutants/target"))
-            .env("CARGO_BUILD_BUILD_DIR", workspace::target())
+            .env("CARGO_TARGET_DIR", target())
+            .env(BUILD_DIR, workspace::target())
+            .env("UPDRAFT_FIRMWARE", target().join("firmware"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(Stdio::null())
     }
 }
+
+/// Where programs of the copy end up.
+fn target() -> PathBuf {
+    workspace::target().join("mutants/target")
+}
+
+/// Says where cargo keeps what it builds on the way.
+const BUILD_DIR: &str = "CARGO_BUILD_BUILD_DIR";
 
 /// Runs tests to their end, or for as long as patience lasts.
 fn wait(command: &mut Command) -> Result<Noticed> {
