@@ -1,14 +1,18 @@
-//! Security counters in two sectors of flash.
+//! Security counters in two parts of an area of flash.
 //!
 //! ```text
-//! sector   │ header │ record │ record │ … erased … │     all as wide as the device writes
-//! header   magic, generation, CRC-32                  written last: the sector counts from then on
+//! part     │ header │ header │ record │ record │ … erased … │     all as wide as the device writes
+//! header   magic, generation, CRC-32                           written last: the part counts from then on
 //! record   image number, value, CRC-32
 //! ```
-//! A value is appended to the sector with the higher generation. When that is full, the other one
-//! is erased, gets the highest value of each image, and then its header. So there is always a
-//! sector that holds every value, and a torn write is either there or not. What cannot be read, or
-//! does not have its CRC, is not there.
+//! A part is as many sectors as hold two headers, a record of each image, and room to append. A value is
+//! appended to the part with the higher generation. When that is full, the other one is erased, gets the
+//! highest value of each image, and then its header. So there is always a part that holds every value, and
+//! a torn write is either there or not. What cannot be read, or does not have its CRC, is not there.
+//!
+//! A torn write may also be there at one time and not at another. So header and record are written twice:
+//! whatever a power cut has left of the one, the other is whole, and a value that was raised once is never
+//! read as less.
 
 use updraft_flash::{AreaId, Fault, FlashError, FlashMap};
 
@@ -24,7 +28,15 @@ const MAGIC: u32 = 0x6373_5055;
 /// Distinguishes a record from a header and from what erased flash reads as.
 const RECORD: u32 = 0x5ec0_0000;
 
-/// Counters in an area of two sectors, or of more of which the first two are used.
+/// Headers of a part, and records of a value: one of them is whole.
+const COPIES: u32 = 2;
+/// Entries that a part has to have room for: headers, a record of each image, one value to append.
+const ENTRIES: u32 = COPIES + MAX_IMAGES as u32 + COPIES;
+/// Entries that raising a value takes at the most, a new part included.
+const STEPS: u32 = 2 * COPIES + 2;
+
+/// Counters in an area whose sectors make up two parts; what is behind them is not used. An area that is
+/// too small keeps no counter: every access fails.
 ///
 /// Whoever can erase the area can turn the counters back; where that has to be ruled out, the
 /// area is to be write-protected for everybody but the bootloader.
@@ -33,12 +45,25 @@ pub struct FlashCounters {
     area: AreaId,
 }
 
-/// A sector of the store, and what is in it.
+/// A part of the store, and what is in it.
 #[derive(Clone, Copy, Debug)]
 struct Side {
     start: u32,
     size: u32,
     generation: Option<u32>,
+    /// The place of the second header, if there is none yet.
+    unaffirmed: Option<u32>,
+}
+
+/// What a part tells of an image.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found {
+    /// The highest value, 0 if there is none.
+    value: u32,
+    /// How many records have as much as was asked for, or more.
+    copies: u32,
+    /// Where the next record goes.
+    free: Option<u32>,
 }
 
 /// An entry as it lies in flash: two words and their CRC.
@@ -97,20 +122,35 @@ impl FlashCounters {
         flash.write(self.area, at, bytes).map_err(|_| CounterFault)
     }
 
-    fn sides<M: FlashMap>(&self, flash: &mut M) -> Result<[Side; 2], CounterFault> {
-        let mut side = |start| -> Result<Side, CounterFault> {
-            let size = flash.sector_at(self.area, start).ok_or(CounterFault)?.size;
-            let generation = match self.entry(flash, start)? {
-                Entry::Words(MAGIC, generation) => Some(generation),
-                _ => None,
-            };
-            Ok(Side { start, size, generation })
-        };
-        let first = side(0)?;
-        Ok([first, side(first.size)?])
+    fn side<M: FlashMap>(&self, flash: &mut M, start: u32) -> Result<Side, CounterFault> {
+        let (width, _) = self.width(flash)?;
+        let least = width.checked_mul(ENTRIES).ok_or(CounterFault)?;
+        let mut size = 0u32;
+        while size < least {
+            let end = start.checked_add(size).ok_or(CounterFault)?;
+            let sector = flash.sector_at(self.area, end).ok_or(CounterFault)?;
+            size = size.checked_add(sector.size).ok_or(CounterFault)?;
+        }
+        let copies = [start, start.saturating_add(width)];
+        let mut side = Side { start, size, generation: None, unaffirmed: None };
+        for at in copies {
+            match self.entry(flash, at)? {
+                Entry::Words(MAGIC, generation) => {
+                    side.generation = side.generation.max(Some(generation));
+                }
+                Entry::Erased => side.unaffirmed = Some(at),
+                _ => {}
+            }
+        }
+        Ok(side)
     }
 
-    /// The sector that counts, and the other one; `None` if nothing was ever stored.
+    fn sides<M: FlashMap>(&self, flash: &mut M) -> Result<[Side; 2], CounterFault> {
+        let first = self.side(flash, 0)?;
+        Ok([first, self.side(flash, first.size)?])
+    }
+
+    /// The part that counts, and the other one; `None` if nothing was ever stored.
     fn current<M: FlashMap>(&self, flash: &mut M) -> Result<(Option<Side>, Side), CounterFault> {
         let [a, b] = self.sides(flash)?;
         Ok(match (a.generation, b.generation) {
@@ -129,7 +169,7 @@ impl FlashCounters {
         mut each: impl FnMut(u32, Entry),
     ) -> Result<(), CounterFault> {
         let (width, _) = self.width(flash)?;
-        let mut at = width;
+        let mut at = width.saturating_mul(COPIES);
         while at.checked_add(width).is_some_and(|end| end <= side.size) {
             each(side.start + at, self.entry(flash, side.start + at)?);
             at += width;
@@ -137,31 +177,32 @@ impl FlashCounters {
         Ok(())
     }
 
-    /// The highest value of `image` in `side`, 0 if there is none; and where the next record goes.
+    /// What `side` tells of `image`, of which `asked` is asked for.
     fn find<M: FlashMap>(
         &self,
         flash: &mut M,
         side: &Side,
-        image: u8,
-    ) -> Result<(u32, Option<u32>), CounterFault> {
-        let (mut value, mut free) = (0, None);
+        (image, asked): (u8, u32),
+    ) -> Result<Found, CounterFault> {
+        let mut found = Found::default();
         self.records(flash, side, |at, entry| match entry {
             Entry::Erased => {
-                free.get_or_insert(at);
+                found.free.get_or_insert(at);
             }
-            Entry::Words(tag, found) => {
+            Entry::Words(tag, value) => {
                 // Behind something written there is nothing free.
-                free = None;
+                found.free = None;
                 if tag == RECORD | u32::from(image) {
-                    value = value.max(found);
+                    found.value = found.value.max(value);
+                    found.copies += u32::from(value >= asked);
                 }
             }
-            Entry::Damaged => free = None,
+            Entry::Damaged => found.free = None,
         })?;
-        Ok((value, free))
+        Ok(found)
     }
 
-    /// Moves to the other sector: the highest value of each image, then the header.
+    /// Moves to the other part: the highest value of each image, then the header.
     fn compact<M: FlashMap>(
         &self,
         flash: &mut M,
@@ -170,11 +211,16 @@ impl FlashCounters {
         raised: (u8, u32),
     ) -> Result<(), CounterFault> {
         let (width, _) = self.width(flash)?;
-        flash.erase(self.area, to.start, to.size).map_err(|_| CounterFault)?;
-        let mut at = to.start + width;
+        let mut end = to.start;
+        while end < to.start + to.size {
+            let sector = flash.sector_at(self.area, end).ok_or(CounterFault)?;
+            flash.erase(self.area, sector.offset, sector.size).map_err(|_| CounterFault)?;
+            end = sector.end();
+        }
+        let mut at = to.start + COPIES * width;
         for image in 0..MAX_IMAGES as u8 {
             let mut value = match &from {
-                Some(side) => self.find(flash, side, image)?.0,
+                Some(side) => self.find(flash, side, (image, 0))?.value,
                 None => 0,
             };
             if image == raised.0 {
@@ -194,7 +240,7 @@ impl FlashCounters {
 impl SecurityCounters for FlashCounters {
     fn read<M: FlashMap>(&mut self, flash: &mut M, image: u8) -> Result<Option<u32>, CounterFault> {
         match self.current(flash)?.0 {
-            Some(side) => Ok(Some(self.find(flash, &side, image)?.0)),
+            Some(side) => Ok(Some(self.find(flash, &side, (image, 0))?.value)),
             None => Ok(Some(0)),
         }
     }
@@ -208,18 +254,29 @@ impl SecurityCounters for FlashCounters {
         if usize::from(image) >= MAX_IMAGES {
             return Err(CounterFault);
         }
-        let (side, other) = self.current(flash)?;
-        let Some(side) = side else {
-            return match value {
-                0 => Ok(()),
-                value => self.compact(flash, None, other, (image, value)),
-            };
-        };
-        match self.find(flash, &side, image)? {
-            (known, _) if known >= value => Ok(()),
-            (_, Some(free)) => self.write(flash, free, [RECORD | u32::from(image), value]),
-            (_, None) => self.compact(flash, Some(side), other, (image, value)),
+        if value == 0 {
+            return Ok(());
         }
+        for _ in 0..STEPS {
+            let (side, other) = self.current(flash)?;
+            let Some(side) = side else {
+                self.compact(flash, None, other, (image, value))?;
+                continue;
+            };
+            if let (Some(at), Some(generation)) = (side.unaffirmed, side.generation) {
+                self.write(flash, at, [MAGIC, generation])?;
+            }
+            match self.find(flash, &side, (image, value))? {
+                Found { copies: COPIES.., .. } => return Ok(()),
+                Found { free: Some(at), .. } => {
+                    self.write(flash, at, [RECORD | u32::from(image), value])?;
+                }
+                Found { free: None, .. } => {
+                    self.compact(flash, Some(side), other, (image, value))?;
+                }
+            }
+        }
+        Err(CounterFault)
     }
 }
 
