@@ -107,8 +107,9 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         }
     }
 
-    /// The same for image number `image` alone: the others are neither upgraded nor checked. Where
-    /// there is no other, this is all that a bootloader has to link.
+    /// The same for image number `image` alone: the others are neither upgraded nor checked, and it is not
+    /// upgraded to one that needs others than those that run. Where there is no other, this is all that a
+    /// bootloader has to link.
     pub fn boot_image<M, V, C, H>(
         &self,
         platform: &mut Platform<M, V, C, H>,
@@ -137,7 +138,20 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         let minimum = platform.counters.read(&mut platform.flash, image)?;
         let rules = self.rules(&platform.flash, &slots, minimum);
         let mut course = Course { loader: self, slots, rules, platform, alone: true };
-        let plan = course.prepare()?;
+        let mut plan = course.prepare()?;
+        let images = self.config().images.slots();
+        if images.len() > 1 && plan.upgrades() {
+            // What the others run stays as it is.
+            let will_run = |flash: &mut M, other| {
+                let plan = if other == image { plan } else { Plan::Nothing };
+                self.slots(flash, other)?.will_run(flash, &self.strategy, plan)
+            };
+            let known = images.iter().map(|pair| pair.image);
+            let Platform { flash, hooks, .. } = &mut *course.platform;
+            if dependencies::unmet(flash, hooks, [image], known, will_run)?.is_some() {
+                plan.cancel(self.config().strict());
+            }
+        }
         if plan.upgrades() {
             course.platform.hooks.status(Status::Upgrading);
         }
@@ -180,12 +194,15 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
             };
             let Platform { flash, hooks, .. } = platform;
             let images = pairs.iter().map(|pair| pair.image);
-            if dependencies::unmet(flash, hooks, images.clone(), will_run)?.is_some() {
+            let known = images.clone();
+            if dependencies::unmet(flash, hooks, images.clone(), known, will_run)?.is_some() {
                 plans.iter_mut().for_each(|plan| plan.cancel(strict));
             } else if strict && planned == 1 {
                 // An earlier boot may have exchanged the other images for this one's sake.
                 let runs_now = |flash: &mut M, image| runs(flash, image, Plan::Nothing);
-                alone = dependencies::unmet(flash, &mut NoHooks, images, runs_now)?.is_none();
+                let known = images.clone();
+                let unmet = dependencies::unmet(flash, &mut NoHooks, images, known, runs_now)?;
+                alone = unmet.is_none();
             }
         }
         if plans.iter().any(Plan::upgrades) {
@@ -234,7 +251,7 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
     }
 
     fn rules<M: FlashMap>(&self, map: &M, slots: &Slots, security_counter: Option<u32>) -> Rules {
-        let mut rules = Rules { security_counter, ..self.config().rules };
+        let mut rules = self.config().rules_of(security_counter, S::UNPACKS);
         if rules.max_size == 0 {
             rules.max_size = self.strategy.max_image_size(map, slots);
         }

@@ -1,7 +1,7 @@
 //! What a board fixes about its bootloader.
 
 use updraft_flash::SlotPair;
-use updraft_image::{Rules, TrailerKeys};
+use updraft_image::{Flags, Rules, TrailerKeys};
 
 /// The most images that a bootloader looks after.
 pub const MAX_IMAGES: usize = 8;
@@ -86,6 +86,17 @@ impl Config {
             validate_primary: true,
             downgrade: Downgrade::Allowed,
             bootstrap: false,
+        }
+    }
+
+    /// What images have to comply with, beside the counter of their store. A bootloader that does not unpack
+    /// an image would run its compressed bytes, if its rules allow for them.
+    #[inline(always)]
+    pub(crate) fn rules_of(&self, security_counter: Option<u32>, unpacks: bool) -> Rules {
+        let rules = Rules { security_counter, ..self.rules };
+        match self.strict() && !unpacks {
+            true => Rules { supported: rules.supported.without(Flags::COMPRESSED), ..rules },
+            false => rules,
         }
     }
 

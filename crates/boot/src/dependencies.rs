@@ -11,15 +11,16 @@ use crate::slots::Slot;
 use crate::{BootError, Event, Hooks, Unmet};
 
 /// The first of `images` that would not get what it needs, after reporting what that is.
-/// `will_run` names the slot of an image's next run; `None` if there is no such image, or none of
+/// There are those that are `known`; `will_run` names the slot of an image's next run; `None` if there is no such image, or none of
 /// it is there.
 pub(crate) fn unmet<M: FlashMap>(
     flash: &mut M,
     hooks: &mut impl Hooks<M::Error>,
-    images: impl Iterator<Item = u8> + Clone,
+    images: impl IntoIterator<Item = u8>,
+    known: impl Iterator<Item = u8> + Clone,
     mut will_run: impl FnMut(&mut M, u8) -> Step<Option<Slot>, M>,
 ) -> Step<Option<u8>, M> {
-    for image in images.clone() {
+    for image in images {
         let Some(slot) = will_run(flash, image)? else { continue };
         let mut index = 0;
         let unmet = loop {
@@ -29,7 +30,7 @@ pub(crate) fn unmet<M: FlashMap>(
                 Err(refusal) => break Some(Unmet::Unreadable(refusal)),
             };
             let Dependency { image, version: minimum } = needed;
-            if !images.clone().any(|other| other == image) {
+            if !known.clone().any(|other| other == image) {
                 break Some(Unmet::NoSuchImage { image });
             }
             let found = match will_run(flash, image)? {

@@ -4,8 +4,9 @@
 use updraft_flash::FlashMap;
 use updraft_image::Verifier;
 
+use crate::outcome::Step;
 use crate::{
-    Boot, BootError, Config, Event, Hooks, Platform, SecurityCounters, SingleSlot, Validate,
+    Boot, BootError, Config, Event, Hooks, Platform, SecurityCounters, SingleSlot, Status, Validate,
 };
 
 /// A bootloader with an application in the primary slot and a loader in the secondary one.
@@ -32,6 +33,19 @@ impl FirmwareLoader {
         platform: &mut Platform<M, V, C, H>,
         wanted: bool,
     ) -> Result<Boot, BootError<M::Error>>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        platform.hooks.status(Status::Startup);
+        let outcome = self.course(platform, wanted);
+        platform.hooks.status(Status::of(&outcome));
+        outcome
+    }
+
+    fn course<M, V, C, H>(&self, platform: &mut Platform<M, V, C, H>, wanted: bool) -> Step<Boot, M>
     where
         M: FlashMap,
         V: Verifier,

@@ -200,6 +200,8 @@ fn compressed<M: FlashMap>(map: &mut M, slots: &Slots) -> Result<Option<Header>,
 }
 
 impl Strategy for OverwriteCompressed<'_> {
+    const UNPACKS: bool = true;
+
     fn mode(&self) -> UpgradeMode {
         Overwrite::Image.mode()
     }

@@ -1,13 +1,13 @@
 //! One slot, no upgrade: somebody else writes the image, the bootloader checks and starts it.
 
+use core::hint::black_box;
+
 use updraft_flash::{AreaId, FlashMap, TrailerFormat};
-use updraft_image::{
-    Flag, Magic, MaxSize, Refusal, Rules, SwapType, TornFlags, UpgradeMode, Verifier,
-};
+use updraft_image::{Flag, Magic, MaxSize, Refusal, SwapType, TornFlags, UpgradeMode, Verifier};
 
 use crate::outcome::Step;
 use crate::slots::Slot;
-use crate::{Boot, BootError, Config, Event, Hooks, Platform, SecurityCounters};
+use crate::{Boot, BootError, Config, Event, Hooks, Platform, SecurityCounters, Status};
 
 /// When the image in a slot is verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -59,16 +59,56 @@ impl SingleSlot {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
+        platform.hooks.status(Status::Startup);
+        let outcome = self.course_of_all(platform);
+        platform.hooks.status(Status::of(&outcome));
+        outcome
+    }
+
+    /// The same for image number `image` alone: the others are not looked at.
+    pub fn boot_image<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        image: u8,
+    ) -> Result<Boot, BootError<M::Error>>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        let pair = self.config.images.slots().iter().find(|pair| pair.image == image);
+        let area = pair.ok_or(BootError::NoSuchImage { image })?.primary;
+        platform.hooks.status(Status::Startup);
+        let outcome = self.start(platform, image, area);
+        platform.hooks.status(Status::of(&outcome));
+        outcome
+    }
+
+    fn course_of_all<M, V, C, H>(&self, platform: &mut Platform<M, V, C, H>) -> Step<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
         let mut first = None;
+        // How many images were dealt with; a loop that was left early shows.
+        let mut passed = 0;
         for (at, pair) in self.config.images.slots().iter().enumerate() {
             let slot = self.slot(&platform.flash, pair.primary)?;
             let head = slot.head(&mut platform.flash).map_err(BootError::Flash)?;
             if at > 0 && self.config.strict() && head.is_erased() {
                 platform.hooks.event(pair.image, Event::NotProvisioned);
+                passed += 1;
                 continue;
             }
             let boot = self.start(platform, pair.image, pair.primary)?;
             first.get_or_insert(boot);
+            passed += 1;
+        }
+        if black_box(passed) != self.config.images.slots().len() {
+            return Err(BootError::Tampered);
         }
         first.ok_or(BootError::NoImage)
     }
@@ -93,7 +133,7 @@ impl SingleSlot {
         if head.is_empty() {
             return Err(BootError::NoImage);
         }
-        let mut rules = Rules { security_counter, ..self.config.rules };
+        let mut rules = self.config.rules_of(security_counter, false);
         if rules.max_size == 0 {
             rules.max_size = MaxSize::below_trailer(UpgradeMode::SingleSlot, slot.trailer.layout());
         }

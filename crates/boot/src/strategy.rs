@@ -117,6 +117,10 @@ pub trait Strategy {
         Ok(slots.primary.trailer)
     }
 
+    /// Whether compressed images are unpacked on the way to the primary slot. Otherwise none is taken,
+    /// whatever the board's rules say.
+    const UNPACKS: bool = false;
+
     /// Checks the image in the secondary slot. A mode that unpacks it looks inside.
     fn validate_update<M: FlashMap, V: Verifier>(
         &self,

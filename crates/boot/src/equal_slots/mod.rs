@@ -14,6 +14,8 @@
 mod in_place;
 mod in_ram;
 
+use core::hint::black_box;
+
 use updraft_flash::{FlashMap, SlotPair, TrailerFormat};
 use updraft_image::{
     Flag, Flags, Magic, MaxSize, Refusal, Rules, SwapType, TornFlags, TrailerState, UpgradeMode,
@@ -27,7 +29,7 @@ use crate::outcome::Step;
 use crate::slots::{Slot, may_pass};
 use crate::{
     Boot, BootError, Config, Event, Hooks, MAX_IMAGES, Placed, Placement, Platform,
-    SecurityCounters, dependencies,
+    SecurityCounters, Status, dependencies,
 };
 
 /// A bootloader that runs the newest image from either of two slots of equal rank.
@@ -119,13 +121,68 @@ impl<P: Placement> EqualSlots<P> {
         H: Hooks<M::Error>,
     {
         let images = self.config.images;
-        let pairs = images.slots();
+        self.boot_these(platform, images.slots())
+    }
+
+    /// The same for image number `image` alone: the others are not looked at, but for what it needs of them:
+    /// the highest version that may be in their slots.
+    pub fn boot_image<M, V, C, H>(
+        &mut self,
+        platform: &mut Platform<M, V, C, H>,
+        image: u8,
+    ) -> Result<Boot, BootError<M::Error>>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        let images = self.config.images;
+        let at = images.slots().iter().position(|pair| pair.image == image);
+        let only = at.and_then(|at| images.slots().get(at..=at));
+        self.boot_these(platform, only.ok_or(BootError::NoSuchImage { image })?)
+    }
+
+    fn boot_these<M, V, C, H>(
+        &mut self,
+        platform: &mut Platform<M, V, C, H>,
+        pairs: &[SlotPair],
+    ) -> Result<Boot, BootError<M::Error>>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        platform.hooks.status(Status::Startup);
+        let outcome = self.course_of(platform, pairs);
+        platform.hooks.status(Status::of(&outcome));
+        outcome
+    }
+
+    fn course_of<M, V, C, H>(
+        &mut self,
+        platform: &mut Platform<M, V, C, H>,
+        pairs: &[SlotPair],
+    ) -> Step<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
         let mut choices = [Choice { standing: [Standing::Out; 2], active: None }; MAX_IMAGES];
         for (pair, choice) in pairs.iter().zip(&mut choices) {
             for at in 0..self.sides() {
                 let standing = self.first_glance(platform, pair, at)?;
                 choice.standing.get_mut(at).into_iter().for_each(|slot| *slot = standing);
             }
+        }
+        let images = self.config.images;
+        let others = images.slots().iter().filter(|pair| !pairs.contains(pair));
+        let mut candidates = [None; MAX_IMAGES];
+        for (other, candidate) in others.zip(&mut candidates) {
+            *candidate = Some((*other, self.candidate(platform, other)?));
         }
         // Every round but the last one puts a slot out.
         loop {
@@ -141,19 +198,27 @@ impl<P: Placement> EqualSlots<P> {
                     return Err(BootError::NoImage);
                 }
             }
-            if pairs.len() == 1 {
+            if images.slots().len() == 1 {
                 break;
             }
             let runs = |flash: &mut M, image| {
                 let chosen = pairs.iter().zip(&choices).find(|(pair, _)| pair.image == image);
-                match chosen.and_then(|(pair, choice)| Some((pair, choice.active?.0))) {
-                    Some((pair, at)) => self.slot(flash, pair, at).map(Some),
+                let chosen = chosen.and_then(|(pair, choice)| Some((*pair, choice.active?.0)));
+                let other = || {
+                    let candidates = candidates.iter().flatten();
+                    let other = candidates.copied().find(|(pair, _)| pair.image == image);
+                    other.and_then(|(pair, at)| Some((pair, at?)))
+                };
+                match chosen.or_else(other) {
+                    Some((pair, at)) => self.slot(flash, &pair, at).map(Some),
                     None => Ok(None),
                 }
             };
             let Platform { flash, hooks, .. } = &mut *platform;
             let numbers = pairs.iter().map(|pair| pair.image);
-            let Some(image) = dependencies::unmet(flash, hooks, numbers, runs)? else { break };
+            let known = images.slots().iter().map(|pair| pair.image);
+            let unmet = dependencies::unmet(flash, hooks, numbers, known, runs)?;
+            let Some(image) = unmet else { break };
             self.placement.discard(image);
             let chosen = pairs.iter().zip(&mut choices).find(|(pair, _)| pair.image == image);
             if let Some((_, choice)) = chosen
@@ -163,13 +228,43 @@ impl<P: Placement> EqualSlots<P> {
             }
         }
         let mut first = None;
+        // How many images were dealt with; a loop that was left early shows.
+        let mut passed = 0;
         for (pair, choice) in pairs.iter().zip(&choices) {
             if let Some((at, placed)) = choice.active {
                 let boot = self.start(platform, pair, choice, at, placed)?;
                 first.get_or_insert(boot);
             }
+            passed += 1;
+        }
+        if black_box(passed) != pairs.len() {
+            return Err(BootError::Tampered);
         }
         first.ok_or(BootError::NoImage)
+    }
+
+    /// The slot that an image would be tried from first.
+    fn candidate<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        pair: &SlotPair,
+    ) -> Step<Option<usize>, M>
+    where
+        M: FlashMap,
+        H: Hooks<M::Error>,
+    {
+        let mut choice = Choice { standing: [Standing::Out; 2], active: None };
+        for at in 0..self.sides() {
+            let standing = self.first_glance(platform, pair, at)?;
+            choice.standing.get_mut(at).into_iter().for_each(|slot| *slot = standing);
+        }
+        let flash = &mut platform.flash;
+        for wanted in [Standing::Candidate, Standing::Unasked, Standing::Failed] {
+            if let Some((at, _)) = self.highest(flash, pair, &choice, wanted)? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
     }
 
     /// What header and trailer alone tell about a slot.
@@ -305,7 +400,7 @@ impl<P: Placement> EqualSlots<P> {
     }
 
     fn rules(&self, slot: &Slot, security_counter: Option<u32>) -> Rules {
-        let mut rules = Rules { security_counter, ..self.config.rules };
+        let mut rules = self.config.rules_of(security_counter, false);
         if rules.max_size == 0 {
             rules.max_size = self.max_in(slot);
         }

@@ -89,6 +89,8 @@ pub enum RollbackError<E> {
     Copy(Refusal<E>),
     /// The security counter store failed.
     Counter,
+    /// The board does not let the factory image start, which is in the primary slot now.
+    NotReady,
     /// The flash failed; a rollback that has begun goes on at the next boot.
     Flash(E),
 }
@@ -120,6 +122,7 @@ impl<E: Describe> Describe for RollbackError<E> {
             }
             Self::Copy(refusal) => to.fill("the copy of the factory image: {}", &[refusal]),
             Self::Counter => to.say("the security counter store failed"),
+            Self::NotReady => to.say("the factory image is in place, and cannot be started"),
             Self::Flash(error) => error.describe(to),
         }
     }
@@ -149,6 +152,7 @@ impl<E> From<RollbackError<E>> for BootError<E> {
             RollbackError::TooLarge { size, max } => Self::Refused(Refusal::TooLarge { size, max }),
             RollbackError::ElsewhereLinked { .. } => Self::NoImage,
             RollbackError::Counter => Self::Counter,
+            RollbackError::NotReady => Self::NoImage,
             RollbackError::Flash(error) => Self::Flash(error),
         }
     }
@@ -300,7 +304,7 @@ impl Rollback {
     {
         let image = self.slots.image;
         let security_counter = platform.counters.read(&mut platform.flash, image)?;
-        let rules = Rules { security_counter, max_size: 0, ..self.config.rules };
+        let rules = Rules { max_size: 0, ..self.config.rules_of(security_counter, false) };
         let Platform { flash, verifier, hooks, .. } = platform;
         let Slots { primary, secondary, .. } = self.slots(flash)?;
         // It may be encrypted, as an update may be.
@@ -309,7 +313,14 @@ impl Rollback {
         let max = flash.sector_at(primary.area, status).map_or(0, |first| first.offset);
 
         hooks.line(Line::Checking);
-        let (size, secrets) = match self.check(flash, verifier, &factory, &rules, max) {
+        let checked = self.check(flash, verifier, &factory, &rules, max).and_then(|checked| {
+            let (header, validated, secrets) = checked;
+            match hooks.accepts(image, &header, &validated) {
+                true => Ok((validated.size, secrets)),
+                false => Err(RollbackError::Factory(Refusal::Vetoed)),
+            }
+        });
+        let (size, secrets) = match checked {
             Ok(checked) => checked,
             Err(error) => {
                 hooks.line(error.line());
@@ -346,7 +357,7 @@ impl Rollback {
         };
         secondary.trailer.erase(flash).map_err(RollbackError::Flash)?;
         hooks.line(Line::FactoryValidated);
-        Ok(Boot {
+        let boot = Boot {
             image,
             area: primary.area,
             offset: 0,
@@ -354,7 +365,12 @@ impl Rollback {
             header,
             validated: Some(validated),
             swap: SwapType::None,
-        })
+        };
+        hooks.ready(flash, &boot).map_err(|error| match error {
+            BootError::Flash(error) => RollbackError::Flash(error),
+            _ => RollbackError::NotReady,
+        })?;
+        boot.cleared::<M::Error>(true).map_err(|_| RollbackError::NotReady)
     }
 
     /// Whether the factory image may run, and has room: its size, and what it is encrypted with.
@@ -365,16 +381,17 @@ impl Rollback {
         factory: &Slot,
         rules: &Rules,
         max: u32,
-    ) -> Outcome<(u32, Secrets), M> {
+    ) -> Outcome<(Header, Validated, Secrets), M> {
         let checked = factory.validate(flash, verifier, rules);
-        let (header, Validated { size, .. }) = checked.map_err(RollbackError::Factory)?;
+        let (header, validated) = checked.map_err(RollbackError::Factory)?;
+        let Validated { size, .. } = validated;
         if size > max {
             return Err(RollbackError::TooLarge { size, max });
         }
         let secrets = Secrets::of_source(&mut factory.source(flash), &header, verifier);
         let secrets = secrets.map_err(RollbackError::Factory)?;
         self.check_vector(flash, &header, &secrets)?;
-        Ok((size, secrets))
+        Ok((header, validated, secrets))
     }
 
     /// Writes the record that a rollback has begun, in the place of whatever was asked there.

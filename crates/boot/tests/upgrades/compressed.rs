@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::board::{FlashFault, PRIMARY, Report, SECONDARY};
 use updraft_boot::{
-    Boot, BootError, Bootloader, Config, Event, Overwrite, OverwriteCompressed, Platform, Strategy,
+    Boot, BootError, Bootloader, Config, EqualSlots, Event, InPlace, Overwrite,
+    OverwriteCompressed, Platform, SingleSlot, Strategy, Validate,
 };
 use updraft_flash::{AreaEntry, SlotPair, TrailerFormat};
 use updraft_image::encryption::EciesP256;
@@ -119,6 +120,29 @@ fn an_image_that_is_not_compressed_is_copied() {
     let (booted, _) = boot_trusting(&mut flash, 0, &keys);
     assert!(booted.is_ok());
     assert!(flash.bytes(PRIMARY).starts_with(&update));
+}
+
+/// Whatever the rules of its board say: its bytes would run as they are.
+#[test]
+fn a_bootloader_that_unpacks_nothing_takes_no_compressed_image() {
+    let keys = Keys::new();
+    let public = keys.signing.each_ref().map(|der| PublicKey::from_der(der).unwrap());
+    let update = file("img/lzma2.bin");
+    let running = file("img/ecdsa-p256.bin");
+    let mut flash = asked(&update);
+    flash.load(PRIMARY, 0, &running).unwrap();
+    let (booted, events) = boot_with(&mut flash, Overwrite::Image, Software::new(&public));
+    assert!(booted.is_ok(), "{booted:?}");
+    assert!(matches!(events[..], [Event::SecondaryRefused(Refusal::Header(_))]), "{events:?}");
+    assert!(flash.bytes(PRIMARY).starts_with(&running));
+
+    let mut flash = asked(&update);
+    flash.load(PRIMARY, 0, &update).unwrap();
+    let mut platform = Platform::new(&mut flash, Software::new(&public));
+    let booted = SingleSlot::new(config(), Validate::Always).boot(&mut platform);
+    assert!(matches!(booted, Err(BootError::Refused(Refusal::Header(_)))), "{booted:?}");
+    let booted = EqualSlots::new(config(), InPlace { revert: false }).boot(&mut platform);
+    assert_eq!(booted, Err(BootError::NoImage));
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use crate::board::{FlashFault, PRIMARY, Report, SECONDARY, Silent, image};
 use updraft_boot::factory::{Course, Line, Press, Rollback, RollbackError};
 use updraft_boot::{
-    AnyStrategy, Bootloader, Config, Event, FlashCounters, Hooks, Overwrite, Platform, SwapMove,
+    AnyStrategy, Boot, BootError, Bootloader, Config, Event, FlashCounters, Hooks, Overwrite,
+    Platform, SwapMove,
 };
 use updraft_flash::{
     AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerAccess, TrailerFormat,
 };
 use updraft_image::{
     Digest, HashKind, HashOnly, Header, Magic, Refusal, Rules, TlvKind, TlvType, TlvWriter,
-    UpgradeMode, Version,
+    UpgradeMode, Validated, Version,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash, Torn};
 
@@ -134,6 +135,59 @@ fn major(course: &Course<FlashFault>) -> Option<(u8, bool)> {
         Course::Start(boot) => Some((boot.header.version.major, false)),
         Course::StartFactory(boot) => Some((boot.header.version.major, true)),
         Course::Prompt(_) => None,
+    }
+}
+
+/// A board that looks at what is to be started.
+struct Looks {
+    refuses: u8,
+    measured: Vec<(u8, AreaId)>,
+    fails: bool,
+}
+
+impl Hooks<FlashFault> for &mut Looks {
+    fn event(&mut self, _: u8, _: Report) {}
+
+    fn accepts(&mut self, _: u8, header: &Header, _: &Validated) -> bool {
+        header.version.major != self.refuses
+    }
+
+    fn ready<M: FlashMap<Error = FlashFault>>(
+        &mut self,
+        _: &mut M,
+        boot: &Boot,
+    ) -> Result<(), BootError<FlashFault>> {
+        self.measured.push((boot.header.version.major, boot.area));
+        if self.fails { Err(BootError::SharedData) } else { Ok(()) }
+    }
+}
+
+/// As any other image: what the board does not want, or cannot measure, does not run, and what it does not
+/// want is not copied.
+#[test]
+fn a_factory_image_is_measured_and_may_be_refused_by_its_board() {
+    for (refuses, fails, expected) in [
+        (0, false, Ok((FACTORY_VERSION, PRIMARY))),
+        (FACTORY_VERSION, false, Err(RollbackError::Factory(Refusal::Vetoed))),
+        (0, true, Err(RollbackError::NotReady)),
+    ] {
+        let mut device = Device::new(UpgradeMode::OverwriteOnly, 0xff);
+        device.load(PRIMARY, &app(OLD));
+        device.load(FACTORY, &app(FACTORY_VERSION));
+        let before = device.flash.supply().operations();
+        let mut looks = Looks { refuses, measured: Vec::new(), fails };
+        let mut platform = Platform::new(&mut device.flash, HashOnly)
+            .with_counters(FlashCounters::new(COUNTERS))
+            .with_hooks(&mut looks);
+        let rolled = device.rollback.roll_back(&mut platform);
+        let rolled = rolled.map(|boot| (boot.header.version.major, boot.area));
+        assert_eq!(rolled, expected);
+        let copied = refuses == 0;
+        assert_eq!(device.flash.supply().operations() > before, copied);
+        let measured = if copied { vec![(FACTORY_VERSION, PRIMARY)] } else { vec![] };
+        assert_eq!(looks.measured, measured);
+        // What cannot be started is no reason to copy it again at each boot.
+        assert_eq!(device.rollback.is_in_progress(&mut device.flash), Ok(false));
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::board::{Board, FlashFault, Layout, Report, Shape, image, image_with};
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, BootInfo, Event, Hooks, Platform, ShareError, SharedData,
-    SharedRecovery, SharedSignature, Status, SwapMove,
+    AnyStrategy, Boot, BootError, BootInfo, EqualSlots, Event, FirmwareLoader, Hooks, InPlace,
+    Platform, ShareError, SharedData, SharedRecovery, SharedSignature, SingleSlot, Status,
+    SwapMove, Validate,
 };
 use updraft_flash::FlashMap;
 use updraft_image::{
@@ -80,6 +81,41 @@ fn a_board_is_told_how_far_a_boot_has_come() {
     let mut told = Told::new(0);
     boot(&mut board, &mut told).unwrap();
     assert_eq!(told.status, [Status::Startup, Status::Upgrading, Status::BootableImageFound]);
+}
+
+/// Whatever way images come to run.
+#[test]
+fn a_board_is_told_how_far_a_boot_without_swaps_has_come() {
+    let mut board = Board::new(SWAP);
+    let config = *board.loader().config();
+    let mut status = |board: &mut Board| {
+        let mut told = [(); 3].map(|()| Told::new(0));
+        let [equal, single, beside] = &mut told;
+        let map = &mut board.flash;
+        let _ = EqualSlots::new(config, InPlace { revert: false })
+            .boot(&mut Platform::new(&mut *map, HashOnly).with_hooks(equal));
+        let _ = SingleSlot::new(config, Validate::Always)
+            .boot(&mut Platform::new(&mut *map, HashOnly).with_hooks(single));
+        let _ = FirmwareLoader::new(config, Validate::Always, true)
+            .boot(&mut Platform::new(&mut *map, HashOnly).with_hooks(beside), false);
+        told.map(|told| told.status)
+    };
+    let nothing = vec![Status::Startup, Status::NoBootableImage];
+    assert_eq!(status(&mut board), [(); 3].map(|()| nothing.clone()));
+    board.program(&image(1, 1500));
+    let found = vec![Status::Startup, Status::BootableImageFound];
+    assert_eq!(status(&mut board), [(); 3].map(|()| found.clone()));
+}
+
+#[test]
+fn flash_that_fails_is_told_as_a_boot_that_failed() {
+    let mut board = Board::new(SWAP);
+    let mut told = Told::new(0);
+    let loader = *board.loader();
+    board.flash.supply().power_off();
+    let booted = loader.boot(&mut Platform::new(&mut board.flash, HashOnly).with_hooks(&mut told));
+    assert!(matches!(booted, Err(BootError::Flash(_))), "{booted:?}");
+    assert_eq!(told.status, [Status::Startup, Status::BootFailed]);
 }
 
 #[test]

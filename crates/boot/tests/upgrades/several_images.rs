@@ -2,7 +2,8 @@
 
 use crate::board::{Report, image, image_with};
 use updraft_boot::{
-    AnyStrategy, Boot, Bootloader, Config, Event, Images, Platform, SwapMove, Unmet,
+    AnyStrategy, Boot, BootError, Bootloader, Config, EqualSlots, Event, Images, InPlace, Platform,
+    SingleSlot, SwapMove, Unmet, Validate,
 };
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
 use updraft_image::{
@@ -262,4 +263,55 @@ fn one_image_alone_can_be_booted() {
     let boot = loader.boot_image(&mut Platform::new(&mut device.flash, HashOnly), 1).unwrap();
     assert_eq!((boot.image, boot.area), (1, AreaId(4)));
     assert_eq!(device.running(), [1, 2], "image 0 is not touched");
+}
+
+/// The others stay as they are, so what they are asked for does not count.
+#[test]
+fn one_image_alone_is_not_upgraded_to_what_needs_others_than_those_that_run() {
+    for (needed, expected) in [(1, [1, 2]), (2, [1, 1])] {
+        let mut device = both_asked(SwapType::Permanent);
+        let version = Version::new(needed, 0, 0, 0);
+        let needs = Dependency { image: 0, version }.to_bytes().to_vec();
+        device.program(
+            PAIRS[1].secondary,
+            &image_with(2, 2000 - 1700 / 2, &[(TlvType::DEPENDENCY, needs)]),
+        );
+        let loader = device.loader;
+        let boot = loader.boot_image(&mut Platform::new(&mut device.flash, HashOnly), 1).unwrap();
+        assert_eq!(boot.image, 1);
+        assert_eq!(device.running(), expected, "it needs {version}");
+    }
+}
+
+/// The same where images run from either slot: of the others, what they would be tried from counts.
+#[test]
+fn one_image_of_equal_slots_alone_runs_with_what_it_needs() {
+    for (others, expected) in [([2, 1], 2), ([1, 2], 2), ([1, 1], 1)] {
+        let mut device = Device::new();
+        let needs = Dependency { image: 0, version: Version::new(2, 0, 0, 0) };
+        let needs = [(TlvType::DEPENDENCY, needs.to_bytes().to_vec())];
+        device.program(PAIRS[0].primary, &image(others[0], 1100));
+        device.program(PAIRS[0].secondary, &image(others[1], 1100));
+        device.program(PAIRS[1].primary, &image(1, 1100));
+        device.program(PAIRS[1].secondary, &image_with(2, 1100, &needs));
+        let config = *device.loader.config();
+        let mut loader = EqualSlots::new(config, InPlace { revert: false });
+        let mut platform = Platform::new(&mut device.flash, HashOnly);
+        let boot = loader.boot_image(&mut platform, 1).unwrap();
+        assert_eq!((boot.image, boot.header.version.major), (1, expected), "{others:?}");
+        let missing = loader.boot_image(&mut platform, 2);
+        assert_eq!(missing, Err(BootError::NoSuchImage { image: 2 }));
+    }
+}
+
+#[test]
+fn one_image_of_single_slots_alone_can_be_booted() {
+    let mut device = Device::new();
+    device.program(PAIRS[1].primary, &image(3, 1100));
+    let loader = SingleSlot::new(*device.loader.config(), Validate::Always);
+    let mut platform = Platform::new(&mut device.flash, HashOnly);
+    let boot = loader.boot_image(&mut platform, 1).unwrap();
+    assert_eq!((boot.image, boot.header.version.major), (1, 3));
+    assert_eq!(loader.boot_image(&mut platform, 0), Err(BootError::NoImage));
+    assert_eq!(loader.boot_image(&mut platform, 2), Err(BootError::NoSuchImage { image: 2 }));
 }
