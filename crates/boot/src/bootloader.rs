@@ -140,7 +140,7 @@ impl<S: Strategy, F: Configured> Bootloader<S, F> {
         let mut course = Course { loader: self, slots, rules, platform, alone: true };
         let mut plan = course.prepare()?;
         let images = self.config().images.slots();
-        if images.len() > 1 && plan.upgrades() {
+        if !F::ONE_IMAGE && images.len() > 1 && plan.upgrades() {
             // What the others run stays as it is.
             let will_run = |flash: &mut M, other| {
                 let plan = if other == image { plan } else { Plan::Nothing };

@@ -109,8 +109,24 @@ impl Config {
 /// Where a bootloader has its configuration from: it is one, or a type stands for a constant one.
 /// Of a constant the compiler knows what it says wherever it is asked.
 pub trait Configured {
+    /// Whether there is one image and no other, so that nothing of several is linked.
+    const ONE_IMAGE: bool = false;
+
     /// The configuration.
     fn config(&self) -> &Config;
+}
+
+/// A configuration with one image: what a bootloader does for several is not linked.
+#[derive(Clone, Copy, Debug)]
+pub struct OneImage(pub Config);
+
+impl Configured for OneImage {
+    const ONE_IMAGE: bool = true;
+
+    #[inline(always)]
+    fn config(&self) -> &Config {
+        &self.0
+    }
 }
 
 impl Configured for Config {

@@ -115,7 +115,7 @@ mod swap_status;
 mod upgrade;
 
 pub use bootloader::Bootloader;
-pub use config::{Config, Configured, Downgrade, Images, MAX_IMAGES};
+pub use config::{Config, Configured, Downgrade, Images, MAX_IMAGES, OneImage};
 pub use copy::PIECE;
 pub use counter::{CounterFault, FlashCounters, NoCounters, SecurityCounters};
 pub use equal_slots::{EqualSlots, InPlace, InRam, LoadRegion};

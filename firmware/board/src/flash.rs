@@ -34,12 +34,17 @@ impl<D: Device, const N: usize> Open<D, N> for WithStatus<D, N> {
 }
 
 /// The flash map of a board with these devices, in the order of its file. An application opens it
-/// after its bootloader has.
+/// after its bootloader has. Nobody changes the factory image through it.
 pub fn flash<M: Open<D, N>, D: Device, const N: usize>(
     facts: &Facts,
     devices: [D; N],
 ) -> Result<M, Fault> {
-    M::open(facts, Brief::new(Areas::new(devices, facts.areas)))
+    let mut areas = Areas::new(devices, facts.areas);
+    if let Some(factory) = facts.factory {
+        // There is room for four.
+        let _ = areas.make_read_only(factory);
+    }
+    M::open(facts, Brief::new(areas))
 }
 
 /// What is odd about a chip beside the processor's, of which its board file knows these. An unknown one is

@@ -10,7 +10,7 @@ use updraft_boot::{
     SwapScratch, SwapStatus, Validate,
 };
 use updraft_flash::Fault;
-use updraft_image::{PublicKey, UpgradeMode};
+use updraft_image::{Flags, PublicKey, UpgradeMode};
 
 use crate::WHO;
 
@@ -89,6 +89,10 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
             ),
             "this bootloader does not know the board's mode"
         );
+        assert!(
+            !B::FACTS.rules.supported.intersects(Flags::COMPRESSED),
+            "this bootloader unpacks nothing: leave boot.compression out of the board's file"
+        );
     }
     // The mode is a constant: only one of these is there in the end.
     match B::FACTS.trailers.mode {
@@ -133,6 +137,8 @@ fn upgrade<B: Board>(strategy: impl Strategy, parts: &mut Parts<'_, B>) -> Outco
 struct OfBoard<B>(PhantomData<B>);
 
 impl<B: Board> Configured for OfBoard<B> {
+    const ONE_IMAGE: bool = true;
+
     #[inline(always)]
     fn config(&self) -> &Config {
         const { &config(&B::FACTS) }

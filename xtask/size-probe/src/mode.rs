@@ -47,7 +47,8 @@ macro_rules! strategy {
         #[cfg(feature = "rollback")]
         const MODE: updraft_image::UpgradeMode = updraft_image::UpgradeMode::$mode;
         loader!(|config, platform| {
-            updraft_boot::Bootloader::new(config, $strategy).boot_image(platform, SLOTS.image)
+            let config = updraft_boot::OneImage(config);
+            updraft_boot::Bootloader::fixed(config, $strategy).boot_image(platform, SLOTS.image)
         });
     };
 }

@@ -37,7 +37,7 @@ const BUDGETS: [Budget; 23] = [
     within("microbit", AIM),
     beyond("microbit-offset", 30 * KIB, "swap-offset"),
     beyond("microbit-scratch", 33 * KIB, "swap-scratch"),
-    beyond("microbit-factory", 34 * KIB, "factory rollback"),
+    beyond("microbit-factory", 35 * KIB, "factory rollback"),
     beyond("microbit-recovery", 54 * KIB, "serial recovery"),
     beyond("mps2-an386", 56 * KIB, "serial recovery"),
     beyond("mps2-an386-external", 56 * KIB, "serial recovery, swap-scratch"),

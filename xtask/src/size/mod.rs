@@ -300,7 +300,7 @@ and ciphers that `xtask/size-probe/.cargo/config.toml` asks for;
 - the features of `updraft-image` that its images need and no others: SHA-384 and SHA-512 \
 (`sha512`), encryption (`enc`), compression and the original's own verdicts (`imitate`) are not \
 there unless asked for;
-- `Bootloader::boot_image` where there is one image, instead of `Bootloader::boot` for several;
+- `OneImage` around its configuration and `Bootloader::boot_image`, where there is one image;
 - `updraft_flash::Brief` around its flash map: errors are one byte on the way, and whole in the end;
 - a console by `updraft_image::Describe`, without `core::fmt`, and in line, so that only what can \
 happen has words (`xtask/size-probe/src/console.rs`);
