@@ -214,15 +214,13 @@ impl Copy {
 
     fn test(&self, Mutant { test: selection, boards, .. }: &Mutant) -> Result<Noticed> {
         if !boards.is_empty() {
-            // Reads what the compiler writes of the programs on the way, where it is by default.
-            let mut builder = cargo(["build", "--quiet", "--package", "xtask"]);
-            self.at_home(&mut builder);
-            let mut build = program(target().join("debug/xtask"), ["firmware"]);
-            self.at_home(build.args(boards)).env_remove(BUILD_DIR);
-            for step in [&mut builder, &mut build] {
-                if !step.status().with_context(|| line(step))?.success() {
-                    return Ok(Noticed::Broken);
-                }
+            let this = std::env::current_exe().context("cannot find this program")?;
+            let mut build = program(this, ["firmware"]);
+            self.at_home(build.args(boards)).env(workspace::ELSEWHERE, &self.tree);
+            // What the compiler writes of the programs on the way is read where it is by default.
+            build.env_remove(BUILD_DIR);
+            if !build.status().with_context(|| line(&build))?.success() {
+                return Ok(Noticed::Broken);
             }
         }
         let whole = selection.starts_with("--test").then_some(["--workspace", "--all-features"]);

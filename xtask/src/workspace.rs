@@ -1,10 +1,19 @@
 //! Where things are.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// Names another copy of the repository to work on than the one that this was built in.
+pub const ELSEWHERE: &str = "UPDRAFT_WORKSPACE";
 
 /// The root of the repository.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository's root")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let here = || Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned);
+        let root = std::env::var_os(ELSEWHERE).map(PathBuf::from).or_else(here);
+        root.expect("xtask lies in the repository's root")
+    });
+    &ROOT
 }
 
 /// Foreign tools that [`crate::setup`] installs; ignored by git.

@@ -88,7 +88,7 @@ fn a_board_is_told_how_far_a_boot_has_come() {
 fn a_board_is_told_how_far_a_boot_without_swaps_has_come() {
     let mut board = Board::new(SWAP);
     let config = *board.loader().config();
-    let mut status = |board: &mut Board| {
+    let status = |board: &mut Board| {
         let mut told = [(); 3].map(|()| Told::new(0));
         let [equal, single, beside] = &mut told;
         let map = &mut board.flash;
