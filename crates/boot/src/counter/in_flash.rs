@@ -169,7 +169,8 @@ impl FlashCounters {
         mut each: impl FnMut(u32, Entry),
     ) -> Result<(), CounterFault> {
         let (width, _) = self.width(flash)?;
-        let mut at = width.saturating_mul(COPIES);
+        // Earlier versions wrote one header, and a record in the place of the second.
+        let mut at = width;
         while at.checked_add(width).is_some_and(|end| end <= side.size) {
             each(side.start + at, self.entry(flash, side.start + at)?);
             at += width;

@@ -85,6 +85,32 @@ fn a_store_can_be_raised_for_ever_and_wears_evenly() {
     }
 }
 
+/// One header, records right behind it.
+#[test]
+fn counters_that_an_earlier_version_has_kept_are_read_and_raised() {
+    fn entry(words: [u32; 2]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
+        let crc = !bytes.iter().fold(!0u32, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (crc & 1) * 0xedb8_8320)
+        });
+        bytes.extend(crc.to_le_bytes());
+        bytes.resize(16, 0xff);
+        bytes
+    }
+    let mut flash = store(256, 8, 0xff);
+    let entries = [[0x6373_5055, 3], [0x5ec0_0000, 7], [0x5ec0_0001, 4]].map(entry);
+    flash.load(AREA, 256, &entries.concat()).unwrap();
+    assert_eq!([0, 1].map(|image| read(&mut flash, image)), [7, 4]);
+    for (value, expected) in [(7, [7, 4]), (6, [7, 4]), (8, [8, 4]), (30, [30, 4])] {
+        raise(&mut flash, 0, value).unwrap();
+        assert_eq!([0, 1].map(|image| read(&mut flash, image)), expected);
+    }
+    for value in 31..60 {
+        raise(&mut flash, 0, value).unwrap();
+        assert_eq!([0, 1].map(|image| read(&mut flash, image)), [value, 4]);
+    }
+}
+
 /// Otherwise the first value would be lost without a word.
 #[test]
 fn an_area_without_room_for_two_parts_keeps_no_counter() {
