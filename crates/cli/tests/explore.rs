@@ -30,6 +30,40 @@ impl Desk {
         command.args(line.split(' ')).current_dir(&self.0).env("COLUMNS", "100").output().unwrap()
     }
 
+    /// Runs a line that the command has suggested, as a shell does.
+    fn shell(&self, line: &str) -> Output {
+        let folder = Path::new(env!("CARGO_BIN_EXE_updraft")).parent().unwrap();
+        let rest = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [folder.to_owned()].into_iter().chain(std::env::split_paths(&rest));
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).current_dir(&self.0).env("COLUMNS", "100");
+        command.env("PATH", std::env::join_paths(folders).unwrap()).output().unwrap()
+    }
+
+    /// Puts images for a board with encryption, the board file and the key that decrypts them in
+    /// a folder whose name has a blank.
+    fn encrypt(&self) {
+        let board = std::fs::read_to_string(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards/virtual-small.toml"),
+        );
+        let encryption =
+            "[boot.encryption]\nwrap = \"ecies-x25519\"\ncipher = \"aes128\"\n\n[image]";
+        let board = board.unwrap().replacen("[image]", encryption, 1);
+        let board = board.replacen("swap-move", "swap-offset", 1);
+        std::fs::create_dir(self.0.join("my board's")).unwrap();
+        std::fs::write(self.0.join("my board's/small.toml"), board).unwrap();
+        std::fs::copy(self.0.join("my board's/small.toml"), self.0.join("small.toml")).unwrap();
+        self.ok("key new --type x25519 device.pem");
+        for version in ["1.0.0", "1.1.0"] {
+            self.ok(&format!(
+                "image sign --board small.toml -k key.pem -E device.pem -v {version} {version}.bin {version}.enc"
+            ));
+            let names = [".enc", " encrypted.img"].map(|end| self.0.join(version.to_owned() + end));
+            std::fs::rename(&names[0], &names[1]).unwrap();
+        }
+        std::fs::rename(self.0.join("device.pem"), self.0.join("my board's/device.pem")).unwrap();
+    }
+
     fn ok(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -63,6 +97,28 @@ fn a_weakness_is_found_and_walked_step_by_step() {
     assert!(walk.contains("--imitate") && walk.contains("--replay revert-used@"), "{said}");
     let output = desk.run(walk);
     let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.matches("the power fails").count(), 2, "{text}");
+    assert!(text.contains("the device comes to: the new image for good"), "{text}");
+}
+
+#[test]
+fn the_walk_that_is_suggested_has_every_option_that_the_failure_needs() {
+    let desk = Desk::new("explore-encrypted");
+    desk.encrypt();
+    let folder = "my board's";
+    let output = desk.shell(&format!(
+        "updraft explore --board \"{folder}/small.toml\" --mode swap-move --imitate --torn --depth 2 \
+         --story revert-used --key key.pem --private-key \"{folder}/device.pem\" '1.0.0 encrypted.img' \
+         '1.1.0 encrypted.img'"
+    ));
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the new image for good runs, and not the old image"), "{said}");
+    let walk = said.lines().find_map(|line| line.split_once("try: ")).unwrap().1;
+    let output = desk.shell(walk);
+    let error = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{walk}: {error}");
     assert_eq!(text.matches("the power fails").count(), 2, "{text}");
     assert!(text.contains("the device comes to: the new image for good"), "{text}");
 }

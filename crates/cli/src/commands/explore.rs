@@ -197,16 +197,57 @@ fn conclude(
             ),
         );
     };
-    let mode = args.mode.map(|mode| format!(" --mode {mode}")).unwrap_or_default();
-    let imitate = if args.imitate { " --imitate" } else { "" };
-    let keys: String = args.keys.iter().map(|key| format!(" --key {}", key.display())).collect();
-    Err(anyhow!("the device does not survive {}: {}", failure.path, failure.why)).hint(format!(
-        "updraft explore --board {}{mode}{imitate}{keys} {} {} --replay {}",
-        args.board,
-        args.old.display(),
-        args.new.display(),
-        failure.path
-    ))
+    Err(anyhow!("the device does not survive {}: {}", failure.path, failure.why))
+        .hint(replaying(args, &failure.path))
+}
+
+/// The command that walks `path` on the same device.
+fn replaying(args: &Args, path: &Path) -> String {
+    // Taken apart, so that an option that is new has to be thought of here.
+    let Args {
+        board,
+        old,
+        new,
+        mode,
+        imitate,
+        keys,
+        private_key,
+        depth: _,
+        torn: _,
+        stories: _,
+        threads: _,
+        replay: _,
+    } = args;
+    let mut words = vec!["updraft".to_owned(), "explore".to_owned()];
+    let mut option = |name: &str, value: Option<String>| {
+        words.push(name.to_owned());
+        words.extend(value.map(|value| quoted(&value)));
+    };
+    option("--board", Some(board.clone()));
+    if let Some(mode) = mode {
+        option("--mode", Some(mode.to_string()));
+    }
+    if *imitate {
+        option("--imitate", None);
+    }
+    for key in keys {
+        option("--key", Some(key.display().to_string()));
+    }
+    if let Some(key) = private_key {
+        option("--private-key", Some(key.display().to_string()));
+    }
+    option("--replay", Some(path.to_string()));
+    words.extend([old, new].map(|image| quoted(&image.display().to_string())));
+    words.join(" ")
+}
+
+/// A word as a shell reads it as one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=@,+%".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 fn as_json(report: &Report) -> Value {
