@@ -120,6 +120,10 @@ fn the_walk_that_is_suggested_has_every_option_that_the_failure_needs() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{walk}: {error}");
     assert_eq!(text.matches("the power fails").count(), 2, "{text}");
+    // What runs is in plain, and what waits beside it as it was uploaded.
+    let before = text.lines().find(|line| line.starts_with("before")).unwrap();
+    assert!(before.contains(" primary nn") && before.contains(" secondary OO"), "{text}");
+    assert!(text.starts_with("o old image and n new image in plain"), "{text}");
     assert!(text.contains("the device comes to: the new image for good"), "{text}");
 }
 

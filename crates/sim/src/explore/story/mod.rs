@@ -160,6 +160,12 @@ impl Story {
         &self.new.uploaded
     }
 
+    /// The old and the new image as they lie where they run from: in plain, if the device decrypts
+    /// them on the way.
+    pub fn running(&self) -> [&[u8]; 2] {
+        [&self.old.running, &self.new.running]
+    }
+
     /// The device before that.
     pub fn start(&self) -> &SimFlash {
         &self.start
