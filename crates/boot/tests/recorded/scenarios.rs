@@ -10,15 +10,21 @@ use updraft_flash::{AreaId, SlotPair, TrailerAccess};
 use updraft_image::{Flag, Magic, SwapInfo, SwapType, TrailerLayout, TrailerState};
 use updraft_sim::flash::Torn;
 
-/// Every recorded scenario, its request made.
-fn scenarios() -> Vec<Scenario> {
+/// Every recorded scenario, its request made; and how many the recording has.
+fn scenarios() -> (Vec<Scenario>, usize) {
     let all: Value = serde_json::from_slice(&file("boot-scenarios.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&file("manifest.json")).unwrap();
-    let all = ["scenarios", "extra"].into_iter().flat_map(|list| all[list].as_array().unwrap());
-    let included: Vec<_> =
-        all.map(|json| requested(Scenario::new(json.clone(), &manifest["keys"]))).collect();
-    println!("scenarios: {0} run / {0} total", included.len());
-    included
+    let all = ["scenarios", "extra"].map(|list| all[list].as_array().unwrap());
+    let total = all.iter().map(|list| list.len()).sum();
+    let all = all.into_iter().flatten();
+    let included = all.map(|json| requested(Scenario::new(json.clone(), &manifest["keys"])));
+    (included.collect(), total)
+}
+
+/// Prints how many of all there are have run, and that is all of them but those `left_out`.
+pub fn conclude(what: &str, run: usize, left_out: usize, total: usize) {
+    println!("{what}: {run} run, {left_out} left out / {total} total");
+    assert_eq!(run + left_out, total, "{what}");
 }
 
 /// Makes the scenario's requests, in the application's order of writes.
@@ -84,7 +90,9 @@ fn wear(board: &Board) -> BTreeMap<String, u64> {
 
 #[test]
 fn imitating_ends_in_the_recorded_state_at_the_recorded_cost() {
-    for scenario in scenarios() {
+    let (scenarios, total) = scenarios();
+    let mut run = 0;
+    for scenario in scenarios {
         let mut board = scenario.board();
         assert_trailers(&scenario, &mut board, &scenario.json["before"], &scenario.name);
         for (index, recorded) in scenario.json["boots"].as_array().unwrap().iter().enumerate() {
@@ -108,14 +116,17 @@ fn imitating_ends_in_the_recorded_state_at_the_recorded_cost() {
                 assert_eq!(recorded["nvcnt"][0], counter, "{place}");
             }
         }
+        run += 1;
     }
+    conclude("scenarios", run, 0, total);
 }
 
 #[test]
 fn imitating_power_cuts_end_as_recorded() {
-    let (mut points, mut spared) = (0, 0);
-    for scenario in scenarios() {
+    let (mut points, mut spared, mut total) = (0, 0, 0);
+    for scenario in scenarios().0 {
         let sweep = &scenario.json["sweep"];
+        total += sweep["points"].as_array().map_or(0, Vec::len);
         // The original encrypts the last sector of the old image with the wrong bounds if it has
         // to resume there, and so destroys that image. Ours ends as if nothing had happened.
         let encrypted_by_offset = scenario.name == "offset-enc-p256-enctlv";
@@ -143,7 +154,8 @@ fn imitating_power_cuts_end_as_recorded() {
             points += 1;
         }
     }
-    println!("scenarios: {points} recorded power cuts, {spared} of them fatal to the original");
+    conclude("scenarios: recorded power cuts", points, 0, total);
+    println!("  fatal to the original: {spared}");
     assert_eq!(spared, 3);
 }
 
@@ -172,14 +184,18 @@ const STRICT_COSTS_MORE: [(&str, usize, &str); 5] = [
 
 #[test]
 fn strictly_the_verdicts_are_the_same_at_no_higher_cost() {
-    for scenario in scenarios() {
+    let (scenarios, total) = scenarios();
+    let (mut run, mut differ) = (0, Vec::<&str>::new());
+    for scenario in scenarios {
         let scenario = scenario.strictly();
         let mut board = scenario.board();
+        let different = STRICT_DIFFERENCES.iter().find(|(name, _)| *name == scenario.name);
+        differ.extend(different.map(|(name, _)| *name));
+        run += usize::from(different.is_none());
         for (index, recorded) in scenario.json["boots"].as_array().unwrap().iter().enumerate() {
             let place = format!("{}, boot {index}", scenario.name);
             board.flash.reset_counts();
             let (verdict, _) = board.boot();
-            let different = STRICT_DIFFERENCES.iter().find(|(name, _)| *name == scenario.name);
             if let Some((name, why)) = different {
                 println!("  strictly different: {name}, boot {index}: {why}");
                 assert!(recorded["verdict"] == "fail" && verdict.is_ok(), "{place}: {verdict:?}");
@@ -206,4 +222,9 @@ fn strictly_the_verdicts_are_the_same_at_no_higher_cost() {
             }
         }
     }
+    conclude("scenarios: the same strictly", run, differ.len(), total);
+    differ.sort();
+    let mut known = STRICT_DIFFERENCES.map(|(name, _)| name);
+    known.sort();
+    assert_eq!(differ, known, "each of them is recorded");
 }
