@@ -110,6 +110,16 @@ impl Loader {
         Ok(Self { config, mode, rollback: rollback.transpose()? })
     }
 
+    /// The same bootloader, which copies slots as a whole where it overwrites: an option of the
+    /// library, as of the original, that no board file asks for.
+    #[must_use]
+    pub fn copying_whole_slots(mut self) -> Self {
+        if let Mode::Upgrading(AnyStrategy::Overwrite(overwrite)) = &mut self.mode {
+            *overwrite = Overwrite::Slot;
+        }
+        self
+    }
+
     /// What the board fixes.
     pub fn config(&self) -> &Config {
         &self.config

@@ -58,7 +58,17 @@ impl Rehearsal {
     /// Updates image 0 of a new device from `old` to `new` for good, with the bootloader and the
     /// DFU library of `board`.
     pub fn of(board: &Board, old: &[u8], new: &[u8], keys: &Keys) -> Result<Self, RehearsalError> {
-        let loader = Loader::new(board)?;
+        Self::with(&Loader::new(board)?, board, old, new, keys)
+    }
+
+    /// The same with a bootloader of one's own.
+    pub fn with(
+        loader: &Loader,
+        board: &Board,
+        old: &[u8],
+        new: &[u8],
+        keys: &Keys,
+    ) -> Result<Self, RehearsalError> {
         let primary = board.slot(0, Role::Primary);
         let primary = primary.ok_or(UnplayableBoard::NoSlot(Role::Primary.name()))?.id;
         let mut flash = flash_in_memory(board);

@@ -6,7 +6,7 @@ use updraft_board::{Board, Role};
 use updraft_image::UpgradeMode;
 
 use super::{image, keys};
-use crate::{Rehearsal, Sum};
+use crate::{Loader, Rehearsal, Sum};
 
 /// Erases, writes, bytes written, most erases of one sector.
 type Cost = [u64; 4];
@@ -16,16 +16,20 @@ struct Measured {
     mode: UpgradeMode,
     /// KiB of the scratch area; 0 for none.
     scratch: u32,
+    /// Whether overwriting copies the whole slot, and not the image alone.
+    whole: bool,
     /// KiB of the images, roughly.
     kib: u32,
     original: Cost,
 }
 
 const fn measured(mode: UpgradeMode, scratch: u32, kib: u32, original: Cost) -> Measured {
-    Measured { mode, scratch, kib, original }
+    Measured { mode, scratch, whole: false, kib, original }
 }
 
-const MEASURED: [Measured; 10] = [
+const MEASURED: [Measured; 12] = [
+    measured(UpgradeMode::OverwriteOnly, 0, 256, [98, 384, 393_216, 1]).whole(),
+    measured(UpgradeMode::OverwriteOnly, 0, 512, [162, 640, 655_360, 1]).whole(),
     measured(UpgradeMode::OverwriteOnly, 0, 256, [66, 252, 256_912, 1]),
     measured(UpgradeMode::OverwriteOnly, 0, 512, [131, 508, 519_056, 1]),
     measured(UpgradeMode::SwapScratch, 4, 256, [195, 969, 788_056, 65]),
@@ -42,6 +46,10 @@ const MEASURED: [Measured; 10] = [
 const AREAS: [Role; 3] = [Role::Primary, Role::Secondary, Role::Scratch];
 
 impl Measured {
+    const fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
     /// Sectors of a slot, sectors with records, bytes of the old and of the new image.
     fn layout(&self) -> (u32, u32, [u32; 2]) {
         match self.kib {
@@ -82,7 +90,9 @@ impl Measured {
         let board = self.board()?;
         let (_, _, [old, new]) = self.layout();
         let (old, new) = (image(&board, 1, old)?, image(&board, 2, new)?);
-        let rehearsal = Rehearsal::of(&board, &old, &new, &keys(&board)).ok()?;
+        let loader = Loader::new(&board).ok()?;
+        let loader = if self.whole { loader.copying_whole_slots() } else { loader };
+        let rehearsal = Rehearsal::with(&loader, &board, &old, &new, &keys(&board)).ok()?;
         Some((board, rehearsal))
     }
 }
@@ -93,9 +103,10 @@ pub fn flash_operations() -> String {
     let mut page = String::from(INTRODUCTION);
     let mut areas = String::new();
     for measured in &MEASURED {
-        let Measured { mode, scratch, kib, original, .. } = measured;
+        let Measured { mode, scratch, whole, kib, original } = measured;
         let Some((board, rehearsal)) = measured.rehearsed() else { continue };
         let name = match scratch {
+            0 if *whole => format!("{mode}, whole slot"),
             0 => mode.to_string(),
             kib => format!("{mode}, {kib} KiB"),
         };
