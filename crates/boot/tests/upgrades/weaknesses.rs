@@ -203,6 +203,21 @@ fn a_scratch_area_behind_a_shared_chunk_is_erased_twice_only_when_imitating() {
     }
 }
 
+/// With the record of the swap, the original takes the status records of the first two steps from
+/// the scratch area to wherever the image ends, and nobody reads them there.
+#[test]
+fn status_records_are_taken_to_the_primary_slot_only_when_imitating() {
+    let record = |value| [value, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let records = [record(1), record(2)].concat();
+    for strictness in BOTH {
+        let (.., log) = sharing(SwapType::Test, strictness);
+        let taken = log.iter().filter(|op| {
+            op.area == PRIMARY && matches!(&op.kind, OpKind::Write(data) if *data == records)
+        });
+        assert_eq!(taken.count(), usize::from(strictness == Strictness::Imitate));
+    }
+}
+
 /// The original takes a torn `copy_done` for neither set nor unset, and never reverts.
 #[test]
 fn a_test_whose_end_was_torn_is_reverted() {
