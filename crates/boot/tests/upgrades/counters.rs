@@ -91,7 +91,7 @@ fn counters_that_an_earlier_version_has_kept_are_read_and_raised() {
     fn entry(words: [u32; 2]) -> Vec<u8> {
         let mut bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
         let crc = !bytes.iter().fold(!0u32, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (crc & 1) * 0xedb8_8320)
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xedb8_8320))
         });
         bytes.extend(crc.to_le_bytes());
         bytes.resize(16, 0xff);
