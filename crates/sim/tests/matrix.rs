@@ -61,7 +61,10 @@ fn another_part_of_the_matrix_survives_every_cut_in_each_run() {
 fn another_part_of_the_matrix_survives_every_pair_of_cuts_in_each_run() {
     // Pairs of cuts in swaps through scratch are millions on one board: the long run has them.
     let many = [UpgradeMode::SwapScratch, UpgradeMode::StatusPartition];
-    let cells = small_cells().into_iter().filter(|cell| !many.contains(&cell.mode));
+    let at_once = "exchanged at once";
+    let cells = small_cells()
+        .into_iter()
+        .filter(|cell| !many.contains(&cell.mode) && !cell.shape.name.ends_with(at_once));
     explore(cells.collect(), Depth::Pairs, 150_000);
 }
 
