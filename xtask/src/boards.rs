@@ -43,7 +43,7 @@ const RUN: [(&str, &str); 10] = [
     ),
     (
         "microbit-factory",
-        "button A held, or pressed on an empty chip, brings the factory image back, with the original's lines; a damaged one costs nothing; the power cut before any write of a rollback",
+        "button A held for six seconds, or pressed on an empty chip, brings the factory image back, with the original's lines; a damaged one costs nothing; the power cut before any write of a rollback",
     ),
     (
         "microbit-zephyr",

@@ -11,6 +11,8 @@ use crate::{Area, Board, ConsoleKind, RecoveryWay, safety, slots};
 
 /// Largest `max_sectors`: what a swap can count in 16 bits.
 const MOST_SECTORS: u32 = 0xffff;
+/// Longest `rollback_hold_ms`: nobody holds a button for more than a minute.
+const LONGEST_HOLD_MS: u32 = 60_000;
 /// Images that area ids are reserved for.
 pub(crate) const MOST_IMAGES: u8 = 7;
 /// The first id of areas without a reserved one.
@@ -422,6 +424,23 @@ fn boot(board: &Board) -> Result<(), Findings> {
             _ => "",
         };
         found.add("boot.revert", format!("{} has no such choice{hint}", boot.mode));
+    }
+    if let Some(held) = boot.rollback_hold_ms {
+        let key = "boot.rollback_hold_ms";
+        if board.area(Role::Factory).is_none() {
+            found.add(key, "there is no area with the role factory to go back to");
+        } else if board.buttons().is_empty() {
+            found.add(key, "there is no [[button]] to hold");
+        }
+        if held > LONGEST_HOLD_MS {
+            found.add(
+                key,
+                format!(
+                    "{held} ms are {} past the longest, {LONGEST_HOLD_MS}",
+                    held - LONGEST_HOLD_MS
+                ),
+            );
+        }
     }
     if matches!(boot.mode, UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) {
         match &boot.ram_load {

@@ -76,6 +76,7 @@ mod text;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use updraft_flash::{AreaEntry, AreaId, SectorRun};
 use updraft_image::{BoardIds, TrailerKeys, TrailerLayout, UpgradeMode};
@@ -260,6 +261,13 @@ impl Board {
     /// Its buttons.
     pub fn buttons(&self) -> &[Button] {
         &self.file.button
+    }
+
+    /// How long its first button is held from the reset on until it brings the factory image back, if
+    /// there is one; zero: the button is looked at once, when the image has been checked.
+    pub fn rollback_hold(&self) -> Option<Duration> {
+        let held = self.boot().rollback_hold_ms.unwrap_or(Boot::USUAL_ROLLBACK_HOLD_MS);
+        self.area(Role::Factory).map(|_| Duration::from_millis(held.into()))
     }
 
     /// Its watchdog.

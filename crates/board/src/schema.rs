@@ -453,6 +453,11 @@ pub struct Boot {
     /// Whether an empty primary slot is filled from a valid secondary one. Default false.
     #[serde(default)]
     pub bootstrap: bool,
+    /// With a factory area: milliseconds that the first button is held from the reset on until it
+    /// brings the factory image back. 0: it is looked at once, when the image has been checked, as in
+    /// the original. Default: [`Boot::USUAL_ROLLBACK_HOLD_MS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_hold_ms: Option<u32>,
     /// The image hash: `sha256`, `sha384` or `sha512`. Default: what the signature goes with, see
     /// [`Boot::image_hash`].
     #[serde(default, with = "named_option", skip_serializing_if = "Option::is_none")]
@@ -492,6 +497,9 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// Milliseconds that a button is held for the factory image, unless the file says otherwise.
+    pub const USUAL_ROLLBACK_HOLD_MS: u32 = 5000;
+
     /// The image hash: the one in the file, or the one that goes with the signature.
     pub fn image_hash(&self) -> HashKind {
         let usual = || self.signature.scheme()?.usual_hash(self.pure);

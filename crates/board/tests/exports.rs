@@ -45,6 +45,20 @@ fn every_board_has_its_constants_in_rust() {
     }
 }
 
+#[test]
+fn how_long_a_button_is_held_for_the_factory_image_is_known_in_rust() {
+    for (name, held) in [
+        ("cy8cproto-062-4343w-rollback", "Some(5000)"),
+        ("mps2-an386-factory", "Some(0)"),
+        ("microbit-factory", "Some(6000)"),
+        ("microbit", "None"),
+    ] {
+        let source = Board::load(name).unwrap().rust().unwrap();
+        let line = format!("pub const ROLLBACK_HOLD_MS: Option<u32> = {held};");
+        assert!(source.contains(&line), "{name}: {source}");
+    }
+}
+
 /// Drivers go by them, so that no board's chips are named in two places.
 #[test]
 fn the_chips_that_a_device_may_be_are_known_in_rust() {

@@ -55,6 +55,9 @@ pub struct Facts {
     pub status: Option<AreaId>,
     /// The area with the factory image, if there is one.
     pub factory: Option<AreaId>,
+    /// How long the button is held from the reset on until it brings the factory image back; zero: it is
+    /// looked at once, when the image has been checked.
+    pub rollback_hold: Duration,
     /// How trailers are laid out, and the upgrade mode with it.
     pub trailers: TrailerFormat,
     /// Whether slots are of equal rank, and an image has to be confirmed after its first start.
@@ -109,6 +112,10 @@ macro_rules! facts {
             scratch: $board::SCRATCH,
             status: $board::STATUS,
             factory: $board::FACTORY,
+            rollback_hold: match $board::ROLLBACK_HOLD_MS {
+                Some(ms) => core::time::Duration::from_millis(ms as u64),
+                None => core::time::Duration::ZERO,
+            },
             trailers: $board::TRAILERS,
             trials: $board::TRIALS,
             ram_load: $board::RAM_LOAD,

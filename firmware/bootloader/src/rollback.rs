@@ -12,12 +12,17 @@ use updraft_image::PublicKey;
 use crate::WHO;
 use crate::load::{self, Outcome};
 
-/// How long the button has to be held from the reset on.
-const HOLD: Duration = Duration::from_secs(5);
+/// How the board's button has to be pressed.
+const fn hold<B: Board>() -> Hold {
+    match B::FACTS.rollback_hold {
+        Duration::ZERO => Hold::Sampled,
+        held => Hold::For(held),
+    }
+}
 
 /// The board's button, as it is at the reset.
 pub fn button<B: Board>(board: &mut B) -> Button {
-    Button::at_reset(Hold::For(HOLD), board.pressed())
+    Button::at_reset(const { hold::<B>() }, board.pressed())
 }
 
 fn rollback<B: Board>(factory: AreaId) -> Rollback {

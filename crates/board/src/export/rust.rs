@@ -265,6 +265,12 @@ fn machine(board: &Board, out: &mut Source) {
         &format!("[(u32, u32); {}]", regions.len()),
         &format!("[{}]", regions.join(", ")),
     );
+    out.constant(
+        "Milliseconds that the button is held for the factory image; 0: looked at once.",
+        "ROLLBACK_HOLD_MS",
+        "Option<u32>",
+        &option(board.rollback_hold().map(|held| held.as_millis().to_string())),
+    );
     let recovery = board.recovery();
     let enters = |way| recovery.is_some_and(|recovery| recovery.enters_by(way));
     for (name, way) in [

@@ -87,6 +87,30 @@ fn ram_load_without_a_region_in_ram() {
 }
 
 #[test]
+fn a_time_to_hold_a_button_for_nothing_or_for_ever() {
+    let factory = ("role = \"bootloader\"", "role = \"factory\"");
+    let held = |ms: &str| format!("max_sectors = 64\nrollback_hold_ms = {ms}");
+    let button = "[image]\nheader_size = 0x200\n[[button]]\nname = \"b\"\npin = \"P0\"";
+    let button = ("[image]\nheader_size = 0x200", button);
+    assert_eq!(
+        refusal(&[("max_sectors = 64", &held("5000")), button]),
+        "boot.rollback_hold_ms: there is no area with the role factory to go back to"
+    );
+    assert_eq!(
+        refusal(&[("max_sectors = 64", &held("0")), factory]),
+        "boot.rollback_hold_ms: there is no [[button]] to hold"
+    );
+    assert_eq!(
+        refusal(&[("max_sectors = 64", &held("60001")), factory, button]),
+        "boot.rollback_hold_ms: 60001 ms are 1 past the longest, 60000"
+    );
+    let board = load(&[("max_sectors = 64", &held("60000")), factory, button]);
+    assert_eq!(board.rollback_hold(), Some(std::time::Duration::from_secs(60)));
+    let negative = text(&[("max_sectors = 64", &held("-1")), factory, button]);
+    assert!(Board::parse(&negative, "test.toml").is_err());
+}
+
+#[test]
 fn a_choice_to_revert_in_a_mode_that_has_none() {
     let revert = |mode: &str| refusal(&[("mode = \"swap-move\"", mode)]);
     assert_eq!(

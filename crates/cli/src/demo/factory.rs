@@ -242,10 +242,7 @@ impl<'o> Story<'o> {
     }
 
     fn is_dark(&self) -> anyhow::Result<bool> {
-        self.remote.with(|device, now| {
-            let waits = matches!(device.status(), Status::Stopped | Status::Recovering);
-            (waits || device.status() == Status::Off) && !device.led(now)
-        })
+        self.remote.with(|device, now| device.status() != Status::Running && !device.led(now))
     }
 
     fn running(&self) -> anyhow::Result<Option<Version>> {

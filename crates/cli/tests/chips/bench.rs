@@ -311,6 +311,11 @@ impl Bench {
         *self.identity.borrow_mut() = identity;
     }
 
+    /// How long its button is held for the factory image.
+    pub fn rollback_hold(&self) -> Duration {
+        self.emulated.board().rollback_hold().unwrap()
+    }
+
     /// A slot.
     pub fn area(&self, role: Role) -> &Area {
         self.emulated.board().area(role).unwrap()

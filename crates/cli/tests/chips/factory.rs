@@ -1,10 +1,10 @@
 //! The way back to the factory image, by the button, with the lines that users of the original know.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chance, Image, MICROBIT_FACTORY, Powered};
+use crate::bench::{Bench, Chance, Image, MICROBIT_FACTORY, MPS2_FACTORY, Powered};
 use crate::story::HOST;
 
 /// From the reset on, before anything is verified.
@@ -22,6 +22,9 @@ const ROLLBACK: [&str; 8] = [
     "boot: starting 0.9.0",
     "app: self-test passed",
 ];
+
+/// A button that asks for it before an application is started.
+const ASKED: [&str; 2] = ["Detected user button event", "Rollback initiated at startup"];
 
 /// A chip without an application, with a factory image.
 fn manufactured(test: &str) -> Option<(Bench, Image)> {
@@ -49,10 +52,11 @@ fn the_button_held_from_the_reset_on_brings_the_factory_image_back() {
     let Some((bench, factory)) = manufactured("held") else { return };
     let (chip, _) = held(&bench);
     chip.machine().resume().unwrap();
-    says(
-        &chip,
-        &[STARTED, VALIDATED, "Detected user button event", "Rollback initiated at startup"],
-    );
+    let reset = Instant::now();
+    says(&chip, &[STARTED, VALIDATED]);
+    says(&chip, &ASKED);
+    let (held, said) = (reset.elapsed(), bench.rollback_hold());
+    assert!(held >= said, "held for {held:?}, and the board says {said:?}");
     says(&chip, &ROLLBACK);
     chip.cut();
     assert!(bench.holds(Role::Primary, &factory) && bench.holds(Role::Factory, &factory));
@@ -62,6 +66,30 @@ fn the_button_held_from_the_reset_on_brings_the_factory_image_back() {
         &chip,
         &[VALIDATED, "Starting Application on CM4. Please wait...", "boot: starting 0.9.0"],
     );
+}
+
+/// A board that looks at its button once does not care since when it is pressed.
+#[test]
+fn a_button_that_is_looked_at_once_counts_as_it_is_then() {
+    for pressed in [false, true] {
+        let Some(bench) = Bench::new(MPS2_FACTORY, &format!("sampled-{pressed}")) else { return };
+        let [factory, old] = ["0.9.0", "1.0.0"].map(|version| bench.image(version, HOST));
+        bench.put(Role::Factory, 0, &factory.bytes);
+        bench.provision(&old);
+        let chip = bench.start_paused();
+        chip.press(!pressed);
+        // The first letter on the console, before anything is verified.
+        assert!(chip.machine().run_to_store(&[(0x4000_4000, 4)], Duration::from_secs(20)).unwrap());
+        chip.press(pressed);
+        chip.machine().resume().unwrap();
+        chip.wait(VALIDATED);
+        if pressed {
+            says(&chip, &ASKED);
+        }
+        chip.wait(if pressed { "boot: starting 0.9.0" } else { "boot: starting 1.0.0" });
+        chip.cut();
+        assert!(bench.holds(Role::Primary, if pressed { &factory } else { &old }));
+    }
 }
 
 #[test]

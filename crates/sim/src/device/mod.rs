@@ -4,6 +4,7 @@
 //! ```text
 //! Off ── power_on ──▶ bootloader ──▶ Running ── reset, watchdog, fault ──▶ bootloader …
 //!  ▲                    │     │         │
+//!  │                    │     ├▶ Holding ── button released, or held for long ──▶ bootloader …
 //!  │                    │     └▶ Recovering ── reset ──▶ bootloader …
 //!  │                    └▶ Stopped      │      nothing to boot, and no recovery
 //!  └──────── power lost, wherever it is ┘
@@ -25,7 +26,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use updraft_board::{Area, Board, FlashDevice, Role};
-use updraft_boot::factory::{Course, Line};
+use updraft_boot::factory::{Button, Course, Hold, Line, Press};
 use updraft_boot::{self as boot, BootError, Event, Hooks};
 use updraft_dfu::{Dfu, DfuError};
 use updraft_flash::{AreaId, Error, FlashMap, SlotSource, TrailerAccess, Which};
@@ -53,11 +54,22 @@ enum State {
     Off(SimFlash, Keys),
     /// The bootloader found nothing to boot.
     Stopped(SimFlash, Keys),
+    /// The button is held, and will ask for the factory image if it is held on.
+    Holding(SimFlash, Keys, Held),
     Running(Box<App<SimFlash>>),
     /// In serial recovery, or listening whether somebody wants it.
     Recovering(Box<Recovering>),
     /// Between two states.
     Changing,
+}
+
+/// A button that is held from a reset on.
+#[derive(Debug)]
+struct Held {
+    button: Button,
+    entry: Entry,
+    reset_at: Duration,
+    until: Duration,
 }
 
 /// What a device is doing, for those who look at it.
@@ -67,6 +79,8 @@ pub enum Status {
     Off,
     /// In the bootloader, with nothing to boot.
     Stopped,
+    /// In the bootloader, which waits whether the button is held for long enough.
+    Holding,
     /// In serial recovery, or listening whether somebody wants it.
     Recovering,
     /// In the application.
@@ -164,6 +178,7 @@ impl Device {
         match &self.state {
             State::Off(..) | State::Changing => Status::Off,
             State::Stopped(..) => Status::Stopped,
+            State::Holding(..) => Status::Holding,
             State::Recovering(_) => Status::Recovering,
             State::Running(_) => Status::Running,
         }
@@ -246,7 +261,7 @@ impl Device {
     /// The flash, as a probe sees it. Accesses fail while the power is off.
     pub fn flash(&mut self) -> &mut SimFlash {
         match &mut self.state {
-            State::Off(flash, _) | State::Stopped(flash, _) => flash,
+            State::Off(flash, _) | State::Stopped(flash, _) | State::Holding(flash, ..) => flash,
             State::Running(app) => app.flash(),
             State::Recovering(recovering) => recovering.flash(),
             State::Changing => unreachable!("the state changes within one call only"),
@@ -280,7 +295,9 @@ impl Device {
     pub fn operations_of_next_boot(&mut self) -> u64 {
         let (loader, pressed) = (self.bootloader, self.button);
         let mut keys = match &mut self.state {
-            State::Off(_, keys) | State::Stopped(_, keys) => keys.clone(),
+            State::Off(_, keys) | State::Stopped(_, keys) | State::Holding(_, keys, _) => {
+                keys.clone()
+            }
             State::Running(app) => app.keys().clone(),
             State::Recovering(recovering) => recovering.keys().clone(),
             State::Changing => return 0,
@@ -309,8 +326,9 @@ impl Device {
     }
 
     /// Presses or releases the button. At a reset the bootloader sees whether it is held, and
-    /// rolls back to the factory image if there is one, or goes into recovery if the board says
-    /// so; with nothing to boot it rolls back when the button is released.
+    /// rolls back to the factory image if there is one and the button is held for as long as the board
+    /// says, or goes into recovery if the board says so; with nothing to boot it rolls back when the
+    /// button is released.
     pub fn hold_button(&mut self, held: bool, now: Duration) {
         let before = std::mem::replace(&mut self.button, held);
         if let State::Running(app) = &mut self.state
@@ -320,6 +338,7 @@ impl Device {
             app.pressed();
             self.console.extend(app.console());
         }
+        self.look_at_button(now);
         let released = before && !held;
         let prompting =
             self.status() == Status::Stopped || self.recovery() == Some(Reason::NoImage);
@@ -344,6 +363,7 @@ impl Device {
         match &self.state {
             State::Running(app) => app.deadline(),
             State::Recovering(recovering) => recovering.deadline(),
+            State::Holding(_, _, held) => Some(held.until),
             _ => None,
         }
     }
@@ -374,6 +394,7 @@ impl Device {
                     }
                     None => break,
                 },
+                State::Holding(..) => self.look_at_button(now),
                 _ => break,
             }
         }
@@ -479,6 +500,7 @@ impl Device {
         self.running = None;
         match std::mem::replace(&mut self.state, State::Changing) {
             State::Off(flash, keys) | State::Stopped(flash, keys) => (flash, keys),
+            State::Holding(flash, keys, _) => (flash, keys),
             State::Running(app) => app.stop(),
             State::Recovering(recovering) => recovering.stop(),
             State::Changing => unreachable!("the state changes within one call only"),
@@ -500,7 +522,7 @@ impl Device {
         let held = if self.button { ", button held" } else { "" };
         self.console.push(format!("boot: {} ({cause}{held})", self.board.name()));
         self.told = Some(boot::Status::Startup);
-        let (pressed, loader) = (self.button, self.bootloader);
+        let pressed = self.button;
         let boot_mode = std::mem::take(&mut self.boot_mode);
         let reset = AtReset { pressed, by_pin: cause == Cause::Pin, boot_mode };
         let mut entry = recovery::entry(&self.board, reset);
@@ -508,8 +530,29 @@ impl Device {
             self.recover(flash, keys, reason);
             return;
         }
+        let hold = match self.board.rollback_hold().filter(|_| self.bootloader.can_roll_back()) {
+            None | Some(Duration::ZERO) => Hold::Sampled,
+            Some(held) => Hold::For(held),
+        };
+        let button = Button::at_reset(hold, pressed);
+        let held = Held { button, entry, reset_at: now, until: now };
+        self.state = State::Holding(flash, keys, held);
+        self.look_at_button(now);
+    }
+
+    /// Boots, unless the button may still come to ask for the factory image. Booting takes a virtual
+    /// device no time, so that it may as well come behind the wait that it overlaps on a chip.
+    fn look_at_button(&mut self, now: Duration) {
+        let State::Holding(_, _, held) = &mut self.state else { return };
+        let press = held.button.sample(self.button, now.saturating_sub(held.reset_at));
+        if let Press::Holding { until } = press {
+            held.until = held.reset_at.saturating_add(until);
+            return;
+        }
+        let (entry, loader) = (held.entry, self.bootloader);
+        let (flash, keys) = self.stop();
         self.in_bootloader(flash, keys, now, Some(entry), |flash, keys, console| {
-            loader.start(flash, keys, console, pressed)
+            loader.start(flash, keys, console, press == Press::Yes)
         });
     }
 
