@@ -1,6 +1,6 @@
 //! Where an image of equal slots runs.
 
-use updraft_flash::FlashMap;
+use updraft_flash::{AreaId, AreaInfo, FlashMap, Sector};
 use updraft_image::{Header, Refusal, Rules, UpgradeMode, Validated, Verifier};
 
 use crate::slots::{Head, Slot};
@@ -44,8 +44,56 @@ pub trait Placement: sealed::Sealed {
         verifier: &mut V,
     ) -> Result<Placed, Refusal<M::Error>>;
 
+    /// Image number `image` where it was loaded to, if it does not run from its slot.
+    #[doc(hidden)]
+    fn copy(&self, _image: u8) -> Option<&[u8]> {
+        None
+    }
+
     /// Leaves nothing of image number `image` behind.
     fn discard(&mut self, image: u8);
+}
+
+/// The flash as a board is to see it that measures an image: what was copied out of a slot is read
+/// from the copy. That is what was validated and what runs; the slot may hold something else by now.
+pub(crate) struct AsPlaced<'p, M> {
+    pub(crate) flash: &'p mut M,
+    pub(crate) area: AreaId,
+    pub(crate) copy: Option<&'p [u8]>,
+}
+
+impl<M: FlashMap> FlashMap for AsPlaced<'_, M> {
+    type Error = M::Error;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        self.flash.info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        self.flash.sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), M::Error> {
+        let copied = self.copy.filter(|_| id == self.area).and_then(|copy| {
+            let start = usize::try_from(offset).ok()?;
+            copy.get(start..start.checked_add(buf.len())?)
+        });
+        match copied {
+            Some(copied) => {
+                buf.copy_from_slice(copied);
+                Ok(())
+            }
+            None => self.flash.read(id, offset, buf),
+        }
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), M::Error> {
+        self.flash.write(id, offset, data)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), M::Error> {
+        self.flash.erase(id, offset, len)
+    }
 }
 
 pub(crate) mod sealed {

@@ -97,7 +97,8 @@ pub trait Hooks<E> {
     }
 
     /// Image number `boot.image` is about to be started, or to be used by the one that is: the
-    /// place to measure it. An error keeps the device from booting.
+    /// place to measure it. An error keeps the device from booting. An image that runs from RAM is
+    /// read from there where `flash` is asked for its slot: as it was validated, and decrypted.
     fn ready<M: FlashMap<Error = E>>(
         &mut self,
         _flash: &mut M,

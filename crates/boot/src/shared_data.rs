@@ -167,14 +167,32 @@ impl<'b> SharedData<'b> {
         self.write_header().ok_or(ShareError::Full)
     }
 
-    /// Adds facts about the boot, and the security counter of the image that runs if it has one.
+    /// Adds facts about the boot, and the security counter of the image that runs if it has one:
+    /// all of it, or nothing.
     pub fn add_boot_info<E>(&mut self, info: &BootInfo, boot: &Boot) -> Result<(), ShareError<E>> {
+        let before = self.used;
+        let added = self.try_boot_info(info, boot);
+        if added.is_err() {
+            self.bytes.get_mut(before..self.used).unwrap_or_default().fill(0);
+            self.used = before;
+            self.write_header().ok_or(ShareError::Full)?;
+        }
+        added
+    }
+
+    fn try_boot_info<E>(&mut self, info: &BootInfo, boot: &Boot) -> Result<(), ShareError<E>> {
         self.add(BOOT_INFO, 0, &[info.mode as u8])?;
         self.add(BOOT_INFO, 1, &[info.signature as u8])?;
         self.add(BOOT_INFO, 2, &[info.recovery as u8])?;
         self.add(BOOT_INFO, 3, &[info.running_slot])?;
         self.add(BOOT_INFO, 4, &info.bootloader.to_bytes())?;
         self.add(BOOT_INFO, 5, &info.max_app_size.to_le_bytes())?;
+        self.add_security_counter(boot)
+    }
+
+    /// Adds the security counter of an image, if it has one that was looked at. Facts about the boot
+    /// have that of their image already; this is for the others of a device with several.
+    pub fn add_security_counter<E>(&mut self, boot: &Boot) -> Result<(), ShareError<E>> {
         match boot.validated.and_then(|validated| validated.security_counter) {
             Some(counter) => {
                 self.add(BOOT_INFO, 0x10 + u16::from(boot.image), &counter.to_le_bytes())
@@ -184,7 +202,9 @@ impl<'b> SharedData<'b> {
     }
 
     /// Adds the measurement of an image that has been validated: its boot record, whose last field
-    /// was left empty when the image was made, completed with the image's hash.
+    /// was left empty when the image was made, completed with the image's hash. `flash` is the map
+    /// that [`Hooks::ready`](crate::Hooks::ready) is given, where an image that was loaded to RAM is
+    /// read as it was validated.
     pub fn add_boot_record<M: FlashMap>(
         &mut self,
         flash: &mut M,

@@ -150,6 +150,13 @@ impl Placement for InRam<'_> {
         Ok(Placed { header, validated, load_address: Some(loaded.start) })
     }
 
+    fn copy(&self, image: u8) -> Option<&[u8]> {
+        let loaded = self.loaded.iter().flatten().find(|loaded| loaded.image == image)?;
+        let start = usize::try_from(loaded.start.checked_sub(self.region.address)?).ok()?;
+        let end = usize::try_from(loaded.end.checked_sub(self.region.address)?).ok()?;
+        self.region.bytes.get(start..end)
+    }
+
     /// Overwrites the memory with zeros.
     fn discard(&mut self, image: u8) {
         for index in 0..self.loaded.len() {

@@ -26,6 +26,7 @@ pub use in_place::InPlace;
 pub use in_ram::{InRam, LoadRegion};
 
 use crate::outcome::Step;
+use crate::placement::AsPlaced;
 use crate::slots::{Slot, may_pass};
 use crate::{
     Boot, BootError, Config, Event, Hooks, MAX_IMAGES, Placed, Placement, Platform,
@@ -464,7 +465,8 @@ impl<P: Placement> EqualSlots<P> {
             swap: SwapType::None,
         };
         let Platform { flash, hooks, .. } = &mut *platform;
-        hooks.ready(flash, &boot)?;
+        let copy = self.placement.copy(pair.image);
+        hooks.ready(&mut AsPlaced { flash, area: slot.area, copy }, &boot)?;
         boot.cleared(true)
     }
 }

@@ -14,6 +14,7 @@ mod in_common;
 mod power_cuts;
 mod put_off;
 mod several_images;
+mod shared_data;
 mod unusual_states;
 mod weaknesses;
 mod wear;
