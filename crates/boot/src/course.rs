@@ -125,8 +125,7 @@ where
             validated,
             swap,
         };
-        let Platform { flash, hooks, .. } = &mut *self.platform;
-        hooks.ready(flash, &boot)?;
-        boot.cleared(self.loader.config().validate_primary)
+        let config = self.loader.config();
+        self.platform.hand_over(boot, config.validate_primary, &config.rules)
     }
 }

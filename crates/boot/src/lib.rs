@@ -39,7 +39,7 @@
 //! | record that names no swap | resumed | ignored: an erase may leave it behind |
 //! | swap status that points past the images | followed | [`BootError::BadStatus`] |
 //! | missing status record | not noticed | [`Event::StatusGap`]; refused unless the primary slot is validated |
-//! | no room to swap | `copy_done` is written, again at every boot | nothing is written |
+//! | no room to swap | `copy_done` is written, again at every boot; the request stays for ever | the request is cleared |
 //! | swap with nothing bootable in the primary slot | not done; nothing boots | done |
 //! | image under test, nothing to revert to | primary trailer erased; at the next boot, if there was a bad image | `image_ok` written at once |
 //! | secondary slot that cannot be read while its image is checked | erased | left alone, tried again at the next boot |

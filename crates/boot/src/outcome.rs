@@ -5,7 +5,7 @@ use core::fmt;
 use updraft_flash::{AreaId, FlashMap};
 use updraft_image::text::{self, Hex};
 use updraft_image::{
-    Decision, Describe, Header, Refusal, SwapType, Text, UnwrapError, Validated, Version,
+    Decision, Describe, Header, Refusal, Rules, SwapType, Text, UnwrapError, Validated, Version,
 };
 
 use crate::CounterFault;
@@ -89,6 +89,8 @@ pub enum Event<E> {
     /// The security counter store cannot be raised any more; the image in the secondary slot, which
     /// would need that, has been erased.
     CounterExhausted,
+    /// The same with an image in a slot of equal rank; it is left out.
+    CounterSpent(AreaId),
     /// The images are too large to be swapped in these slots; nothing was moved.
     NoSpace {
         /// Sectors that the larger image takes.
@@ -202,6 +204,9 @@ impl<E: Describe> Describe for Event<E> {
             Self::CounterExhausted => {
                 to.say("secondary slot erased: the security counter cannot be raised any more");
             }
+            Self::CounterSpent(area) => {
+                to.fill("area {} left out: the security counter cannot be raised to its", &[area]);
+            }
             Self::NoSpace { needed, available } => to.fill(
                 "no upgrade: it takes {} sectors and {} can be swapped",
                 &[needed, available],
@@ -244,9 +249,13 @@ fn name(swap: SwapType) -> &'static str {
 
 impl Boot {
     /// The last look before the image is started: one that was to be validated stands on a
-    /// decision that was really taken.
-    pub(crate) fn cleared<E>(self, to_be_validated: bool) -> Result<Self, BootError<E>> {
-        match self.is_cleared(to_be_validated) {
+    /// decision that was really taken, and is for this board.
+    pub(crate) fn cleared<E>(
+        self,
+        to_be_validated: bool,
+        rules: &Rules,
+    ) -> Result<Self, BootError<E>> {
+        match self.is_cleared(to_be_validated, rules) {
             true => Ok(self),
             false => Err(BootError::Tampered),
         }
@@ -255,9 +264,11 @@ impl Boot {
     /// Two tests, one behind the other, of a decision computed anew for each; see
     /// [`updraft_image::Decision`]. `cargo xtask chip` looks for both in the machine code.
     #[inline(never)]
-    fn is_cleared(&self, to_be_validated: bool) -> bool {
+    fn is_cleared(&self, to_be_validated: bool, rules: &Rules) -> bool {
         let decision = || match &self.validated {
-            Some(validated) => Decision::of(validated.stands()),
+            Some(validated) => {
+                Decision::of(validated.stands()).and(validated.is_for(rules.board.as_ref()))
+            }
             None => Decision::of(!core::hint::black_box(to_be_validated)),
         };
         if !decision().is_yes() {
@@ -296,8 +307,8 @@ pub enum BootError<E> {
     Counter,
     /// The application cannot be told what was booted.
     SharedData,
-    /// An image is about to be started whose validation did not take place: the processor was
-    /// disturbed.
+    /// An image is about to be started whose validation did not take place, or that is older or for
+    /// another board when asked once more: the processor was disturbed.
     Tampered,
     /// The flash failed.
     Flash(E),

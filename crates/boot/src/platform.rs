@@ -1,9 +1,10 @@
 //! What a board gives its bootloader to work with.
 
 use updraft_flash::FlashMap;
-use updraft_image::{Header, Validated, Verifier};
+use updraft_image::{Header, Rules, Validated, Verifier};
 
-use crate::{Boot, BootError, Event, NoCounters, SecurityCounters, factory};
+use crate::outcome::Step;
+use crate::{Boot, BootError, Event, NoCounters, SecurityCounters, counter, factory};
 
 /// The parts that a boot needs besides its configuration. Each may be the thing itself or a
 /// mutable reference to it.
@@ -49,6 +50,38 @@ impl<M, V, C, H> Platform<M, V, C, H> {
     {
         let Self { flash, verifier, counters, .. } = self;
         Platform { flash, verifier, counters, hooks }
+    }
+}
+
+impl<M, V, C, H> Platform<M, V, C, H>
+where
+    M: FlashMap,
+    C: SecurityCounters,
+    H: Hooks<M::Error>,
+{
+    /// What is left to do before an image is started that this boot has settled for. `rules` are the
+    /// board's own.
+    pub(crate) fn hand_over(
+        &mut self,
+        boot: Boot,
+        to_be_validated: bool,
+        rules: &Rules,
+    ) -> Step<Boot, M> {
+        self.close_counter(&boot)?;
+        self.hooks.ready(&mut self.flash, &boot)?;
+        boot.cleared(to_be_validated, rules)
+    }
+
+    /// Compares the security counter once more, and locks it: nothing raises it from here on.
+    pub(crate) fn close_counter(&mut self, boot: &Boot) -> Step<(), M> {
+        if !C::KEEPS {
+            return Ok(());
+        }
+        let Self { flash, counters, .. } = self;
+        if let Some(validated) = &boot.validated {
+            counter::still_recent(counters, flash, boot.image, validated)?;
+        }
+        Ok(counters.lock(flash, boot.image)?)
     }
 }
 

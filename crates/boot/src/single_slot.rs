@@ -137,13 +137,7 @@ impl SingleSlot {
         if rules.max_size == 0 {
             rules.max_size = MaxSize::below_trailer(UpgradeMode::SingleSlot, slot.trailer.layout());
         }
-        let once = self.validate == Validate::Once;
-        let known = match self.validate {
-            Validate::Always => false,
-            Validate::Once => is_known(flash, &slot)?,
-            Validate::Never => true,
-        };
-        let (header, validated) = if known {
+        let (header, validated) = if self.is_trusted(flash, &slot)? {
             (head.header().map_err(|error| BootError::Refused(Refusal::Header(error)))?, None)
         } else {
             let (header, validated) =
@@ -153,7 +147,8 @@ impl SingleSlot {
             }
             (header, Some(validated))
         };
-        if once && !known {
+        // Where the validation was jumped over, there is nothing to remember.
+        if self.validate == Validate::Once && validated.is_some_and(|found| found.stands()) {
             remember(flash, &slot)?;
         }
         if let Some(counter) = validated.and_then(|validated| validated.security_counter) {
@@ -161,9 +156,19 @@ impl SingleSlot {
         }
         let swap = SwapType::None;
         let boot = Boot { image, area, offset: 0, load_address: None, header, validated, swap };
-        let Platform { flash, hooks, .. } = &mut *platform;
-        hooks.ready(flash, &boot)?;
-        boot.cleared(!known)
+        let to_be_validated = !self.is_trusted(&mut platform.flash, &slot)?;
+        platform.hand_over(boot, to_be_validated, &self.config.rules)
+    }
+
+    /// Whether the image is started without being looked at. Asked when it is to be validated, and
+    /// again when it is to be started.
+    #[inline(never)]
+    fn is_trusted<M: FlashMap>(&self, flash: &mut M, slot: &Slot) -> Step<bool, M> {
+        match black_box(self.validate) {
+            Validate::Always => Ok(false),
+            Validate::Once => is_known(flash, slot),
+            Validate::Never => Ok(true),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
+use core::hint::black_box;
+
 use updraft_flash::FlashMap;
 use updraft_image::{Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version};
 
@@ -229,6 +231,9 @@ where
     fn run(&mut self, swap: SwapType, progress: Progress) -> Step<SwapType, M> {
         let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
+        if self.slots.strict() && swap != SwapType::Revert && self.steps_back()? {
+            return Err(BootError::Tampered);
+        }
         if swaps && loader.config().bootstrap && self.primary_is_bad()? {
             return self.copy_first(swap);
         }
@@ -267,9 +272,7 @@ where
             }
             Err(refusal) => {
                 self.tell(Event::CannotEncrypt(refusal));
-                self.clear_request(swap, swaps)?;
-                let recorded = matches!(progress, Progress::Recorded(_));
-                return if recorded { self.give_up() } else { Ok(SwapType::None) };
+                return self.turn_down(swap, progress);
             }
         }
         let mut installed = match loader.strategy().install(flash, &self.slots, &job, &secrets) {
@@ -289,9 +292,11 @@ where
         match installed {
             Installed::NoSpace { needed, available } => {
                 self.tell(Event::NoSpace { needed, available });
-                if !self.slots.strict() {
-                    loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
+                // It would not fit at the next boot either.
+                if self.slots.strict() {
+                    return self.turn_down(swap, progress);
                 }
+                loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
                 return Ok(SwapType::None);
             }
             Installed::Done if swap == SwapType::Permanent || !swaps => self.raise_counter()?,
@@ -435,6 +440,14 @@ where
         Ok(SwapType::Fail)
     }
 
+    /// Clears a request that cannot be carried out, now or later. The image stays where it is.
+    fn turn_down(&mut self, swap: SwapType, progress: Progress) -> Step<SwapType, M> {
+        let swaps = self.loader.strategy().mode().swaps();
+        self.clear_request(swap, swaps)?;
+        let recorded = matches!(progress, Progress::Recorded(_));
+        if recorded { self.give_up() } else { Ok(SwapType::None) }
+    }
+
     /// Whether the secondary slot holds an image that `swap` may bring in. What is not acceptable
     /// is erased, so that it is not looked at again at every boot.
     fn check_secondary(&mut self, swap: SwapType) -> Step<Check, M> {
@@ -556,6 +569,18 @@ where
                 Ok(refused.is_some())
             }
         }
+    }
+
+    /// The question of [`Self::is_downgrade`] once more, before the older image is brought in: by
+    /// then there is none.
+    #[inline(never)]
+    fn steps_back(&mut self) -> Step<bool, M> {
+        let lower = match black_box(self.loader.config().downgrade) {
+            Downgrade::Allowed => false,
+            Downgrade::Refused => self.lower_version()?.is_some(),
+            Downgrade::ByCounter => self.lower_counter()?.is_some(),
+        };
+        Ok(lower && !self.primary_is_bad()?)
     }
 
     /// Erases an image that is older than the running one, and says whether it is erased. The version

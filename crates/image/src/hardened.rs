@@ -1,8 +1,8 @@
 //! Decisions that a fault in one instruction does not turn round.
 //!
 //! Whoever can disturb a chip's supply for a moment can make it skip an instruction or read a
-//! wrong bit. A decision is therefore not a flag but a pattern of many bits and its complement,
-//! computed from what was compared and not set in a branch; the default is no; and whoever acts on
+//! wrong bit. A decision is therefore not a flag but two patterns of many bits, each computed from a
+//! comparison of its own and not set in a branch; the default is no; and whoever acts on
 //! a yes asks twice, in two tests that the compiler must not merge. Skipping one jump then leads
 //! to the second test, which sees the same no.
 //!
@@ -38,33 +38,41 @@ impl Decision {
     /// No.
     pub const NO: Self = Self { value: NO, copy: NO ^ MASK };
 
-    /// Yes if `bit` is 1, computed without a branch.
-    fn of_bit(bit: u32) -> Self {
+    /// Yes if both bits are 1, computed without a branch: a word of each.
+    fn of_bits(value: u32, copy: u32) -> Self {
         // All ones for a yes, else zero.
-        let select = black_box(bit & 1).wrapping_neg();
-        let value = NO ^ ((YES ^ NO) & select);
-        Self { value, copy: black_box(value) ^ MASK }
+        let pattern = |bit: u32| NO ^ ((YES ^ NO) & black_box(bit & 1).wrapping_neg());
+        Self { value: pattern(value), copy: pattern(copy) ^ MASK }
     }
 
     /// The decision of somebody who has only a flag.
     pub fn of(yes: bool) -> Self {
-        Self::of_bit(u32::from(black_box(yes)))
+        Self::of_bits(u32::from(black_box(yes)), u32::from(black_box(yes)))
     }
 
     /// Yes if both are equal and not empty, in a time that depends on their lengths only.
     pub fn equal(a: &[u8], b: &[u8]) -> Self {
-        let mut different = (a.len() ^ b.len()) as u32;
-        let mut compared = 0usize;
-        for (a, b) in a.iter().zip(b) {
-            different |= u32::from(a ^ b);
-            compared = compared.wrapping_add(1);
-        }
-        // A loop that ended early has compared too little.
-        different |= (black_box(compared) ^ a.len()) as u32;
-        different |= u32::from(a.is_empty());
-        // The top bit of x | -x is set unless x is 0.
-        let unequal = (different | different.wrapping_neg()) >> 31;
-        Self::of_bit(unequal ^ 1)
+        Self::of_bits(are_equal(a, b), are_equal(black_box(b), black_box(a)))
+    }
+
+    /// Yes if `value` is `minimum` or more.
+    pub fn at_least(value: u32, minimum: u32) -> Self {
+        // The top bit of what is left of 64 bits is set if the subtraction went below 0.
+        let bit = || {
+            let rest = u64::from(black_box(value)).wrapping_sub(u64::from(black_box(minimum)));
+            ((rest >> 63) ^ 1) as u32
+        };
+        Self::of_bits(bit(), bit())
+    }
+
+    /// Yes if this and `other` are.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let bit = |wrong: u32| is_zero(black_box(wrong));
+        Self::of_bits(
+            bit((self.value ^ YES) | (other.value ^ YES)),
+            bit((self.copy ^ YES ^ MASK) | (other.copy ^ YES ^ MASK)),
+        )
     }
 
     /// Whether it is a yes. Whoever acts on that asks [`Decision::still`] before doing so.
@@ -86,6 +94,26 @@ impl Decision {
     }
 }
 
+/// 1 if both are equal and not empty, else 0.
+#[inline(never)]
+fn are_equal(a: &[u8], b: &[u8]) -> u32 {
+    let mut different = (a.len() ^ b.len()) as u32;
+    let mut compared = 0usize;
+    for (a, b) in a.iter().zip(b) {
+        different |= u32::from(a ^ b);
+        compared = compared.wrapping_add(1);
+    }
+    // A loop that ended early has compared too little.
+    different |= (black_box(compared) ^ a.len()) as u32;
+    different |= u32::from(a.is_empty());
+    is_zero(different)
+}
+
+/// 1 for zero, else 0: the top bit of x | -x is set unless x is 0.
+fn is_zero(x: u32) -> u32 {
+    ((x | x.wrapping_neg()) >> 31) ^ 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +127,32 @@ mod tests {
             assert_eq!(no, Decision::NO);
         }
         assert!(!Decision::default().is_yes() && !Decision::of(false).still());
+    }
+
+    #[test]
+    fn a_number_is_at_least_itself_and_what_is_below() {
+        for (value, minimum, yes) in
+            [(0, 0, true), (7, 6, true), (u32::MAX, 0, true), (6, 7, false), (0, u32::MAX, false)]
+        {
+            assert_eq!(Decision::at_least(value, minimum), Decision::of(yes));
+        }
+    }
+
+    #[test]
+    fn two_make_a_yes_if_both_are() {
+        for (a, b) in [(true, true), (true, false), (false, true), (false, false)] {
+            assert_eq!(Decision::of(a).and(Decision::of(b)), Decision::of(a && b));
+        }
+        // Half a yes of each makes none.
+        let halves =
+            [Decision { value: YES, copy: NO ^ MASK }, Decision { value: NO, copy: YES ^ MASK }];
+        for half in halves {
+            assert!(
+                !half.and(Decision::of(true)).is_yes() && !Decision::of(true).and(half).still()
+            );
+        }
+        let [a, b] = halves;
+        assert_eq!(a.and(b), Decision::NO);
     }
 
     #[test]

@@ -23,6 +23,17 @@ impl Decision {
         Self(a == b && !a.is_empty())
     }
 
+    /// Yes if `value` is `minimum` or more.
+    pub fn at_least(value: u32, minimum: u32) -> Self {
+        Self(value >= minimum)
+    }
+
+    /// Yes if this and `other` are.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 && other.0)
+    }
+
     /// Whether it is a yes.
     pub fn is_yes(&self) -> bool {
         self.0

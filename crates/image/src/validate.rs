@@ -3,6 +3,7 @@
 //! Source: MCUboot `docs/design.md`, "Integrity check", and `boot/bootutil/src/image_validate.c`.
 
 use core::fmt;
+use core::hint::black_box;
 
 use crate::text::{self, Bytes, Hex};
 use crate::{
@@ -109,8 +110,29 @@ pub struct Validated {
     pub security_counter: Option<u32>,
     /// Which key signed it; `None` if none had to.
     pub key: Option<usize>,
+    /// The ids of the board that it was made for, as far as they were looked at.
+    ids: Ids,
     /// Everything that was decided on the way.
     decision: Decision,
+}
+
+/// The ids of the board that an image was made for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ids {
+    vendor: Option<[u8; 16]>,
+    class: Option<[u8; 16]>,
+}
+
+impl Ids {
+    /// Whether an image with these may run on `board`.
+    fn fit(&self, board: &BoardIds) -> Decision {
+        let fits = |found: &Option<[u8; 16]>, expected: &Option<[u8; 16]>| match (found, expected) {
+            (_, None) => Decision::of(true),
+            (None, Some(_)) => Decision::of(!black_box(board.required)),
+            (Some(found), Some(expected)) => Decision::equal(found, expected),
+        };
+        fits(&self.vendor, &board.vendor).and(fits(&self.class, &board.class))
+    }
 }
 
 impl Validated {
@@ -118,6 +140,12 @@ impl Validated {
     /// right before the image is started.
     pub fn stands(&self) -> bool {
         self.decision.is_yes() && self.decision.still()
+    }
+
+    /// Whether the ids that it carries are those of `board`, compared anew. To be asked right before
+    /// the image is started, of the board's own ids and not of a copy that the validation has used.
+    pub fn is_for(&self, board: Option<&BoardIds>) -> Decision {
+        board.map_or_else(|| Decision::of(true), |board| self.ids.fit(board))
     }
 }
 
@@ -442,8 +470,9 @@ struct Seen {
     /// The key of the last signature, and whether it was right.
     signature: Option<(usize, Decision)>,
     security_counter: Option<u32>,
-    vendor: bool,
-    class: bool,
+    /// Whether that is high enough.
+    recent: Decision,
+    ids: Ids,
 }
 
 struct Walk<'a> {
@@ -542,19 +571,22 @@ impl<'a> Walk<'a> {
             Meaning::Counter => {
                 let found = payload.first_chunk().copied().map_or(0, u32::from_le_bytes);
                 let minimum = self.rules.security_counter.unwrap_or(0);
-                if found < minimum {
+                let recent = Decision::at_least(found, minimum);
+                if !recent.is_yes() {
                     return Err(Refusal::SecurityCounter { found, minimum });
                 }
                 self.seen.security_counter = Some(found);
+                self.seen.recent = recent;
             }
             Meaning::BoardId(expected) => {
                 if payload != expected {
                     let [found, expected] = [payload, expected].map(beginning);
                     return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
                 }
+                let id = payload.try_into().ok();
                 match entry.kind {
-                    TlvType::UUID_VID => self.seen.vendor = true,
-                    _ => self.seen.class = true,
+                    TlvType::UUID_VID => self.seen.ids.vendor = id,
+                    _ => self.seen.ids.class = id,
                 }
             }
             Meaning::Signature(key, scheme) => {
@@ -609,8 +641,7 @@ impl<'a> Walk<'a> {
     }
 
     fn conclude<E>(self, demands_signature: bool, size: u32) -> Result<Validated, Refusal<E>> {
-        let Seen { hash, pure, unknown_key, signature, security_counter, vendor, class } =
-            self.seen;
+        let Seen { hash, pure, unknown_key, signature, security_counter, recent, ids } = self.seen;
         let content = if self.pure { pure } else { hash };
         if !content.is_yes() {
             return Err(match self.pure {
@@ -626,22 +657,26 @@ impl<'a> Walk<'a> {
         if !origin.is_yes() {
             return Err(Refusal::Signature { key: key.unwrap_or(0) });
         }
-        if self.rules.security_counter.is_some() && security_counter.is_none() {
-            return Err(Refusal::NoSecurityCounter);
+        let mut decision = content.and(origin);
+        if self.rules.security_counter.is_some() {
+            if security_counter.is_none() {
+                return Err(Refusal::NoSecurityCounter);
+            }
+            decision = decision.and(recent);
         }
-        if let Some(board) = self.rules.board.as_ref().filter(|board| board.required) {
-            if board.vendor.is_some() && !vendor {
+        if let Some(board) = &self.rules.board {
+            if board.required && board.vendor.is_some() && ids.vendor.is_none() {
                 return Err(Refusal::NoBoardId { kind: TlvType::UUID_VID });
             }
-            if board.class.is_some() && !class {
+            if board.required && board.class.is_some() && ids.class.is_none() {
                 return Err(Refusal::NoBoardId { kind: TlvType::UUID_CID });
             }
+            decision = decision.and(ids.fit(board));
         }
         // Asked once more, of the same decisions: whatever was jumped over above is caught here.
         if !content.still() {
             return Err(Refusal::NoHash { expected: self.rules.hash });
         }
-        let decision = Decision::of(origin.still() && content.still());
-        Ok(Validated { hash: *self.hash, size, security_counter, key, decision })
+        Ok(Validated { hash: *self.hash, size, security_counter, key, ids, decision })
     }
 }

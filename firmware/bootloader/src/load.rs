@@ -109,7 +109,7 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
         UpgradeMode::OverwriteOnly => upgrade(Overwrite::Image, parts),
         mode @ (UpgradeMode::DirectXip | UpgradeMode::DirectXipRevert) => {
             let revert = matches!(mode, UpgradeMode::DirectXipRevert);
-            EqualSlots::new(config(&B::FACTS), InPlace { revert }).boot(parts)
+            EqualSlots::fixed(OfBoard::<B>(PhantomData), InPlace { revert }).boot(parts)
         }
         mode @ (UpgradeMode::RamLoad | UpgradeMode::SingleSlotRamLoad) => {
             let Some(((address, _), bytes)) = B::FACTS.ram_load.zip(parts.hooks.0.load_region())
@@ -121,7 +121,7 @@ pub fn by_mode<B: Board>(parts: &mut Parts<'_, B>) -> Outcome {
                 UpgradeMode::RamLoad => InRam::new(region, B::FACTS.trials),
                 _ => InRam::single_slot(region),
             };
-            EqualSlots::new(config(&B::FACTS), in_ram).boot(parts)
+            EqualSlots::fixed(OfBoard::<B>(PhantomData), in_ram).boot(parts)
         }
         UpgradeMode::SingleSlot => SingleSlot::new(config(&B::FACTS), Validate::Always).boot(parts),
         _ => upgrade(SwapMove, parts),

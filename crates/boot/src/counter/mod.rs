@@ -3,6 +3,10 @@
 mod in_flash;
 
 use updraft_flash::FlashMap;
+use updraft_image::{Decision, Validated};
+
+use crate::BootError;
+use crate::outcome::Step;
 
 pub use in_flash::FlashCounters;
 
@@ -31,6 +35,13 @@ pub trait SecurityCounters {
     fn can_be_raised<M: FlashMap>(&mut self, _flash: &mut M, _image: u8) -> bool {
         true
     }
+
+    /// Keeps the counter of image number `image` from being raised until the next reset, right
+    /// before something is started that might: what runs next may be under test, or mean ill. `Err`
+    /// if the store does not lock: the boot fails.
+    fn lock<M: FlashMap>(&mut self, _flash: &mut M, _image: u8) -> Result<(), CounterFault> {
+        Ok(())
+    }
 }
 
 impl<C: SecurityCounters> SecurityCounters for &mut C {
@@ -51,6 +62,26 @@ impl<C: SecurityCounters> SecurityCounters for &mut C {
 
     fn can_be_raised<M: FlashMap>(&mut self, flash: &mut M, image: u8) -> bool {
         (**self).can_be_raised(flash, image)
+    }
+
+    fn lock<M: FlashMap>(&mut self, flash: &mut M, image: u8) -> Result<(), CounterFault> {
+        (**self).lock(flash, image)
+    }
+}
+
+/// Compares once more what an image has with what the store holds, read anew: of all that was
+/// decided before, nothing is needed.
+pub(crate) fn still_recent<C: SecurityCounters, M: FlashMap>(
+    counters: &mut C,
+    flash: &mut M,
+    image: u8,
+    validated: &Validated,
+) -> Step<(), M> {
+    let Some(minimum) = counters.read(flash, image)? else { return Ok(()) };
+    let found = validated.security_counter.ok_or(BootError::Tampered)?;
+    match Decision::at_least(found, minimum).still() {
+        true => Ok(()),
+        false => Err(BootError::Tampered),
     }
 }
 

@@ -29,14 +29,16 @@ use crate::outcome::Step;
 use crate::placement::AsPlaced;
 use crate::slots::{Slot, may_pass};
 use crate::{
-    Boot, BootError, Config, Event, Hooks, MAX_IMAGES, Placed, Placement, Platform,
+    Boot, BootError, Config, Configured, Event, Hooks, MAX_IMAGES, Placed, Placement, Platform,
     SecurityCounters, Status, dependencies,
 };
 
 /// A bootloader that runs the newest image from either of two slots of equal rank.
+///
+/// Its generics: where images run, and where the configuration is.
 #[derive(Debug)]
-pub struct EqualSlots<P> {
-    config: Config,
+pub struct EqualSlots<P, F = Config> {
+    config: F,
     placement: P,
 }
 
@@ -67,10 +69,18 @@ impl<P: Placement> EqualSlots<P> {
     pub const fn new(config: Config, placement: P) -> Self {
         Self { config, placement }
     }
+}
+
+impl<P: Placement, F: Configured> EqualSlots<P, F> {
+    /// The same for a board that is known while compiling: what it does not do is not linked.
+    pub const fn fixed(config: F, placement: P) -> Self {
+        Self { config, placement }
+    }
 
     /// What the board fixes.
+    #[inline(always)]
     pub fn config(&self) -> &Config {
-        &self.config
+        self.config.config()
     }
 
     /// The upgrade mode.
@@ -84,7 +94,7 @@ impl<P: Placement> EqualSlots<P> {
         map: &M,
         image: u8,
     ) -> Result<u32, BootError<M::Error>> {
-        let pair = self.config.images.slots().iter().find(|pair| pair.image == image);
+        let pair = self.config().images.slots().iter().find(|pair| pair.image == image);
         let pair = pair.ok_or(BootError::NoSuchImage { image })?;
         let mut max = u32::MAX;
         for at in 0..self.sides() {
@@ -99,7 +109,7 @@ impl<P: Placement> EqualSlots<P> {
     }
 
     fn slot<M: FlashMap>(&self, map: &M, pair: &SlotPair, at: usize) -> Step<Slot, M> {
-        let Config { max_align, max_sectors, keys, .. } = self.config;
+        let Config { max_align, max_sectors, keys, .. } = *self.config();
         let format = TrailerFormat { mode: self.placement.mode(), max_align, max_sectors, keys };
         Slot::alone(map, &format, if at == 0 { pair.primary } else { pair.secondary })
     }
@@ -121,7 +131,7 @@ impl<P: Placement> EqualSlots<P> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        let images = self.config.images;
+        let images = self.config().images;
         self.boot_these(platform, images.slots())
     }
 
@@ -138,7 +148,7 @@ impl<P: Placement> EqualSlots<P> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        let images = self.config.images;
+        let images = self.config().images;
         let at = images.slots().iter().position(|pair| pair.image == image);
         let only = at.and_then(|at| images.slots().get(at..=at));
         self.boot_these(platform, only.ok_or(BootError::NoSuchImage { image })?)
@@ -179,11 +189,13 @@ impl<P: Placement> EqualSlots<P> {
                 choice.standing.get_mut(at).into_iter().for_each(|slot| *slot = standing);
             }
         }
-        let images = self.config.images;
-        let others = images.slots().iter().filter(|pair| !pairs.contains(pair));
+        let images = self.config().images;
         let mut candidates = [None; MAX_IMAGES];
-        for (other, candidate) in others.zip(&mut candidates) {
-            *candidate = Some((*other, self.candidate(platform, other)?));
+        if !F::ONE_IMAGE {
+            let others = images.slots().iter().filter(|pair| !pairs.contains(pair));
+            for (other, candidate) in others.zip(&mut candidates) {
+                *candidate = Some((*other, self.candidate(platform, other)?));
+            }
         }
         // Every round but the last one puts a slot out.
         loop {
@@ -193,13 +205,13 @@ impl<P: Placement> EqualSlots<P> {
                 }
                 self.choose(platform, pair, choice)?;
                 let absent = choice.standing == [Standing::Out; 2];
-                if choice.active.is_none() && at > 0 && absent && self.config.strict() {
+                if choice.active.is_none() && at > 0 && absent && self.config().strict() {
                     platform.hooks.event(pair.image, Event::NotProvisioned);
                 } else if choice.active.is_none() {
                     return Err(BootError::NoImage);
                 }
             }
-            if images.slots().len() == 1 {
+            if F::ONE_IMAGE || images.slots().len() == 1 {
                 break;
             }
             let runs = |flash: &mut M, image| {
@@ -287,7 +299,7 @@ impl<P: Placement> EqualSlots<P> {
         if header.check(slot.size, self.rules(&slot, None).supported).is_err() {
             return Ok(Standing::Out);
         }
-        if !self.config.strict() || !self.placement.reverts() {
+        if !self.config().strict() || !self.placement.reverts() {
             return Ok(Standing::Candidate);
         }
         let state = slot.trailer.read(&mut platform.flash).unwrap_or(TrailerState::UNSET);
@@ -362,10 +374,10 @@ impl<P: Placement> EqualSlots<P> {
         C: SecurityCounters,
         H: Hooks<M::Error>,
     {
-        let strict = self.config.strict();
+        let strict = self.config().strict();
         let minimum = platform.counters.read(&mut platform.flash, pair.image)?;
         let rules = self.rules(slot, minimum);
-        let Platform { flash, verifier, hooks, .. } = platform;
+        let Platform { flash, verifier, counters, hooks } = platform;
         let head = slot.head(flash).map_err(BootError::Flash)?;
         if strict && head.is_empty() {
             return Ok(Err(Standing::Out));
@@ -382,6 +394,16 @@ impl<P: Placement> EqualSlots<P> {
         // The original notices that an image must not be booted only when it validates it.
         if head.is_empty() && !matches!(tried, Err(Refusal::NotLoadable { .. })) {
             self.placement.discard(pair.image);
+            return Ok(Err(Standing::Out));
+        }
+        if strict
+            && let Ok(Placed { validated, .. }) = &tried
+            && C::KEEPS
+            && validated.security_counter > minimum
+            && !counters.can_be_raised(flash, pair.image)
+        {
+            self.placement.discard(pair.image);
+            hooks.event(pair.image, Event::CounterSpent(slot.area));
             return Ok(Err(Standing::Out));
         }
         let refusal = match tried {
@@ -401,7 +423,7 @@ impl<P: Placement> EqualSlots<P> {
     }
 
     fn rules(&self, slot: &Slot, security_counter: Option<u32>) -> Rules {
-        let mut rules = self.config.rules_of(security_counter, false);
+        let mut rules = self.config().rules_of(security_counter, false);
         if rules.max_size == 0 {
             rules.max_size = self.max_in(slot);
         }
@@ -428,7 +450,7 @@ impl<P: Placement> EqualSlots<P> {
     {
         let slot = self.slot(&platform.flash, pair, at)?;
         let flash = &mut platform.flash;
-        if self.config.strict() {
+        if self.config().strict() {
             for (other, _) in
                 choice.standing.iter().enumerate().filter(|(_, is)| **is == Standing::Refused)
             {
@@ -441,7 +463,7 @@ impl<P: Placement> EqualSlots<P> {
             let state = state.decide_torn_flags(TornFlags::CountAsSet);
             confirmed = state.image_ok == Flag::Set;
             let first = state.magic == Magic::Good && state.copy_done == Flag::Unset;
-            if self.config.strict() && first {
+            if self.config().strict() && first {
                 slot.trailer.write_copy_done(flash).map_err(BootError::Flash)?;
             } else if choice.standing.get(at) == Some(&Standing::Failed) {
                 platform.hooks.event(pair.image, Event::NothingToRevertTo);
@@ -449,7 +471,7 @@ impl<P: Placement> EqualSlots<P> {
         }
         // An image under test must not bar the way back by raising the counter. The original
         // thinks of that only for images that run in place.
-        let waits = self.config.strict() || self.placement.mode() == UpgradeMode::DirectXipRevert;
+        let waits = self.config().strict() || self.placement.mode() == UpgradeMode::DirectXipRevert;
         if let Some(counter) = placed.validated.security_counter
             && (confirmed || !waits)
         {
@@ -464,10 +486,11 @@ impl<P: Placement> EqualSlots<P> {
             validated: Some(placed.validated),
             swap: SwapType::None,
         };
+        platform.close_counter(&boot)?;
         let Platform { flash, hooks, .. } = &mut *platform;
         let copy = self.placement.copy(pair.image);
         hooks.ready(&mut AsPlaced { flash, area: slot.area, copy }, &boot)?;
-        boot.cleared(true)
+        boot.cleared(true, &self.config().rules)
     }
 }
 

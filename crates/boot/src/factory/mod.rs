@@ -40,7 +40,7 @@ pub use console::Line;
 use crate::copy::PIECE;
 use crate::{
     Boot, BootError, Config, CounterFault, Event, Hooks, Platform, Secrets, SecurityCounters, Slot,
-    Slots,
+    Slots, Status,
 };
 
 /// The record of a rollback that has begun.
@@ -213,6 +213,7 @@ impl Rollback {
         H: Hooks<M::Error>,
     {
         if self.is_in_progress(&mut platform.flash)? {
+            platform.hooks.status(Status::Startup);
             platform.hooks.line(Line::Resuming);
             return self.carry_out(platform, true, &mut false).map(Some);
         }
@@ -273,6 +274,7 @@ impl Rollback {
         }
         platform.hooks.event(image, Event::RollbackFailed(error));
         platform.hooks.line(Line::Starting);
+        platform.hooks.status(Status::BootableImageFound);
         Course::Start(boot)
     }
 
@@ -291,6 +293,28 @@ impl Rollback {
     /// Rolls back; one that has `begun` has its record. From `touched` on, the primary slot is not
     /// what it was.
     fn carry_out<M, V, C, H>(
+        &self,
+        platform: &mut Platform<M, V, C, H>,
+        begun: bool,
+        touched: &mut bool,
+    ) -> Outcome<Boot, M>
+    where
+        M: FlashMap,
+        V: Verifier,
+        C: SecurityCounters,
+        H: Hooks<M::Error>,
+    {
+        platform.hooks.status(Status::Upgrading);
+        let outcome = self.steps(platform, begun, touched);
+        platform.hooks.status(match &outcome {
+            Ok(_) => Status::BootableImageFound,
+            Err(RollbackError::Flash(_) | RollbackError::Counter) => Status::BootFailed,
+            Err(_) => Status::NoBootableImage,
+        });
+        outcome
+    }
+
+    fn steps<M, V, C, H>(
         &self,
         platform: &mut Platform<M, V, C, H>,
         begun: bool,
@@ -366,11 +390,11 @@ impl Rollback {
             validated: Some(validated),
             swap: SwapType::None,
         };
-        hooks.ready(flash, &boot).map_err(|error| match error {
+        platform.hand_over(boot, true, &self.config.rules).map_err(|error| match error {
             BootError::Flash(error) => RollbackError::Flash(error),
+            BootError::Counter => RollbackError::Counter,
             _ => RollbackError::NotReady,
-        })?;
-        boot.cleared::<M::Error>(true).map_err(|_| RollbackError::NotReady)
+        })
     }
 
     /// Whether the factory image may run, and has room: its size, and what it is encrypted with.

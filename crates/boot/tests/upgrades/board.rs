@@ -469,6 +469,19 @@ pub fn image_of(
     build(major, size, Flags::default(), (protected, &[]), byte)
 }
 
+/// The same image with another header, and the hash that goes with it.
+pub fn with_header(image: &[u8], change: impl FnOnce(&mut Header)) -> Vec<u8> {
+    let bytes: &[u8; Header::SIZE] = image.first_chunk().expect("a header");
+    let mut header = Header::parse(bytes).expect("a header");
+    change(&mut header);
+    let mut image = [&header.emit()[..], &image[Header::SIZE..]].concat();
+    let covered = Header::SIZE + header.img_size as usize + usize::from(header.protect_tlv_size);
+    let digest = Digest::of(HashKind::Sha256, &image[..covered]);
+    let end = image.len();
+    image[end - 32..].copy_from_slice(digest.as_bytes());
+    image
+}
+
 type Tlvs<'t> = &'t [(TlvType, Vec<u8>)];
 
 fn build(

@@ -1,7 +1,7 @@
 //! Images that run from either slot, or from RAM; one slot; a loader beside the application.
 
 use crate::board::{
-    Firmware, FlashFault, PRIMARY, Report, SECONDARY, content_key, image, wrapping,
+    Firmware, FlashFault, PRIMARY, Report, SECONDARY, content_key, image, with_header, wrapping,
 };
 use updraft_boot::{
     Boot, BootError, Config, EqualSlots, Event, FirmwareLoader, Images, InPlace, InRam, LoadRegion,
@@ -100,15 +100,10 @@ fn a_damaged_image_is_erased_only_when_another_one_runs() {
 
 #[test]
 fn an_image_made_for_the_other_slot_does_not_run() {
-    let mut fixed = image(2, 1500);
-    let mut header = Header::parse(fixed.first_chunk::<{ Header::SIZE }>().unwrap()).unwrap();
-    header.flags = Flags::ROM_FIXED;
-    header.load_addr = SLOT;
-    fixed[..Header::SIZE].copy_from_slice(&header.emit());
-    let covered = fixed.len() - 40;
-    let digest = Digest::of(HashKind::Sha256, &fixed[..covered]);
-    let end = fixed.len();
-    fixed[end - 32..].copy_from_slice(digest.as_bytes());
+    let fixed = with_header(&image(2, 1500), |header| {
+        header.flags = Flags::ROM_FIXED;
+        header.load_addr = SLOT;
+    });
     for (area, other, runs) in [(SECONDARY, PRIMARY, 2), (PRIMARY, SECONDARY, 1)] {
         let mut flash = flash();
         flash.load(area, 0, &fixed).unwrap();
@@ -371,6 +366,42 @@ fn an_image_can_be_validated_once_and_then_trusted() {
     flash.load(PRIMARY, 0, &damaged).unwrap();
     assert!(boot(&mut flash, Validate::Always).is_err());
     assert!(boot(&mut flash, Validate::Never).is_ok());
+}
+
+/// A record that a cut has torn is none, and what is not whole is never trusted for it.
+#[test]
+fn no_cut_makes_an_image_trusted_that_was_not_validated() {
+    let boot = |flash: &mut SimFlash| {
+        let booted =
+            SingleSlot::new(config(), Validate::Once).boot(&mut Platform::new(flash, HashOnly));
+        booted.map(|boot| boot.validated.is_some())
+    };
+    let mut start = flash();
+    start.load(PRIMARY, 0, &image(1, 1500)).unwrap();
+    let mut whole = start.clone();
+    assert_eq!(boot(&mut whole), Ok(true));
+    let total = whole.supply().operations() - start.supply().operations();
+    assert_eq!(total, 2, "the magic, and that it is confirmed");
+    for n in 0..total {
+        for torn in CLASSES {
+            let mut cut = start.clone();
+            cut.supply().cut_at(n, torn);
+            assert!(boot(&mut cut).is_err());
+            cut.supply().power_on();
+            let mut damaged = cut.clone();
+            let validated = boot(&mut cut);
+            assert!(validated.is_ok(), "{n} {torn:?}");
+            damaged.load(PRIMARY, 99, &[0xee]).unwrap();
+            let trusted = boot(&mut damaged).is_ok();
+            assert_eq!(trusted, validated == Ok(false), "{n} {torn:?}");
+            assert!(!trusted || n + 1 == total, "only the last write is the record");
+        }
+    }
+    // An image that is refused leaves no record either.
+    let mut damaged = start.clone();
+    damaged.load(PRIMARY, 99, &[0xee]).unwrap();
+    assert!(boot(&mut damaged).is_err());
+    assert_eq!(damaged.supply().operations(), start.supply().operations());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::board::{FlashFault, PRIMARY, Report, SECONDARY, Silent, image};
 use updraft_boot::factory::{Course, Line, Press, Rollback, RollbackError};
 use updraft_boot::{
     AnyStrategy, Boot, BootError, Bootloader, Config, Event, FlashCounters, Hooks, Overwrite,
-    Platform, SwapMove,
+    Platform, Status, SwapMove,
 };
 use updraft_flash::{
     AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerAccess, TrailerFormat,
@@ -36,6 +36,7 @@ struct Device {
 struct Console {
     lines: Vec<Line>,
     events: Vec<Report>,
+    status: Vec<Status>,
 }
 
 impl Hooks<FlashFault> for &mut Console {
@@ -45,6 +46,10 @@ impl Hooks<FlashFault> for &mut Console {
 
     fn line(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    fn status(&mut self, status: Status) {
+        self.status.push(status);
     }
 }
 
@@ -244,6 +249,35 @@ fn every_combination_of_image_update_and_button_boots_what_it_should() {
             assert_eq!(device.flash.bytes(FACTORY), before, "{place}: the factory area");
         }
     }
+}
+
+/// As an upgrade is: what has been told last is how it has ended.
+#[test]
+fn a_rollback_is_told_as_what_changes_the_slots() {
+    use Status::{BootFailed, BootableImageFound, NoBootableImage, Startup, Upgrading};
+    let found = [Startup, BootableImageFound];
+    let with = |factory: &[u8]| {
+        let mut device = device(UpgradeMode::SwapMove, true, None);
+        device.load(FACTORY, factory);
+        device
+    };
+    let (_, console) = with(&app(FACTORY_VERSION)).boot(Press::No);
+    assert_eq!(console.status, found);
+    let (_, console) = with(&app(FACTORY_VERSION)).boot(Press::Yes);
+    assert_eq!(console.status, [&found[..], &[Upgrading, BootableImageFound]].concat());
+    // Refused before anything was touched: the application starts.
+    let (_, console) = with(&damaged(app(FACTORY_VERSION))).boot(Press::Yes);
+    let refused = [Upgrading, NoBootableImage, BootableImageFound];
+    assert_eq!(console.status, [&found[..], &refused].concat());
+    // Cut in the middle, and resumed.
+    let mut device = with(&app(FACTORY_VERSION));
+    device.flash.supply().cut_at(6, Torn::Half);
+    let (_, console) = device.boot(Press::Yes);
+    assert_eq!(console.status, [&found[..], &[Upgrading, BootFailed]].concat());
+    device.flash.supply().power_on();
+    let (course, console) = device.boot(Press::No);
+    assert_eq!(major(&course), Some((FACTORY_VERSION, true)));
+    assert_eq!(console.status, [Startup, Upgrading, BootableImageFound]);
 }
 
 #[test]

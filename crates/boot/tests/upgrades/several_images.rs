@@ -1,9 +1,9 @@
 //! Two images with slots of their own, upgraded together.
 
-use crate::board::{Report, image, image_with};
+use crate::board::{Report, SCRATCH, SWAP_SCRATCH, image, image_with};
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, EqualSlots, Event, Images, InPlace, Platform,
-    SingleSlot, SwapMove, Unmet, Validate,
+    AnyStrategy, Boot, BootError, Bootloader, Config, EqualSlots, Event, Images, InPlace,
+    Overwrite, Platform, SingleSlot, SwapMove, SwapOffset, Unmet, Validate,
 };
 use updraft_flash::{AreaEntry, AreaId, SlotPair, TrailerAccess, TrailerFormat};
 use updraft_image::{
@@ -27,18 +27,34 @@ struct Device {
 
 impl Device {
     fn new() -> Self {
-        let area = |id, at| AreaEntry { id: AreaId(id), device: 0, offset: at * SLOT, size: SLOT };
-        let table = vec![area(1, 0), area(2, 1), area(4, 2), area(5, 3)];
-        let flash = SimFlash::new(vec![DeviceSpec::nor(32, SECTOR, 8)], table);
+        Self::upgrading_by(AnyStrategy::SwapMove(SwapMove))
+    }
+
+    /// With a scratch area that both images share.
+    fn upgrading_by(strategy: AnyStrategy) -> Self {
+        let area = |id, at| AreaEntry { id, device: 0, offset: at * SLOT, size: SLOT };
+        let slots = [1, 2, 4, 5].map(AreaId).into_iter().zip(0..);
+        let mut table: Vec<_> = slots.map(|(id, at)| area(id, at)).collect();
+        table.push(AreaEntry { id: SCRATCH, device: 0, offset: 4 * SLOT, size: SECTOR });
+        let flash = SimFlash::new(vec![DeviceSpec::nor(33, SECTOR, 8)], table);
         let images = Images::new(&PAIRS).unwrap();
         let config = Config { images, max_sectors: 8, ..Config::new(PAIRS[0], Rules::default()) };
-        Self { flash, loader: Bootloader::new(config, AnyStrategy::SwapMove(SwapMove)) }
+        Self { flash, loader: Bootloader::new(config, strategy) }
     }
 
     fn trailers(&self, pair: &SlotPair) -> [TrailerAccess; 2] {
-        let format =
-            TrailerFormat { mode: UpgradeMode::SwapMove, max_align: 8, max_sectors: 8, keys: None };
+        let mode = self.loader.mode();
+        let format = TrailerFormat { mode, max_align: 8, max_sectors: 8, keys: None };
         format.trailers(&self.flash, pair).unwrap()
+    }
+
+    /// Writes an update to where it belongs.
+    fn upload(&mut self, pair: &SlotPair, image: &[u8]) {
+        let offset = match self.loader.mode() {
+            UpgradeMode::SwapOffset => SECTOR,
+            _ => 0,
+        };
+        self.flash.load(pair.secondary, offset, image).unwrap();
     }
 
     fn program(&mut self, area: AreaId, image: &[u8]) {
@@ -84,10 +100,14 @@ impl Device {
 
 /// Both images run in version 1; both are asked to upgrade to version 2.
 fn both_asked(swap_type: SwapType) -> Device {
-    let mut device = Device::new();
+    both_asked_by(AnyStrategy::SwapMove(SwapMove), swap_type)
+}
+
+fn both_asked_by(strategy: AnyStrategy, swap_type: SwapType) -> Device {
+    let mut device = Device::upgrading_by(strategy);
     for (pair, size) in PAIRS.iter().zip([1100, 1700]) {
         device.program(pair.primary, &image(1, size));
-        device.program(pair.secondary, &image(2, 2000 - size / 2));
+        device.upload(pair, &image(2, 2000 - size / 2));
         device.request(pair, swap_type);
     }
     device
@@ -103,6 +123,22 @@ fn operations(device: &Device) -> u64 {
 
 #[test]
 fn both_are_upgraded_together_wherever_the_power_fails() {
+    let swapping =
+        [AnyStrategy::SwapMove(SwapMove), AnyStrategy::SwapOffset(SwapOffset), SWAP_SCRATCH];
+    let mut cuts = 0;
+    for strategy in swapping {
+        for swap in [SwapType::Test, SwapType::Permanent, SwapType::Revert] {
+            cuts += cut_everywhere(strategy, swap);
+        }
+    }
+    for copy in [Overwrite::Image, Overwrite::Slot] {
+        cuts += cut_everywhere(AnyStrategy::Overwrite(copy), SwapType::Permanent);
+    }
+    println!("two images: {cuts} cuts");
+}
+
+/// Every cut of an exchange of both; how many there were.
+fn cut_everywhere(strategy: AnyStrategy, swap: SwapType) -> usize {
     let classes = [
         Torn::Skip,
         Torn::Half,
@@ -111,44 +147,42 @@ fn both_are_upgraded_together_wherever_the_power_fails() {
         Torn::Bits(3),
         Torn::Bits(4),
     ];
+    let asked = if swap == SwapType::Revert { SwapType::Test } else { swap };
+    let mut start = both_asked_by(strategy, asked);
+    if swap == SwapType::Revert {
+        start.boot().unwrap();
+        assert_eq!(start.running(), [2, 2]);
+    }
     let mut cuts = 0;
-    for swap in [SwapType::Test, SwapType::Permanent, SwapType::Revert] {
-        let asked = if swap == SwapType::Revert { SwapType::Test } else { swap };
-        let mut start = both_asked(asked);
-        if swap == SwapType::Revert {
-            start.boot().unwrap();
-            assert_eq!(start.running(), [2, 2]);
-        }
-        let total = operations(&start);
-        for n in 0..total {
-            for torn in classes {
-                let place = format!("{swap:?}, cut {n}/{total} {torn:?}");
-                let mut device = start.clone();
-                device.flash.supply().cut_at(n, torn);
-                device.boot().unwrap_err();
-                device.flash.supply().power_on();
-                device.boot().unwrap_or_else(|error| panic!("{place}: {error}"));
-                let running = device.running();
-                match swap {
-                    SwapType::Revert => assert_eq!(running, [1, 1], "{place}"),
-                    // A torn end of the last swap counts as its end.
-                    SwapType::Test if n + 1 == total && running == [1, 1] => continue,
-                    _ => assert_eq!(running, [2, 2], "{place}"),
-                }
-                if swap == SwapType::Test {
-                    let mut confirmed = device.clone();
-                    PAIRS.iter().for_each(|pair| confirmed.confirm(pair));
-                    confirmed.boot().unwrap();
-                    assert_eq!(confirmed.running(), [2, 2], "{place}: confirmed");
-                    device.boot().unwrap();
-                    assert_eq!(device.running(), [1, 1], "{place}: not confirmed");
-                }
-                assert_eq!(operations(&device), 0, "{place}: not settled");
-                cuts += 1;
+    let total = operations(&start);
+    for n in 0..total {
+        for torn in classes {
+            let place = format!("{:?}, {swap:?}, cut {n}/{total} {torn:?}", start.loader.mode());
+            let mut device = start.clone();
+            device.flash.supply().cut_at(n, torn);
+            device.boot().unwrap_err();
+            device.flash.supply().power_on();
+            device.boot().unwrap_or_else(|error| panic!("{place}: {error}"));
+            let running = device.running();
+            match swap {
+                SwapType::Revert => assert_eq!(running, [1, 1], "{place}"),
+                // A torn end of the last swap counts as its end.
+                SwapType::Test if n + 1 == total && running == [1, 1] => continue,
+                _ => assert_eq!(running, [2, 2], "{place}"),
             }
+            if swap == SwapType::Test {
+                let mut confirmed = device.clone();
+                PAIRS.iter().for_each(|pair| confirmed.confirm(pair));
+                confirmed.boot().unwrap();
+                assert_eq!(confirmed.running(), [2, 2], "{place}: confirmed");
+                device.boot().unwrap();
+                assert_eq!(device.running(), [1, 1], "{place}: not confirmed");
+            }
+            assert_eq!(operations(&device), 0, "{place}: not settled");
+            cuts += 1;
         }
     }
-    println!("two images: {cuts} cuts");
+    cuts
 }
 
 #[test]

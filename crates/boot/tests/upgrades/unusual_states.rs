@@ -169,20 +169,24 @@ fn a_status_of_more_than_the_slots_hold_is_not_followed() {
 }
 
 #[test]
-fn without_room_to_swap_nothing_is_written_and_the_old_image_runs() {
+fn without_room_to_swap_the_old_image_runs_and_the_request_is_cleared() {
     for (shape, size, needed) in [(SWAP, 6500, 7), (OFFSET, 7500, 8), (SCRATCHED, 7960, 8)] {
         // The bound on sizes is lifted, so that only the strategy itself is in the way.
         let board = Board::configured(shape, |config| config.rules.max_size = 8192);
         let mut board = asked(board, SwapType::Permanent);
         board.upload(&image(2, size)).unwrap();
         assert!(board.request(SwapType::Permanent).unwrap());
-        for _ in 0..3 {
-            let before = operations(&board);
-            let (boot, events) = board.boot_reporting();
-            assert_eq!(boot.unwrap().header.version.major, 1);
-            assert_eq!(events, [Event::NoSpace { needed, available: needed - 1 }]);
-            assert_eq!(operations(&board), before);
-        }
+        let (boot, events) = board.boot_reporting();
+        assert_eq!(boot.unwrap().header.version.major, 1);
+        assert_eq!(events, [Event::NoSpace { needed, available: needed - 1 }]);
+        // It would not fit any better at the next boot.
+        let before = operations(&board);
+        let (boot, events) = board.boot_reporting();
+        assert_eq!((boot.unwrap().header.version.major, events), (1, vec![]));
+        assert_eq!(operations(&board), before);
+        board.upload(&image(3, 3000)).unwrap();
+        assert!(board.request(SwapType::Test).unwrap());
+        assert_eq!(version(&mut board), 3);
     }
 }
 

@@ -64,3 +64,33 @@ fn no_upgrade_costs_more_than_with_the_c_boot_loader() {
         assert_eq!(board.flash.counts(), Counts::default(), "a boot with nothing to do");
     }
 }
+
+/// What is exchanged first goes through the first sector of the scratch area, and each chunk goes on
+/// where the one before it ended.
+#[test]
+fn a_scratch_area_of_several_sectors_wears_evenly() {
+    for sectors in [2, 4, 7] {
+        let mut board = Board::new(Shape {
+            strategy: SWAP_SCRATCH,
+            sector: 512,
+            sectors: [64, 64],
+            write_size: 8,
+            max_align: 8,
+            max_sectors: 64,
+            erased: 0xff,
+            layout: Layout::Scratch(sectors),
+        });
+        board.program(&image(1, 25_000));
+        board.flash.reset_counts();
+        for major in 2..12 {
+            board.upload(&image(major, 25_000)).unwrap();
+            assert!(board.request(SwapType::Permanent).unwrap());
+            assert_eq!(board.boot().unwrap().header.version.major, major);
+        }
+        let scratch = board.flash.devices()[0].wear().iter().skip(128).take(sectors as usize);
+        let wear: Vec<_> = scratch.copied().collect();
+        println!("{sectors} sectors: {wear:?}");
+        let [least, most] = [wear.iter().min(), wear.iter().max()].map(|wear| *wear.unwrap());
+        assert!(least > 0 && most <= 2 * least, "{wear:?}");
+    }
+}

@@ -259,6 +259,15 @@ impl Bench {
 
     /// Any program as an image.
     pub fn seal(&self, key: &str, version: &str, program: Vec<u8>) -> Image {
+        self.seal_with(key, version, program, &[])
+    }
+
+    /// The same for another class of boards of the same vendor.
+    pub fn seal_for(&self, class: &str, key: &str, version: &str, program: Vec<u8>) -> Image {
+        self.seal_with(key, version, program, &["--vid", "updraft.example", "--cid", class])
+    }
+
+    fn seal_with(&self, key: &str, version: &str, program: Vec<u8>, ids: &[&str]) -> Image {
         let build = self.folder.join(format!("{version}.bin"));
         std::fs::write(&build, program).unwrap();
         let path = self.folder.join(format!("{version}.signed.bin"));
@@ -270,7 +279,8 @@ impl Bench {
         let options = [&["--board", &board, "--version", version], signed].concat();
         // The running application marks what it takes.
         let plain = &["--no-pad"][..usize::from(self.chip.has_trials())];
-        self.updraft(&[&["image", "sign"][..], &options, plain, &[build, image]].concat()).ok();
+        let files = [build, image];
+        self.updraft(&[&["image", "sign"][..], &options, ids, plain, &files].concat()).ok();
         let bytes = std::fs::read(&path).unwrap();
         Image { path, bytes }
     }

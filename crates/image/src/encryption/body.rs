@@ -48,6 +48,13 @@ impl Ctr {
     }
 }
 
+impl Drop for Ctr {
+    /// Whoever expands a key, or goes through blocks by many at a time, keeps it in places of its own.
+    fn drop(&mut self) {
+        super::wipe_stack();
+    }
+}
+
 /// Bytes of a stream, and where in it they lie.
 struct Stream<'b> {
     at: u32,

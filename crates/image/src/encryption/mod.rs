@@ -47,7 +47,8 @@
 //! in effect ([`SavedKey::ABSENT`] in every byte).
 //!
 //! **When they are wiped.** From RAM when [`ContentKey`], [`SavedKey`] and [`BodyCipher`] are
-//! dropped. From flash when the trailer is erased, which is at the next upgrade: with plain keys,
+//! dropped; what was computed with them on the way lies on the stack, which is overwritten below
+//! whoever has unwrapped a key or is done with a cipher. From flash when the trailer is erased, which is at the next upgrade: with plain keys,
 //! whoever can read the flash of a device after a swap can read the images too. They could as well
 //! read the plaintext in the primary slot; where that is out of reach (internal flash) and the
 //! trailers are not, save TLVs.
@@ -92,3 +93,15 @@ pub use unwrap::{KeyUnwrap, NoPrivateKey, UnwrapError, WrapFormat};
 pub use wrapped::WrappedKey;
 #[cfg(feature = "enc-x25519")]
 pub use x25519::EciesX25519;
+
+/// Overwrites what functions that have returned have left on the stack, below the caller: copies of
+/// keys that were moved, and what others' code does not wipe.
+// A new frame, as deep as theirs were.
+#[inline(never)]
+fn wipe_stack() {
+    /// Bytes: what is called on a chip with a key takes less. Larger processors have registers that
+    /// are as wide as many keys, and put them on the stack.
+    const DEPTH: usize = if cfg!(target_os = "none") { 1024 } else { 16 * 1024 };
+    #[cfg(feature = "enc")]
+    zeroize::Zeroize::zeroize(&mut [0u8; DEPTH]);
+}

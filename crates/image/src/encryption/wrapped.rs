@@ -75,7 +75,9 @@ impl WrappedKey {
 
     /// The content key in it.
     pub fn unwrap<U: KeyUnwrap + ?Sized>(&self, unwrap: &mut U) -> Result<ContentKey, UnwrapError> {
-        unwrap.unwrap(self.kind, self.as_bytes())
+        let key = unwrap.unwrap(self.kind, self.as_bytes());
+        super::wipe_stack();
+        key
     }
 }
 

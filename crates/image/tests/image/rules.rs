@@ -122,8 +122,13 @@ fn refuses_an_image_for_another_board() {
     };
     let vendor = "12345678123456781234567812345678";
     let class = "00112233445566778899aabbccddeeff";
-    assert!(ask(&image, "ecdsa-p256", &ids(vendor, class)).is_ok());
+    let rules = ids(vendor, class);
+    let validated = ask(&image, "ecdsa-p256", &rules).unwrap();
     assert!(ask(&image, "ecdsa-p256", &Rules::default()).is_ok());
+    // What is to be started is asked again, with nothing of this to rely on.
+    let is_for = |rules: &Rules| validated.is_for(rules.board.as_ref()).is_yes();
+    assert!(validated.stands() && is_for(&rules) && is_for(&Rules::default()));
+    assert!(!is_for(&ids(vendor, vendor)) && !is_for(&ids(class, class)));
     let other = ask(&image, "ecdsa-p256", &ids(vendor, vendor)).unwrap_err();
     assert!(matches!(other, Refusal::OtherBoard { kind: TlvType::UUID_CID, .. }), "{other:?}");
     let other = ask(&image, "ecdsa-p256", &ids(class, class)).unwrap_err();

@@ -38,11 +38,19 @@ pub enum Tampering {
     OtherKeyDisguised,
     /// The signature is gone, and which key it was from.
     NoSignature,
+    /// It is signed as it should be, and made for another board.
+    OtherBoard,
 }
 
 impl Tampering {
-    pub const ALL: [Self; 5] =
-        [Self::Body, Self::BodyAndHash, Self::OtherKey, Self::OtherKeyDisguised, Self::NoSignature];
+    pub const ALL: [Self; 6] = [
+        Self::Body,
+        Self::BodyAndHash,
+        Self::OtherKey,
+        Self::OtherKeyDisguised,
+        Self::NoSignature,
+        Self::OtherBoard,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -51,13 +59,15 @@ impl Tampering {
             Self::OtherKey => "signed with an unknown key",
             Self::OtherKeyDisguised => "signed with an unknown key, the key's hash adapted",
             Self::NoSignature => "no signature",
+            Self::OtherBoard => "for another board",
         }
     }
 
-    /// The image made of `good`, or of `other`, the same program signed with another key.
+    /// The image made of `good`, or of `other`, the same program signed with another key or for
+    /// another board.
     pub fn apply(self, good: &[u8], other: &[u8]) -> Vec<u8> {
         let mut image = match self {
-            Self::OtherKey | Self::OtherKeyDisguised => other.to_vec(),
+            Self::OtherKey | Self::OtherKeyDisguised | Self::OtherBoard => other.to_vec(),
             _ => good.to_vec(),
         };
         let body = usize::from(half(&image, 8));
@@ -72,7 +82,7 @@ impl Tampering {
                     replace(&mut image, HASH, hasher.finish().as_bytes());
                 }
             }
-            Self::OtherKey => {}
+            Self::OtherKey | Self::OtherBoard => {}
             Self::OtherKeyDisguised => {
                 let payload = entries(good).find(|entry| entry.0 == KEY_HASH).unwrap().1;
                 let hash = good[payload..payload + 32].to_vec();
