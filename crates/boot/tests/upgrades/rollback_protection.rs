@@ -6,12 +6,12 @@ use crate::board::{
 };
 use updraft_boot::factory::{Rollback, RollbackError};
 use updraft_boot::{
-    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, EqualSlots, Event,
+    AnyStrategy, Boot, BootError, Bootloader, Config, CounterFault, Downgrade, EqualSlots, Event,
     FirmwareLoader, Images, InPlace, InRam, LoadRegion, Overwrite, Platform, SecurityCounters,
-    SingleSlot, SwapMove, SwapOffset, Validate,
+    SingleSlot, Strategy as _, SwapMove, SwapOffset, Validate,
 };
-use updraft_flash::{AreaEntry, AreaId, FlashMap, SlotPair};
-use updraft_image::{Flags, HashOnly, Refusal, Rules, TlvType, UpgradeMode};
+use updraft_flash::{AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerFormat};
+use updraft_image::{Flags, HashOnly, Header, Refusal, Rules, SwapType, TlvType, UpgradeMode};
 use updraft_sim::flash::{DeviceSpec, SimFlash};
 
 const SECTOR: u32 = 512;
@@ -265,5 +265,72 @@ fn a_store_that_is_used_up_leaves_out_the_slot_that_would_need_it() {
             // It may still be asked for by another device's store: nothing is erased.
             assert!(flash.bytes(SECONDARY).starts_with(&counted(2, offered)));
         }
+    }
+}
+
+/// Flash whose first reads of the running image's header give another version: a processor that was
+/// disturbed reads what is not there.
+struct Misread<'f>(&'f mut SimFlash, usize);
+
+impl FlashMap for Misread<'_> {
+    type Error = FlashFault;
+
+    fn info(&self, id: AreaId) -> Option<AreaInfo> {
+        self.0.info(id)
+    }
+
+    fn sector_at(&self, id: AreaId, offset: u32) -> Option<Sector> {
+        self.0.sector_at(id, offset)
+    }
+
+    fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
+        self.0.read(id, offset, buf)?;
+        if (id, offset, buf.len()) == (PRIMARY, 0, Header::SIZE)
+            && let Some(left) = self.1.checked_sub(1)
+        {
+            self.1 = left;
+            // The major version.
+            buf[20] = 0;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, id: AreaId, offset: u32, data: &[u8]) -> Result<(), FlashFault> {
+        self.0.write(id, offset, data)
+    }
+
+    fn erase(&mut self, id: AreaId, offset: u32, len: u32) -> Result<(), FlashFault> {
+        self.0.erase(id, offset, len)
+    }
+}
+
+#[test]
+fn the_version_of_an_update_is_compared_again_right_before_the_exchange() {
+    for way in WAYS {
+        let Way::Upgraded(strategy) = way else { continue };
+        let config = Config { downgrade: Downgrade::Refused, ..config() };
+        let mode = strategy.mode();
+        let format = TrailerFormat { mode, max_align: 8, max_sectors: 8, keys: None };
+        let mut start = flash();
+        start.load(PRIMARY, 0, &counted(2, 1)).unwrap();
+        let offset = if mode == UpgradeMode::SwapOffset { SECTOR } else { 0 };
+        start.load(SECONDARY, offset, &counted(1, 1)).unwrap();
+        format.trailers(&start, &PAIR).unwrap()[1].write_magic(&mut start).unwrap();
+        let mut noticed = 0;
+        for misread in 0..40 {
+            let mut copy = start.clone();
+            let mut platform = Platform::new(Misread(&mut copy, misread), HashOnly);
+            let booted = Bootloader::new(config, strategy).boot(&mut platform);
+            match booted {
+                Err(BootError::Tampered) => {
+                    noticed += 1;
+                    assert!(copy.bytes(PRIMARY).starts_with(&counted(2, 1)), "{way:?}");
+                }
+                // Read rightly at first: refused. Never read rightly: nobody can tell.
+                Ok(boot) if noticed == 0 => assert_eq!(boot.swap, SwapType::None, "{way:?}"),
+                _ => break,
+            }
+        }
+        assert!(noticed > 0, "{way:?}");
     }
 }
