@@ -259,28 +259,33 @@ impl Bench {
 
     /// Any program as an image.
     pub fn seal(&self, key: &str, version: &str, program: Vec<u8>) -> Image {
-        self.seal_with(key, version, program, &[])
+        self.seal_for(&self.chip.file(&self.programs), key, version, program)
     }
 
-    /// The same for another class of boards of the same vendor.
-    pub fn seal_for(&self, class: &str, key: &str, version: &str, program: Vec<u8>) -> Image {
-        self.seal_with(key, version, program, &["--vid", "updraft.example", "--cid", class])
+    /// The same for a board that is another one by its class alone.
+    pub fn seal_for_another(&self, key: &str, version: &str, program: Vec<u8>) -> Image {
+        let name = self.chip.board;
+        let file = format!("{}/../../boards/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let board = std::fs::read_to_string(file).unwrap();
+        let class = format!("class = \"{name}\"");
+        assert!(board.contains(&class));
+        let path = self.folder.join("another.toml");
+        std::fs::write(&path, board.replace(&class, "class = \"another\"")).unwrap();
+        self.seal_for(path.to_str().unwrap(), key, version, program)
     }
 
-    fn seal_with(&self, key: &str, version: &str, program: Vec<u8>, ids: &[&str]) -> Image {
+    fn seal_for(&self, board: &str, key: &str, version: &str, program: Vec<u8>) -> Image {
         let build = self.folder.join(format!("{version}.bin"));
         std::fs::write(&build, program).unwrap();
         let path = self.folder.join(format!("{version}.signed.bin"));
         let key = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(key);
         let [key, build, image] = [&key, &build, &path].map(|path| path.to_str().unwrap());
-        let board = self.chip.file(&self.programs);
         let signed = ["--allow-sample-key", "--key", key];
         let signed = &signed[..if self.scheme() == "none" { 0 } else { signed.len() }];
-        let options = [&["--board", &board, "--version", version], signed].concat();
+        let options = [&["--board", board, "--version", version], signed].concat();
         // The running application marks what it takes.
         let plain = &["--no-pad"][..usize::from(self.chip.has_trials())];
-        let files = [build, image];
-        self.updraft(&[&["image", "sign"][..], &options, ids, plain, &files].concat()).ok();
+        self.updraft(&[&["image", "sign"][..], &options, plain, &[build, image]].concat()).ok();
         let bytes = std::fs::read(&path).unwrap();
         Image { path, bytes }
     }

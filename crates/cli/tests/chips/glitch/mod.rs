@@ -72,7 +72,7 @@ fn target(
     let update = bench.seal(&bench.sample_key(), "2.0.0", program.clone()).bytes;
     let other = match tampering {
         Tampering::OtherBoard => {
-            bench.seal_for("another", &bench.sample_key(), "2.0.0", program).bytes
+            bench.seal_for_another(&bench.sample_key(), "2.0.0", program).bytes
         }
         _ => {
             let key = format!("vectors/mcuboot/keys/{}-other.pem", bench.scheme());
