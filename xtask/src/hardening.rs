@@ -19,8 +19,8 @@ const EXPECTED: [(&str, &str, &str, usize); 6] = [
     ("updraft-image", "Decision5still17h", "ldr", 2),
     ("updraft-image", "Validated6stands17h", "Decision6is_yes", 1),
     ("updraft-image", "Validated6stands17h", "Decision5still", 1),
-    ("updraft-boot", "Boot10is_cleared17h", "Decision6is_yes", 1),
-    ("updraft-boot", "Boot10is_cleared17h", "Decision5still", 1),
+    ("updraft-boot", "Boot10is_cleared17h", "Validated6stands", 2),
+    ("updraft-boot", "Boot10is_cleared17h", "Validated6is_for", 2),
 ];
 
 /// Checks the code that `target` gets; returns how many places were looked at.

@@ -126,6 +126,7 @@ where
             swap,
         };
         let config = self.loader.config();
-        self.platform.hand_over(boot, config.validate_primary, &config.rules)
+        self.platform.hand_over(&boot, config.validate_primary, &config.rules)?;
+        Ok(boot)
     }
 }

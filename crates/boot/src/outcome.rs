@@ -1,11 +1,12 @@
 //! What a boot led to: what to jump to, what happened on the way, or why there is nothing.
 
 use core::fmt;
+use core::hint::black_box;
 
 use updraft_flash::{AreaId, FlashMap};
 use updraft_image::text::{self, Hex};
 use updraft_image::{
-    Decision, Describe, Header, Refusal, Rules, SwapType, Text, UnwrapError, Validated, Version,
+    Describe, Header, Refusal, Rules, SwapType, Text, UnwrapError, Validated, Version,
 };
 
 use crate::CounterFault;
@@ -86,11 +87,9 @@ pub enum Event<E> {
         /// The one of the image that was to replace it.
         offered: Option<u32>,
     },
-    /// The security counter store cannot be raised any more; the image in the secondary slot, which
-    /// would need that, has been erased.
+    /// The security counter store cannot be raised any more, which a new image would need: one in the
+    /// secondary slot has been erased, one in a slot of equal rank is left out.
     CounterExhausted,
-    /// The same with an image in a slot of equal rank; it is left out.
-    CounterSpent(AreaId),
     /// The images are too large to be swapped in these slots; nothing was moved.
     NoSpace {
         /// Sectors that the larger image takes.
@@ -151,7 +150,7 @@ impl<E: Describe> Describe for Unmet<E> {
         match self {
             Self::Unreadable(refusal) => to.fill("its dependencies cannot be read: {}", &[refusal]),
             Self::NoSuchImage { image } => {
-                to.fill("it depends on image {}, which this device does not have", &[image]);
+                to.fill("it depends on image {}, which is not here", &[image]);
             }
             Self::TooOld { image, found: Some(found), minimum } => {
                 let things: [&dyn Describe; 3] = [image, minimum, found];
@@ -184,12 +183,12 @@ impl<E: Describe> Describe for Event<E> {
                 to.fill("no upgrade: {}; the next boot tries again", &[error]);
             }
             Self::CannotEncrypt(refusal) => {
-                to.fill("no upgrade: the running image cannot be encrypted again: {}", &[refusal]);
+                to.fill("no upgrade: what runs cannot be encrypted again: {}", &[refusal]);
             }
             Self::SecondaryRefused(refusal) => to.fill("secondary slot erased: {}", &[refusal]),
             Self::Misplaced { expected } => {
                 let expected = Hex(*expected, 1);
-                to.fill("secondary slot erased: updates belong {} bytes into it", &[&expected]);
+                to.fill("secondary slot erased: updates begin at {}", &[&expected]);
             }
             Self::DowngradeRefused { running, offered } => to.fill(
                 "secondary slot erased: {} is older than the running {}",
@@ -202,23 +201,19 @@ impl<E: Describe> Describe for Event<E> {
                 to.fill("secondary slot erased: no security counter, {} runs", &[running]);
             }
             Self::CounterExhausted => {
-                to.say("secondary slot erased: the security counter cannot be raised any more");
+                to.say("no upgrade: the security counter is used up");
             }
-            Self::CounterSpent(area) => {
-                to.fill("area {} left out: the security counter cannot be raised to its", &[area]);
+            Self::NoSpace { needed, available } => {
+                to.fill("no upgrade: {} sectors, room for {}", &[needed, available])
             }
-            Self::NoSpace { needed, available } => to.fill(
-                "no upgrade: it takes {} sectors and {} can be swapped",
-                &[needed, available],
-            ),
             Self::StatusGap => to.say("a swap record is missing"),
             Self::NothingToRevertTo => {
-                to.say("image under test not confirmed: none to go back to");
+                to.say("not confirmed, and none to go back to");
             }
             Self::SlotUnreadable(area, error) => to.fill("area {} left out: {}", &[area, error]),
             Self::SlotRefused(area, refusal) => to.fill("area {} left out: {}", &[area, refusal]),
             Self::WrongAddress(area) => {
-                to.fill("area {} left out: its image was made for another address", &[area]);
+                to.fill("area {} left out: made for another address", &[area]);
             }
             Self::LoaderFailed(error) => to.fill("the loader cannot be started: {}", &[error]),
             Self::ApplicationFailed(error) => {
@@ -251,30 +246,25 @@ impl Boot {
     /// The last look before the image is started: one that was to be validated stands on a
     /// decision that was really taken, and is for this board.
     pub(crate) fn cleared<E>(
-        self,
+        &self,
         to_be_validated: bool,
         rules: &Rules,
-    ) -> Result<Self, BootError<E>> {
+    ) -> Result<(), BootError<E>> {
         match self.is_cleared(to_be_validated, rules) {
-            true => Ok(self),
+            true => Ok(()),
             false => Err(BootError::Tampered),
         }
     }
 
-    /// Two tests, one behind the other, of a decision computed anew for each; see
+    /// Each question twice, in two rounds, so that jumping over one of them leads to the other; see
     /// [`updraft_image::Decision`]. `cargo xtask chip` looks for both in the machine code.
     #[inline(never)]
     fn is_cleared(&self, to_be_validated: bool, rules: &Rules) -> bool {
-        let decision = || match &self.validated {
-            Some(validated) => {
-                Decision::of(validated.stands()).and(validated.is_for(rules.board.as_ref()))
-            }
-            None => Decision::of(!core::hint::black_box(to_be_validated)),
-        };
-        if !decision().is_yes() {
+        let Some(validated) = &self.validated else { return !black_box(to_be_validated) };
+        if !validated.stands() || !validated.is_for(rules.board.as_ref()) {
             return false;
         }
-        decision().still()
+        black_box(validated).stands() && black_box(validated).is_for(rules.board.as_ref())
     }
 }
 
@@ -324,7 +314,7 @@ impl<E: Describe> Describe for BootError<E> {
             Self::BadStatus => to.say("an interrupted swap left no usable status"),
             Self::ContentKey(error) => to.fill("the keys of an interrupted swap: {}", &[error]),
             Self::Counter => to.say("the security counter store failed"),
-            Self::Tampered => to.say("an image was about to be started without validation"),
+            Self::Tampered => to.say("about to start what was not validated"),
             Self::SharedData => to.say("the application cannot be told what was booted"),
             Self::Flash(error) => error.describe(to),
         }

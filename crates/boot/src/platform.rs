@@ -63,12 +63,12 @@ where
     /// board's own.
     pub(crate) fn hand_over(
         &mut self,
-        boot: Boot,
+        boot: &Boot,
         to_be_validated: bool,
         rules: &Rules,
-    ) -> Step<Boot, M> {
-        self.close_counter(&boot)?;
-        self.hooks.ready(&mut self.flash, &boot)?;
+    ) -> Step<(), M> {
+        self.close_counter(boot)?;
+        self.hooks.ready(&mut self.flash, boot)?;
         boot.cleared(to_be_validated, rules)
     }
 

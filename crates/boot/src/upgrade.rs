@@ -1,7 +1,5 @@
 //! The upgrade of one image: what is to be done with its slots, and doing it.
 
-use core::hint::black_box;
-
 use updraft_flash::FlashMap;
 use updraft_image::{Magic, Refusal, SwapType, UpgradeMode, Validated, Verifier, Version};
 
@@ -143,7 +141,7 @@ where
             Plan::Bootstrap if swaps => self.copy_first(SwapType::Revert),
             Plan::Bootstrap => self.install(SwapType::Revert, Progress::None, true),
             Plan::Upgrade { swap, progress } => {
-                if swaps && swap != SwapType::Revert && self.is_downgrade()? {
+                if swaps && swap != SwapType::Revert && self.steps_back()? {
                     let recorded = matches!(progress, Progress::Recorded(_));
                     if recorded && self.slots.strict() {
                         self.give_up()?;
@@ -231,9 +229,6 @@ where
     fn run(&mut self, swap: SwapType, progress: Progress) -> Step<SwapType, M> {
         let loader = self.loader;
         let swaps = loader.strategy().mode().swaps();
-        if self.slots.strict() && swap != SwapType::Revert && self.steps_back()? {
-            return Err(BootError::Tampered);
-        }
         if swaps && loader.config().bootstrap && self.primary_is_bad()? {
             return self.copy_first(swap);
         }
@@ -472,7 +467,7 @@ where
             return Ok(Check::Bad);
         }
         match self.validate_update() {
-            Ok(_) if !swaps && self.slots.strict() && self.is_downgrade()? => Ok(Check::Bad),
+            Ok(_) if !swaps && self.slots.strict() && self.steps_back()? => Ok(Check::Bad),
             Ok((_, validated)) if self.exhausts_counter(&validated)? => Ok(Check::Bad),
             Ok(_) => Ok(Check::Good),
             Err(Refusal::Read(error)) if self.slots.strict() && may_pass(&error) => {
@@ -546,8 +541,15 @@ where
         self.put_up_with(stayed.map_err(BootError::Flash)).map(|_| ())
     }
 
+    /// Whether the secondary slot's image is older than the running one and that matters, asked twice:
+    /// a processor that was disturbed once finds out at the other time.
+    fn steps_back(&mut self) -> Step<bool, M> {
+        Ok(self.is_downgrade()? || self.is_downgrade()?)
+    }
+
     /// Whether the secondary slot's image is older than the running one and that matters. If so
     /// it is erased.
+    #[inline(never)]
     fn is_downgrade(&mut self) -> Step<bool, M> {
         let loader = self.loader;
         match loader.config().downgrade {
@@ -569,18 +571,6 @@ where
                 Ok(refused.is_some())
             }
         }
-    }
-
-    /// The question of [`Self::is_downgrade`] once more, before the older image is brought in: by
-    /// then there is none.
-    #[inline(never)]
-    fn steps_back(&mut self) -> Step<bool, M> {
-        let lower = match black_box(self.loader.config().downgrade) {
-            Downgrade::Allowed => false,
-            Downgrade::Refused => self.lower_version()?.is_some(),
-            Downgrade::ByCounter => self.lower_counter()?.is_some(),
-        };
-        Ok(lower && !self.primary_is_bad()?)
     }
 
     /// Erases an image that is older than the running one, and says whether it is erased. The version

@@ -39,6 +39,7 @@ impl Decision {
     pub const NO: Self = Self { value: NO, copy: NO ^ MASK };
 
     /// Yes if both bits are 1, computed without a branch: a word of each.
+    #[inline(never)]
     fn of_bits(value: u32, copy: u32) -> Self {
         // All ones for a yes, else zero.
         let pattern = |bit: u32| NO ^ ((YES ^ NO) & black_box(bit & 1).wrapping_neg());
@@ -52,27 +53,13 @@ impl Decision {
 
     /// Yes if both are equal and not empty, in a time that depends on their lengths only.
     pub fn equal(a: &[u8], b: &[u8]) -> Self {
-        Self::of_bits(are_equal(a, b), are_equal(black_box(b), black_box(a)))
+        Self::of_bits(are_equal(a, b), are_equal(a, b))
     }
 
     /// Yes if `value` is `minimum` or more.
     pub fn at_least(value: u32, minimum: u32) -> Self {
-        // The top bit of what is left of 64 bits is set if the subtraction went below 0.
-        let bit = || {
-            let rest = u64::from(black_box(value)).wrapping_sub(u64::from(black_box(minimum)));
-            ((rest >> 63) ^ 1) as u32
-        };
+        let bit = || u32::from(black_box(value) >= black_box(minimum));
         Self::of_bits(bit(), bit())
-    }
-
-    /// Yes if this and `other` are.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let bit = |wrong: u32| is_zero(black_box(wrong));
-        Self::of_bits(
-            bit((self.value ^ YES) | (other.value ^ YES)),
-            bit((self.copy ^ YES ^ MASK) | (other.copy ^ YES ^ MASK)),
-        )
     }
 
     /// Whether it is a yes. Whoever acts on that asks [`Decision::still`] before doing so.
@@ -136,23 +123,6 @@ mod tests {
         {
             assert_eq!(Decision::at_least(value, minimum), Decision::of(yes));
         }
-    }
-
-    #[test]
-    fn two_make_a_yes_if_both_are() {
-        for (a, b) in [(true, true), (true, false), (false, true), (false, false)] {
-            assert_eq!(Decision::of(a).and(Decision::of(b)), Decision::of(a && b));
-        }
-        // Half a yes of each makes none.
-        let halves =
-            [Decision { value: YES, copy: NO ^ MASK }, Decision { value: NO, copy: YES ^ MASK }];
-        for half in halves {
-            assert!(
-                !half.and(Decision::of(true)).is_yes() && !Decision::of(true).and(half).still()
-            );
-        }
-        let [a, b] = halves;
-        assert_eq!(a.and(b), Decision::NO);
     }
 
     #[test]

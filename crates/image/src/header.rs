@@ -82,14 +82,14 @@ impl Describe for HeaderError {
                 let (found, magic) = (Hex(*found, 8), Hex(Header::MAGIC, 8));
                 to.fill("image magic is {}, not {}", &[&found, &magic]);
             }
-            Self::Overflow => to.say("header, body and TLV sizes add up to more than 4 GiB"),
+            Self::Overflow => to.say("its sizes add up to more than 4 GiB"),
             Self::TooLarge { size, slot } => to.fill(
                 "header, body and protected TLVs take {} bytes of a {}-byte slot",
                 &[size, slot],
             ),
             Self::Flags { flags } => to.fill("flags {} cannot be booted here", &[flags]),
             Self::HeaderSize { hdr_size } => {
-                to.fill("header size {} is smaller than the 32-byte header", &[hdr_size]);
+                to.fill("header size {} is below 32", &[hdr_size]);
             }
         }
     }

@@ -237,10 +237,9 @@ impl<E: Describe> Describe for TlvError<E> {
                 let (offset, found) = (Hex(*offset, 1), Hex((*found).into(), 4));
                 to.fill("no TLV area at offset {}: magic is {}", &[&offset, &found]);
             }
-            Self::ProtectedSize { header, area } => to.fill(
-                "the header promises {} bytes of protected TLVs, the area says {}",
-                &[header, area],
-            ),
+            Self::ProtectedSize { header, area } => {
+                to.fill("{} bytes of protected TLVs promised, {} there", &[header, area])
+            }
             Self::Bounds { offset, end } => {
                 let (offset, end) = (Hex(*offset, 1), Hex(*end, 1));
                 to.fill("the TLV at offset {} passes the end of its area at {}", &[&offset, &end]);

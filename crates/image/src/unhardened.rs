@@ -28,12 +28,6 @@ impl Decision {
         Self(value >= minimum)
     }
 
-    /// Yes if this and `other` are.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 && other.0)
-    }
-
     /// Whether it is a yes.
     pub fn is_yes(&self) -> bool {
         self.0

@@ -3,7 +3,6 @@
 //! Source: MCUboot `docs/design.md`, "Integrity check", and `boot/bootutil/src/image_validate.c`.
 
 use core::fmt;
-use core::hint::black_box;
 
 use crate::text::{self, Bytes, Hex};
 use crate::{
@@ -116,22 +115,18 @@ pub struct Validated {
     decision: Decision,
 }
 
-/// The ids of the board that an image was made for.
+/// The ids of the board that an image was made for, each folded to a word; 0 where there is none. They
+/// have been compared in full; this is for asking again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Ids {
-    vendor: Option<[u8; 16]>,
-    class: Option<[u8; 16]>,
+    vendor: u32,
+    class: u32,
 }
 
 impl Ids {
-    /// Whether an image with these may run on `board`.
-    fn fit(&self, board: &BoardIds) -> Decision {
-        let fits = |found: &Option<[u8; 16]>, expected: &Option<[u8; 16]>| match (found, expected) {
-            (_, None) => Decision::of(true),
-            (None, Some(_)) => Decision::of(!black_box(board.required)),
-            (Some(found), Some(expected)) => Decision::equal(found, expected),
-        };
-        fits(&self.vendor, &board.vendor).and(fits(&self.class, &board.class))
+    /// Bytes of an id in one word that is not 0.
+    fn fold(id: &[u8]) -> u32 {
+        id.iter().fold(1, |word: u32, byte| word.rotate_left(5) ^ u32::from(*byte)) | 1
     }
 }
 
@@ -144,8 +139,15 @@ impl Validated {
 
     /// Whether the ids that it carries are those of `board`, compared anew. To be asked right before
     /// the image is started, of the board's own ids and not of a copy that the validation has used.
-    pub fn is_for(&self, board: Option<&BoardIds>) -> Decision {
-        board.map_or_else(|| Decision::of(true), |board| self.ids.fit(board))
+    #[inline(never)]
+    pub fn is_for(&self, board: Option<&BoardIds>) -> bool {
+        let Some(board) = board else { return true };
+        let pairs = [(self.ids.vendor, &board.vendor), (self.ids.class, &board.class)];
+        pairs.into_iter().all(|(found, expected)| match expected {
+            Some(_) if found == 0 => !board.required,
+            Some(expected) => found == Ids::fold(expected),
+            None => true,
+        })
     }
 }
 
@@ -310,7 +312,7 @@ impl<E: Describe> Describe for Refusal<E> {
                 to.fill("a {} TLV cannot have {} bytes", &[&entry.kind, &entry.len]);
             }
             Self::NotAllowed { entry } => {
-                to.fill("a {} TLV may not stand outside the protected area", &[&entry.kind]);
+                to.fill("an unprotected {} TLV is not allowed", &[&entry.kind]);
             }
             Self::NoSignature { unknown_key: true } => {
                 to.say("signed with a key that this device does not trust");
@@ -328,16 +330,16 @@ impl<E: Describe> Describe for Refusal<E> {
                 to.fill("made for another board: {} {}…, this is {}…", &things);
             }
             Self::NoBoardId { kind } => {
-                to.fill("it does not say which board it is for: no {} TLV", &[kind]);
+                to.fill("it names no board: no {} TLV", &[kind]);
             }
             Self::Vetoed => to.say("the board refuses it"),
             Self::NotLoadable { address: None } => to.say("not made to be loaded to RAM"),
             Self::NotLoadable { address: Some(address) } => {
                 let address = Hex(*address, 8);
-                to.fill("made to be loaded to {}, where there is no room for it", &[&address]);
+                to.fill("to be loaded to {}, where there is no room", &[&address]);
             }
             Self::NoContentKey { expected } => {
-                to.fill("encrypted, and without the {} TLV that this device reads", &[expected]);
+                to.fill("encrypted, without the {} TLV read here", &[expected]);
             }
             Self::ContentKey(error) => error.describe(to),
             #[cfg(feature = "compression")]
@@ -470,8 +472,6 @@ struct Seen {
     /// The key of the last signature, and whether it was right.
     signature: Option<(usize, Decision)>,
     security_counter: Option<u32>,
-    /// Whether that is high enough.
-    recent: Decision,
     ids: Ids,
 }
 
@@ -571,19 +571,17 @@ impl<'a> Walk<'a> {
             Meaning::Counter => {
                 let found = payload.first_chunk().copied().map_or(0, u32::from_le_bytes);
                 let minimum = self.rules.security_counter.unwrap_or(0);
-                let recent = Decision::at_least(found, minimum);
-                if !recent.is_yes() {
+                if found < minimum {
                     return Err(Refusal::SecurityCounter { found, minimum });
                 }
                 self.seen.security_counter = Some(found);
-                self.seen.recent = recent;
             }
             Meaning::BoardId(expected) => {
                 if payload != expected {
                     let [found, expected] = [payload, expected].map(beginning);
                     return Err(Refusal::OtherBoard { kind: entry.kind, found, expected });
                 }
-                let id = payload.try_into().ok();
+                let id = Ids::fold(payload);
                 match entry.kind {
                     TlvType::UUID_VID => self.seen.ids.vendor = id,
                     _ => self.seen.ids.class = id,
@@ -641,7 +639,7 @@ impl<'a> Walk<'a> {
     }
 
     fn conclude<E>(self, demands_signature: bool, size: u32) -> Result<Validated, Refusal<E>> {
-        let Seen { hash, pure, unknown_key, signature, security_counter, recent, ids } = self.seen;
+        let Seen { hash, pure, unknown_key, signature, security_counter, ids } = self.seen;
         let content = if self.pure { pure } else { hash };
         if !content.is_yes() {
             return Err(match self.pure {
@@ -657,26 +655,22 @@ impl<'a> Walk<'a> {
         if !origin.is_yes() {
             return Err(Refusal::Signature { key: key.unwrap_or(0) });
         }
-        let mut decision = content.and(origin);
-        if self.rules.security_counter.is_some() {
-            if security_counter.is_none() {
-                return Err(Refusal::NoSecurityCounter);
-            }
-            decision = decision.and(recent);
+        if self.rules.security_counter.is_some() && security_counter.is_none() {
+            return Err(Refusal::NoSecurityCounter);
         }
-        if let Some(board) = &self.rules.board {
-            if board.required && board.vendor.is_some() && ids.vendor.is_none() {
-                return Err(Refusal::NoBoardId { kind: TlvType::UUID_VID });
+        if let Some(board) = self.rules.board.as_ref().filter(|board| board.required) {
+            let vendor = board.vendor.is_some() && ids.vendor == 0;
+            let class = board.class.is_some() && ids.class == 0;
+            if vendor || class {
+                let kind = if vendor { TlvType::UUID_VID } else { TlvType::UUID_CID };
+                return Err(Refusal::NoBoardId { kind });
             }
-            if board.required && board.class.is_some() && ids.class.is_none() {
-                return Err(Refusal::NoBoardId { kind: TlvType::UUID_CID });
-            }
-            decision = decision.and(ids.fit(board));
         }
         // Asked once more, of the same decisions: whatever was jumped over above is caught here.
         if !content.still() {
             return Err(Refusal::NoHash { expected: self.rules.hash });
         }
+        let decision = Decision::of(origin.still() && content.still());
         Ok(Validated { hash: *self.hash, size, security_counter, key, ids, decision })
     }
 }

@@ -403,7 +403,7 @@ impl<P: Placement, F: Configured> EqualSlots<P, F> {
             && !counters.can_be_raised(flash, pair.image)
         {
             self.placement.discard(pair.image);
-            hooks.event(pair.image, Event::CounterSpent(slot.area));
+            hooks.event(pair.image, Event::CounterExhausted);
             return Ok(Err(Standing::Out));
         }
         let refusal = match tried {
@@ -490,7 +490,8 @@ impl<P: Placement, F: Configured> EqualSlots<P, F> {
         let Platform { flash, hooks, .. } = &mut *platform;
         let copy = self.placement.copy(pair.image);
         hooks.ready(&mut AsPlaced { flash, area: slot.area, copy }, &boot)?;
-        boot.cleared(true, &self.config().rules)
+        boot.cleared(true, &self.config().rules)?;
+        Ok(boot)
     }
 }
 

@@ -390,7 +390,8 @@ impl Rollback {
             validated: Some(validated),
             swap: SwapType::None,
         };
-        platform.hand_over(boot, true, &self.config.rules).map_err(|error| match error {
+        let handed = platform.hand_over(&boot, true, &self.config.rules);
+        handed.map(|()| boot).map_err(|error| match error {
             BootError::Flash(error) => RollbackError::Flash(error),
             BootError::Counter => RollbackError::Counter,
             _ => RollbackError::NotReady,

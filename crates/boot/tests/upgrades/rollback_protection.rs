@@ -11,7 +11,7 @@ use updraft_boot::{
     SingleSlot, Strategy as _, SwapMove, SwapOffset, Validate,
 };
 use updraft_flash::{AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerFormat};
-use updraft_image::{Flags, HashOnly, Header, Refusal, Rules, SwapType, TlvType, UpgradeMode};
+use updraft_image::{Flags, HashOnly, Header, Refusal, Rules, TlvType, UpgradeMode};
 use updraft_sim::flash::{DeviceSpec, SimFlash};
 
 const SECTOR: u32 = 512;
@@ -260,7 +260,7 @@ fn a_store_that_is_used_up_leaves_out_the_slot_that_would_need_it() {
             let mut store = Store { is_spent: true, ..Store::holding(3) };
             let (booted, events) = way.boot(&mut flash, &mut store);
             assert_eq!(booted.unwrap().header.version.major, runs, "{way:?}");
-            let expected = if runs == 1 { vec![Event::CounterSpent(SECONDARY)] } else { vec![] };
+            let expected = if runs == 1 { vec![Event::CounterExhausted] } else { vec![] };
             assert_eq!(events, expected, "{way:?}");
             // It may still be asked for by another device's store: nothing is erased.
             assert!(flash.bytes(SECONDARY).starts_with(&counted(2, offered)));
@@ -268,8 +268,8 @@ fn a_store_that_is_used_up_leaves_out_the_slot_that_would_need_it() {
     }
 }
 
-/// Flash whose first reads of the running image's header give another version: a processor that was
-/// disturbed reads what is not there.
+/// Flash of which one read of the running image's header gives another version, after so many others: a
+/// processor that was disturbed once.
 struct Misread<'f>(&'f mut SimFlash, usize);
 
 impl FlashMap for Misread<'_> {
@@ -285,12 +285,12 @@ impl FlashMap for Misread<'_> {
 
     fn read(&mut self, id: AreaId, offset: u32, buf: &mut [u8]) -> Result<(), FlashFault> {
         self.0.read(id, offset, buf)?;
-        if (id, offset, buf.len()) == (PRIMARY, 0, Header::SIZE)
-            && let Some(left) = self.1.checked_sub(1)
-        {
-            self.1 = left;
-            // The major version.
-            buf[20] = 0;
+        if (id, offset, buf.len()) == (PRIMARY, 0, Header::SIZE) {
+            if self.1 == 0 {
+                // The major version.
+                buf[20] = 0;
+            }
+            self.1 = self.1.wrapping_sub(1);
         }
         Ok(())
     }
@@ -305,7 +305,7 @@ impl FlashMap for Misread<'_> {
 }
 
 #[test]
-fn the_version_of_an_update_is_compared_again_right_before_the_exchange() {
+fn one_misread_version_does_not_bring_an_older_image_in() {
     for way in WAYS {
         let Way::Upgraded(strategy) = way else { continue };
         let config = Config { downgrade: Downgrade::Refused, ..config() };
@@ -316,21 +316,11 @@ fn the_version_of_an_update_is_compared_again_right_before_the_exchange() {
         let offset = if mode == UpgradeMode::SwapOffset { SECTOR } else { 0 };
         start.load(SECONDARY, offset, &counted(1, 1)).unwrap();
         format.trailers(&start, &PAIR).unwrap()[1].write_magic(&mut start).unwrap();
-        let mut noticed = 0;
-        for misread in 0..40 {
+        for others in 0..40 {
             let mut copy = start.clone();
-            let mut platform = Platform::new(Misread(&mut copy, misread), HashOnly);
-            let booted = Bootloader::new(config, strategy).boot(&mut platform);
-            match booted {
-                Err(BootError::Tampered) => {
-                    noticed += 1;
-                    assert!(copy.bytes(PRIMARY).starts_with(&counted(2, 1)), "{way:?}");
-                }
-                // Read rightly at first: refused. Never read rightly: nobody can tell.
-                Ok(boot) if noticed == 0 => assert_eq!(boot.swap, SwapType::None, "{way:?}"),
-                _ => break,
-            }
+            let mut platform = Platform::new(Misread(&mut copy, others), HashOnly);
+            let _ = Bootloader::new(config, strategy).boot(&mut platform);
+            assert!(copy.bytes(PRIMARY).starts_with(&counted(2, 1)), "{way:?}, {others}");
         }
-        assert!(noticed > 0, "{way:?}");
     }
 }
