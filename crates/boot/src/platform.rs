@@ -1,7 +1,7 @@
 //! What a board gives its bootloader to work with.
 
-use updraft_flash::FlashMap;
-use updraft_image::{Header, Rules, Validated, Verifier};
+use updraft_flash::{AreaId, FlashMap};
+use updraft_image::{Header, Rules, SwapType, Validated, Verifier};
 
 use crate::outcome::Step;
 use crate::{Boot, BootError, Event, NoCounters, SecurityCounters, counter, factory};
@@ -113,7 +113,8 @@ impl Status {
     }
 }
 
-/// What the course of a boot tells the board.
+/// What the course of a boot tells the board, and asks it. What is not implemented is not linked.
+/// `docs/mcuboot-differences.md` says what stands for which of MCUboot's hooks.
 ///
 /// A closure of an image number and an event is one.
 pub trait Hooks<E> {
@@ -127,6 +128,28 @@ pub trait Hooks<E> {
     /// stricter than the bootloader, never more lenient.
     fn accepts(&mut self, _image: u8, _header: &Header, _validated: &Validated) -> bool {
         true
+    }
+
+    /// An image was brought to `slot`, the primary one of image number `image`: as a whole, and not yet
+    /// marked as done. The place to hand it on to a processor that keeps a copy of its own. An error
+    /// ends the boot, and the next one comes here again, as after a power cut in between: the image
+    /// may be the same as the last time. `swap` is what [`Boot::swap`] is going to tell.
+    #[inline(always)]
+    fn installed<M: FlashMap<Error = E>>(
+        &mut self,
+        _flash: &mut M,
+        _image: u8,
+        _slot: AreaId,
+        _swap: SwapType,
+    ) -> Result<(), BootError<E>> {
+        Ok(())
+    }
+
+    /// Whether an image in a slot of equal rank is only to run if no other can, whatever its version.
+    /// It is left in its slot.
+    #[inline(always)]
+    fn last_resort(&mut self, _image: u8, _slot: AreaId, _header: &Header) -> bool {
+        false
     }
 
     /// Image number `boot.image` is about to be started, or to be used by the one that is: the

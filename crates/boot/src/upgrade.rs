@@ -191,6 +191,13 @@ where
         Ok(true)
     }
 
+    /// Hands the image that was brought in to the board, before anything says that it is there.
+    #[inline(always)]
+    fn installed(&mut self, swap: SwapType) -> Step<(), M> {
+        let Platform { flash, hooks, .. } = &mut *self.platform;
+        hooks.installed(flash, self.slots.image, self.slots.primary.area, swap)
+    }
+
     /// Finishes a swap that moved sectors already. Neither image can be checked before that.
     #[inline(never)]
     fn resume(&mut self, swap: SwapType, gap: bool) -> Step<SwapType, M> {
@@ -215,6 +222,7 @@ where
             }
             installed => installed?,
         };
+        self.installed(swap)?;
         loader.strategy().finish(&mut self.platform.flash, &self.slots, &job)?;
         self.tell(Event::Resumed(swap));
         Ok(swap)
@@ -283,6 +291,9 @@ where
             let job = Job { primary_size: 0, ..job };
             let flash = &mut self.platform.flash;
             installed = loader.strategy().install(flash, &self.slots, &job, &secrets)?;
+        }
+        if installed == Installed::Done {
+            self.installed(swap)?;
         }
         match installed {
             Installed::NoSpace { needed, available } => {
@@ -375,6 +386,7 @@ where
         let whole = !strict && self.loader.strategy().mode() == UpgradeMode::SwapScratch;
         let copy = if whole { Overwrite::Slot } else { Overwrite::Image };
         copy.copy_image(flash, &self.slots, size, &secrets).map_err(BootError::Flash)?;
+        self.installed(swap)?;
         self.raise_counter()?;
         let map = &mut self.platform.flash;
         let mut finish = || {

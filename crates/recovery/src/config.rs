@@ -192,10 +192,31 @@ pub trait Hooks {
         true
     }
 
+    /// An upload has ended well: the image is in `slot`, `size` bytes with its TLVs. The place to hand
+    /// it on to a processor that keeps a copy of its own. A failure is the answer to the last chunk;
+    /// whoever sends the file again comes here again, also where it need not be written anew.
+    #[inline(always)]
+    fn uploaded<M: FlashMap>(
+        &mut self,
+        flash: &mut M,
+        image: u8,
+        slot: AreaId,
+        size: u32,
+    ) -> Result<(), Failure> {
+        let _ = (flash, image, slot, size);
+        Ok(())
+    }
+
     /// Carries out a command of a group other than the operating system's and the images': groups
     /// of the board's own begin at 64.
-    fn command(&mut self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
-        let _ = (request, answer);
+    #[inline(always)]
+    fn command<M: FlashMap>(
+        &mut self,
+        flash: &mut M,
+        request: &Request<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Failure> {
+        let _ = (flash, request, answer);
         Err(Rc::NOT_SUPPORTED.into())
     }
 }

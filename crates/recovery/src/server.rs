@@ -41,6 +41,11 @@ impl<M: FlashMap, V: Verifier, H: Hooks, const HEAD: usize> Recovery<M, V, H, HE
         &mut self.map
     }
 
+    /// What the board adds.
+    pub fn hooks(&mut self) -> &mut H {
+        &mut self.hooks
+    }
+
     /// Gives flash, verifier and hooks back.
     pub fn into_parts(self) -> (M, V, H) {
         (self.map, self.verifier, self.hooks)
@@ -112,7 +117,7 @@ impl<M: FlashMap, V: Verifier, H: Hooks, const HEAD: usize> Recovery<M, V, H, HE
                 return Ok(Some(reset));
             }
             (group::OS | group::IMAGE, _) => return Err(Rc::NOT_SUPPORTED.into()),
-            _ => self.hooks.command(request, answer)?,
+            _ => self.hooks.command(&mut self.map, request, answer)?,
         }
         Ok(None)
     }

@@ -205,7 +205,7 @@ impl<M: FlashMap, V: Verifier, H: Hooks, const HEAD: usize> Recovery<M, V, H, HE
                 .map_err(|refusal| refused(&refusal))?;
         }
         if self.holds(upload) {
-            let outcome = self.verdict(upload);
+            let outcome = self.verdict(upload).and_then(|()| self.uploaded(upload));
             self.session = Session::Ended { len, outcome };
             return outcome.map(|()| Some(len));
         }
@@ -323,7 +323,15 @@ impl<M: FlashMap, V: Verifier, H: Hooks, const HEAD: usize> Recovery<M, V, H, HE
             self.withdraw_request(&upload.slot).map_err(flash)?;
         }
         // Only now is there an image in the slot.
-        upload.writer.finish(&mut self.map).map_err(flash)
+        upload.writer.finish(&mut self.map).map_err(flash)?;
+        self.uploaded(&upload)
+    }
+
+    /// Tells the board of an image that is in its slot.
+    #[inline(always)]
+    fn uploaded(&mut self, upload: &Upload<HEAD>) -> Result<(), Failure> {
+        let Slot { image, area, .. } = upload.slot;
+        self.hooks.uploaded(&mut self.map, image, area, upload.writer.len())
     }
 
     /// An upload to the primary slot is what is wanted now, so that a request from before must not

@@ -51,7 +51,7 @@ enum Standing {
     Refused,
     /// Only if nothing else is left: it failed its test.
     Failed,
-    /// Only if nothing better is left: nobody asked for it.
+    /// Only if nothing better is left: nobody asked for it, or the board wants it so.
     Unasked,
     /// It may run.
     Candidate,
@@ -299,15 +299,21 @@ impl<P: Placement, F: Configured> EqualSlots<P, F> {
         if header.check(slot.size, self.rules(&slot, None).supported).is_err() {
             return Ok(Standing::Out);
         }
-        if !self.config().strict() || !self.placement.reverts() {
-            return Ok(Standing::Candidate);
+        let mut standing = Standing::Candidate;
+        if self.config().strict() && self.placement.reverts() {
+            let state = slot.trailer.read(&mut platform.flash).unwrap_or(TrailerState::UNSET);
+            standing = match state.magic {
+                Magic::Good if may_start(&state, true) => Standing::Candidate,
+                Magic::Good => Standing::Failed,
+                Magic::Bad | Magic::Unset => Standing::Unasked,
+            };
         }
-        let state = slot.trailer.read(&mut platform.flash).unwrap_or(TrailerState::UNSET);
-        Ok(match state.magic {
-            Magic::Good if may_start(&state, true) => Standing::Candidate,
-            Magic::Good => Standing::Failed,
-            Magic::Bad | Magic::Unset => Standing::Unasked,
-        })
+        if standing == Standing::Candidate
+            && platform.hooks.last_resort(pair.image, slot.area, &header)
+        {
+            standing = Standing::Unasked;
+        }
+        Ok(standing)
     }
 
     /// Chooses among the slots that are still in question.

@@ -379,6 +379,7 @@ impl Rollback {
                 return Err(RollbackError::Copy(refusal));
             }
         };
+        hooks.installed(flash, image, primary.area, SwapType::None).map_err(not_ready)?;
         secondary.trailer.erase(flash).map_err(RollbackError::Flash)?;
         hooks.line(Line::FactoryValidated);
         let boot = Boot {
@@ -391,11 +392,7 @@ impl Rollback {
             swap: SwapType::None,
         };
         let handed = platform.hand_over(&boot, true, &self.config.rules);
-        handed.map(|()| boot).map_err(|error| match error {
-            BootError::Flash(error) => RollbackError::Flash(error),
-            BootError::Counter => RollbackError::Counter,
-            _ => RollbackError::NotReady,
-        })
+        handed.map(|()| boot).map_err(not_ready)
     }
 
     /// Whether the factory image may run, and has room: its size, and what it is encrypted with.
@@ -456,6 +453,15 @@ impl Rollback {
             return Ok(());
         }
         Err(RollbackError::ElsewhereLinked { vector })
+    }
+}
+
+/// Why the board does not go on.
+fn not_ready<E>(error: BootError<E>) -> RollbackError<E> {
+    match error {
+        BootError::Flash(error) => RollbackError::Flash(error),
+        BootError::Counter => RollbackError::Counter,
+        _ => RollbackError::NotReady,
     }
 }
 

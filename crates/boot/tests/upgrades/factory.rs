@@ -10,8 +10,8 @@ use updraft_flash::{
     AreaEntry, AreaId, AreaInfo, FlashMap, Sector, SlotPair, TrailerAccess, TrailerFormat,
 };
 use updraft_image::{
-    Digest, HashKind, HashOnly, Header, Magic, Refusal, Rules, TlvKind, TlvType, TlvWriter,
-    UpgradeMode, Validated, Version,
+    Digest, HashKind, HashOnly, Header, Magic, Refusal, Rules, SwapType, TlvKind, TlvType,
+    TlvWriter, UpgradeMode, Validated, Version,
 };
 use updraft_sim::flash::{DeviceSpec, SimFlash, Torn};
 
@@ -147,7 +147,15 @@ fn major(course: &Course<FlashFault>) -> Option<(u8, bool)> {
 struct Looks {
     refuses: u8,
     measured: Vec<(u8, AreaId)>,
+    handed: u32,
     fails: bool,
+}
+
+impl Looks {
+    /// One that hands on at once.
+    fn new(refuses: u8, fails: bool) -> Self {
+        Self { refuses, measured: Vec::new(), handed: 2, fails }
+    }
 }
 
 impl Hooks<FlashFault> for &mut Looks {
@@ -165,6 +173,39 @@ impl Hooks<FlashFault> for &mut Looks {
         self.measured.push((boot.header.version.major, boot.area));
         if self.fails { Err(BootError::SharedData) } else { Ok(()) }
     }
+
+    fn installed<M: FlashMap<Error = FlashFault>>(
+        &mut self,
+        flash: &mut M,
+        image: u8,
+        slot: AreaId,
+        swap: SwapType,
+    ) -> Result<(), BootError<FlashFault>> {
+        assert_eq!((image, slot, swap), (0, PRIMARY, SwapType::None));
+        let mut bytes = [0; Header::SIZE];
+        flash.read(slot, 0, &mut bytes).map_err(BootError::Flash)?;
+        assert_eq!(Header::parse(&bytes).unwrap().version.major, FACTORY_VERSION);
+        self.handed += 1;
+        if self.handed < 3 { Err(BootError::SharedData) } else { Ok(()) }
+    }
+}
+
+/// The record of the rollback stands until then, so that each boot tries it again.
+#[test]
+fn a_factory_image_is_handed_on_until_that_succeeds() {
+    let mut device = Device::new(UpgradeMode::SwapMove, 0xff);
+    device.load(PRIMARY, &app(OLD));
+    device.load(FACTORY, &app(FACTORY_VERSION));
+    let mut looks = Looks { handed: 0, ..Looks::new(0, false) };
+    for tries in 1..=3 {
+        let mut platform = Platform::new(&mut device.flash, HashOnly)
+            .with_counters(FlashCounters::new(COUNTERS))
+            .with_hooks(&mut looks);
+        let rolled = device.rollback.roll_back(&mut platform);
+        let expected = if tries < 3 { Err(RollbackError::NotReady) } else { Ok(FACTORY_VERSION) };
+        assert_eq!(rolled.map(|boot| boot.header.version.major), expected);
+        assert_eq!(device.rollback.is_in_progress(&mut device.flash), Ok(tries < 3));
+    }
 }
 
 /// As any other image: what the board does not want, or cannot measure, does not run, and what it does not
@@ -180,7 +221,7 @@ fn a_factory_image_is_measured_and_may_be_refused_by_its_board() {
         device.load(PRIMARY, &app(OLD));
         device.load(FACTORY, &app(FACTORY_VERSION));
         let before = device.flash.supply().operations();
-        let mut looks = Looks { refuses, measured: Vec::new(), fails };
+        let mut looks = Looks::new(refuses, fails);
         let mut platform = Platform::new(&mut device.flash, HashOnly)
             .with_counters(FlashCounters::new(COUNTERS))
             .with_hooks(&mut looks);

@@ -1,12 +1,16 @@
 //! What a board is told and asked in the course of a boot, and what it tells the application.
 
-use crate::board::{Board, FlashFault, Layout, Report, Shape, image, image_with};
+use updraft_sim::flash::Torn;
+
+use crate::board::{
+    Board, FlashFault, Layout, PRIMARY, Report, SECONDARY, SWAP_SCRATCH, Shape, image, image_with,
+};
 use updraft_boot::{
     AnyStrategy, Boot, BootError, BootInfo, EqualSlots, Event, FirmwareLoader, Hooks, InPlace,
-    Platform, ShareError, SharedData, SharedRecovery, SharedSignature, SingleSlot, Status,
-    SwapMove, Validate,
+    Overwrite, Platform, ShareError, SharedData, SharedRecovery, SharedSignature, SingleSlot,
+    Status, SwapMove, SwapOffset, Validate,
 };
-use updraft_flash::FlashMap;
+use updraft_flash::{AreaId, FlashMap};
 use updraft_image::{
     HashOnly, Header, Refusal, SwapType, TlvType, UpgradeMode, Validated, Version,
 };
@@ -199,4 +203,156 @@ fn memory_that_is_too_small_keeps_the_device_from_booting_unmeasured() {
     assert_eq!(boot(&mut board, &mut told), Err(BootError::SharedData));
     assert_eq!(told.shared.unwrap().bytes(), [0x16, 0x20, 4, 0]);
     assert!(SharedData::new(&mut [0; 3]).is_none());
+}
+
+/// A board with a second processor that is handed what was installed for it.
+#[derive(Default)]
+struct HandsOn {
+    fails: bool,
+    handed: Vec<(u8, AreaId, u8, SwapType)>,
+}
+
+impl Hooks<FlashFault> for &mut HandsOn {
+    fn event(&mut self, _: u8, _: Report) {}
+
+    fn installed<M: FlashMap<Error = FlashFault>>(
+        &mut self,
+        flash: &mut M,
+        image: u8,
+        slot: AreaId,
+        swap: SwapType,
+    ) -> Result<(), BootError<FlashFault>> {
+        let mut bytes = [0; Header::SIZE];
+        flash.read(slot, 0, &mut bytes).map_err(BootError::Flash)?;
+        let version = Header::parse(&bytes).expect("an image is there").version;
+        self.handed.push((image, slot, version.major, swap));
+        if self.fails { Err(BootError::Refused(Refusal::Vetoed)) } else { Ok(()) }
+    }
+}
+
+fn boot_handing_on(board: &mut Board, hands: &mut HandsOn) -> Result<Boot, BootError<FlashFault>> {
+    let loader = *board.loader();
+    loader.boot(&mut Platform::new(&mut board.flash, HashOnly).with_hooks(hands))
+}
+
+/// Boards that bring images to the primary slot, each in another way.
+fn installing() -> [Shape; 5] {
+    let scratch = Layout::Scratch(4);
+    [
+        SWAP,
+        Shape { strategy: AnyStrategy::SwapOffset(SwapOffset), ..SWAP },
+        Shape { strategy: SWAP_SCRATCH, layout: scratch, ..SWAP },
+        Shape { strategy: AnyStrategy::Overwrite(Overwrite::Image), ..SWAP },
+        Shape { strategy: AnyStrategy::Overwrite(Overwrite::Slot), ..SWAP },
+    ]
+}
+
+#[test]
+fn an_image_that_was_installed_is_handed_on_until_that_succeeds() {
+    for shape in installing() {
+        let mut board = Board::new(shape);
+        board.program(&image(1, 1500));
+        board.upload(&image(2, 1700)).unwrap();
+        assert!(board.request(SwapType::Permanent).unwrap());
+        let mut hands = HandsOn { fails: true, ..HandsOn::default() };
+        for _ in 0..3 {
+            let booted = boot_handing_on(&mut board, &mut hands);
+            assert_eq!(booted, Err(BootError::Refused(Refusal::Vetoed)), "{shape:?}");
+        }
+        hands.fails = false;
+        for _ in 0..2 {
+            let booted = boot_handing_on(&mut board, &mut hands).unwrap();
+            assert_eq!(booted.header.version.major, 2, "{shape:?}");
+        }
+        let handed = (0, PRIMARY, 2, SwapType::Permanent);
+        assert_eq!(hands.handed, [handed; 4], "{shape:?}: and not once it was done");
+    }
+}
+
+#[test]
+fn no_image_comes_to_run_that_was_not_handed_on_wherever_the_power_fails() {
+    let mut cuts = 0;
+    for shape in installing() {
+        let mut before = Board::new(shape);
+        before.program(&image(1, 1500));
+        before.upload(&image(2, 1700)).unwrap();
+        assert!(before.request(SwapType::Permanent).unwrap());
+        for at in 0.. {
+            let mut board = before.clone();
+            let mut hands = HandsOn::default();
+            board.flash.supply().cut_at(at, Torn::Skip);
+            let whole = boot_handing_on(&mut board, &mut hands).is_ok();
+            board.flash.supply().power_on();
+            let booted = boot_handing_on(&mut board, &mut hands).unwrap();
+            assert_eq!(booted.header.version.major, 2, "{shape:?}, {at}");
+            let last = hands.handed.last().map(|(_, _, version, _)| *version);
+            assert_eq!(last, Some(2), "{shape:?}, {at}");
+            if whole {
+                break;
+            }
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 50, "{cuts}");
+}
+
+#[test]
+fn tests_reverts_and_first_images_are_handed_on_as_what_they_are() {
+    for shape in &installing()[..3] {
+        let mut board = Board::new(*shape);
+        board.program(&image(1, 1500));
+        board.upload(&image(2, 1700)).unwrap();
+        assert!(board.request(SwapType::Test).unwrap());
+        let mut hands = HandsOn::default();
+        for _ in 0..3 {
+            boot_handing_on(&mut board, &mut hands).unwrap();
+        }
+        let test = (0, PRIMARY, 2, SwapType::Test);
+        let revert = (0, PRIMARY, 1, SwapType::Revert);
+        assert_eq!(hands.handed, [test, revert], "{shape:?}");
+    }
+    for shape in installing() {
+        let mut board = Board::configured(shape, |config| config.bootstrap = true);
+        board.upload(&image(2, 1700)).unwrap();
+        let mut hands = HandsOn::default();
+        let booted = boot_handing_on(&mut board, &mut hands).unwrap();
+        assert_eq!(hands.handed, [(0, PRIMARY, 2, booted.swap)], "{shape:?}");
+    }
+}
+
+/// A board that prefers one slot, whatever the versions.
+struct Prefers(AreaId);
+
+impl Hooks<FlashFault> for &mut Prefers {
+    fn event(&mut self, _: u8, _: Report) {}
+
+    fn last_resort(&mut self, image: u8, slot: AreaId, header: &Header) -> bool {
+        assert_eq!((image, header.version.minor), (0, 0));
+        slot != self.0
+    }
+}
+
+#[test]
+fn a_board_may_choose_among_equal_slots() {
+    for (prefers, damaged, expected) in [
+        (PRIMARY, None, PRIMARY),
+        (SECONDARY, None, SECONDARY),
+        (PRIMARY, Some(PRIMARY), SECONDARY),
+        (SECONDARY, Some(SECONDARY), PRIMARY),
+    ] {
+        let mut board = Board::new(SWAP);
+        for (area, version) in [(PRIMARY, 1), (SECONDARY, 2)] {
+            let mut bytes = image(version, 1500);
+            bytes[700] ^= u8::from(damaged == Some(area));
+            board.flash.load(area, 0, &bytes).unwrap();
+        }
+        let config = *board.loader().config();
+        let mut prefers = Prefers(prefers);
+        let mut platform = Platform::new(&mut board.flash, HashOnly).with_hooks(&mut prefers);
+        let booted = EqualSlots::new(config, InPlace { revert: false }).boot(&mut platform);
+        assert_eq!(booted.unwrap().area, expected);
+        let other = if expected == PRIMARY { (SECONDARY, 2) } else { (PRIMARY, 1) };
+        let kept = board.flash.holds(other.0, 0, &image(other.1, 1500));
+        assert_eq!(kept, damaged.is_none(), "what is not preferred is not erased");
+    }
 }

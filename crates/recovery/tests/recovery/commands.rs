@@ -5,7 +5,7 @@ use updraft_image::{HashOnly, UpgradeMode};
 use updraft_recovery::NoHooks;
 use updraft_smp::Op;
 
-use crate::common::{Device, Everything, config, nor};
+use crate::common::{Device, Everything, PRIMARY, V2, config, image, nor};
 
 fn device() -> Device<HashOnly, Everything> {
     Device::new(config(UpgradeMode::SwapMove), nor(), HashOnly, Everything { busy: false })
@@ -61,6 +61,16 @@ fn a_busy_board_is_not_reset_unless_forced() {
     assert!(device.resets.is_empty());
     assert_eq!(device.ask(Op::Write, 0, 5, &json!({ "force": true })), json!({ "rc": 0 }));
     assert_eq!(device.resets.len(), 1);
+}
+
+/// The board looks into the flash itself, and knows what it has done with an image.
+#[test]
+fn a_board_tells_what_became_of_its_images() {
+    let mut device = device();
+    assert_eq!(device.ask(Op::Read, 64, 1, &json!({})), json!({ "rc": 5 }));
+    device.flash().load(PRIMARY, 0, &image(V2, 3_000)).unwrap();
+    let told = device.ask(Op::Read, 64, 1, &json!({}));
+    assert_eq!(told, json!({ "0": "ver=2.0.0+0,install_stat=7" }));
 }
 
 #[test]

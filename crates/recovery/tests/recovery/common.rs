@@ -117,9 +117,21 @@ impl Hooks for Everything {
         force || !self.busy
     }
 
-    fn command(&mut self, request: &Request<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+    fn command<M: FlashMap>(
+        &mut self,
+        flash: &mut M,
+        request: &Request<'_>,
+        answer: &mut Answer<'_>,
+    ) -> Result<(), Failure> {
         match (request.header.group, request.command()) {
             (64, (3, Op::Write)) => answer.str("own", "yes"),
+            // What became of images, in the words of the original's custom list.
+            (64, (1, Op::Read)) => {
+                let mut bytes = [0; Header::SIZE];
+                flash.read(PRIMARY, 0, &mut bytes).map_err(|_| Rc::UNKNOWN)?;
+                let version = Header::parse(&bytes).map_err(|_| Rc::NO_ENTRY)?.version;
+                answer.str("0", &format!("ver={version},install_stat=7"))
+            }
             _ => Err(Rc::NOT_SUPPORTED.into()),
         }
     }

@@ -1,10 +1,12 @@
 //! Uploads that succeed: where the bytes go, and what a client may do on the way.
 
 use serde_json::json;
-use updraft_flash::{FlashMap, Kind};
+use updraft_flash::{AreaId, FlashMap, Kind};
 use updraft_image::{HashOnly, Magic, UpgradeMode};
-use updraft_recovery::{Config, Hooks, ImageSlots, Images};
+use updraft_recovery::{Config, Hooks, ImageSlots, Images, Offers};
 use updraft_sim::flash::SimFlash;
+use updraft_smp::Rc;
+use updraft_smp::server::Failure;
 
 use crate::common::{
     Device, Direct, Everything, LARGEST, PRIMARY, SCRATCH, SECONDARY, SECTOR, SLOT, V1, V2, bytes,
@@ -227,4 +229,66 @@ fn an_update_of_swap_offset_is_written_one_sector_up() {
         assert!(device.flash().holds(SECONDARY, SECTOR, &new));
         assert!(device.flash().holds(SECONDARY, 0, &[0xff; 32]), "the image before is gone");
     }
+}
+
+/// A board that hands uploaded images on, which fails at first.
+#[derive(Default)]
+struct HandsOn {
+    failures: u32,
+    handed: Vec<(u8, AreaId, u32)>,
+}
+
+impl Hooks for HandsOn {
+    const OFFERS: Offers = Offers::ALL;
+
+    fn uploaded<M: FlashMap>(
+        &mut self,
+        flash: &mut M,
+        image: u8,
+        slot: AreaId,
+        size: u32,
+    ) -> Result<(), Failure> {
+        let mut magic = [0; 4];
+        flash.read(slot, 0, &mut magic).map_err(|_| Rc::UNKNOWN)?;
+        assert_eq!(magic, [0x3d, 0xb8, 0xf3, 0x96], "the image is whole by now");
+        self.handed.push((image, slot, size));
+        if self.failures == 0 {
+            return Ok(());
+        }
+        self.failures -= 1;
+        Err(Rc(300).into())
+    }
+}
+
+#[test]
+fn an_upload_that_has_ended_is_handed_on_and_the_client_told_if_that_fails() {
+    let new = image(V2, 5_000);
+    for (config, again) in [(config(MODE), false), (imitating(config(MODE)), true)] {
+        let mut device = device(config, nor(), HandsOn { failures: 1, ..HandsOn::default() });
+        let (answer, _) = device.upload(&new, 700);
+        assert_eq!(answer["rc"], 300);
+        let handed = (0, PRIMARY, new.len() as u32);
+        assert_eq!(hands(&mut device), [handed]);
+        let counts = device.flash().counts();
+        let (answer, _) = device.upload(&new, 700);
+        assert_eq!(answer, json!({ "rc": 0, "off": new.len() }));
+        assert_eq!(hands(&mut device), [handed; 2]);
+        assert_eq!(device.flash().counts() != counts, again, "as ever, written once");
+        let update = json!({ "image": 2, "sha": bytes(&sha256(&new)) });
+        assert_eq!(device.upload_as(update, &new, 700).0["rc"], 0);
+        assert_eq!(hands(&mut device)[2..], [(0, SECONDARY, new.len() as u32)]);
+    }
+}
+
+fn hands(device: &mut Device<HashOnly, HandsOn>) -> Vec<(u8, AreaId, u32)> {
+    device.recovery.hooks().handed.clone()
+}
+
+#[test]
+fn an_upload_that_ends_badly_is_not_handed_on() {
+    let mut new = image(V2, 5_000);
+    new[3_000] ^= 1;
+    let mut device = device(config(MODE), nor(), HandsOn::default());
+    assert_eq!(device.upload(&new, 700).0["rc"], 9);
+    assert_eq!(hands(&mut device), []);
 }
