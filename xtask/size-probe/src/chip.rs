@@ -9,6 +9,8 @@ use updraft_flash::{
 use updraft_image::{Describe, Text};
 
 pub const SLOTS: SlotPair = SlotPair { image: 0, primary: AreaId(1), secondary: AreaId(2) };
+#[cfg(feature = "two-images")]
+pub const FURTHER: SlotPair = SlotPair { image: 1, primary: AreaId(4), secondary: AreaId(5) };
 #[cfg(feature = "counters")]
 pub const COUNTERS: AreaId = AreaId(17);
 #[cfg(feature = "rollback")]
@@ -32,10 +34,15 @@ static TABLE: [AreaEntry; TABLE_LEN] = [
     area(3, 0xd0000, 0x1000),
     #[cfg(feature = "swap-status")]
     area(18, 0xd1000, 0xc000),
+    #[cfg(feature = "two-images")]
+    area(4, 0xe0000, 0x8000),
+    #[cfg(feature = "two-images")]
+    area(5, 0xe8000, 0x8000),
 ];
 const TABLE_LEN: usize = 4
     + cfg!(any(feature = "swap-scratch", feature = "swap-status")) as usize
-    + cfg!(feature = "swap-status") as usize;
+    + cfg!(feature = "swap-status") as usize
+    + 2 * cfg!(feature = "two-images") as usize;
 static SECTORS: [SectorRun; 1] = [SectorRun { count: 256, size: 4096 }];
 
 pub struct Chip;

@@ -4,9 +4,13 @@
 #![no_std]
 #![no_main]
 
+#[cfg(any(feature = "measured", feature = "overwrite-compressed", feature = "recovery"))]
+mod alone;
 mod chip;
 mod console;
 mod keys;
+#[cfg(feature = "measured")]
+mod measured;
 mod mode;
 #[cfg(feature = "recovery")]
 mod recovery;
@@ -32,8 +36,17 @@ pub extern "C" fn entry() -> ! {
         let platform = platform.with_counters(updraft_boot::FlashCounters::new(chip::COUNTERS));
         #[cfg(feature = "console")]
         let platform = platform.with_hooks(console::Console);
+        #[cfg(feature = "measured")]
+        let Ok(mut memory) = measured::MEMORY.0.try_borrow_mut() else { loop {} };
+        #[cfg(feature = "measured")]
+        let Some(shared) = updraft_boot::SharedData::new(memory.as_mut_slice()) else { loop {} };
+        #[cfg(feature = "measured")]
+        let platform = platform.with_hooks(measured::Measures(shared));
         let mut platform = platform;
-        mode::boot(&mut platform)
+        let booted = mode::boot(&mut platform);
+        #[cfg(feature = "measured")]
+        booted.iter().for_each(|boot| platform.hooks.tell(boot));
+        booted
     };
     match booted {
         Some(boot) => {

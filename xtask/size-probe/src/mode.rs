@@ -4,7 +4,12 @@ use core::hint::black_box;
 
 use updraft_boot::{Boot, Config, Hooks, Platform, SecurityCounters};
 use updraft_flash::FlashMap;
-#[cfg(any(feature = "enc-x25519", feature = "enc-p256"))]
+#[cfg(any(
+    feature = "enc-kw",
+    feature = "enc-p256",
+    feature = "enc-rsa",
+    feature = "enc-x25519"
+))]
 use updraft_image::{Flags, KeyLength, TrailerKeys};
 use updraft_image::{Rules, Verifier};
 
@@ -14,7 +19,25 @@ pub fn config() -> Config {
     let mut config = Config::new(SLOTS, Rules::default());
     config.bootstrap = black_box(true);
     config.downgrade = black_box(updraft_boot::Downgrade::Refused);
-    #[cfg(any(feature = "enc-x25519", feature = "enc-p256"))]
+    #[cfg(feature = "two-images")]
+    if let Some(images) = updraft_boot::Images::new(black_box(&[SLOTS, crate::chip::FURTHER])) {
+        config.images = images;
+    }
+    #[cfg(feature = "ecdsa-p384")]
+    {
+        config.rules.hash = updraft_image::HashKind::Sha384;
+    }
+    #[cfg(feature = "overwrite-compressed")]
+    {
+        use updraft_image::Flags;
+        config.rules.supported = Flags::COMPRESSED;
+    }
+    #[cfg(any(
+        feature = "enc-kw",
+        feature = "enc-p256",
+        feature = "enc-rsa",
+        feature = "enc-x25519"
+    ))]
     {
         config.keys = Some(TrailerKeys::Plain(KeyLength::Aes128));
         config.rules.supported = Flags::ENCRYPTED_AES128;
@@ -46,15 +69,30 @@ macro_rules! strategy {
     ($strategy:expr, $mode:ident) => {
         #[cfg(feature = "rollback")]
         const MODE: updraft_image::UpgradeMode = updraft_image::UpgradeMode::$mode;
+        #[cfg(not(feature = "two-images"))]
         loader!(|config, platform| {
             let config = updraft_boot::OneImage(config);
             updraft_boot::Bootloader::fixed(config, $strategy).boot_image(platform, SLOTS.image)
+        });
+        #[cfg(feature = "two-images")]
+        loader!(|config, platform| {
+            updraft_boot::Bootloader::new(config, $strategy).boot(platform)
         });
     };
 }
 
 #[cfg(feature = "overwrite-only")]
 strategy!(updraft_boot::Overwrite::Image, OverwriteOnly);
+#[cfg(feature = "overwrite-compressed")]
+static DECODER: crate::alone::Alone<updraft_image::Decoder> =
+    crate::alone::Alone(core::cell::RefCell::new(updraft_image::Decoder::new()));
+#[cfg(feature = "overwrite-compressed")]
+loader!(|config, platform| {
+    let Ok(mut decoder) = DECODER.0.try_borrow_mut() else { loop {} };
+    let strategy = updraft_boot::OverwriteCompressed::new(&mut decoder, &mut []);
+    let config = updraft_boot::OneImage(config);
+    updraft_boot::Bootloader::fixed(config, strategy).boot_image(platform, SLOTS.image)
+});
 #[cfg(feature = "swap-move")]
 strategy!(updraft_boot::SwapMove, SwapMove);
 #[cfg(feature = "swap-offset")]
@@ -73,6 +111,12 @@ loader!(|config, platform| {
     // A board gives it memory of its own; here there is none that could be counted.
     let region = updraft_boot::LoadRegion { address: 0x2000_0000, bytes: &mut [] };
     let place = updraft_boot::InRam::new(black_box(region), false);
+    updraft_boot::EqualSlots::new(config, place).boot(platform)
+});
+#[cfg(feature = "single-slot-ram-load")]
+loader!(|config, platform| {
+    let region = updraft_boot::LoadRegion { address: 0x2000_0000, bytes: &mut [] };
+    let place = updraft_boot::InRam::single_slot(black_box(region));
     updraft_boot::EqualSlots::new(config, place).boot(platform)
 });
 #[cfg(feature = "single-slot")]

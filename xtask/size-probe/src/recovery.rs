@@ -9,16 +9,11 @@ use updraft_image::{Rules, UpgradeMode};
 use updraft_recovery::{Config, ImageSlots, Images, NoHooks, Port, Recovery};
 use updraft_smp::framing::Console;
 
+use crate::alone::Alone;
 use crate::chip::{Flash, SLOTS};
 
 /// Bytes of the largest message.
 const BUFFER: usize = 1024;
-
-/// Something that only one thread ever sees, as there is no other.
-struct Alone<T>(RefCell<T>);
-
-// SAFETY: a bootloader is one thread, and interrupts have no business here.
-unsafe impl<T> Sync for Alone<T> {}
 
 /// The buffers of the line, which a board has in its memory rather than on the stack.
 static PORT: Alone<Port<Console<BUFFER>, 512>> = Alone(RefCell::new(Port::new(Console::new())));

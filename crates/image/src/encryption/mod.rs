@@ -101,6 +101,7 @@ pub use x25519::EciesX25519;
 fn wipe_stack() {
     /// Bytes: what is called on a chip with a key takes less. Larger processors have registers that
     /// are as wide as many keys, and put them on the stack.
+    #[cfg(feature = "enc")]
     const DEPTH: usize = if cfg!(target_os = "none") { 1024 } else { 16 * 1024 };
     #[cfg(feature = "enc")]
     zeroize::Zeroize::zeroize(&mut [0u8; DEPTH]);
