@@ -99,6 +99,51 @@ fn a_weakness_is_found_and_walked_step_by_step() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.matches("the power fails").count(), 2, "{text}");
     assert!(text.contains("the device comes to: the new image for good"), "{text}");
+    // What fails in a search fails in a walk, in the same words.
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    let why = said.lines().find(|line| line.contains("does not survive")).unwrap();
+    assert!(error.contains(why), "{error}");
+    let output = desk.run(&format!("{walk} --json"));
+    assert_eq!(output.status.code(), Some(1));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [.., end, error] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(end["survived"], false, "{end}");
+    assert!(error["error"].is_string(), "{error}");
+}
+
+#[test]
+fn a_walk_to_where_the_device_survives_is_no_failure() {
+    let desk = Desk::new("explore-walk");
+    for (walk, outcome) in [
+        ("test-used@3:half", "the new image on trial"),
+        ("request-permanent-fresh@0:nothing", "the old image for good"),
+    ] {
+        let text = desk.ok(&format!("{EXPLORE} --replay {walk}"));
+        assert!(text.contains(&format!("the device comes to: {outcome}")), "{text}");
+        let lines = desk.ok(&format!("{EXPLORE} --replay {walk} --json"));
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["outcome"], &last["survived"]), (&outcome.into(), &true.into()));
+    }
+}
+
+#[test]
+fn a_walk_on_a_board_of_several_images_says_which_one_it_is_about() {
+    let desk = Desk::new("explore-several");
+    for version in ["1.0.0", "1.1.0"] {
+        desk.ok(&format!(
+            "image sign --board virtual-two-images -k key.pem -v {version} {version}.bin {version}.app"
+        ));
+    }
+    let explore =
+        "explore --board virtual-two-images 1.0.0.app 1.1.0.app --replay test-fresh@2:half";
+    let text = desk.ok(explore);
+    assert!(text.starts_with("image 0 is updated"), "{text}");
+    assert!(text.contains("comes to: the new image on trial (image 0)"), "{text}");
+    let lines = desk.ok(&format!("{explore} --json"));
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["story"], &first["image"]), (&"test-fresh".into(), &0.into()));
 }
 
 #[test]
@@ -118,7 +163,8 @@ fn the_walk_that_is_suggested_has_every_option_that_the_failure_needs() {
     let output = desk.shell(walk);
     let error = String::from_utf8(output.stderr).unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{walk}: {error}");
+    assert_eq!(output.status.code(), Some(1), "{walk}: {error}");
+    assert!(error.contains("the new image for good runs, and not the old image"), "{error}");
     assert_eq!(text.matches("the power fails").count(), 2, "{text}");
     // What runs is in plain, and what waits beside it as it was uploaded.
     let before = text.lines().find(|line| line.starts_with("before")).unwrap();

@@ -119,7 +119,10 @@ fn what_is_weak_in_the_original_is_found_and_can_be_walked_again() {
         assert!(steps > 0);
         match walked {
             Err(why) => assert_eq!(why, failure.why),
-            Ok(outcome) => assert!(failure.why.starts_with(&outcome.to_string()), "{outcome}"),
+            Ok(end) => {
+                assert!(failure.why.starts_with(&end.outcome.to_string()), "{end:?}");
+                assert_eq!(end.verdict, Err(failure.why));
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use updraft_board::Board;
 use updraft_image::UpgradeMode;
 use updraft_sim::device::Keys;
-use updraft_sim::explore::{Cost, Explorer, Options, Path, Report, Story, stories};
+use updraft_sim::explore::{Cost, End, Explorer, Options, Path, Report, Story, stories};
 
 use super::device::{decrypting, trusted};
 use crate::flash_strip::FlashStrip;
@@ -281,6 +281,11 @@ fn replay(board: &Board, told: &[Story], path: &Path, out: &Output) -> anyhow::R
     let story = story.ok_or_else(|| no_such_story(&path.story, told))?;
     let explorer = Explorer::new(story, Options::torn())?;
     let strip = FlashStrip::new(board, story);
+    let image = Some(story.image()).filter(|_| board.images() > 1);
+    if let Some(image) = image {
+        let about = format!("image {image} is updated; nothing is in the slots of the others");
+        out.event(&json!({ "story": story.name(), "image": image }), about)?;
+    }
     out.line(strip.legend())?;
     out.line(format!("{:44} {}", styled(HEADING, "before"), strip.draw(story.start())))?;
     let mut steps = Vec::new();
@@ -301,11 +306,11 @@ fn replay(board: &Board, told: &[Story], path: &Path, out: &Output) -> anyhow::R
     for (step, text) in steps {
         out.event(&step, text)?;
     }
-    match outcome {
-        Ok(outcome) => out.event(
-            &json!({ "outcome": outcome.to_string() }),
-            format!("{} {outcome}", styled(DIM, "the device comes to:")),
-        ),
-        Err(why) => Err(anyhow!("{path}: {why}")),
-    }
+    let End { outcome, verdict } = outcome.map_err(|why| anyhow!("{path}: {why}"))?;
+    let of = image.map_or(String::new(), |image| format!(" (image {image})"));
+    out.event(
+        &json!({ "outcome": outcome.to_string(), "survived": verdict.is_ok() }),
+        format!("{} {outcome}{of}", styled(DIM, "the device comes to:")),
+    )?;
+    verdict.map_err(|why| anyhow!("the device does not survive {path}: {why}"))
 }

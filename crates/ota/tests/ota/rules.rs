@@ -19,8 +19,11 @@ fn offer() -> Offer<'static> {
 
 /// Works until there is nothing more to do at this time.
 fn work(agent: &mut Agent<'_>, now: Duration) -> State {
+    let mut steps = 0;
     while agent.deadline().is_some_and(|at| at <= now) {
         agent.poll(now);
+        steps += 1;
+        assert!(steps < 10_000, "it works without an end: {:?}", agent.state());
     }
     agent.state()
 }
@@ -80,6 +83,7 @@ fn waiting_ends_at_its_limit_by_giving_up_or_going_on() {
         let mut looks = 0;
         while agent.state() == State::JobReceived {
             looks += 1;
+            assert!(looks <= 8, "it waits without a limit");
             let at = agent.deadline().unwrap();
             assert!(at <= 61 * SECOND);
             agent.poll(at);

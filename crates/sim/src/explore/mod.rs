@@ -18,5 +18,5 @@ mod story;
 
 pub use outcome::Outcome;
 pub use path::{Cut, Path, PathError};
-pub use search::{Cost, Explorer, Failure, Options, Report, Survivors, Visit};
+pub use search::{Cost, End, Explorer, Failure, Options, Report, Survivors, Visit};
 pub use story::{Activity, History, Story, StoryError, stories};

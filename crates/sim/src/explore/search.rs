@@ -125,6 +125,15 @@ pub struct Report {
     pub failure: Option<Failure>,
 }
 
+/// Where a path ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// What the device comes to.
+    pub outcome: Outcome,
+    /// Whether the story allows that; if not, what it does allow.
+    pub verdict: Result<(), String>,
+}
+
 /// What an activity does to the flash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -351,11 +360,12 @@ impl<'s> Explorer<'s> {
     }
 
     /// Walks a path operation by operation, and then the recovery. Returns what the device comes
-    /// to, or what is wrong with it.
-    pub fn walk(&self, cuts: &[Cut], mut visit: impl FnMut(&Visit<'_>)) -> Result<Outcome, String> {
+    /// to, or what keeps it from coming to anything.
+    pub fn walk(&self, cuts: &[Cut], mut visit: impl FnMut(&Visit<'_>)) -> Result<End, String> {
         let mut judge = self.judge();
         let mut flash = self.story.start.clone();
         let mut activity = self.story.activity;
+        let mut at_last = false;
         for round in 0..=cuts.len() {
             let (booted, log) = {
                 let mut uncut = flash.clone();
@@ -373,6 +383,7 @@ impl<'s> Explorer<'s> {
                 let (wanted, has) = (cut.operation, log.len());
                 return Err(format!("there is no operation {wanted} here, only {has}"));
             }
+            at_last |= cut.is_some_and(|cut| cut.operation + 1 == log.len() as u64);
             for (op, number) in log.iter().zip(0..) {
                 let torn = cut.filter(|cut| cut.operation == number).map(|cut| cut.torn);
                 redo(&mut flash, op, torn);
@@ -388,7 +399,8 @@ impl<'s> Explorer<'s> {
             let Some((booted, Some(boot))) = booted else {
                 return Err("the path ends before a boot".into());
             };
-            return judge.outcome(&booted, &boot);
+            let outcome = judge.outcome(&booted, &boot)?;
+            return Ok(End { outcome, verdict: self.story.check(outcome, at_last) });
         }
         Err("the path has no end".into())
     }
@@ -556,13 +568,7 @@ impl Worker<'_, '_> {
             lock(&self.shared.outcomes).insert(end, outcome.clone());
             outcome
         })?;
-        let story = self.judge.story;
-        let at_last = was_last && story.at_last.contains(&outcome);
-        if !at_last && !story.allowed.contains(&outcome) {
-            let wanted: Vec<_> = story.allowed.iter().map(ToString::to_string).collect();
-            let wanted = wanted.join(" or ");
-            return Err(format!("{outcome} runs, and not {wanted}"));
-        }
+        self.judge.story.check(outcome, was_last)?;
         Ok((outcome, log))
     }
 

@@ -166,6 +166,21 @@ impl Story {
         [&self.old.running, &self.new.running]
     }
 
+    /// Whether the device may come to that after power cuts. `at_last`: each came within the last
+    /// operation of what was going on.
+    pub(super) fn check(&self, outcome: Outcome, at_last: bool) -> Result<(), String> {
+        if self.allowed.contains(&outcome) || at_last && self.at_last.contains(&outcome) {
+            return Ok(());
+        }
+        let wanted: Vec<_> = self.allowed.iter().map(ToString::to_string).collect();
+        Err(format!("{outcome} runs, and not {}", wanted.join(" or ")))
+    }
+
+    /// The number of the image that is updated. On a board with several, the others' slots are empty.
+    pub fn image(&self) -> u8 {
+        0
+    }
+
     /// The device before that.
     pub fn start(&self) -> &SimFlash {
         &self.start
