@@ -136,7 +136,7 @@ fn an_image_that_is_too_large_is_refused(chip: Chip) {
     for (size, why) in [
         (slot, "header, body and protected TLVs take "),
         // Its TLVs are where the trailer is.
-        (slot - 0x200 - 0x80, "the header promises 44 bytes of protected TLVs"),
+        (slot - 0x200 - 0x80, "44 bytes of protected TLVs promised, 0 there"),
         (0x7fff_0000, "header, body and protected TLVs take "),
         (u32::MAX - 8, "add up to more than 4 GiB"),
     ] {
