@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::time::Duration;
 
 use firmware_board::{Board, say};
+use firmware_cortex_m::Chip as _;
 use updraft_boot::Boot;
 use updraft_boot::factory::{Button, Course, Hold, Line, Press, Rollback};
 use updraft_flash::AreaId;
@@ -23,6 +24,13 @@ const fn hold<B: Board>() -> Hold {
 /// The board's button, as it is at the reset.
 pub fn button<B: Board>(board: &mut B) -> Button {
     Button::at_reset(const { hold::<B>() }, board.pressed())
+}
+
+/// Waits a moment for the button. A watchdog that ran before the reset may run on, and nobody presses in
+/// its time; while flash is changed, drivers feed it.
+fn wait<B: Board>(board: &mut B) {
+    board.chip().feed_watchdog();
+    board.idle();
 }
 
 fn rollback<B: Board>(factory: AreaId) -> Rollback {
@@ -56,7 +64,7 @@ pub fn boot<B: Board>(
             let pressed = board.pressed();
             press.set(button.sample(pressed, board.now()));
             match press.get() {
-                Press::Holding { .. } => board.idle(),
+                Press::Holding { .. } => wait(board),
                 _ => break,
             }
         }
@@ -81,7 +89,7 @@ pub fn prompt<B: Board>(
 ) -> Boot {
     loop {
         while !button.released(board.pressed()) {
-            board.idle();
+            wait(board);
         }
         for line in [Line::ButtonDetected, Line::Initiating] {
             say(board, WHO, &line);

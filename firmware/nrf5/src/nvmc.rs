@@ -4,10 +4,10 @@
 //! the gaps between what it does.
 
 use firmware_board::{Violation, checked};
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Watchdog as _};
 use updraft_flash::{Device, Geometry};
 
-use crate::at;
+use crate::{Watchdog, at};
 #[cfg(feature = "radio")]
 use crate::radio::gaps;
 
@@ -29,8 +29,10 @@ impl Nvmc {
         while Self::READY.read() == 0 {}
     }
 
-    /// Allows something while `work` is done.
+    /// Allows something while `work` is done. A slot takes longer than a watchdog may wait, a page does
+    /// not.
     fn allowing(what: u32, work: impl FnOnce()) {
+        Watchdog.feed();
         Self::CONFIG.write(what);
         Self::wait();
         work();
@@ -90,12 +92,12 @@ impl Device for Nvmc {
         if let Some(done) = gaps::erase(address..end, page) {
             return done;
         }
-        Self::allowing(ERASE, || {
-            for at in (address..end).step_by(page as usize) {
+        for at in (address..end).step_by(page as usize) {
+            Self::allowing(ERASE, || {
                 Self::ERASE_PAGE.write(at);
                 Self::wait();
-            }
-        });
+            });
+        }
         Ok(())
     }
 }

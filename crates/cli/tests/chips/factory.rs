@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chance, Image, MICROBIT_FACTORY, MPS2_FACTORY, Powered};
+use crate::bench::{Bench, Chance, Chip, Image, MICROBIT_FACTORY, MPS2_FACTORY, Powered};
 use crate::story::HOST;
 
 /// From the reset on, before anything is verified.
@@ -243,4 +243,141 @@ fn a_rollback_survives_a_cut_before_any_write() {
         assert!(bench.holds(Role::Factory, &factory), "{told:?}");
     }
     println!("4 cuts, before erase + store: {}", told.join(" "));
+}
+
+/// The watchdog's registers: what feeds it, and what starts it.
+struct Watchdog {
+    feed: (u32, u32),
+    start: (u32, u32),
+}
+
+const MPS2_WATCHDOG: Watchdog = Watchdog { feed: (0x4000_800c, 4), start: (0x4000_8008, 4) };
+const MICROBIT_WATCHDOG: Watchdog = Watchdog { feed: (0x4001_0600, 4), start: (0x4001_0000, 4) };
+
+fn runs_to(chip: &Powered<'_>, places: &[(u32, u32)]) {
+    let there = chip.machine().run_to_store(places, Duration::from_secs(20)).unwrap();
+    assert!(there, "nobody writes to {places:x?}:\n{}", chip.printed());
+}
+
+/// A chip with a factory image and nothing that may run, at the prompt. What fed its watchdog by chance did
+/// so before.
+fn prompted<'b>(bench: &'b Bench, factory: &Image) -> Powered<'b> {
+    bench.put(Role::Factory, 0, &factory.bytes);
+    bench.put(Role::Primary, 0, &vec![0; bench.area(Role::Primary).size as usize]);
+    let chip = bench.start_paused();
+    chip.machine().resume().unwrap();
+    chip.wait(PROMPT);
+    chip
+}
+
+/// The button is let go of, and the chip stands still before it has seen that.
+fn press_and_release(chip: &Powered<'_>) {
+    chip.machine().resume().unwrap();
+    chip.press(true);
+    std::thread::sleep(Duration::from_millis(300));
+    chip.machine().pause().unwrap();
+    chip.press(false);
+}
+
+/// One that runs since before the reset is fed at the prompt, however long nobody presses, and the factory
+/// image is started under it.
+fn the_watchdog_is_fed_at_the_prompt(chip: Chip, watchdog: &Watchdog) {
+    let Some(bench) = Bench::new(chip, "watchdog-prompt") else { return };
+    let factory = bench.image("0.9.0", HOST);
+    let chip = prompted(&bench, &factory);
+    (0..5).for_each(|_| runs_to(&chip, &[watchdog.feed]));
+    press_and_release(&chip);
+    runs_to(&chip, &[watchdog.start]);
+    let printed = chip.printed();
+    assert!(!printed.contains("app: "), "it is started by the bootloader:\n{printed}");
+    chip.machine().resume().unwrap();
+    says(&chip, &ROLLBACK[5..]);
+    // Which goes on to feed it.
+    runs_to(&chip, &[watchdog.feed]);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &factory));
+}
+
+#[test]
+fn the_watchdog_of_a_large_chip_is_fed_at_the_prompt() {
+    the_watchdog_is_fed_at_the_prompt(MPS2_FACTORY, &MPS2_WATCHDOG);
+}
+
+#[test]
+fn the_watchdog_of_a_small_chip_is_fed_at_the_prompt() {
+    the_watchdog_is_fed_at_the_prompt(MICROBIT_FACTORY, &MICROBIT_WATCHDOG);
+}
+
+/// From a sector to the next one that is erased, and then written.
+#[test]
+fn the_watchdog_is_fed_between_the_sectors_of_a_rollback() {
+    let Some(bench) = Bench::new(MPS2_FACTORY, "watchdog-sectors") else { return };
+    let factory = bench.image("0.9.0", HOST);
+    let chip = prompted(&bench, &factory);
+    let first = bench.address(Role::Primary);
+    let sector = |number: u32| first + number * 0x1000;
+    let word = |number: u32| chip.machine().read(sector(number), 4).unwrap();
+    press_and_release(&chip);
+    for (before, sectors) in [([0; 4], 4..10), ([0xff; 4], 4..10)] {
+        for number in sectors {
+            runs_to(&chip, &[(sector(number), 4)]);
+            assert_eq!(word(number + 1), before);
+            // Whichever comes first.
+            runs_to(&chip, &[MPS2_WATCHDOG.feed, (sector(number + 1), 4)]);
+            chip.machine().step().unwrap();
+            assert_eq!(word(number + 1), before, "sector {number}: not fed behind it");
+        }
+    }
+    chip.machine().resume().unwrap();
+    says(&chip, &ROLLBACK[4..]);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &factory));
+}
+
+/// Page by page, as its flash controller erases.
+#[test]
+fn the_watchdog_of_a_small_chip_is_fed_between_the_pages_of_a_rollback() {
+    let Some(bench) = Bench::new(MICROBIT_FACTORY, "watchdog-pages") else { return };
+    let factory = bench.image("0.9.0", HOST);
+    let chip = prompted(&bench, &factory);
+    let first = bench.address(Role::Primary);
+    let len = factory.bytes.len();
+    let erased = || {
+        let slot = chip.machine().read(first, len).unwrap();
+        slot.chunks(1024).filter(|page| page[0] == 0xff).count()
+    };
+    press_and_release(&chip);
+    runs_to(&chip, &[(0x4001_e508, 4)]);
+    let (mut last, pages) = (0, len / 1024);
+    while last < pages {
+        runs_to(&chip, &[MICROBIT_WATCHDOG.feed]);
+        let now = erased();
+        assert!(now <= last + 1, "{} pages at once", now - last);
+        last = now;
+    }
+    chip.machine().resume().unwrap();
+    says(&chip, &ROLLBACK[4..]);
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &factory));
+}
+
+/// It runs, and as long, whichever way the application was started.
+#[test]
+fn an_application_has_the_same_watchdog_with_a_rollback_and_without() {
+    let Some(bench) = Bench::new(MPS2_FACTORY, "watchdog-started") else { return };
+    let factory = bench.image("0.9.0", HOST);
+    bench.put(Role::Factory, 0, &factory.bytes);
+    bench.provision(&bench.image("1.0.0", HOST));
+    let watchdogs = [(false, "boot: starting 1.0.0"), (true, "boot: starting 0.9.0")].map(
+        |(pressed, starting)| {
+            let chip = bench.start_paused();
+            chip.press(pressed);
+            chip.machine().resume().unwrap();
+            says(&chip, &[starting, "app: self-test passed"]);
+            // The time, and that it counts and resets.
+            [0x4000_8000, MPS2_WATCHDOG.start.0].map(|place| chip.machine().read(place, 4).unwrap())
+        },
+    );
+    assert_eq!(watchdogs[0], watchdogs[1]);
+    assert_eq!(watchdogs[0][1], [3, 0, 0, 0]);
 }

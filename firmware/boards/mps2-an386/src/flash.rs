@@ -2,11 +2,11 @@
 //! store; the rules of NOR flash are this driver's.
 
 use firmware_board::Violation;
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Watchdog as _};
 use updraft_flash::{Device, Geometry};
 
 use crate::DEVICES;
-use crate::peripherals::at;
+use crate::peripherals::{Watchdog, at};
 
 /// What stands for trouble that the emulator's memory never has: words of the block RAM behind the
 /// button's, which nobody but a debugger writes.
@@ -75,8 +75,9 @@ impl Window {
         if answers(self.number) { Ok(place) } else { Err(Violation::Silent) }
     }
 
-    /// The same, of what is to be changed.
+    /// The same, of what is to be changed. That feeds the watchdog, as on chips where it takes time.
     fn changed(&self, address: u32, len: usize) -> Result<u32, Violation> {
+        Watchdog.feed();
         let place = self.place(address, len)?;
         if Trouble::spares(self.number) { Ok(place) } else { Err(Violation::NotDone) }
     }
