@@ -1,9 +1,11 @@
 //! Flash that is not there, takes no change, or dies while it is changed. The emulator's memory does
 //! nothing of it: the board's driver has words for that, as it has one for the button.
 
+use std::time::{Duration, Instant};
+
 use updraft_board::Role;
 
-use crate::bench::{Bench, Chance, Image, MPS2_EXTERNAL, Powered};
+use crate::bench::{Bench, Chance, Image, MICROBIT, MPS2_EXTERNAL, Powered};
 use crate::story::HOST;
 
 /// Of the board: which devices do not answer, which take no change, and how many changes succeed before
@@ -121,4 +123,83 @@ fn a_swap_that_flash_fails_in_is_named_and_ends_once_it_does_not() {
         told.push(last);
     }
     println!("it failed at changes {told:?}");
+}
+
+/// The changes between those: what a swap begins with, and the first sector on its way. Some of them in
+/// each run, all with `UPDRAFT_LONG`. Until the swap has begun, by the primary slot's trailer, the old image
+/// runs; from then on nothing does before it has ended: an application might write to a slot that it goes on with.
+#[test]
+fn a_swap_that_flash_fails_in_early_leaves_what_is_whole_running() {
+    let Some((bench, old, new)) = due("dying-early") else { return };
+    let changes = 3..MOVING;
+    let some = std::env::var_os("UPDRAFT_LONG").is_none().then_some(6);
+    let first = Chance::new().below(some.unwrap_or(1));
+    let (mut ran, mut waited) = (Vec::new(), Vec::new());
+    for last in changes.skip(first as usize).step_by(some.unwrap_or(1) as usize) {
+        bench.provision(&old);
+        bench.request(&new.bytes, true);
+        // Of the slots what no trailer is in.
+        let images = || {
+            [Role::Primary, Role::Secondary].map(|role| {
+                let mut slot = bench.slot(role);
+                slot.truncate(slot.len() / 2);
+                slot
+            })
+        };
+        let before = images();
+        let chip = troubled(&bench, LAST, last as u32);
+        chip.wait("the flash device failed");
+        let starts = || chip.printed().contains("app: self-test passed");
+        let waits = || chip.printed().contains("boot: serial recovery: upload an image");
+        let until = Instant::now() + Duration::from_secs(60);
+        while !starts() && !waits() {
+            assert!(Instant::now() < until, "{last}: {}", chip.printed());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let printed = chip.printed();
+        let started = starts();
+        chip.cut();
+        let trailer = bench.slot(Role::Primary).split_off(before[0].len());
+        let begun = trailer.iter().any(|byte| *byte != 0xff);
+        assert!(started || begun, "{last}: {printed}");
+        assert!(!started || images() == before, "{last}: {printed}");
+        assert!(!started || printed.contains("boot: starting 1.0.0"), "{last}: {printed}");
+        if started { &mut ran } else { &mut waited }.push(last);
+
+        let chip = bench.start();
+        chip.wait("boot: starting 2.0.0");
+        chip.wait("app: self-test passed");
+        chip.cut();
+        assert!(bench.holds(Role::Primary, &new) && bench.holds(Role::Secondary, &old), "{last}");
+    }
+    println!("1.0.0 ran at changes {ran:?}, and waited at {waited:?}");
+}
+
+/// A word that does not hold what was written to it, as of a cell that is worn out: the driver reads back
+/// what it writes, says so, and the swap ends once the cell is well.
+#[test]
+fn a_word_that_reads_back_otherwise_stops_a_swap_until_it_does_not() {
+    let Some(bench) = Bench::new(MICROBIT, "worn") else { return };
+    let [old, new] =
+        ["1.0.0", "2.0.0"].map(|version| bench.image_with_tail(version, HOST, 8 * 1024));
+    bench.provision(&old);
+    bench.request(&new.bytes, true);
+    // In the tail, which no version has in common with another.
+    let at = (new.bytes.len() - 4 * 1024) & !0x3ff;
+    let word = bench.address(Role::Primary) + at as u32;
+    let chip = bench.start_paused();
+    assert!(chip.machine().run_to_store(&[(word, 4)], Duration::from_secs(60)).unwrap());
+    // Programming takes bits away from what is there, and there are none left.
+    chip.machine().write(word, &[0; 4]).unwrap();
+    chip.machine().resume().unwrap();
+    chip.wait("boot: the flash device failed\r\n");
+    chip.wait(bench.chip.without_image());
+    chip.cut();
+    assert_eq!(bench.slot(Role::Primary)[at..][..4], [0; 4], "nobody goes on behind it");
+
+    let chip = bench.start();
+    chip.wait("boot: starting 2.0.0");
+    chip.wait("app: self-test passed");
+    chip.cut();
+    assert!(bench.holds(Role::Primary, &new) && bench.holds(Role::Secondary, &old));
 }
