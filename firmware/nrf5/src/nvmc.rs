@@ -7,9 +7,9 @@ use firmware_board::{Violation, checked};
 use firmware_cortex_m::{Register, Watchdog as _};
 use updraft_flash::{Device, Geometry};
 
-use crate::{Watchdog, at};
 #[cfg(feature = "radio")]
 use crate::radio::gaps;
+use crate::{Watchdog, at};
 
 /// The flash controller.
 #[derive(Debug)]
