@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use object::read::elf::ElfFile32;
+use object::{Object as _, ObjectSection as _};
 use updraft_board::{Area, Board, Role};
 use updraft_image::UpgradeMode;
 use updraft_qemu::{Emulated, Machine, Setup};
@@ -436,17 +438,23 @@ impl Bench {
         self.start_with(Setup::counting)
     }
 
-    /// The chip with another bootloader: the same with other bytes wherever it has some, and how often
-    /// that is.
+    /// The chip with another bootloader: the same with other bytes wherever the ELF file's `section` has
+    /// some, and how often that is.
     pub fn start_patched(
         &self,
+        section: &str,
         changes: &[([u8; 4], [u8; 4])],
         len: usize,
     ) -> (usize, Powered<'_>) {
         let mut program = std::fs::read(self.program("bootloader.elf")).unwrap();
+        let section = {
+            let file = ElfFile32::<object::Endianness>::parse(&*program).unwrap();
+            let (start, size) = file.section_by_name(section).unwrap().file_range().unwrap();
+            start as usize..(start + size) as usize
+        };
         let mut places = 0;
         for (from, to) in changes {
-            for at in 0..program.len() - len {
+            for at in section.start..=section.end - len {
                 if program[at..].starts_with(&from[..len]) {
                     program[at..at + len].copy_from_slice(&to[..len]);
                     places += 1;

@@ -149,7 +149,7 @@ fn a_flash_chip_that_nobody_knows_is_used_and_told_of() {
     assert!(!chip.printed().contains("unknown"), "{}", chip.printed());
     chip.cut();
     // The emulator has no other chip, so the bootloader gets to know another one.
-    let (places, chip) = bench.start_patched(&[(KNOWN, OTHER)], 3);
+    let (places, chip) = bench.start_patched(".rodata", &[(KNOWN, OTHER)], 3);
     assert_eq!(places, 1);
     chip.wait("boot: external flash of an unknown kind");
     chip.wait("boot: starting 1.0.0");
@@ -169,7 +169,7 @@ fn a_missing_flash_chip_is_told_of_and_does_no_harm() {
     let registers = (0..0x28).step_by(4);
     let other = |at: u32| [0x4000_1000 + at, 0x4001_1000 + at].map(u32::to_le_bytes).into();
     let other: Vec<([u8; 4], [u8; 4])> = registers.map(other).collect();
-    let (places, chip) = bench.start_patched(&other, 4);
+    let (places, chip) = bench.start_patched(".text", &other, 4);
     assert!(places > 0);
     chip.wait("boot: no answer from the external flash: is it there, and connected?");
     chip.wait("boot: serial recovery");
