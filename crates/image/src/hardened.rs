@@ -51,6 +51,16 @@ impl Decision {
         Self::of_bits(u32::from(black_box(yes)), u32::from(black_box(yes)))
     }
 
+    /// Yes if both are, a word from each.
+    pub fn both(a: &Self, b: &Self) -> Self {
+        Self::of_bits(u32::from(a.still()), u32::from(b.still()))
+    }
+
+    /// The answer to a question about `subject`, which is asked twice.
+    pub fn asked<T>(subject: &mut T, mut question: impl FnMut(&mut T) -> bool) -> Self {
+        Self::of_bits(ask(subject, &mut question), ask(subject, &mut question))
+    }
+
     /// Yes if both are equal and not empty, in a time that depends on their lengths only.
     pub fn equal(a: &[u8], b: &[u8]) -> Self {
         Self::of_bits(are_equal(a, b), are_equal(a, b))
@@ -79,6 +89,17 @@ impl Decision {
         }
         black_box(self.value) == YES
     }
+}
+
+/// Asks once more, right before it matters, what has been asked before.
+pub fn again(question: impl FnOnce() -> bool) -> bool {
+    question()
+}
+
+/// 1 for a yes, else 0.
+#[inline(never)]
+fn ask<T>(subject: &mut T, question: &mut impl FnMut(&mut T) -> bool) -> u32 {
+    u32::from(question(black_box(subject)))
 }
 
 /// 1 if both are equal and not empty, else 0.

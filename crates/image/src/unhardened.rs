@@ -18,6 +18,16 @@ impl Decision {
         Self(yes)
     }
 
+    /// Yes if both are.
+    pub fn both(a: &Self, b: &Self) -> Self {
+        Self(a.0 && b.0)
+    }
+
+    /// The answer to a question about `subject`, asked once.
+    pub fn asked<T>(subject: &mut T, question: impl FnOnce(&mut T) -> bool) -> Self {
+        Self(question(subject))
+    }
+
     /// Yes if both are equal and not empty.
     pub fn equal(a: &[u8], b: &[u8]) -> Self {
         Self(a == b && !a.is_empty())
@@ -37,4 +47,9 @@ impl Decision {
     pub fn still(&self) -> bool {
         true
     }
+}
+
+/// Whoever has come here was told yes.
+pub fn again(_: impl FnOnce() -> bool) -> bool {
+    true
 }

@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use crate::hardened::again;
 use crate::text::{self, Bytes, Hex};
 use crate::{
     Decision, Describe, Digest, Flags, HashKind, Hasher, Header, HeaderError, PureCheck, Scheme,
@@ -134,7 +135,7 @@ impl Validated {
     /// Whether this was really decided: a yes that a fault has made up does not stand. To be asked
     /// right before the image is started.
     pub fn stands(&self) -> bool {
-        self.decision.is_yes() && self.decision.still()
+        again(|| self.decision.is_yes() && self.decision.still())
     }
 
     /// Whether the ids that it carries are those of `board`, compared anew. To be asked right before
@@ -143,11 +144,12 @@ impl Validated {
     pub fn is_for(&self, board: Option<&BoardIds>) -> bool {
         let Some(board) = board else { return true };
         let pairs = [(self.ids.vendor, &board.vendor), (self.ids.class, &board.class)];
-        pairs.into_iter().all(|(found, expected)| match expected {
+        let is_this = |(found, expected): (u32, &Option<[u8; 16]>)| match expected {
             Some(_) if found == 0 => !board.required,
             Some(expected) => found == Ids::fold(expected),
             None => true,
-        })
+        };
+        again(|| pairs.into_iter().all(is_this))
     }
 }
 
@@ -303,10 +305,7 @@ impl<E: Describe> Describe for Refusal<E> {
             Self::NoHash { expected } => to.fill("no {} TLV", &[&expected.tlv()]),
             Self::Hash { computed } => {
                 let computed = Bytes(computed);
-                to.fill(
-                    "the content is damaged: it hashes to {}…, not to its hash TLV",
-                    &[&computed],
-                );
+                to.fill("damaged: it hashes to {}…, not to its hash TLV", &[&computed]);
             }
             Self::TlvLength { entry } => {
                 to.fill("a {} TLV cannot have {} bytes", &[&entry.kind, &entry.len]);
@@ -330,7 +329,7 @@ impl<E: Describe> Describe for Refusal<E> {
                 to.fill("made for another board: {} {}…, this is {}…", &things);
             }
             Self::NoBoardId { kind } => {
-                to.fill("it names no board: no {} TLV", &[kind]);
+                to.fill("for no board: no {} TLV", &[kind]);
             }
             Self::Vetoed => to.say("the board refuses it"),
             Self::NotLoadable { address: None } => to.say("not made to be loaded to RAM"),
@@ -617,7 +616,7 @@ impl<'a> Walk<'a> {
         let good = match self.rules.signed {
             Signed::Hash => verifier.verify(key, self.hash, signature),
             // That goes with SHA-512 alone (`Scheme::allows`).
-            Signed::Image if scheme != Scheme::Ed25519 || !cfg!(feature = "sha512") => false,
+            Signed::Image if scheme != Scheme::Ed25519 || !cfg!(feature = "sha512") => Decision::NO,
             Signed::Image => {
                 let check = signature.try_into().ok().and_then(|s| verifier.verify_pure(key, s));
                 match check {
@@ -625,11 +624,10 @@ impl<'a> Walk<'a> {
                         feed(source, self.header, |bytes| check.update(bytes))?;
                         check.finish()
                     }
-                    None => false,
+                    None => Decision::NO,
                 }
             }
         };
-        let good = Decision::of(good);
         if self.rules.strictness.is_strict() && !good.is_yes() {
             return Err(Refusal::Signature { key });
         }
@@ -670,7 +668,7 @@ impl<'a> Walk<'a> {
         if !content.still() {
             return Err(Refusal::NoHash { expected: self.rules.hash });
         }
-        let decision = Decision::of(origin.still() && content.still());
+        let decision = Decision::both(&origin, &content);
         Ok(Validated { hash: *self.hash, size, security_counter, key, ids, decision })
     }
 }

@@ -1,6 +1,6 @@
 //! Who checks signatures: the seam between the format and the cryptography.
 
-use crate::{Digest, HashKind, KeyUnwrap, PublicKey};
+use crate::{Decision, Digest, HashKind, KeyUnwrap, PublicKey};
 
 /// Checks signatures against a ring of public keys.
 ///
@@ -21,8 +21,9 @@ pub trait Verifier {
         Some(self.key(index)?.hash(kind))
     }
 
-    /// Whether `signature` is key number `index`'s over `digest`.
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool;
+    /// Whether `signature` is key number `index`'s over `digest`. A hardware engine that answers with a
+    /// flag is asked by [`Decision::asked`].
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision;
 
     /// Begins the check of `signature`, made by key number `index` over the image itself; `None`
     /// if the key cannot sign that way or the signature is malformed.
@@ -50,7 +51,7 @@ impl<V: Verifier> Verifier for &mut V {
         (**self).key_hash(index, kind)
     }
 
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision {
         (**self).verify(index, digest, signature)
     }
 
@@ -92,7 +93,7 @@ impl<V: Verifier, U: KeyUnwrap> Verifier for WithPrivateKey<V, U> {
         self.verifier.key_hash(index, kind)
     }
 
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision {
         self.verifier.verify(index, digest, signature)
     }
 
@@ -110,7 +111,7 @@ pub trait PureCheck {
     /// Takes in more of the image.
     fn update(&mut self, bytes: &[u8]);
     /// Whether the signature covers what was taken in.
-    fn finish(self) -> bool;
+    fn finish(self) -> Decision;
 }
 
 /// A check that never succeeds; for verifiers that have none.
@@ -122,7 +123,7 @@ impl PureCheck for NoPureCheck {
         match *self {}
     }
 
-    fn finish(self) -> bool {
+    fn finish(self) -> Decision {
         match self {}
     }
 }
@@ -143,8 +144,8 @@ impl Verifier for HashOnly {
         None
     }
 
-    fn verify(&mut self, _: usize, _: &Digest, _: &[u8]) -> bool {
-        false
+    fn verify(&mut self, _: usize, _: &Digest, _: &[u8]) -> Decision {
+        Decision::NO
     }
 
     fn verify_pure(&mut self, _: usize, _: &[u8; 64]) -> Option<NoPureCheck> {

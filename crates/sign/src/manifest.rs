@@ -236,10 +236,10 @@ fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     let ring = [embedded];
     let mut verifier = Software::new(&ring);
     match (prehash(key.scheme()), signature.try_into()) {
-        (Some(hash), _) => verifier.verify(0, &Digest::of(hash, message), signature),
+        (Some(hash), _) => verifier.verify(0, &Digest::of(hash, message), signature).is_yes(),
         (None, Ok(signature)) => verifier.verify_pure(0, signature).is_some_and(|mut check| {
             check.update(message);
-            check.finish()
+            check.finish().is_yes()
         }),
         (None, Err(_)) => false,
     }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use updraft_image::{
-    ContentKey, Digest, HashKind, KeyUnwrap, PublicKey, TlvType, UnwrapError, Verifier, WrapFormat,
+    ContentKey, Decision, Digest, HashKind, KeyUnwrap, PublicKey, TlvType, UnwrapError, Verifier,
+    WrapFormat,
 };
 
 /// Remembers the verdicts of another verifier, by key, digest and signature, and the content keys
@@ -14,7 +15,7 @@ use updraft_image::{
 #[derive(Clone, Debug, Default)]
 pub struct Remembering<V> {
     verifier: V,
-    verdicts: HashMap<(usize, Vec<u8>, Vec<u8>), bool>,
+    verdicts: HashMap<(usize, Vec<u8>, Vec<u8>), Decision>,
     format: Option<WrapFormat>,
     unwrapped: HashMap<(TlvType, Vec<u8>), Result<Vec<u8>, UnwrapError>>,
 }
@@ -42,7 +43,7 @@ impl<V: Verifier> Verifier for Remembering<V> {
         self.verifier.key_hash(index, kind)
     }
 
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision {
         let question = (index, digest.as_bytes().to_vec(), signature.to_vec());
         let verifier = &mut self.verifier;
         *self.verdicts.entry(question).or_insert_with(|| verifier.verify(index, digest, signature))

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use updraft_image::{Digest, PublicKey, Software, Verifier};
+use updraft_image::{Decision, Digest, PublicKey, Software, Verifier};
 
 use crate::Board;
 
@@ -32,7 +32,7 @@ impl<'k, B: Board> Verifier for Keys<'k, B> {
         self.software.key(index)
     }
 
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision {
         self.software.verify(index, digest, signature)
     }
 

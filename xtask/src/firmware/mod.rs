@@ -84,6 +84,9 @@ pub fn run(args: &[String]) -> Result<()> {
     for board in boards {
         let programs = build(&board, release)?;
         println!("{}", board.name);
+        if board.name == DISTURBED && !release {
+            build_unhardened(&board)?;
+        }
         let Programs { bootloader, application, networked } = programs;
         let bluetooth = match named || board.is_plain() {
             true => build_bluetooth(&board, release),

@@ -118,7 +118,7 @@ impl System for Notes {
         let mut signers = self.signers.iter().filter(|signer| any || named(signer));
         signers.any(|signer| {
             let Ok(key) = PublicKey::from_der(&signer.key) else { return false };
-            Software::new(&[key]).verify(0, digest, signature)
+            Software::new(&[key]).verify(0, digest, signature).is_yes()
         })
     }
 

@@ -15,13 +15,13 @@ use crate::{Decision, Digest, HashKind};
 
 /// Whether `signature` over `digest` is that of the key with this modulus and the exponent 65537,
 /// both as long as `LIMBS` words of 32 bits.
-pub fn verify<const LIMBS: usize>(modulus: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+pub fn verify<const LIMBS: usize>(modulus: &[u8], digest: &Digest, signature: &[u8]) -> Decision {
     if digest.kind() != HashKind::Sha256 {
-        return false;
+        return Decision::NO;
     }
-    let Some(modulus) = Modulus::<LIMBS>::new(modulus) else { return false };
-    let Some(mut block) = modulus.public_power(signature) else { return false };
-    encodes(&mut block, digest.as_bytes()).is_some_and(|same| same.is_yes())
+    let Some(modulus) = Modulus::<LIMBS>::new(modulus) else { return Decision::NO };
+    let Some(mut block) = modulus.public_power(signature) else { return Decision::NO };
+    encodes(&mut block, digest.as_bytes()).unwrap_or_default()
 }
 
 /// Whether the block is one that encodes `hash`; `None` if it is malformed.

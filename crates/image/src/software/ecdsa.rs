@@ -10,7 +10,7 @@
 
 #[cfg(feature = "sig-ecdsa-p256")]
 use super::p256;
-use crate::{Digest, HashKind};
+use crate::{Decision, Digest, HashKind};
 
 /// The tag of a sequence.
 #[cfg(any(feature = "sig-ecdsa-p256", test))]
@@ -18,17 +18,17 @@ const SEQUENCE: u8 = 0x30;
 
 /// Whether the signature of `digest` is that of the key with this uncompressed point.
 #[cfg(feature = "sig-ecdsa-p256")]
-pub fn verify_p256(point: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+pub fn verify_p256(point: &[u8], digest: &Digest, signature: &[u8]) -> Decision {
     if digest.kind() != HashKind::Sha256 {
-        return false;
+        return Decision::NO;
     }
-    let scalars = parse(signature, Some(SEQUENCE));
-    scalars.is_some_and(|(r, s)| p256::verify(point, digest.as_bytes(), r, s))
+    let Some((r, s)) = parse(signature, Some(SEQUENCE)) else { return Decision::NO };
+    p256::verify(point, digest.as_bytes(), r, s)
 }
 
 /// The same over P-384.
 #[cfg(feature = "sig-ecdsa-p384")]
-pub fn verify_p384(point: &[u8], digest: &Digest, signature: &[u8]) -> bool {
+pub fn verify_p384(point: &[u8], digest: &Digest, signature: &[u8]) -> Decision {
     use p384::ecdsa::signature::hazmat::PrehashVerifier;
     use p384::ecdsa::{Signature, VerifyingKey};
 
@@ -38,7 +38,7 @@ pub fn verify_p384(point: &[u8], digest: &Digest, signature: &[u8]) -> bool {
         let signature = Signature::from_scalars(scalar(r), scalar(s)).ok()?;
         key.verify_prehash(digest.as_bytes(), &signature).ok()
     };
-    digest.kind() == HashKind::Sha384 && checked().is_some()
+    Decision::of(digest.kind() == HashKind::Sha384 && checked().is_some())
 }
 
 /// Both scalars. The sequence has any tag if none is given.

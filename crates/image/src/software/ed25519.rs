@@ -10,7 +10,7 @@ use super::field::{Prime, Registers, Step, formula};
 use super::limbs::{self, Limbs, Wide, ZERO, constant};
 use super::sha512::Sha512;
 use super::straus::{self, Sum};
-use crate::PureCheck;
+use crate::{Decision, PureCheck};
 
 pub struct P25519;
 
@@ -234,13 +234,27 @@ impl Curve {
     }
 }
 
-/// Whether `r = sB − hA`; `None` if key or signature is malformed.
+/// Whether `r = sB − hA`; not if key or signature is malformed.
 #[inline(never)]
-fn equation(key: &[u8; 32], r: &[u8; 32], s: &Limbs, hash: &Limbs) -> Option<bool> {
+fn equation(key: &[u8; 32], r: &[u8; 32], s: &Limbs, hash: &Limbs) -> Decision {
+    let mut curve = Curve { registers: Registers::EMPTY, points: Registers::EMPTY };
+    if difference(&mut curve, key, r, s, hash).is_none() {
+        return Decision::NO;
+    }
+    Decision::asked(&mut curve.registers, |it| it.is_zero(A) && it.is_zero(B))
+}
+
+/// The differences of both sides' coordinates, in `A` and `B`.
+fn difference(
+    curve: &mut Curve,
+    key: &[u8; 32],
+    r: &[u8; 32],
+    s: &Limbs,
+    hash: &Limbs,
+) -> Option<()> {
     if !limbs::is_less(s, &ORDER) {
         return None;
     }
-    let mut curve = Curve { registers: Registers::EMPTY, points: Registers::EMPTY };
     // The negative of the key, the base point, and their difference and sum.
     curve.set_negative(key)?;
     curve.keep(0);
@@ -251,13 +265,13 @@ fn equation(key: &[u8; 32], r: &[u8; 32], s: &Limbs, hash: &Limbs) -> Option<boo
         curve.keep(point);
     }
     curve.set(&ZERO, &ONE);
-    straus::add_multiples(&mut curve, s, hash);
+    straus::add_multiples(curve, s, hash);
     for (to, from) in [(P, X), (Q, Y), (U, Z)] {
         curve.registers.copy(to, from);
     }
     curve.set_negative(r)?;
     curve.registers.run(OPPOSITE);
-    Some(curve.registers.is_zero(A) && curve.registers.is_zero(B))
+    Some(())
 }
 
 /// `X = C ^ ((p − 5) / 8)`. The exponent is 2²⁵² − 3: 250 ones, a zero and a one. To double the
@@ -285,8 +299,10 @@ fn power(registers: &mut Registers<P25519>) {
 }
 
 /// Whether `signature` is that of `message` by `key`.
-pub fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else { return false };
+pub fn verify(key: &[u8], message: &[u8], signature: &[u8]) -> Decision {
+    let (Ok(key), Ok(signature)) = (key.try_into(), signature.try_into()) else {
+        return Decision::NO;
+    };
     let mut hash = Sha512::new();
     begin(&mut hash, key, signature);
     hash.update(message);
@@ -316,7 +332,7 @@ impl PureCheck for Check {
         self.hash.update(bytes);
     }
 
-    fn finish(mut self) -> bool {
+    fn finish(mut self) -> Decision {
         is_good(&mut self.hash, &self.key, &self.signature)
     }
 }
@@ -328,10 +344,10 @@ fn begin(hash: &mut Sha512, key: &[u8; 32], signature: &[u8; 64]) {
 }
 
 /// Whether the signature is good for what was hashed.
-fn is_good(hash: &mut Sha512, key: &[u8; 32], signature: &[u8; 64]) -> bool {
+fn is_good(hash: &mut Sha512, key: &[u8; 32], signature: &[u8; 64]) -> Decision {
     let hash = limbs::remainder(&hash.finish(), &ORDER);
-    let Some((r, s)) = signature.split_first_chunk() else { return false };
-    equation(key, r, &limbs::from_le_bytes(s.iter()), &hash).unwrap_or(false)
+    let Some((r, s)) = signature.split_first_chunk() else { return Decision::NO };
+    equation(key, r, &limbs::from_le_bytes(s.iter()), &hash)
 }
 
 impl core::fmt::Debug for Check {

@@ -27,7 +27,7 @@ mod tests;
 use crate::rsa::pss;
 #[cfg(not(feature = "sig-ed25519"))]
 use crate::verifier::NoPureCheck;
-use crate::{Digest, PublicKey, Verifier};
+use crate::{Decision, Digest, PublicKey, Verifier};
 
 /// Checks signatures in software against the embedded keys.
 #[derive(Clone, Copy)]
@@ -63,9 +63,9 @@ impl Verifier for Software<'_> {
         self.keys.get(index).copied()
     }
 
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision {
         let Some(key) = self.keys.get(index) else {
-            return false;
+            return Decision::NO;
         };
         match key.scheme() {
             #[cfg(feature = "sig-rsa")]
@@ -81,7 +81,7 @@ impl Verifier for Software<'_> {
             #[allow(unreachable_patterns, reason = "only when one scheme is left out")]
             _ => {
                 let _ = (digest, signature);
-                false
+                Decision::NO
             }
         }
     }

@@ -7,6 +7,7 @@
 use super::field::{Prime, Registers, Step, formula};
 use super::limbs::{self, Limbs, Wide, ZERO, constant};
 use super::straus::{self, Sum};
+use crate::Decision;
 
 pub struct P256;
 
@@ -234,6 +235,15 @@ impl Registers<P256> {
         self.copy(POINTS + 2 * point + 1, Y);
     }
 
+    /// Whether the `x` of the sum, modulo the order, is `r`. As `p` is less than twice the order, it is
+    /// `r` or as much more; and to compare X / Z² takes no division.
+    #[inline(never)]
+    fn has_r(&mut self, r: &Limbs) -> bool {
+        let mut more = *r;
+        let beyond = limbs::add(&mut more, &ORDER);
+        !self.is_zero(Z) && (self.has_x(r) || (!beyond && self.has_x(&more)))
+    }
+
     /// Whether the sum has this `x`.
     fn has_x(&mut self, x: &Limbs) -> bool {
         self.set(U, x);
@@ -247,11 +257,11 @@ impl Registers<P256> {
 /// Whether `(r, s)` is the signature of `hash` by the key with this uncompressed point (FIPS 186-5,
 /// 6.4.2); all are big-endian, and only the last 32 bytes of them count. A point beside the curve
 /// or with coordinates that are not below `p` is no key.
-pub fn verify(key: &[u8], hash: &[u8], r: &[u8], s: &[u8]) -> bool {
+pub fn verify(key: &[u8], hash: &[u8], r: &[u8], s: &[u8]) -> Decision {
     let (r, s) = (number(r), number(s));
     let mut curve = Registers::<P256>::EMPTY;
     if !is_scalar(&r) || !is_scalar(&s) || curve.points(key).is_none() {
-        return false;
+        return Decision::NO;
     }
     let mut hash = number(hash);
     // Less than twice the order, as everything of 256 bits is.
@@ -260,12 +270,7 @@ pub fn verify(key: &[u8], hash: &[u8], r: &[u8], s: &[u8]) -> bool {
     let of_key = limbs::divide_modulo(&r, &s, &ORDER);
     curve.set(Z, &ZERO);
     straus::add_multiples(&mut curve, &of_base, &of_key);
-
-    // The sum's x modulo the order is to be r. As p is less than twice the order, x is r or as
-    // much more; and to compare X / Z² takes no division.
-    let mut more = r;
-    let beyond = limbs::add(&mut more, &ORDER);
-    !curve.is_zero(Z) && (curve.has_x(&r) || (!beyond && curve.has_x(&more)))
+    Decision::asked(&mut curve, |curve| curve.has_r(&r))
 }
 
 #[inline(never)]

@@ -67,7 +67,7 @@ impl Signed {
 fn is_good(der: &[u8], hash: &[u8], signature: &[u8]) -> bool {
     let keys = [PublicKey::from_der(der).unwrap()];
     let digest = Digest::from_slice(HashKind::Sha256, hash).unwrap();
-    Software::new(&keys).verify(0, &digest, signature)
+    Software::new(&keys).verify(0, &digest, signature).is_yes()
 }
 
 fn number(hex: &str) -> Number {

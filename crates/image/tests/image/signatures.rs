@@ -35,7 +35,7 @@ impl Signature {
 
     fn is_good(&self) -> bool {
         let keys = [PublicKey::from_der(&self.key).unwrap()];
-        Software::new(&keys).verify(0, &self.digest, &self.bytes)
+        Software::new(&keys).verify(0, &self.digest, &self.bytes).is_yes()
     }
 }
 

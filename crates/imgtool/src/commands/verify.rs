@@ -231,7 +231,7 @@ fn is_signature(
         }
         _ => (signature, hashed.digest(HashKind::Sha256)?),
     };
-    Ok(verifier.verify(0, &digest, signature))
+    Ok(verifier.verify(0, &digest, signature).is_yes())
 }
 
 /// Whether an ECDSA signature is written as DER has it: a list of two positive numbers, each as
@@ -268,5 +268,5 @@ fn is_pure_signature(
     let check = signature.try_into().ok().and_then(|it| verifier.verify_pure(0, it));
     let Some(mut check) = check else { return Ok(false) };
     hashed.content.each(hashed.end, |piece| check.update(piece))?;
-    Ok(check.finish())
+    Ok(check.finish().is_yes())
 }

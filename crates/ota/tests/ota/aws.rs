@@ -34,7 +34,7 @@ fn signed(digest: &[u8], signature: &[u8], certificate: &str) -> bool {
     let at = der.windows(6).position(|bytes| bytes == begins).unwrap();
     let key = [PublicKey::from_der(&der[at..at + 91]).unwrap()];
     let digest = Digest::from_slice(HashKind::Sha256, digest).unwrap();
-    Software::new(&key).verify(0, &digest, signature)
+    Software::new(&key).verify(0, &digest, signature).is_yes()
 }
 
 pub fn settings(format: Format) -> Settings<'static> {

@@ -136,12 +136,12 @@ fn holds(
         return match (signed, check) {
             (Some(signed), Some(mut check)) => {
                 check.update(signed);
-                check.finish()
+                check.finish().is_yes()
             }
             _ => false,
         };
     }
-    digests.signed.is_some_and(|digest| verifier.verify(0, &digest, signature))
+    digests.signed.is_some_and(|digest| verifier.verify(0, &digest, signature).is_yes())
 }
 
 /// The key that a KEYHASH or PUBKEY names, if it is at hand.

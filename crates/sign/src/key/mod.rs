@@ -288,7 +288,7 @@ impl Key {
                 let signature = rsa::sign(key, digest).ok_or_else(|| damaged(rsa::NO_NUMBERS))?;
                 // A wrong exponent, and a fault while computing, make wrong signatures.
                 let public: Vec<_> = self.public.as_embedded().into_iter().collect();
-                match Software::new(&public).verify(0, digest, &signature) {
+                match Software::new(&public).verify(0, digest, &signature).is_yes() {
                     true => Ok(signature),
                     false => Err(damaged("its private half does not belong to its public one")),
                 }

@@ -64,7 +64,7 @@ fn checked_digest(
     // By its first bytes one can be taken for the other: the reading that verifies is right.
     let mut readings = [Some(signature), side_by_side].into_iter().flatten();
     readings
-        .find(|signature| Software::new(&ring).verify(0, digest, signature))
+        .find(|signature| Software::new(&ring).verify(0, digest, signature).is_yes())
         .ok_or(KeyError::WrongSignature)
 }
 
@@ -80,7 +80,7 @@ fn checked_message(
         .and_then(|signature| Software::new(&ring).verify_pure(0, signature));
     let good = check.is_some_and(|mut check| {
         check.update(message);
-        check.finish()
+        check.finish().is_yes()
     });
     if good { Ok(signature) } else { Err(KeyError::WrongSignature) }
 }

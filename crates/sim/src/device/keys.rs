@@ -1,6 +1,8 @@
 //! The keys that a virtual device was built with.
 
-use updraft_image::{Digest, KeyError, KeyUnwrap, PublicKey, PureCheck, Software, Verifier};
+use updraft_image::{
+    Decision, Digest, KeyError, KeyUnwrap, PublicKey, PureCheck, Software, Verifier,
+};
 
 use crate::PrivateKey;
 
@@ -40,7 +42,7 @@ impl PureCheck for Pure {
         self.0.update(bytes);
     }
 
-    fn finish(self) -> bool {
+    fn finish(self) -> Decision {
         self.0.finish()
     }
 }
@@ -56,8 +58,8 @@ impl Verifier for Keys {
         PublicKey::from_der(self.keys.get(index)?).ok()
     }
 
-    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> bool {
-        let Some(key) = self.key(index) else { return false };
+    fn verify(&mut self, index: usize, digest: &Digest, signature: &[u8]) -> Decision {
+        let Some(key) = self.key(index) else { return Decision::NO };
         Software::new(&[key]).verify(0, digest, signature)
     }
 
