@@ -109,7 +109,7 @@ impl Describe for Fault {
         to.say(match self {
             Self::NoArea => "the flash map has no such area",
             Self::OutOfBounds => "the access passes the end of the area",
-            Self::Misaligned => "offset or length are not aligned to the device",
+            Self::Misaligned => "offset or length are not aligned",
             Self::ReadOnly => "the area must not be changed",
             Self::Unreadable => "the cells cannot be read",
             Self::Device => "the flash device failed",

@@ -314,7 +314,7 @@ impl<E: Describe> Describe for Refusal<E> {
                 to.fill("an unprotected {} TLV is not allowed", &[&entry.kind]);
             }
             Self::NoSignature { unknown_key: true } => {
-                to.say("signed with a key that this device does not trust");
+                to.say("signed with a key that is not trusted");
             }
             Self::NoSignature { unknown_key: false } => to.say("not signed"),
             Self::Signature { key } => to.fill("the signature is not valid for key {}", &[key]),

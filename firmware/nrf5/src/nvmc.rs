@@ -29,14 +29,11 @@ impl Nvmc {
         while Self::READY.read() == 0 {}
     }
 
-    /// Allows something while `work` is done. A slot takes longer than a watchdog may wait, a page does
-    /// not.
-    fn allowing(what: u32, work: impl FnOnce()) {
+    /// What may be done from here on. A slot takes longer than a watchdog may wait, a page does not.
+    #[inline(never)]
+    fn allow(what: u32) {
         Watchdog.feed();
         Self::CONFIG.write(what);
-        Self::wait();
-        work();
-        Self::CONFIG.write(READ);
         Self::wait();
     }
 }
@@ -71,17 +68,18 @@ impl Device for Nvmc {
             let whole = (address..).step_by(4).zip(words).all(is);
             return if whole { Ok(()) } else { Err(Violation::NotErased) };
         }
-        let mut whole = true;
-        Self::allowing(WRITE, || {
-            for (place, word) in (address..).step_by(4).zip(words) {
-                // A word of flash, where the controller turns a store into programming.
-                let cell = at(place);
-                let word = u32::from_le_bytes(*word);
-                cell.write(word);
-                Self::wait();
-                whole &= cell.read() == word;
-            }
-        });
+        let (mut place, mut whole) = (address, true);
+        Self::allow(WRITE);
+        for word in words {
+            // A word of flash, where the controller turns a store into programming.
+            let cell = at(place);
+            let word = u32::from_le_bytes(*word);
+            cell.write(word);
+            Self::wait();
+            whole &= cell.read() == word;
+            place += 4;
+        }
+        Self::allow(READ);
         if whole { Ok(()) } else { Err(Violation::NotErased) }
     }
 
@@ -92,12 +90,14 @@ impl Device for Nvmc {
         if let Some(done) = gaps::erase(address..end, page) {
             return done;
         }
-        for at in (address..end).step_by(page as usize) {
-            Self::allowing(ERASE, || {
-                Self::ERASE_PAGE.write(at);
-                Self::wait();
-            });
+        let mut at = address;
+        while at < end {
+            Self::allow(ERASE);
+            Self::ERASE_PAGE.write(at);
+            Self::wait();
+            at += page;
         }
+        Self::allow(READ);
         Ok(())
     }
 }

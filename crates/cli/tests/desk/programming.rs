@@ -93,11 +93,7 @@ fn what_the_bootloader_would_not_boot_is_not_programmed() {
         ("--app app.bin", 1, "app.bin is no image"),
         ("--app unsigned.bin", 2, "it is not signed"),
         ("--app damaged.bin", 1, "hash"),
-        (
-            "--app app.signed.bin -k other.pem",
-            1,
-            "signed with a key that this device does not trust",
-        ),
+        ("--app app.signed.bin -k other.pem", 1, "signed with a key that is not trusted"),
         (
             "--app wrong.hex",
             1,

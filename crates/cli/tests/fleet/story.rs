@@ -50,7 +50,7 @@ fn what_nobody_trusted_has_signed_is_refused() {
     let said = json(&output);
     assert_eq!(said["problem"]["type"], "urn:updraft:problem:invalid-image");
     assert_eq!(said["problem"]["status"], 422);
-    assert!(said["causes"][0].as_str().unwrap().contains("does not trust"), "{said}");
+    assert!(said["causes"][0].as_str().unwrap().contains("is not trusted"), "{said}");
 }
 
 #[test]

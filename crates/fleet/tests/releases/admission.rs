@@ -92,7 +92,7 @@ fn one_of_the_trusted_keys_has_to_have_signed() {
     assert_eq!(reason.code(), "invalid-image");
     for (image, word) in [
         (image("1.2.3", None, &firmware(600, 1)), "not signed"),
-        (image("1.2.3", Some(&key()), &firmware(600, 1)), "does not trust"),
+        (image("1.2.3", Some(&key()), &firmware(600, 1)), "is not trusted"),
         (flipped(&good, good.len() - 1), "signature is not valid"),
         (flipped(&good, 100), "damaged"),
     ] {
