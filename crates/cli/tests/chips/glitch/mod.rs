@@ -28,9 +28,10 @@ enum Place {
 enum Extent {
     /// Each one.
     Every,
-    /// Each instruction each time that it is reached; of one that is reached more than
-    /// [`OFTEN`] times the first and the last ones, and some between them.
-    Whole,
+    /// Each instruction of the verification and the decision each time that it is reached, of one that
+    /// is reached more than [`OFTEN`] times the first and the last ones and some between them; and so many
+    /// others.
+    Whole(usize),
     /// Each instruction of the verification and the decision the first and the last time that it
     /// is reached, and so many others.
     Decision(usize),
@@ -46,10 +47,11 @@ const LAST: usize = 8;
 const BETWEEN: usize = 8;
 
 /// Where it is decided what is started.
-const DECISION: [&str; 6] = [
+const DECISION: [&str; 7] = [
     "updraft_image::validate",
     "updraft_image::hardened",
     "updraft_image::verifier",
+    "updraft_image::software",
     "updraft_boot::",
     "firmware_bootloader::",
     "startup::jump",
@@ -118,20 +120,20 @@ fn picks(target: &Target, trace: &Trace, extent: Extent, chance: &mut Chance) ->
     }
     let mut picks = BTreeSet::new();
     let all: Vec<usize> = (0..trace.steps.len()).collect();
+    let decides = |place: u32| {
+        let name = target.program.function(place).map_or("", |function| &function.name);
+        DECISION.iter().any(|part| name.contains(part))
+    };
+    let deciding = places.iter().filter(|(place, _)| decides(**place)).map(|(_, steps)| steps);
     match extent {
         Extent::Every => picks.extend(all),
         Extent::Some(count) => picks.extend(some(&all, count)),
         Extent::Decision(others) => {
-            let decides = |place: u32| {
-                let name = target.program.function(place).map_or("", |function| &function.name);
-                DECISION.iter().any(|part| name.contains(part))
-            };
-            let ends = places.iter().filter(|(place, _)| decides(**place));
-            picks.extend(ends.flat_map(|(_, steps)| [steps[0], steps[steps.len() - 1]]));
+            picks.extend(deciding.flat_map(|steps| [steps[0], steps[steps.len() - 1]]));
             picks.extend(some(&all, others));
         }
-        Extent::Whole => {
-            for steps in places.values() {
+        Extent::Whole(others) => {
+            for steps in deciding {
                 if steps.len() <= OFTEN {
                     picks.extend(steps);
                     continue;
@@ -141,6 +143,7 @@ fn picks(target: &Target, trace: &Trace, extent: Extent, chance: &mut Chance) ->
                 picks.extend(first.iter().chain(last));
                 picks.extend(some(between, BETWEEN));
             }
+            picks.extend(some(&all, others));
         }
     }
     picks.into_iter().collect()
@@ -217,7 +220,7 @@ fn no_skipped_instruction_starts_an_altered_image() {
 #[test]
 fn no_skipped_instruction_starts_what_was_signed_otherwise_or_for_another_board() {
     let (kinds, extent) = match is_long() {
-        true => (&Tampering::ALL[1..], Extent::Whole),
+        true => (&Tampering::ALL[1..], Extent::Whole(1000)),
         false => (&[Tampering::NoSignature, Tampering::OtherBoard][..], Extent::Some(100)),
     };
     for tampering in kinds {
@@ -234,7 +237,7 @@ fn no_skipped_instruction_starts_a_tampered_update() {
     }
     for tampering in [Tampering::Body, Tampering::NoSignature] {
         let scene = (Place::Update, tampering);
-        let Some(tally) = skip(MPS2, HARDENED, scene, Extent::Whole) else { return };
+        let Some(tally) = skip(MPS2, HARDENED, scene, Extent::Whole(1000)) else { return };
         assert_eq!(tally.broken, [], "{}", tampering.name());
     }
 }
@@ -242,7 +245,7 @@ fn no_skipped_instruction_starts_a_tampered_update() {
 /// Which shows that the skips are such that can be noticed.
 #[test]
 fn a_bootloader_that_takes_its_decisions_once_is_broken_by_the_same_skips() {
-    let extent = if is_long() { Extent::Whole } else { Extent::Decision(0) };
+    let extent = if is_long() { Extent::Whole(1000) } else { Extent::Decision(0) };
     let Some(tally) = skip(MPS2, UNHARDENED, (Place::Primary, Tampering::Body), extent) else {
         return;
     };
