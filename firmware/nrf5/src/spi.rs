@@ -1,9 +1,9 @@
 //! SPI, as its master.
 
 use firmware_board::{Data, Spi};
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Watchdog as _};
 
-use crate::{Pin, Pull, at};
+use crate::{Pin, Pull, Watchdog, at};
 
 /// SPI1, mode 0, 8 MHz, and the pin that selects what it speaks to.
 #[derive(Debug)]
@@ -61,7 +61,9 @@ impl Spi for SpiMaster {
             Data::Out(bytes) => bytes.iter().for_each(|byte| _ = Self::exchange(*byte)),
         }
         self.select.set(true);
-        // Whoever waits for the chip asks it again and again, for seconds where a slot is erased.
+        // Whoever waits for the chip asks it again and again, for seconds where a slot is erased; and
+        // gives up in the end.
+        Watchdog.feed();
         #[cfg(feature = "radio")]
         crate::radio::process();
     }

@@ -7,10 +7,10 @@
 //! ```
 
 use firmware_board::{Violation, checked};
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Watchdog as _};
 use updraft_flash::{Device, Geometry};
 
-use crate::{at, cores};
+use crate::{Watchdog, at, cores};
 
 /// The flash, with its first byte at 0x10000000.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ fn ring(bell: Register, lock: Register) {
 }
 
 fn call(message: &mut [u32; 4]) -> Result<(), Violation> {
+    // A slot takes longer than a watchdog may wait, a row does not.
+    Watchdog.feed();
     let [take, bell, letter, lock] = MAILBOXES[usize::from(cores::is_large())];
     while take.read() & TAKEN == 0 {}
     let place = message.as_mut_ptr();

@@ -2,10 +2,10 @@
 //! Interface (SMIF)".
 
 use firmware_board::{Data, Spi};
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Watchdog as _};
 
-use crate::at;
 use crate::pin::{Drive, Pin};
+use crate::{Watchdog, at};
 
 /// The interface, with the kit's external flash as its first device.
 #[derive(Debug)]
@@ -85,5 +85,8 @@ impl Spi for Smif {
             _ => {}
         }
         while Self::STATUS.read() & Self::BUSY != 0 {}
+        // Whoever waits for the chip asks it again and again, for seconds where a slot is erased; and
+        // gives up in the end.
+        Watchdog.feed();
     }
 }

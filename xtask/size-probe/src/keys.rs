@@ -27,7 +27,12 @@ fn signatures() -> impl Verifier {
             self.0.filter(|_| index == 0)
         }
 
-        fn verify(&mut self, _: usize, digest: &updraft_image::Digest, signature: &[u8]) -> updraft_image::Decision {
+        fn verify(
+            &mut self,
+            _: usize,
+            digest: &updraft_image::Digest,
+            signature: &[u8],
+        ) -> updraft_image::Decision {
             let Some(key) = self.0 else { return updraft_image::Decision::NO };
             Software::new(&[key]).verify(0, digest, signature)
         }

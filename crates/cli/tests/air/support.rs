@@ -202,11 +202,25 @@ impl Lab {
         let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
         let mut command = Command::new("mosquitto");
         command.env("PATH", path).arg("-c").arg(self.path(self.config));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let child = child.expect("mosquitto: `cargo xtask setup` installs it");
-        answers(self.plain);
-        Process(child)
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let start = || command.spawn().expect("mosquitto: `cargo xtask setup` installs it");
+        // Somebody else's connection may have its port for a moment, and it ends.
+        Process(until_it_answers(self.plain, start))
     }
+}
+
+/// Starts a server until it listens.
+fn until_it_answers(port: u16, mut start: impl FnMut() -> Child) -> Child {
+    let until = Instant::now() + LONG;
+    let mut child = start();
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        assert!(Instant::now() < until, "nobody listens at {port}");
+        std::thread::sleep(Duration::from_millis(20));
+        if child.try_wait().unwrap().is_some() {
+            child = start();
+        }
+    }
+    child
 }
 
 /// Waits until somebody listens.

@@ -4,7 +4,9 @@
 //! was told.
 
 use firmware_board::{Data, Spi};
-use firmware_cortex_m::Register;
+use firmware_cortex_m::{Register, Watchdog as _};
+
+use crate::peripherals::Watchdog;
 
 const fn at(offset: u32) -> Register {
     // SAFETY: every offset below is a register of the controller.
@@ -76,5 +78,8 @@ impl Spi for Spi0 {
             Data::In(bytes) => bytes.fill_with(|| Self::exchange(0)),
             Data::Out(bytes) => bytes.iter().for_each(|byte| _ = Self::exchange(*byte)),
         }
+        // Whoever waits for the chip asks it again and again, for seconds where a slot is erased; and
+        // gives up in the end.
+        Watchdog.feed();
     }
 }
