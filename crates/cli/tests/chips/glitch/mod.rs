@@ -26,25 +26,21 @@ enum Place {
 /// Which steps of a boot are skipped.
 #[derive(Clone, Copy, Debug)]
 enum Extent {
-    /// Each one.
-    Every,
-    /// Each instruction of the verification and the decision each time that it is reached, of one that
-    /// is reached more than [`OFTEN`] times the first and the last ones and some between them; and so many
-    /// others.
-    Whole(usize),
-    /// Each instruction of the verification and the decision the first and the last time that it
-    /// is reached, and so many others.
-    Decision(usize),
-    /// So many, wherever they are.
+    /// Each instruction of the verification and the decision each time that it is reached, and every
+    /// other one up to so many times.
+    Every { others: usize },
+    /// Each instruction of the verification and the decision up to so many times, and so many steps,
+    /// whatever they are.
+    Decision { times: usize, more: usize },
+    /// So many steps, whatever they are.
     Some(usize),
 }
 
-/// Of an instruction that is reached more often: how many first times, how many last ones, and how
-/// many between them.
+/// In the longer scenes.
+const LONG: Extent = Extent::Decision { times: OFTEN, more: 1000 };
+
+/// How many times an instruction is skipped that is reached very often.
 const OFTEN: usize = 24;
-const FIRST: usize = 8;
-const LAST: usize = 8;
-const BETWEEN: usize = 8;
 
 /// Where it is decided what is started.
 const DECISION: [&str; 7] = [
@@ -118,34 +114,32 @@ fn picks(target: &Target, trace: &Trace, extent: Extent, chance: &mut Chance) ->
     for (step, place) in trace.steps.iter().enumerate() {
         places.entry(*place).or_default().push(step);
     }
-    let mut picks = BTreeSet::new();
     let all: Vec<usize> = (0..trace.steps.len()).collect();
     let decides = |place: u32| {
         let name = target.program.function(place).map_or("", |function| &function.name);
         DECISION.iter().any(|part| name.contains(part))
     };
-    let deciding = places.iter().filter(|(place, _)| decides(**place)).map(|(_, steps)| steps);
-    match extent {
-        Extent::Every => picks.extend(all),
-        Extent::Some(count) => picks.extend(some(&all, count)),
-        Extent::Decision(others) => {
-            picks.extend(deciding.flat_map(|steps| [steps[0], steps[steps.len() - 1]]));
-            picks.extend(some(&all, others));
+    // Of the steps of an instruction, the first ones, the last ones, and some between them.
+    let mut thinned = |steps: &[usize], times: usize, picks: &mut BTreeSet<usize>| {
+        let ends = times.div_ceil(3).min(times / 2);
+        if steps.len() <= times {
+            return picks.extend(steps);
         }
-        Extent::Whole(others) => {
-            for steps in deciding {
-                if steps.len() <= OFTEN {
-                    picks.extend(steps);
-                    continue;
-                }
-                let (first, rest) = steps.split_at(FIRST);
-                let (between, last) = rest.split_at(rest.len() - LAST);
-                picks.extend(first.iter().chain(last));
-                picks.extend(some(between, BETWEEN));
-            }
-            picks.extend(some(&all, others));
-        }
+        let (first, rest) = steps.split_at(ends);
+        let (between, last) = rest.split_at(rest.len() - ends);
+        picks.extend(first.iter().chain(last));
+        picks.extend(some(between, times - 2 * ends));
+    };
+    let mut picks = BTreeSet::new();
+    let (times, other_times, more) = match extent {
+        Extent::Every { others } => (usize::MAX, others, 0),
+        Extent::Decision { times, more } => (times, 0, more),
+        Extent::Some(more) => (0, 0, more),
+    };
+    for (place, steps) in &places {
+        thinned(steps, if decides(*place) { times } else { other_times }, &mut picks);
     }
+    picks.extend(some(&all, more));
     picks.into_iter().collect()
 }
 
@@ -209,7 +203,10 @@ const UNHARDENED: &str = "unhardened.elf";
 #[test]
 fn no_skipped_instruction_starts_an_altered_image() {
     tell_of_arithmetic(MPS2);
-    let extent = if is_long() { Extent::Every } else { Extent::Decision(100) };
+    let extent = match is_long() {
+        true => Extent::Every { others: OFTEN },
+        false => Extent::Decision { times: 2, more: 100 },
+    };
     let Some(tally) = skip(MPS2, HARDENED, (Place::Primary, Tampering::Body), extent) else {
         return;
     };
@@ -220,7 +217,7 @@ fn no_skipped_instruction_starts_an_altered_image() {
 #[test]
 fn no_skipped_instruction_starts_what_was_signed_otherwise_or_for_another_board() {
     let (kinds, extent) = match is_long() {
-        true => (&Tampering::ALL[1..], Extent::Whole(1000)),
+        true => (&Tampering::ALL[1..], LONG),
         false => (&[Tampering::NoSignature, Tampering::OtherBoard][..], Extent::Some(100)),
     };
     for tampering in kinds {
@@ -237,7 +234,7 @@ fn no_skipped_instruction_starts_a_tampered_update() {
     }
     for tampering in [Tampering::Body, Tampering::NoSignature] {
         let scene = (Place::Update, tampering);
-        let Some(tally) = skip(MPS2, HARDENED, scene, Extent::Whole(1000)) else { return };
+        let Some(tally) = skip(MPS2, HARDENED, scene, LONG) else { return };
         assert_eq!(tally.broken, [], "{}", tampering.name());
     }
 }
@@ -245,7 +242,7 @@ fn no_skipped_instruction_starts_a_tampered_update() {
 /// Which shows that the skips are such that can be noticed.
 #[test]
 fn a_bootloader_that_takes_its_decisions_once_is_broken_by_the_same_skips() {
-    let extent = if is_long() { Extent::Whole(1000) } else { Extent::Decision(0) };
+    let extent = if is_long() { LONG } else { Extent::Decision { times: 2, more: 0 } };
     let Some(tally) = skip(MPS2, UNHARDENED, (Place::Primary, Tampering::Body), extent) else {
         return;
     };
