@@ -151,8 +151,8 @@ const PROOFS: &[Proof] = &[
         about: "A bootloader on an emulated Cortex-M4 that is given tampered images, and a processor \
                 that skips one instruction. With an altered body: every instruction of the verification and \
                 the decision outside hash and curve arithmetic, each time that the boot comes by it, and every \
-                other one up to 24 times. In the other scenes: those of the verification and the decision up \
-                to 24 times, and 1000 steps of the rest. (Of more times: the first, the last, and some between \
+                other one up to 8 times. In the other scenes: those of the verification and the decision up \
+                to 8 times, and 300 steps of the rest. (Of more times: the first, the last, and some between \
                 them.) A skip that starts the image is a hole. A bootloader built to take its decisions once \
                 has to be broken by the same skips.",
         work: Work::Chips { tests: &["glitch::"] },

@@ -3,6 +3,7 @@
 //! Source: MCUboot `docs/design.md`, "Integrity check", and `boot/bootutil/src/image_validate.c`.
 
 use core::fmt;
+use core::hint::black_box;
 
 use crate::hardened::again;
 use crate::text::{self, Bytes, Hex};
@@ -378,7 +379,9 @@ fn feed<E>(
     let mut piece = [0; PIECE];
     let mut at = 0;
     while at < len {
-        let n = (len - at).min(PIECE as u32);
+        // Of a number that the compiler does not know it looks once more whether the buffer is as long: a
+        // disturbed processor would have the image written over the stack.
+        let n = black_box((len - at).min(PIECE as u32));
         let Some(piece) = piece.get_mut(..n as usize) else {
             break;
         };

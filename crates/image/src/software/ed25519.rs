@@ -241,7 +241,9 @@ fn equation(key: &[u8; 32], r: &[u8; 32], s: &Limbs, hash: &Limbs) -> Decision {
     if difference(&mut curve, key, r, s, hash).is_none() {
         return Decision::NO;
     }
-    Decision::asked(&mut curve.registers, |it| it.is_zero(A) && it.is_zero(B))
+    // A disturbed processor may have come to a sum of nothing but zeros, which is no point, and equal to
+    // every one by the formulas.
+    Decision::asked(&mut curve.registers, |it| !it.is_zero(U) && it.is_zero(A) && it.is_zero(B))
 }
 
 /// The differences of both sides' coordinates, in `A` and `B`.

@@ -37,10 +37,10 @@ enum Extent {
 }
 
 /// In the longer scenes.
-const LONG: Extent = Extent::Decision { times: OFTEN, more: 1000 };
+const LONG: Extent = Extent::Decision { times: OFTEN, more: 300 };
 
 /// How many times an instruction is skipped that is reached very often.
-const OFTEN: usize = 24;
+const OFTEN: usize = 8;
 
 /// Where it is decided what is started.
 const DECISION: [&str; 7] = [
