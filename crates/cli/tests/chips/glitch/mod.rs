@@ -42,6 +42,9 @@ const LONG: Extent = Extent::Decision { times: OFTEN, more: 300 };
 /// How many times an instruction is skipped that is reached very often.
 const OFTEN: usize = 8;
 
+/// Where the time is read, which goes on while other ways are tried.
+const CLOCK: &str = "Clock as firmware_cortex_m::chip::Clock>::now";
+
 /// Where it is decided what is started.
 const DECISION: [&str; 7] = [
     "updraft_image::validate",
@@ -111,14 +114,16 @@ fn picks(target: &Target, trace: &Trace, extent: Extent, chance: &mut Chance) ->
         }
     };
     let mut places: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let name = |place: u32| target.program.function(place).map_or("", |function| &function.name);
     for (step, place) in trace.steps.iter().enumerate() {
-        places.entry(*place).or_default().push(step);
+        // How often it goes round in a circle there depends on how much time has passed.
+        if !name(*place).contains(CLOCK) {
+            places.entry(*place).or_default().push(step);
+        }
     }
-    let all: Vec<usize> = (0..trace.steps.len()).collect();
-    let decides = |place: u32| {
-        let name = target.program.function(place).map_or("", |function| &function.name);
-        DECISION.iter().any(|part| name.contains(part))
-    };
+    let mut all: Vec<usize> = places.values().flatten().copied().collect();
+    all.sort_unstable();
+    let decides = |place: u32| DECISION.iter().any(|part| name(place).contains(part));
     // Of the steps of an instruction, the first ones, the last ones, and some between them.
     let mut thinned = |steps: &[usize], times: usize, picks: &mut BTreeSet<usize>| {
         let ends = times.div_ceil(3).min(times / 2);
